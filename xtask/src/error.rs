@@ -1,0 +1,147 @@
+//! Why a run did not end well: a kind that decides the exit code, a chain down to the root, and one thing to do about it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How a run ended. The word is the `status` of `--json`; the number is the exit code (docs/exit-codes.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Done and verified.
+    Ok,
+    /// A step failed; the database is as the message says.
+    Failed,
+    /// Wrong arguments.
+    Usage,
+    /// The guard refused; nothing was spawned, nothing changed.
+    Refused,
+    /// A prerequisite is missing.
+    Blocked,
+    /// Verification found something other than what was promised.
+    Different,
+    /// Our own invariant broke.
+    Bug,
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM; the word is the same, the code is not.
+    #[serde(rename = "interrupted")]
+    Terminated,
+}
+
+impl Status {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Status::Ok => 0,
+            Status::Failed => 1,
+            Status::Usage => 2,
+            Status::Refused => 3,
+            Status::Blocked => 4,
+            Status::Different => 5,
+            Status::Bug => 70,
+            Status::Interrupted => 130,
+            Status::Terminated => 143,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::Failed => "failed",
+            Status::Usage => "usage",
+            Status::Refused => "refused",
+            Status::Blocked => "blocked",
+            Status::Different => "different",
+            Status::Bug => "bug",
+            Status::Interrupted | Status::Terminated => "interrupted",
+        }
+    }
+}
+
+/// One check of the guard that said no: which check, what was seen (never a secret), and the fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    pub check: &'static str,
+    pub message: String,
+    pub hint: String,
+}
+
+impl Refusal {
+    pub fn new(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Refusal { check, message: message.into(), hint: hint.into() }
+    }
+}
+
+/// Everything a command can end with other than success.
+///
+/// Texts may hold anything but a secret; the console masks them once more on the way out.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub status: Status,
+    pub message: String,
+    pub causes: Vec<String>,
+    pub hint: Option<String>,
+    pub refusals: Vec<Refusal>,
+}
+
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    fn new(status: Status, message: impl Into<String>) -> Self {
+        Failure { status, message: message.into(), causes: Vec::new(), hint: None, refusals: Vec::new() }
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Status::Failed, message)
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Status::Usage, message)
+    }
+
+    pub fn blocked(message: impl Into<String>) -> Self {
+        Self::new(Status::Blocked, message)
+    }
+
+    pub fn different(message: impl Into<String>) -> Self {
+        Self::new(Status::Different, message)
+    }
+
+    pub fn bug(message: impl Into<String>) -> Self {
+        Self::new(Status::Bug, message)
+    }
+
+    pub fn refused(target: &str, refusals: Vec<Refusal>) -> Self {
+        let mut failure = Self::new(Status::Refused, format!("`{target}` is not provably a staging database"));
+        failure.refusals = refusals;
+        failure
+    }
+
+    /// Adds `error` and everything below it to the chain.
+    pub fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.causes.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,8 @@
+//! The staging drill: `cargo xtask`.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod secret;
+
+fn main() {}
