@@ -4,5 +4,6 @@
 
 mod error;
 mod secret;
+mod target;
 
 fn main() {}
