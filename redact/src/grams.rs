@@ -1,0 +1,134 @@
+//! Finds many needles at once, in any case, faster than memory is filled by a child.
+//!
+//! Aho-Corasick walks every byte through one dependent load, 0.5 GB/s on the machine that this was measured on, and
+//! the budget for everything together is 0.3. As no needle is shorter than four bytes, it is enough to look at every
+//! second position, at three bytes each: of two such groups side by side in a needle, one falls on an even position
+//! wherever the needle stands. Whether any needle has such a group is one bit of a table that fits the first-level
+//! cache, and three groups are looked up at once. Each needle is represented by its two groups of the rarest letters.
+
+/// Needles are at least this long.
+pub const SHORTEST: usize = 4;
+
+const STRIDE: usize = 2;
+
+const HASH_BITS: u32 = 15;
+const HASHES: usize = 1 << HASH_BITS;
+
+pub struct Grams {
+    /// By hash: whether such a group represents any needle.
+    seen: Box<[bool; HASHES]>,
+    /// By hash.
+    groups: Vec<Group>,
+    /// Where in `groups` each hash begins.
+    heads: Vec<usize>,
+    needles: Vec<Vec<u8>>,
+}
+
+struct Group {
+    hash: usize,
+    needle: usize,
+    offset: usize,
+}
+
+impl Grams {
+    /// `needles` are at least `SHORTEST` bytes long.
+    pub fn new(needles: Vec<Vec<u8>>) -> Self {
+        let mut groups = Vec::new();
+        for (needle, bytes) in needles.iter().enumerate() {
+            debug_assert!(bytes.len() >= SHORTEST);
+            let rarest = rarest_window(bytes);
+            groups.extend((rarest..rarest + STRIDE).map(|offset| Group {
+                hash: hash(eight_from(bytes, offset)),
+                needle,
+                offset,
+            }));
+        }
+        groups.sort_by_key(|group| group.hash);
+        let mut seen = Box::new([false; HASHES]);
+        groups.iter().for_each(|group| seen[group.hash] = true);
+        let heads = (0..=HASHES).map(|head| groups.partition_point(|group| group.hash < head)).collect();
+        Grams { seen, groups, heads, needles }
+    }
+
+    /// Calls `found` with the index of a needle and its position, for every place where one stands.
+    pub fn find(&self, text: &[u8], mut found: impl FnMut(usize, usize)) {
+        for at in (0..text.len()).step_by(3 * STRIDE) {
+            let eight = eight_from(text, at);
+            let hashes = [hash(eight), hash(eight >> 16), hash(eight >> 32)];
+            if self.seen[hashes[0]] | self.seen[hashes[1]] | self.seen[hashes[2]] {
+                for (step, hash) in hashes.into_iter().enumerate() {
+                    self.confirm(text, at + step * STRIDE, hash, &mut found);
+                }
+            }
+        }
+    }
+
+    /// Apart, so that the loop above keeps its values in registers.
+    #[inline(never)]
+    fn confirm(&self, text: &[u8], at: usize, hash: usize, found: &mut impl FnMut(usize, usize)) {
+        let of_hash = self.heads[hash]..self.heads[hash + 1];
+        for group in &self.groups[of_hash] {
+            let needle = &self.needles[group.needle];
+            if at >= group.offset {
+                let start = at - group.offset;
+                let there = text.get(start..start + needle.len());
+                if there.is_some_and(|there| there.eq_ignore_ascii_case(needle)) {
+                    found(group.needle, start);
+                }
+            }
+        }
+    }
+}
+
+/// Where those `SHORTEST` bytes of a needle begin that text is least likely to hold.
+fn rarest_window(needle: &[u8]) -> usize {
+    const COMMON_FIRST: &[u8] = b"etaoinsr/lcdhumpgfbyw01k2-v_.34 5678x9jqz:";
+    let rarity = |byte: &u8| {
+        let rank = COMMON_FIRST.iter().position(|common| common == &byte.to_ascii_lowercase());
+        rank.unwrap_or(COMMON_FIRST.len())
+    };
+    let windows = needle.windows(SHORTEST).map(|window| window.iter().map(rarity).sum::<usize>());
+    windows.enumerate().max_by_key(|(_, rarity)| *rarity).map_or(0, |(at, _)| at)
+}
+
+/// The bytes at `at`, with zeros where the text has ended.
+fn eight_from(text: &[u8], at: usize) -> u64 {
+    let rest = &text[at..];
+    let eight = rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [0; 8];
+        padded[..rest.len()].copy_from_slice(rest);
+        padded
+    });
+    u64::from_le_bytes(eight)
+}
+
+/// Of the first three bytes, in either case.
+fn hash(bytes: u64) -> usize {
+    let folded = (bytes as u32 | 0x2020_2020) << 8;
+    (folded.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_needle_is_found_wherever_and_in_whatever_case_it_stands() {
+        let grams = Grams::new(vec![b"pass".to_vec(), b"password".to_vec(), b"x://".to_vec()]);
+        for pad in 0..5 {
+            let text = [&b"......"[..pad], b"PassWord x:// passw x:/"].concat();
+            let mut found = Vec::new();
+            grams.find(&text, |needle, at| found.push((at - pad, needle)));
+            found.sort();
+            assert_eq!(found, [(0, 0), (0, 1), (9, 2), (14, 0)]);
+        }
+    }
+
+    #[test]
+    fn text_shorter_than_a_needle_holds_none() {
+        let grams = Grams::new(vec![b"abcd".to_vec()]);
+        for text in ["", "a", "ab", "abc"] {
+            grams.find(text.as_bytes(), |_, _| panic!("found in {text:?}"));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! No secret gets past it, and the log stays readable.
+//!
+//! Every byte that a child prints, and every message of our own, goes through a [`Redactor`]. It knows the target's
+//! secrets and searches for them under every encoding that a tool may put around them; secrets that it was never told
+//! it recognises by shape and by name (`rules`). A mask reads `[REDACTED_DATABASE_URL]` with the variable that the
+//! secret came from, or `[REDACTED]`; hosts, users and databases stay, because a log that does not say what failed is
+//! no evidence. Redaction is idempotent, and does not depend on how a stream was cut into chunks.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `known` | what an environment's values tell: secret parts, strong or weak, and public ones |
+//! | `rules` | secrets recognised without being known |
+//! | `grams` | a fast search for many needles at once |
+//! | `needles` | where a secret may begin, and the comparison from there |
+//! | `view`, `decode` | a text with one encoding taken off, and the way back |
+//! | `stream`, `private_key` | bytes as they come; what spans lines |
+
+mod decode;
+mod grams;
+mod known;
+mod needles;
+mod private_key;
+mod rules;
+mod secret;
+mod stream;
+mod view;
+mod words;
+
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod properties;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use memchr::memchr;
+
+use known::Known;
+use needles::{Hit, Needles};
+use view::View;
+
+pub use secret::Secret;
+pub use stream::{Stream, filter};
+
+/// How many encodings may lie around each other: three, and a terminal's colours.
+const DEPTH: usize = 4;
+
+/// Knows what to mask. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Redactor(Arc<Detector>);
+
+struct Detector {
+    known: Known,
+    needles: Needles,
+}
+
+/// The first secret in a text that should hold none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// In bytes from the beginning.
+    pub offset: u64,
+    /// What it is, never its value: the name of its variable, or the rule that saw it.
+    pub what: String,
+}
+
+impl Redactor {
+    /// `secrets` are the variables of a target with their values, public ones too: they tell what has to stay
+    /// readable. `raw_texts` are the files that they were read from, so that a value in a line that no parser accepts
+    /// is masked as well.
+    pub fn new(secrets: &[(String, Secret)], raw_texts: &[&[u8]]) -> Self {
+        let known = Known::new(secrets, raw_texts);
+        let needles = Needles::new(&known);
+        Redactor(Arc::new(Detector { known, needles }))
+    }
+
+    /// Knows shapes and names only, for what is printed before any env file was read.
+    pub fn generic() -> Self {
+        Redactor::new(&[], &[])
+    }
+
+    /// A message of our own with its secrets masked.
+    pub fn text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.bytes(text.as_bytes())).into_owned()
+    }
+
+    /// A whole buffer with its secrets masked.
+    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut stream = self.stream();
+        stream.push(bytes, &mut out);
+        stream.finish(&mut out);
+        out
+    }
+
+    /// For one stream of a child: what arrives on stdout and stderr must not be mixed before it is redacted.
+    pub fn stream(&self) -> Stream {
+        Stream::new(self.clone())
+    }
+
+    /// Looks for a secret in a finished file; what is masked already is none.
+    pub fn scan(&self, bytes: &[u8]) -> Option<Finding> {
+        let mut stream = self.stream();
+        let mut discarded = Vec::new();
+        for chunk in bytes.chunks(1 << 20) {
+            stream.push(chunk, &mut discarded);
+            discarded.clear();
+            if let Some(finding) = stream.first_finding() {
+                return Some(finding);
+            }
+        }
+        stream.finish_in_place(&mut discarded);
+        stream.first_finding()
+    }
+
+    /// The strong secrets in their literal forms, each escaped to stand behind `::add-mask::` as GitHub's workflow
+    /// commands require (<https://github.com/actions/toolkit/blob/main/packages/core/src/command.ts>). The runner
+    /// derives base64 and others itself. Weak ones are left out: GitHub would blot out every `a`.
+    pub fn masks(&self) -> Vec<String> {
+        let texts = self.0.known.strong().filter_map(|literal| std::str::from_utf8(&literal.bytes).ok());
+        let forms = texts.flat_map(|text| {
+            let json = serde_json::Value::from(text).to_string();
+            [text.to_owned(), percent_encoded(text), json[1..json.len() - 1].to_owned()]
+        });
+        let escaped = forms.map(|form| form.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"));
+        escaped.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redactor(…)")
+    }
+}
+
+impl Detector {
+    /// What to mask in `text`, which should end with a line's end; in no order.
+    fn hits(&self, text: &[u8]) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        self.explore(text, 0, &mut hits);
+        hits
+    }
+
+    /// Searches `text`, then every view that one more encoding taken off gives.
+    fn explore(&self, text: &[u8], depth: usize, hits: &mut Vec<Hit>) {
+        self.needles.find(&self.known, text, hits);
+        if depth == DEPTH {
+            return;
+        }
+        for decode in [decode::percent, decode::backslash, decode::html, decode::quote, decode::terminal, decode::utf16]
+        {
+            self.look_through(&decode(text), depth, hits);
+        }
+        if memchr(b'+', text).is_some() && self.known.has_space() {
+            self.look_through(&decode::form(text), depth, hits);
+        }
+        if let Some(shortest) = self.known.shortest() {
+            self.look_through(&decode::binary(text, shortest), depth, hits);
+        }
+    }
+
+    fn look_through(&self, view: &View, depth: usize, hits: &mut Vec<Hit>) {
+        if view.is_empty() {
+            return;
+        }
+        let mut inner = Vec::new();
+        self.explore(&view.text, depth + 1, &mut inner);
+        hits.extend(inner.into_iter().map(|hit| Hit { range: view.parent_range(hit.range), ..hit }));
+    }
+
+    fn write_mask(&self, hit: &Hit, out: &mut Vec<u8>) {
+        out.extend_from_slice(rules::MASK_OPENING);
+        let longest = rules::LONGEST_MASK - rules::MASK_OPENING.len() - 2;
+        let is_plain = |name: &&String| {
+            name.len() <= longest && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        if let Some(name) = hit.label.map(|label| &self.known.labels[label]).filter(is_plain) {
+            out.push(b'_');
+            out.extend_from_slice(name.as_bytes());
+        }
+        out.push(b']');
+    }
+
+    fn describe(&self, hit: &Hit) -> String {
+        hit.label.map_or_else(|| hit.what.to_owned(), |label| self.known.labels[label].clone())
+    }
+}
+
+/// As `encodeURIComponent` does.
+fn percent_encoded(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor() -> Redactor {
+        let dsn = "postgresql://hotdash:Hunter2%2FZ%40q%23x%25y%24@db.staging.hotdash.app:5432/hotdash_staging";
+        Redactor::new(&[("DATABASE_URL".to_owned(), Secret::new(dsn))], &[])
+    }
+
+    #[test]
+    fn a_mask_names_the_variable_and_keeps_the_rest() {
+        let text =
+            "connecting to postgresql://hotdash:Hunter2%2FZ%40q%23x%25y%24@db.staging.hotdash.app:5432/hotdash_staging";
+        let masked =
+            "connecting to postgresql://hotdash:[REDACTED_DATABASE_URL]@db.staging.hotdash.app:5432/hotdash_staging";
+        assert_eq!(redactor().text(text), masked);
+    }
+
+    #[test]
+    fn a_scan_says_where_and_what_but_not_the_value() {
+        let finding = redactor().scan(b"line\npw Hunter2/Z@q#x%y$ end\n").unwrap();
+        assert_eq!(finding, Finding { offset: 8, what: "DATABASE_URL".to_owned() });
+        let finding = Redactor::generic().scan(b"https://u:r3d1spw@cache/0").unwrap();
+        assert_eq!(finding, Finding { offset: 10, what: "password in a URL".to_owned() });
+    }
+
+    #[test]
+    fn a_scan_finds_nothing_in_what_was_masked() {
+        let redactor = redactor();
+        let masked =
+            redactor.bytes(b"PGPASSWORD=x9 u:Hunter2/Z@q#x%y$ redis://:r3d1spw@cache eyJhbGciOi.eyJyb2xlIj.sig\n");
+        assert_eq!(redactor.scan(&masked), None, "{}", String::from_utf8_lossy(&masked));
+    }
+
+    #[test]
+    fn masks_for_github_are_escaped_and_leave_weak_secrets_out() {
+        let masks = redactor().masks();
+        assert!(masks.contains(&"Hunter2/Z@q#x%25y$".to_owned()), "{masks:?}");
+        assert!(masks.contains(&"Hunter2%252FZ%2540q%2523x%2525y%2524".to_owned()), "{masks:?}");
+        let weak = Redactor::new(&[("DATABASE_URL".to_owned(), Secret::new("postgresql://u:a@h/d"))], &[]);
+        assert!(weak.masks().is_empty());
+        let key = "-----BEGIN KEY-----\nMIIEabcdefghij0123\n-----END KEY-----";
+        let lines = Redactor::new(&[("SIGNING_KEY".to_owned(), Secret::new(key))], &[]).masks();
+        assert!(lines.contains(&"MIIEabcdefghij0123".to_owned()) && lines.iter().all(|mask| !mask.contains("%0A")));
+    }
+
+    #[test]
+    fn a_variable_whose_name_is_no_plain_word_is_not_named() {
+        for name in ["A".repeat(90), "x]y".to_owned()] {
+            let redactor = Redactor::new(&[(name + "_SECRET", Secret::new("Hunter2-Z"))], &[]);
+            assert_eq!(redactor.text("it is Hunter2-Z"), "it is [REDACTED]");
+        }
+    }
+
+    #[test]
+    fn nothing_is_printed_by_debug() {
+        assert_eq!(format!("{:?}", redactor()), "Redactor(…)");
+    }
+}

@@ -1,0 +1,178 @@
+//! Where in a text a secret may begin: at a few bytes of a known secret, or at a rule's trigger.
+//!
+//! A secret is recognised by short *seeds* (its first and last bytes, and for long ones a few between), then compared
+//! outwards from there. So a secret that a tool cut off is found as well as a whole one. Case is ignored: URL parsers
+//! lower the half of a password that they take for a host.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use memchr::memchr;
+
+use super::grams::{self, Grams};
+use super::known::{Known, Literal, Place};
+use super::rules::{self, RULES};
+use super::words;
+
+const SEED: usize = 6;
+
+/// A secret at least this long is recognised by any `PART` bytes of it.
+const LONG: usize = 24;
+const PART: usize = 16;
+
+/// How far a rule reads from its trigger.
+pub const RULE_REACH: usize = 8 * 1024;
+
+pub struct Needles {
+    grams: Grams,
+    /// By needle.
+    starts: Vec<Vec<Start>>,
+}
+
+#[derive(Clone, Copy)]
+enum Start {
+    Rule(usize),
+    Seed { literal: usize, offset: usize },
+}
+
+/// Bytes to be masked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    pub range: Range<usize>,
+    /// Index into `Known::labels`.
+    pub label: Option<usize>,
+    pub what: &'static str,
+}
+
+impl Needles {
+    pub fn new(known: &Known) -> Self {
+        let mut starts: BTreeMap<Vec<u8>, Vec<Start>> = BTreeMap::new();
+        for (index, rule) in RULES.iter().enumerate() {
+            for trigger in rule.spelled_out_triggers() {
+                starts.entry(trigger).or_default().push(Start::Rule(index));
+            }
+        }
+        for (literal, Literal { bytes, place, .. }) in known.literals.iter().enumerate() {
+            for offset in seed_offsets(bytes.len(), place) {
+                let seed = bytes[offset..bytes.len().min(offset + SEED)].to_ascii_lowercase();
+                starts.entry(seed).or_default().push(Start::Seed { literal, offset });
+            }
+        }
+        // Too short to search for; the rules see it where a password stands.
+        starts.retain(|needle, _| needle.len() >= grams::SHORTEST);
+        let (needles, starts) = starts.into_iter().unzip();
+        Needles { grams: Grams::new(needles), starts }
+    }
+
+    /// Adds what `text` holds to `found`.
+    pub fn find(&self, known: &Known, text: &[u8], found: &mut Vec<Hit>) {
+        self.grams.find(text, |needle, at| {
+            for start in &self.starts[needle] {
+                let hit = match *start {
+                    Start::Rule(rule) => rule_hit(known, text, at, rule),
+                    Start::Seed { literal, offset } => literal_hit(known, &known.literals[literal], text, at, offset),
+                };
+                hit.into_iter().for_each(|hit| add(found, hit));
+            }
+        });
+    }
+}
+
+/// The same secret is seen by its first bytes, by its last, and by a rule: that is one hit.
+pub fn add(hits: &mut Vec<Hit>, hit: Hit) {
+    match hits.last_mut() {
+        Some(last) if last.range.start <= hit.range.end && hit.range.start <= last.range.end => {
+            last.range = last.range.start.min(hit.range.start)..last.range.end.max(hit.range.end);
+            last.label = last.label.or(hit.label);
+        }
+        _ => hits.push(hit),
+    }
+}
+
+/// Any part of `PART` bytes of a long secret holds a seed: they stand that much closer to each other.
+fn seed_offsets(len: usize, place: &Place) -> Vec<usize> {
+    match place {
+        Place::Anywhere if len >= LONG => (0..len - SEED).step_by(PART - SEED + 1).chain([len - SEED]).collect(),
+        Place::Anywhere => vec![0, len - SEED],
+        Place::Encoded { .. } if len < SEED * 2 => vec![0],
+        Place::Encoded { .. } => vec![0, len - SEED],
+        Place::Word | Place::Piece => vec![0],
+        // The user's name is in every log.
+        Place::Userinfo(_) => vec![len.saturating_sub(SEED)],
+    }
+}
+
+fn rule_hit(known: &Known, text: &[u8], at: usize, rule: usize) -> Option<Hit> {
+    let reach = &text[at..text.len().min(at + RULE_REACH)];
+    let line = &reach[..memchr(b'\n', reach).unwrap_or(reach.len())];
+    let secret = rules::secret_at(rule, line, |value| known.is_weak(value))?;
+    let range = at + secret.start..at + secret.end;
+    let is_masked = rules::is_in_mask(text, at) || rules::is_in_mask(text, range.start);
+    (!is_masked).then_some(Hit { range, label: None, what: RULES[rule].what })
+}
+
+/// Compares outwards from the seed, which stands at `at` in the text and at `offset` in the secret.
+fn literal_hit(known: &Known, literal: &Literal, text: &[u8], at: usize, offset: usize) -> Option<Hit> {
+    let bytes = &literal.bytes;
+    let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
+    let before = text[..at].iter().rev().zip(bytes[..offset].iter().rev()).take_while(same).count();
+    let after = text[at..].iter().zip(&bytes[offset..]).take_while(same).count();
+    let (part, range) = (offset - before..offset + after, at - before..at + after);
+    let is_whole = part == (0..bytes.len());
+    let is_secret = match &literal.place {
+        Place::Anywhere | Place::Encoded { .. } => is_whole || is_telling_part(known, bytes, &part, text, &range),
+        Place::Word | Place::Piece => is_whole && is_bounded(text, &range),
+        Place::Userinfo(_) => is_whole,
+    };
+    let range = masked_range(literal, &part, text, range);
+    (is_secret && !range.is_empty()).then_some(Hit { range, label: literal.label, what: "secret of the target" })
+}
+
+/// What to mask where `part` of the literal stands at `range`.
+fn masked_range(literal: &Literal, part: &Range<usize>, text: &[u8], range: Range<usize>) -> Range<usize> {
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte));
+    match &literal.place {
+        Place::Userinfo(password) => range.start + password.start..range.start + password.end,
+        Place::Encoded { shared_before, shared_after } => {
+            let before = *shared_before && part.start == 0 && is_digit(text[..range.start].last());
+            let after = *shared_after && part.end == literal.bytes.len() && is_digit(text.get(range.end));
+            range.start - usize::from(before)..range.end + usize::from(after)
+        }
+        Place::Anywhere | Place::Word | Place::Piece => range,
+    }
+}
+
+/// A long part tells enough wherever it stands; a short one where its line begins or ends, because a tool wrapped or
+/// shortened the text there.
+fn is_telling_part(known: &Known, secret: &[u8], part: &Range<usize>, text: &[u8], range: &Range<usize>) -> bool {
+    let is_long = secret.len() >= LONG && part.len() >= PART;
+    let is_cut_off = part.start == 0 && part.len() >= SEED && ends_line(&text[range.end..]);
+    let is_carried_over = part.end == secret.len() && part.len() >= SEED && begins_line(&text[..range.start]);
+    let bytes = &secret[part.clone()];
+    (is_long || is_cut_off || is_carried_over) && !words::is_common(bytes) && !known.is_public(bytes)
+}
+
+/// How many quotes, dots and operators may stand between a cut and the end of the line.
+const TRIMMINGS: usize = 8;
+
+fn ends_line(after: &[u8]) -> bool {
+    let rest = &after[..after.len().min(TRIMMINGS + 1)];
+    let rest = &rest[..memchr(b'\n', rest).unwrap_or(rest.len())];
+    rest.len() <= TRIMMINGS && !rest.iter().any(u8::is_ascii_alphanumeric)
+}
+
+fn begins_line(before: &[u8]) -> bool {
+    let lead = before
+        .iter()
+        .rev()
+        .take_while(|byte| !byte.is_ascii_alphanumeric() && **byte != b'\n')
+        .take(TRIMMINGS + 1)
+        .count();
+    lead <= TRIMMINGS && before.len().checked_sub(lead + 1).is_none_or(|last| before[last] == b'\n')
+}
+
+fn is_bounded(text: &[u8], range: &Range<usize>) -> bool {
+    let before = range.start.checked_sub(1).map(|at| text[at]);
+    let after = text.get(range.end).copied();
+    ![before, after].into_iter().flatten().any(|byte| byte.is_ascii_alphanumeric())
+}

@@ -1,0 +1,194 @@
+//! What holds for every password, encoding and chunking, not only for those of the corpus.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use proptest::prelude::*;
+
+use super::{Redactor, percent_encoded};
+use crate::Secret;
+
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    Percent,
+    PercentEverything,
+    Json,
+    JsonAscii,
+    Html,
+    SqlQuotes,
+    ShellQuotes,
+    Base64,
+    Base64Url,
+    Base64Behind(&'static str),
+    Hex,
+    Coloured,
+    Utf16,
+}
+
+fn encoding() -> impl Strategy<Value = Encoding> {
+    use Encoding::*;
+    prop::sample::select(vec![
+        Percent,
+        PercentEverything,
+        Json,
+        JsonAscii,
+        Html,
+        SqlQuotes,
+        ShellQuotes,
+        Base64,
+        Base64Url,
+        Base64Behind("hotdash:"),
+        Base64Behind("ab"),
+        Hex,
+        Coloured,
+        Utf16,
+    ])
+}
+
+fn encoded(text: &str, encoding: Encoding) -> String {
+    match encoding {
+        Encoding::Percent => percent_encoded(text),
+        Encoding::PercentEverything => text.bytes().map(|byte| format!("%{byte:02x}")).collect(),
+        Encoding::Json => {
+            let quoted = serde_json::Value::from(text).to_string();
+            quoted[1..quoted.len() - 1].replace('/', "\\/")
+        }
+        Encoding::JsonAscii => text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect(),
+        Encoding::Html => text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;").replace('\'', "&#39;"),
+        Encoding::SqlQuotes => text.replace('\'', "''"),
+        Encoding::ShellQuotes => text.replace('\'', "'\\''"),
+        Encoding::Base64 => STANDARD.encode(text),
+        Encoding::Base64Url => URL_SAFE_NO_PAD.encode(text),
+        Encoding::Base64Behind(before) => STANDARD.encode(format!("{before}{text}")),
+        Encoding::Hex => text.bytes().map(|byte| format!("{byte:02X}")).collect(),
+        Encoding::Coloured => text.chars().map(|character| format!("\x1b[3{}m{character}", text.len() % 8)).collect(),
+        Encoding::Utf16 => text.chars().flat_map(|character| [character, '\0']).collect(),
+    }
+}
+
+/// Strong passwords of any printable characters, a letter with an accent among them.
+fn password() -> impl Strategy<Value = String> {
+    "[ -~]{0,9}[A-Z][0-9][ -~]{6,20}[aä][!-~]".prop_filter("DSNs and logs trim white space", |password| {
+        password.trim() == password && !password.starts_with(['"', '\'', '`'])
+    })
+}
+
+fn redactor(password: &str) -> Redactor {
+    let dsn = format!("postgresql://hotdash:{}@db.example.org:5432/shop_staging", percent_encoded(password));
+    Redactor::new(&[("DATABASE_URL".to_owned(), Secret::new(dsn))], &[])
+}
+
+fn in_chunks(redactor: &Redactor, text: &[u8], cuts: &[usize]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut stream = redactor.stream();
+    let mut rest = text;
+    for cut in cuts.iter().cycle() {
+        let (chunk, after) = rest.split_at((*cut).min(rest.len()));
+        stream.push(chunk, &mut out);
+        rest = after;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    stream.finish(&mut out);
+    out
+}
+
+/// What rules and decoders react to, whole and in halves.
+const FRAGMENTS: &[&str] = &[
+    "a1B2-c3D4",
+    "a1B2%2Dc3D4",
+    "YTFCMi1jM0Q0",
+    "a1B2-c3",
+    "2-c3D4",
+    "\n",
+    "postgres://",
+    "https://u:",
+    "p4ss",
+    "@h/d ",
+    ":5432:",
+    "password",
+    "=",
+    "\"",
+    "\\",
+    ": ",
+    "'",
+    " ",
+    "secret",
+    "authorization: ",
+    "Bearer ",
+    "--token ",
+    "eyJhbGciOi.eyJyb2xlIj.sig",
+    "SCRAM-SHA-256$",
+    "-----BEGIN PRIVATE KEY-----",
+    "[REDACTED]",
+    "%5c",
+    "&quot;",
+    "''",
+    "\u{1b}[1m",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_encoding_hides_a_password_and_the_text_around_it_stays(
+        password in password(),
+        encodings in prop::collection::vec(encoding(), 0..=3).prop_filter("nobody colours colours", |encodings| {
+            encodings.iter().filter(|encoding| matches!(encoding, Encoding::Coloured)).count() <= 1
+        }),
+        cuts in prop::collection::vec(1usize..40, 1..5),
+    ) {
+        let redactor = redactor(&password);
+        let hidden = encodings.iter().fold(password.clone(), |text, encoding| encoded(&text, *encoding));
+        let text = format!("before it {hidden} after it\nuntouched\n");
+        let out = String::from_utf8_lossy(&in_chunks(&redactor, text.as_bytes(), &cuts)).into_owned();
+        prop_assert!(!out.contains(&password) && !out.contains(&hidden), "{encodings:?} {out:?}");
+        prop_assert!(out.starts_with("before it ") && out.ends_with(" after it\nuntouched\n"), "{encodings:?} {out:?}");
+        prop_assert!(out.contains("[REDACTED"), "{encodings:?} {out:?}");
+    }
+
+    #[test]
+    fn chunking_never_shows(
+        parts in prop::collection::vec(
+            prop_oneof![
+                "[ -~]{0,20}",
+                prop::sample::select(FRAGMENTS).prop_map(str::to_owned),
+            ],
+            0..40,
+        ),
+        long in 0usize..3,
+        cuts in prop::collection::vec(1usize..200_000, 1..5),
+    ) {
+        let redactor = redactor("a1B2-c3D4");
+        let long_line = format!("pw a1B2-c3D4 {}", "so on, ".repeat(60)).repeat(long * 250);
+        let text = [parts.concat(), long_line, parts.concat()].concat();
+        let whole = redactor.bytes(text.as_bytes());
+        prop_assert_eq!(&in_chunks(&redactor, text.as_bytes(), &cuts), &whole);
+        prop_assert_eq!(redactor.scan(&whole), None);
+        prop_assert_eq!(redactor.bytes(&whole), whole);
+    }
+}
+
+#[test]
+fn a_secret_across_any_seam_of_an_endless_line_is_masked() {
+    let redactor = redactor("a1B2-c3D4");
+    for before in 64 * 1024 - 12..64 * 1024 + 3 {
+        let line =
+            format!("{}a1B2-c3D4{}", "x y ".repeat(before / 4 + 1).split_off(4 - before % 4), " .".repeat(50_000));
+        let out = redactor.text(&line);
+        assert!(!out.contains("a1B2") && !out.contains("c3D4"), "{before}");
+        assert_eq!(out.matches("[REDACTED_DATABASE_URL]").count(), 1, "{before}");
+        assert_eq!(out.len(), line.len() - 9 + 23, "{before}");
+    }
+}
+
+#[test]
+fn memory_does_not_grow_with_the_length_of_a_line() {
+    let mut stream = redactor("a1B2-c3D4").stream();
+    let mut out = Vec::new();
+    for _ in 0..1000 {
+        stream.push(&[b'x'; 8192], &mut out);
+        assert!(stream.held_back() <= 256 * 1024);
+        out.clear();
+    }
+}

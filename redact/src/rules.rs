@@ -1,0 +1,372 @@
+//! Secrets that nobody told us about, recognised by their shape or by what they are called.
+//!
+//! The table below is the whole policy. A rule is tried only where one of its triggers stands, and reads forward from
+//! there, so a line without a trigger costs nothing. The first group that takes part is what gets masked; the rest of
+//! the match stays, because a log that does not say which user or which host failed is of no use.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use memchr::{memchr, memmem, memrchr};
+use regex::bytes::Regex;
+
+use super::words;
+
+pub struct Rule {
+    /// What a finding is called.
+    pub what: &'static str,
+    /// Where the rule is tried, in any case; `?` is a letter or a digit. At least four bytes.
+    triggers: &'static [&'static str],
+    /// Reads from the trigger on, within the line.
+    secret: Secret,
+    /// What may stand there without being a secret.
+    innocent: Innocent,
+}
+
+enum Secret {
+    /// The first group that takes part.
+    Group(&'static str),
+    /// The password of a URL; logs are full of URLs, and a pattern would cost a microsecond for each.
+    Url(fn(&[u8]) -> Option<&[u8]>),
+}
+
+#[derive(PartialEq)]
+enum Innocent {
+    Nothing,
+    /// `postgres://host:5432/`: a port stands where a password might.
+    Port,
+    /// `password: required`: prose, types and literals.
+    Word,
+}
+
+const SECRET_KEYS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd=",
+    "pwd:",
+    "pwd\"",
+    "pwd'",
+    "secret",
+    "api_key",
+    "apikey",
+    "api-key",
+    "service_key",
+    "servicekey",
+    "role_key",
+    "private_key",
+    "privatekey",
+    "signing_key",
+    "encryption_key",
+    "_token",
+    "accesstoken",
+    "authtoken",
+    "refreshtoken",
+    "\"pass\"",
+    "'pass'",
+];
+
+/// How the schemes of Postgres, MySQL, MariaDB, MongoDB and Redis end.
+const DATABASE_SCHEMES: &[&str] =
+    &["resql://", "gres://", "mysql://", "iadb://", "godb://", "+srv://", "edis://", "ediss://"];
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        what: "password in a URL",
+        triggers: &["?://"],
+        secret: Secret::Url(url_password),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "password in a database URL",
+        triggers: DATABASE_SCHEMES,
+        secret: Secret::Url(database_url_password),
+        innocent: Innocent::Port,
+    },
+    Rule {
+        what: "secret by name",
+        triggers: SECRET_KEYS,
+        secret: Secret::Group(concat!(
+            r#"(?i)^["']?[a-z0-9_-]+\\*["'`]?\]?\s*(?:=>|:=|[:=])\s*(?:Some\(|Secret\()?\s*\\*(?:"#,
+            r#""((?:[^"\\]|\\.)+)"|'((?:[^'\\]|\\.|'')+)'|`((?:[^`\\]|\\.)+)`|["'`]([^\s"'`]+))"#
+        )),
+        innocent: Innocent::Word,
+    },
+    Rule {
+        what: "secret by name",
+        triggers: SECRET_KEYS,
+        secret: Secret::Group(r#"(?i)^["']?[a-z0-9_-]+["'`]?\s*=\s*([^\s"'`=>&;][^\s"'`&;]*)"#),
+        innocent: Innocent::Word,
+    },
+    Rule {
+        what: "secret by name",
+        triggers: SECRET_KEYS,
+        secret: Secret::Group(r#"(?i)^["']?[a-z0-9_-]+["'`]?\s*:\s*([^\s"'`=:&;,(){}\[\]<>\\][^\s"'`&;,(){}\[\]<>]*)"#),
+        innocent: Innocent::Word,
+    },
+    Rule {
+        what: "secret by name",
+        triggers: &["_pass"],
+        secret: Secret::Group(r#"(?i)^_pass["']?\s*[:=]\s*["']?([^\s"'&;]+)"#),
+        innocent: Innocent::Word,
+    },
+    Rule {
+        what: "secret on a command line",
+        triggers: &["--password", "--token", "--secret", "--api-key"],
+        secret: Secret::Group(r#"(?i)^--[a-z-]+[= ]\s*["']?([^\s"']+)"#),
+        innocent: Innocent::Word,
+    },
+    Rule {
+        what: "password in SQL",
+        triggers: &["password", "identified by"],
+        secret: Secret::Group(r"(?i)^(?:password|identified by)\s+(?:E|U&)?'((?:[^'\\]|\\.|'')+)"),
+        innocent: Innocent::Nothing,
+    },
+    // host:port:database:user:password, https://www.postgresql.org/docs/17/libpq-pgpass.html
+    Rule {
+        what: "password of a .pgpass line",
+        triggers: &[":5432:", ":6543:", ":5433:", ":54322:", ":*:?"],
+        secret: Secret::Group(r"^:[0-9*]+:[^\s:\[\]]+:[^\s:\[\]]+:([^\s]+)"),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "credentials of an Authorization header",
+        triggers: &["authorization"],
+        secret: Secret::Group(concat!(
+            r#"(?i)^authorization\\*["']?\s*[:=,]\s*\\*["']?"#,
+            r"(?:(?:bearer|basic|token|apikey|digest|negotiate)(?:\s+([a-z0-9+/=._~-]{6,})|\b)|([a-z0-9+/=._~-]{6,}))"
+        )),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "bearer token",
+        triggers: &["bearer "],
+        secret: Secret::Group(r"(?i)^bearer\s+([a-z0-9+/=._~-]{16,})"),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "JSON web token",
+        triggers: &["eyJ?"],
+        secret: Secret::Group(r"^(eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?)"),
+        innocent: Innocent::Nothing,
+    },
+    // Publishable keys (`sb_publishable_`) are public by design and stay.
+    Rule {
+        what: "Supabase secret key",
+        triggers: &["sb_secret_", "sbp_"],
+        secret: Secret::Group(r"^(?:sb_secret_([A-Za-z0-9_-]{4,})|sbp_([A-Za-z0-9_]{16,}))"),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "Shopify token",
+        triggers: &["shpat_", "shpca_", "shppa_", "shpss_", "shpua_", "shprt_"],
+        secret: Secret::Group(r"^shp[a-z]{2}_([A-Za-z0-9]{16,})"),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "GitHub or npm token",
+        triggers: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "npm_"],
+        secret: Secret::Group(r"^(?:(?:gh[a-z]|github_pat)_([A-Za-z0-9_]{20,})|npm_([A-Za-z0-9]{30,}))"),
+        innocent: Innocent::Nothing,
+    },
+    // https://www.postgresql.org/docs/17/catalog-pg-authid.html
+    Rule {
+        what: "SCRAM verifier",
+        triggers: &["SCRAM-SHA-256$"],
+        secret: Secret::Group(r#"^SCRAM-SHA-256\$([^\s"'<>]{8,})"#),
+        innocent: Innocent::Nothing,
+    },
+    Rule {
+        what: "md5 password hash",
+        triggers: &["md5?"],
+        secret: Secret::Group(r"^md5([0-9a-f]{32})(?:[^0-9a-f]|$)"),
+        innocent: Innocent::Nothing,
+    },
+    // The lines that follow are masked by `private_key`.
+    Rule {
+        what: "private key",
+        triggers: &["-----BEGIN "],
+        secret: Secret::Group(
+            r"^-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----((?:[A-Za-z0-9+/=\s:,]|\\[nr]|-[A-Za-z0-9])+)",
+        ),
+        innocent: Innocent::Nothing,
+    },
+];
+
+/// How every mask begins; a value that is a mask already is no secret.
+pub const MASK_OPENING: &[u8] = b"[REDACTED";
+
+/// In bytes; a variable with a longer name is left out of its mask.
+pub const LONGEST_MASK: usize = 80;
+
+static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
+    let compile = |rule: &Rule| match rule.secret {
+        Secret::Group(pattern) => Some(Regex::new(&format!("(?-u){pattern}")).expect("the table's patterns are valid")),
+        Secret::Url(_) => None,
+    };
+    RULES.iter().map(compile).collect()
+});
+
+impl Rule {
+    pub fn spelled_out_triggers(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.triggers.iter().flat_map(|trigger| {
+            let characters = if trigger.contains('?') { "abcdefghijklmnopqrstuvwxyz0123456789" } else { "?" };
+            let lower = trigger.to_ascii_lowercase();
+            characters.chars().map(move |character| lower.replace('?', &character.to_string()).into_bytes())
+        })
+    }
+}
+
+/// The secret that rule number `rule` sees at the beginning of `text`, which starts at a trigger and ends with its
+/// line at the latest. `is_known` says whether a value is a weak secret of the target, which is a secret here even if
+/// it is a word.
+pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
+    let value = match (&RULES[rule].secret, &PATTERNS[rule]) {
+        (Secret::Url(password), _) => password(text)?,
+        (Secret::Group(_), pattern) => pattern.as_ref()?.captures(text)?.iter().skip(1).flatten().next()?.as_bytes(),
+    };
+    let value = trim_closing(value);
+    let innocent = match RULES[rule].innocent {
+        Innocent::Nothing => false,
+        Innocent::Port => is_port(value),
+        Innocent::Word => !is_known(value) && words::is_common(value),
+    };
+    // What holds a mask was judged when that was written: a rule that matches only now, matches the mask.
+    let is_masked = memmem::find(value, MASK_OPENING).is_some();
+    if innocent || is_masked || value.iter().all(|byte| b"*\\)]}.,".contains(byte)) {
+        return None;
+    }
+    let skipped = value.as_ptr().addr() - text.as_ptr().addr();
+    Some(skipped..skipped + value.len())
+}
+
+/// `://user:password@`, as RFC 3986 has it, except that an `@` may stand in the password.
+fn url_password(text: &[u8]) -> Option<&[u8]> {
+    let authority = up_to(after_scheme(text)?, b"/?#");
+    password_of(&authority[..memrchr(b'@', authority)?])
+}
+
+/// As `url_password`, but the password may also hold a raw `/`, `#` or `?`: only the last `@` ends it. (Not so for
+/// http, whose paths may hold one.) Where there is none, the URL was cut off, or its parser took the password's end
+/// for the host.
+fn database_url_password(text: &[u8]) -> Option<&[u8]> {
+    let url = after_scheme(text)?;
+    match memrchr(b'@', url) {
+        Some(at) => password_of(&url[..at]),
+        None => password_of(up_to(url, b"/?#")).filter(|_| !url.starts_with(b"[")),
+    }
+}
+
+/// The URL without its scheme, as far as no white space or quote ends it.
+fn after_scheme(text: &[u8]) -> Option<&[u8]> {
+    let slashes = memchr(b'/', text)?;
+    Some(up_to(&text[slashes + 2..], b" \t\r\n\"'<>`"))
+}
+
+fn up_to<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
+    &text[..text.iter().position(|byte| ends.contains(byte)).unwrap_or(text.len())]
+}
+
+fn password_of(userinfo: &[u8]) -> Option<&[u8]> {
+    let colon = memchr(b':', userinfo)?;
+    Some(&userinfo[colon + 1..])
+}
+
+fn is_port(value: &[u8]) -> bool {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && value.get(digits).is_none_or(|after| b"/?\\,".contains(after))
+}
+
+/// Whether `at` lies in a mask. The name of a variable may hold a trigger (`[REDACTED_SHOPIFY_API_SECRET]: …`)
+/// without naming what follows.
+pub fn is_in_mask(text: &[u8], at: usize) -> bool {
+    let line_up_to = &text[at.saturating_sub(LONGEST_MASK)..=at];
+    let Some(opening) = memrchr(b'[', line_up_to) else { return false };
+    line_up_to[opening..].starts_with(MASK_OPENING) && memchr(b']', &line_up_to[opening..]).is_none()
+}
+
+/// `{password=abc}` ends a value that nothing quotes.
+fn trim_closing(value: &[u8]) -> &[u8] {
+    let kept = value.iter().rposition(|byte| !b")]},".contains(byte)).map_or(0, |last| last + 1);
+    &value[..kept]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the rules mask in `text`, tried at every position as their triggers would.
+    fn masked(text: &str) -> Vec<&str> {
+        let lower = text.to_ascii_lowercase();
+        let mut found = Vec::new();
+        for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            for (index, rule) in RULES.iter().enumerate() {
+                if rule.spelled_out_triggers().any(|trigger| lower.as_bytes()[at..].starts_with(&trigger)) {
+                    let range = secret_at(index, &text.as_bytes()[at..], |_| false);
+                    found.extend(range.map(|range| &text[at + range.start..at + range.end]));
+                }
+            }
+        }
+        let range = |value: &str| value.as_ptr().addr()..value.as_ptr().addr() + value.len();
+        let covers = |outer: &str, inner: &str| outer.len() > inner.len() && range(outer).contains(&range(inner).start);
+        found.sort_by_key(|value| range(value).start);
+        found.dedup();
+        found.iter().filter(|inner| !found.iter().any(|outer| covers(outer, inner))).copied().collect()
+    }
+
+    #[test]
+    fn passwords_of_urls_never_loaded_are_seen_and_nothing_else_of_the_url() {
+        assert_eq!(masked("postgresql://repl:OtherPw9@replica.internal:5432/x"), ["OtherPw9"]);
+        assert_eq!(masked("redis://:r3d1spw@cache:6379/0"), ["r3d1spw"]);
+        assert_eq!(masked("postgres://u:p@ss/w#rd@h/d"), ["p@ss/w#rd"]);
+        assert_eq!(masked("'postgresql://hotdash:Hunter2%2FZ' +"), ["Hunter2%2FZ"]);
+        assert_eq!(
+            masked("https://user@example.com http://localhost:3000/@vite/client ssh://git@h:org/r.git"),
+            [""; 0]
+        );
+        assert_eq!(masked("postgresql://localhost:5432/db postgres://[::1]:5432/db postgres://u@h:5432"), [""; 0]);
+    }
+
+    #[test]
+    fn values_are_secret_by_the_name_of_their_key() {
+        assert_eq!(masked("password=a host=x"), ["a"]);
+        assert_eq!(masked(r#"{"Password": "a\"b", "port": 1}"#), [r#"a\"b"#]);
+        assert_eq!(masked(r#"Config { password: Some("p w"), host: "h" }"#), ["p w"]);
+        assert_eq!(masked("SHOPIFY_API_SECRET='it''s'"), ["it''s"]);
+        assert_eq!(masked("{user:u password:abc}"), ["abc"]);
+        assert_eq!(masked("?password=Qp9-zz&sslmode=require"), ["Qp9-zz"]);
+        assert_eq!(masked("psql --password hunter3 -c"), ["hunter3"]);
+        assert_eq!(masked("ALTER ROLE x PASSWORD 'it''s-9x';"), ["it''s-9x"]);
+    }
+
+    #[test]
+    fn prose_types_and_literals_stay() {
+        for text in [
+            "password authentication failed for user \"x\"",
+            "password: string; secret?: null",
+            "{\"password\":null,\"token\":true}",
+            "Password for user hotdash:",
+            "secrets.ts:12:3 and node_token.js",
+            "12 tests_passed: 3",
+            "use --password to ask",
+            "PASSWORD=***",
+        ] {
+            assert_eq!(masked(text), [""; 0], "{text}");
+        }
+    }
+
+    #[test]
+    fn shapes_of_tokens_are_seen() {
+        assert_eq!(masked("sb_secret_AbCdEf_1a2b sb_publishable_AbCdEf"), ["AbCdEf_1a2b"]);
+        assert_eq!(masked("x eyJhbGciOi.eyJyb2xlIj.sig-_1 y"), ["eyJhbGciOi.eyJyb2xlIj.sig-_1"]);
+        assert_eq!(masked("authorization: Basic aG90ZGFzaA=="), ["aG90ZGFzaA=="]);
+        assert_eq!(masked("localhost:5432:db:me:pass word"), ["pass"]);
+        assert_eq!(masked("SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy"), ["4096:c2FsdA==$c3RvcmVk:c2VydmVy"]);
+    }
+
+    #[test]
+    fn a_mask_is_no_secret() {
+        assert_eq!(masked("password=[REDACTED_DATABASE_URL]"), [""; 0]);
+        assert_eq!(masked("postgres://u:[REDACTED]@h/d \"password\":\"[REDACTED]\""), [""; 0]);
+    }
+}

@@ -1,0 +1,159 @@
+//! Redaction of bytes as they come: held back until their line is complete, never more than a line's worth of memory.
+//!
+//! Where a stream was cut into chunks never shows in the output. A line longer than `REGION` is given out region by
+//! region; each is searched together with `OVERLAP` bytes on either side, so that a secret across the seam is seen
+//! from both.
+
+use std::io::{self, Read, Write};
+
+use memchr::{memchr, memrchr};
+
+use super::needles::add;
+use super::private_key::PrivateKey;
+use super::{Finding, Hit, Redactor};
+
+const REGION: usize = 64 * 1024;
+
+/// Longer than any known secret in any encoding, and than the reach of a rule.
+const OVERLAP: usize = 16 * 1024;
+
+pub struct Stream {
+    redactor: Redactor,
+    /// Not yet given out, behind `context` bytes that were.
+    pending: Vec<u8>,
+    /// How much of `pending` is there only to search the rest with; not zero only inside a line longer than `REGION`.
+    context: usize,
+    /// Whether the mask of the secret that reaches over the last seam was written already.
+    is_masking: bool,
+    private_key: PrivateKey,
+    /// Bytes of input given out so far.
+    given: u64,
+    first: Option<Finding>,
+}
+
+impl Stream {
+    pub(super) fn new(redactor: Redactor) -> Self {
+        Stream {
+            redactor,
+            pending: Vec::new(),
+            context: 0,
+            is_masking: false,
+            private_key: PrivateKey::default(),
+            given: 0,
+            first: None,
+        }
+    }
+
+    /// Takes the next bytes, appends to `out` what is safe to show by now.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        for part in chunk.chunks(REGION) {
+            self.pending.extend_from_slice(part);
+            // A child that writes single bytes must not have its whole line searched for a newline at each.
+            if memchr(b'\n', part).is_some() || self.pending.len() - self.context >= REGION + OVERLAP {
+                self.give(out);
+            }
+        }
+    }
+
+    /// Appends the rest: a stream may end without a newline.
+    pub fn finish(mut self, out: &mut Vec<u8>) {
+        self.finish_in_place(out);
+    }
+
+    pub(super) fn finish_in_place(&mut self, out: &mut Vec<u8>) {
+        let end = self.pending.len();
+        self.redact(end, end, out);
+        self.pending.clear();
+        self.context = 0;
+    }
+
+    /// The first thing that was masked.
+    pub(super) fn first_finding(&mut self) -> Option<Finding> {
+        self.first.take()
+    }
+
+    /// Bytes in memory.
+    #[cfg(test)]
+    pub(super) fn held_back(&self) -> usize {
+        self.pending.capacity()
+    }
+
+    fn give(&mut self, out: &mut Vec<u8>) {
+        loop {
+            let fresh = &self.pending[self.context..];
+            let window = &fresh[..fresh.len().min(REGION + OVERLAP)];
+            if let Some(newline) = memrchr(b'\n', window) {
+                let end = self.context + newline + 1;
+                self.redact(end, end, out);
+                self.pending.drain(..end);
+                self.context = 0;
+            } else if window.len() == REGION + OVERLAP {
+                let (end, seam) = (self.context + window.len(), self.context + REGION);
+                self.redact(end, seam, out);
+                self.pending.drain(..seam - OVERLAP);
+                self.context = OVERLAP;
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Searches `pending[..searched]` and gives out what lies between the context and `until`.
+    fn redact(&mut self, searched: usize, until: usize, out: &mut Vec<u8>) {
+        let mut hits = self.redactor.0.hits(&self.pending[..searched]);
+        let from = self.context;
+        let body = self.private_key.body_lines(&self.pending[from..until]);
+        hits.extend(body.into_iter().map(|line| Hit {
+            range: from + line.start..from + line.end,
+            label: None,
+            what: "private key",
+        }));
+        let mut at = from;
+        for hit in merged(hits) {
+            let (start, end) = (hit.range.start.max(from), hit.range.end.min(until));
+            if start >= end {
+                continue;
+            }
+            out.extend_from_slice(&self.pending[at..start]);
+            if start > from || !self.is_masking {
+                self.redactor.0.write_mask(&hit, out);
+            }
+            let offset = self.given + (start - from) as u64;
+            self.first.get_or_insert(Finding { offset, what: self.redactor.0.describe(&hit) });
+            at = end;
+        }
+        self.is_masking = at == until && at > from;
+        out.extend_from_slice(&self.pending[at..until]);
+        self.given += (until - from) as u64;
+    }
+}
+
+/// In order, with those that overlap or touch made one.
+fn merged(mut hits: Vec<Hit>) -> Vec<Hit> {
+    hits.sort_by_key(|hit| hit.range.start);
+    let mut merged = Vec::with_capacity(hits.len());
+    hits.into_iter().for_each(|hit| add(&mut merged, hit));
+    merged
+}
+
+/// Copies `reader` to `writer` with every secret masked; what is complete is written and flushed before more is read.
+pub fn filter(redactor: &Redactor, mut reader: impl Read, mut writer: impl Write) -> io::Result<()> {
+    let mut stream = redactor.stream();
+    let mut chunk = vec![0; REGION];
+    let mut out = Vec::new();
+    loop {
+        let read = match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        stream.push(&chunk[..read], &mut out);
+        writer.write_all(&out)?;
+        writer.flush()?;
+        out.clear();
+    }
+    stream.finish(&mut out);
+    writer.write_all(&out)?;
+    writer.flush()
+}
