@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::secret::Secret;
+#[cfg(test)]
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use redact::Secret;
 
 /// A Postgres data source name after the guard's grammar accepted it; every client reads it the same way.
 #[derive(Debug, Clone)]
@@ -21,6 +24,37 @@ pub struct Dsn {
     pub schema: String,
     /// The other allow-listed parameters as given, for children that understand them (`connection_limit`, …).
     pub parameters: BTreeMap<String, String>,
+}
+
+/// Everything but RFC 3986's unreserved characters, so that no client sees a character of meaning in a name or
+/// password.
+#[cfg(test)]
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Dsn {
+    /// `host:port/database`, for messages: no user, no secret.
+    pub fn identity(&self) -> String {
+        format!("{}:{}/{}", self.host, self.port, self.database)
+    }
+
+    /// For the property tests, which compare how others read it: children never see the target's own URL. The one canonical form: user and password percent-encoded, port and `sslmode` spelled out, `schema` where it is
+    /// not `public`, then the other parameters by name.
+    #[cfg(test)]
+    pub fn to_url(&self) -> Secret {
+        let mut url = format!("postgresql://{}", utf8_percent_encode(&self.user, RESERVED));
+        if let Some(password) = &self.password {
+            url.push(':');
+            url.extend(utf8_percent_encode(password.expose(), RESERVED));
+        }
+        url.push_str(&format!("@{}?sslmode={}", self.identity(), self.sslmode.word()));
+        if self.schema != "public" {
+            url.push_str(&format!("&schema={}", self.schema));
+        }
+        for (name, value) in &self.parameters {
+            url.push_str(&format!("&{name}={value}"));
+        }
+        Secret::new(url)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,4 +94,26 @@ pub enum SslMode {
     Require,
     VerifyCa,
     VerifyFull,
+}
+
+impl SslMode {
+    pub const ALL: [SslMode; 6] =
+        [SslMode::Disable, SslMode::Allow, SslMode::Prefer, SslMode::Require, SslMode::VerifyCa, SslMode::VerifyFull];
+
+    /// As libpq spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            SslMode::Disable => "disable",
+            SslMode::Allow => "allow",
+            SslMode::Prefer => "prefer",
+            SslMode::Require => "require",
+            SslMode::VerifyCa => "verify-ca",
+            SslMode::VerifyFull => "verify-full",
+        }
+    }
+
+    /// The mode that `word` spells; nothing but libpq's exact words counts.
+    pub fn from_word(word: &str) -> Option<SslMode> {
+        SslMode::ALL.into_iter().find(|mode| mode.word() == word)
+    }
 }

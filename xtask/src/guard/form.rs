@@ -1,0 +1,506 @@
+//! One strict grammar for a Postgres URL, over its bytes.
+//!
+//! libpq, tokio-postgres, node-postgres, Prisma's engine and the Supabase CLI each have a parser of their own, and they
+//! dial different hosts for the same text: the first `@` or the last, `?host=`, several hosts, `#`, tabs that vanish,
+//! `..` that is resolved. So this grammar has no opinion about such texts; it refuses them:
+//!
+//! ```text
+//! ("postgres" | "postgresql") "://" user [":" password] "@" host [":" port] "/" database ["?" key "=" value ("&" …)*]
+//! ```
+//!
+//! Whatever it accepts may be given to an ordinary parser: tests show that they all agree with the canonical form. A
+//! refusal names characters and well-formed names, never a piece of a text that may hold a password.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use percent_encoding::percent_decode_str;
+
+use crate::error::Refusal;
+use crate::target::{Dsn, Host, SslMode};
+use redact::Secret;
+
+use super::pattern::{NAME_BYTES_MAX, ends_in_a_number, is_host_name, is_made_of};
+use super::policy::PARAMETERS;
+
+const DEFAULT_PORT: u16 = 5432;
+
+/// What is wrong, and what to type; the variable's name is added at the door.
+struct Flaw(&'static str, String, String);
+
+type Parsed<T> = Result<T, Flaw>;
+
+fn flaw<T>(check: &'static str, seen: impl Into<String>, fix: impl Into<String>) -> Parsed<T> {
+    Err(Flaw(check, seen.into(), fix.into()))
+}
+
+/// Reads the value of `variable`.
+///
+/// # Errors
+/// Every part that does not fit the grammar, or the one flaw that keeps the parts from being told apart.
+pub fn parse(variable: &str, text: &str) -> Result<Dsn, Vec<Refusal>> {
+    let refusal = |Flaw(check, seen, fix)| Refusal::new(check, format!("`{variable}` {seen}"), fix);
+    let parts = split(text).map_err(|flaw| vec![refusal(flaw)])?;
+    let mut flaws = Vec::new();
+    let mut keep = |flaw: Flaw| flaws.push(refusal(flaw));
+    let user = read_user(parts.user).map_err(&mut keep);
+    let password = parts.password.map(read_password).transpose().map_err(&mut keep);
+    let address = read_address(parts.address).map_err(&mut keep);
+    let database = read_database(parts.database).map_err(&mut keep);
+    let parameters = parts.query.map_or(Ok(BTreeMap::new()), read_parameters).map_err(&mut keep);
+    match (user, password, address, database, parameters) {
+        (Ok(user), Ok(password), Ok((host, port)), Ok(database), Ok(mut parameters)) => {
+            let sslmode = parameters.remove("sslmode").and_then(|word| SslMode::from_word(&word));
+            let schema = parameters.remove("schema").unwrap_or_else(|| "public".into());
+            let sslmode = sslmode.unwrap_or(SslMode::Prefer);
+            Ok(Dsn { user, password, host, port, database, sslmode, schema, parameters })
+        }
+        _ => Err(flaws),
+    }
+}
+
+struct Parts<'a> {
+    user: &'a str,
+    password: Option<&'a str>,
+    address: &'a str,
+    database: &'a str,
+    query: Option<&'a str>,
+}
+
+/// Cuts at the one `@`, the first `/` after it and the first `?` after that; every character has been looked at by
+/// then.
+fn split(text: &str) -> Parsed<Parts<'_>> {
+    let rest = after_scheme(text)?;
+    let Some((userinfo, location)) = rest.rsplit_once('@') else {
+        return flaw("url", "names no user", "write `postgresql://user:password@host:5432/database`");
+    };
+    check_userinfo(userinfo)?;
+    check_location(location)?;
+    let (user, password) = match userinfo.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (userinfo, None),
+    };
+    let (path, query) = match location.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (location, None),
+    };
+    match path.split_once('/') {
+        Some((address, database)) => Ok(Parts { user, password, address, database, query }),
+        None => flaw("url", "names no database", "add `/` and the database's name behind the host"),
+    }
+}
+
+fn after_scheme(text: &str) -> Parsed<&str> {
+    if let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+        return Ok(rest);
+    }
+    let start = text.to_ascii_lowercase();
+    if text.is_empty() {
+        flaw("url", "is empty", "write `postgresql://user:password@host:5432/database`, or remove the variable")
+    } else if start.starts_with("postgres://") || start.starts_with("postgresql://") {
+        flaw("url", "spells the scheme in capitals, which libpq does not know", "write `postgresql://` in lower case")
+    } else if start.starts_with("prisma:") || start.starts_with("prisma+") {
+        flaw("url", "hides the real address in an API key", "use the direct `postgresql://` URL of the database")
+    } else if start.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).starts_with("postgres") {
+        flaw("url", "has a character before `postgresql://`", "remove the blank, quote or byte order mark at the start")
+    } else {
+        flaw("url", "is not a Postgres URL", "write `postgresql://user:password@host:5432/database`")
+    }
+}
+
+/// RFC 3986's `userinfo`: unreserved characters, sub-delimiters, `:` and `%XX`.
+fn check_userinfo(userinfo: &str) -> Parsed<()> {
+    let valid = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:%".contains(c);
+    let mut wrong: BTreeSet<char> = userinfo.chars().filter(|&c| !valid(c)).collect();
+    if has_bad_escape(userinfo) {
+        wrong.insert('%');
+    }
+    if let Some(c) = wrong.iter().find(|c| c.is_control()) {
+        return flaw("url", format!("holds the control character U+{:04X}", u32::from(*c)), "remove it");
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let fixes: Vec<String> = wrong.iter().map(|c| format!("{} as `{}`", shown(*c), escaped(*c))).collect();
+    flaw(
+        "url",
+        "has a character in the user name or password that clients read as the end of it",
+        format!("in the user name and the password write {}", fixes.join(", ")),
+    )
+}
+
+/// A character that could act on a terminal, or not be seen, by its number.
+fn shown(c: char) -> String {
+    if c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() {
+        format!("`{c}`")
+    } else {
+        format!("U+{:04X}", u32::from(c))
+    }
+}
+
+fn escaped(c: char) -> String {
+    c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+fn has_bad_escape(text: &str) -> bool {
+    text.split('%')
+        .skip(1)
+        .any(|rest| !rest.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// What no host, database or parameter may hold, and what each client does with it differs most.
+fn check_location(location: &str) -> Parsed<()> {
+    match location.chars().find(|c| !c.is_ascii_graphic() || "#\\\"<>^`{|}'$".contains(*c)) {
+        None => Ok(()),
+        Some(c @ ('\n' | '\r')) if location.ends_with(c) => flaw("url", "ends in a line break", "remove it"),
+        Some('#') => flaw("url", "has a `#` behind the host", "remove it; in a password write `%23`"),
+        Some('$') => flaw("url", "has an unexpanded variable", "write the value itself"),
+        Some(c) if c.is_ascii_graphic() => flaw("url", format!("has a `{c}` behind the user"), "remove it"),
+        Some(c) => {
+            flaw("url", format!("holds the character U+{:04X}", u32::from(c)), "remove it; only ASCII is read alike")
+        }
+    }
+}
+
+/// The text behind `%XX`, which must be printable UTF-8: clients send other bytes differently, or stop at a NUL.
+fn decode(what: &str, raw: &str) -> Parsed<String> {
+    match percent_decode_str(raw).decode_utf8() {
+        Ok(text) if text.chars().any(char::is_control) => {
+            flaw("url", format!("has an escape for a control character in the {what}"), format!("correct the {what}"))
+        }
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => flaw(
+            "url",
+            format!("has escapes in the {what} that are not UTF-8"),
+            format!("percent-encode the UTF-8 bytes of the {what}"),
+        ),
+    }
+}
+
+fn read_user(raw: &str) -> Parsed<String> {
+    let user = decode("user name", raw)?;
+    let needless = raw.split('%').skip(1).any(|rest| {
+        let byte = rest.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    });
+    match user.len() {
+        0 => flaw("url", "names no user", "write `postgresql://user:password@host:5432/database`"),
+        // An escaped `.` would hide the project ref from a pooler that reads the name undecoded.
+        1..=NAME_BYTES_MAX if needless => flaw(
+            "url",
+            "escapes a character of the user name that needs no escape",
+            "write letters, digits and `-._~` as they are",
+        ),
+        1..=NAME_BYTES_MAX => Ok(user),
+        _ => flaw("url", "has a user name over 63 bytes, which the server cuts", "correct the user name"),
+    }
+}
+
+fn read_password(raw: &str) -> Parsed<Secret> {
+    if raw.is_empty() {
+        return flaw("url", "has an empty password", "write the password after the `:`; on loopback the `:` may go");
+    }
+    decode("password", raw).map(Secret::new)
+}
+
+fn read_address(address: &str) -> Parsed<(Host, u16)> {
+    if address.contains(',') {
+        return flaw("url", "names several hosts", "name the one host that is staging");
+    }
+    if let Some(rest) = address.strip_prefix("[::1]") {
+        return Ok((Host::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)), read_port(rest)?));
+    }
+    if address.starts_with('[') {
+        return flaw("url", "has an IPv6 address other than loopback's", "write the host's name, or `[::1]`");
+    }
+    let (name, port) = address.split_at(address.find(':').unwrap_or(address.len()));
+    // Host names have no case; every client reaches the same host, so the canonical form is lower case.
+    Ok((read_host(&name.to_ascii_lowercase())?, read_port(port)?))
+}
+
+fn read_host(name: &str) -> Parsed<Host> {
+    if ends_in_a_number(name) {
+        let ip = name.parse::<Ipv4Addr>().ok().filter(Ipv4Addr::is_loopback);
+        return match ip {
+            Some(ip) => Ok(Host::Ip(IpAddr::V4(ip))),
+            None => flaw("url", "has a numeric address other than loopback's", "write the host's name, or `127.0.0.1`"),
+        };
+    }
+    match name {
+        "" => flaw("url", "names no host", "write the host's name between `@` and the port"),
+        name if name.contains('%') => flaw("url", "has an escape in the host", "write the host's plain name"),
+        name if is_host_name(name) => Ok(Host::Name(name.into())),
+        _ => flaw(
+            "url",
+            "has a host that is not a DNS name",
+            "write the host's name: letters, digits, `-` and single dots",
+        ),
+    }
+}
+
+/// What follows the host: nothing, or `:` and a decimal number without leading zeros.
+fn read_port(text: &str) -> Parsed<u16> {
+    let digits = match text.strip_prefix(':') {
+        None if text.is_empty() => return Ok(DEFAULT_PORT),
+        None => "",
+        Some(digits) => digits,
+    };
+    match digits.parse() {
+        // `parse` alone would take `+5432` and `005432`.
+        Ok(port) if digits.starts_with(|c: char| matches!(c, '1'..='9')) => Ok(port),
+        _ => flaw(
+            "url",
+            "has a port that is not a number from 1 to 65535",
+            "write the port in digits; a `:`, `/`, `?`, `#` or `@` of the password must be percent-encoded",
+        ),
+    }
+}
+
+fn read_database(name: &str) -> Parsed<String> {
+    match name {
+        "" => flaw("url", "names no database", "add the database's name behind the `/`"),
+        name if name.contains('/') => {
+            flaw("url", "has a path of several parts", "write one `/` and the database's name")
+        }
+        name if name.contains('%') => {
+            flaw("url", "has an escape in the database's name", "use a name of letters, digits, `_` and `-`")
+        }
+        name if name.len() > NAME_BYTES_MAX => {
+            flaw("url", "has a database name over 63 bytes, which the server cuts silently", "use a shorter name")
+        }
+        name if is_made_of(name, "_-", 1..=NAME_BYTES_MAX) => Ok(name.into()),
+        _ => flaw("url", "has a database name that clients read differently", "use letters, digits, `_` and `-`"),
+    }
+}
+
+fn read_parameters(query: &str) -> Parsed<BTreeMap<String, String>> {
+    let mut parameters = BTreeMap::new();
+    for pair in query.split('&') {
+        let Some((key, value)) = pair.split_once('=') else {
+            return flaw("parameter", "has a parameter without `=`", "write `key=value` pairs, joined by `&`");
+        };
+        let Some((key, allowed)) = PARAMETERS.iter().find(|(known, _)| *known == key) else {
+            return unknown_parameter(key);
+        };
+        if !allowed.fits(value) {
+            return flaw(
+                "parameter",
+                format!("has a value of `{key}` that is not allowed"),
+                format!("write `{key}=` and {}", allowed.in_words()),
+            );
+        }
+        if parameters.insert((*key).to_owned(), value.to_owned()).is_some() {
+            return flaw("parameter", format!("sets `{key}` twice"), format!("keep one `{key}`"));
+        }
+    }
+    Ok(parameters)
+}
+
+fn unknown_parameter<T>(key: &str) -> Parsed<T> {
+    let known = PARAMETERS.map(|(name, _)| name).join("`, `");
+    let seen = match key {
+        key if is_made_of(key, "_", 1..=30) => {
+            format!("has the parameter `{key}`, which could redirect or change the session")
+        }
+        _ => "has a parameter whose name is not plain".into(),
+    };
+    flaw("parameter", seen, format!("remove it; allowed are `{known}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Dsn {
+        parse("DATABASE_URL", text).unwrap_or_else(|refusals| panic!("{text}: {refusals:?}"))
+    }
+
+    fn refused(text: &str) -> String {
+        let refusals = parse("DATABASE_URL", text).map(|dsn| dsn.identity()).expect_err(text);
+        refusals.iter().map(|r| format!("{}: {} -> {}\n", r.check, r.message, r.hint)).collect()
+    }
+
+    /// `url` and the Postgres driver read `text` as `dsn` says.
+    fn assert_agreement(text: &str, dsn: &Dsn) {
+        let password = dsn.password.as_ref().map(Secret::expose);
+        let url = url::Url::parse(text).expect("url reads it");
+        let decoded = |text: &str| percent_decode_str(text).decode_utf8().expect("UTF-8").into_owned();
+        assert_eq!(url.host_str().map(str::to_ascii_lowercase), Some(dsn.host.to_string()));
+        assert_eq!(url.port().unwrap_or(5432), dsn.port);
+        assert_eq!(decoded(url.username()), dsn.user);
+        assert_eq!(url.password().map(decoded).as_deref(), password);
+        assert_eq!(url.path(), format!("/{}", dsn.database));
+        assert_eq!(url.fragment(), None);
+        assert_same_parameters(&url, dsn);
+        let plain = text.split('?').next().expect("split has a first part");
+        let driver: postgres::Config = plain.parse().expect("the driver reads it");
+        let name = dsn.host.to_string().trim_matches(['[', ']']).to_owned();
+        let driver_host = match driver.get_hosts() {
+            [postgres::config::Host::Tcp(host)] => host.to_ascii_lowercase(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(driver_host.trim_matches(['[', ']']), name);
+        assert!(driver.get_hostaddrs().is_empty());
+        assert_eq!(driver.get_ports().first().copied().unwrap_or(5432), dsn.port);
+        assert_eq!(driver.get_user(), Some(dsn.user.as_str()));
+        assert_eq!(driver.get_password(), password.map(str::as_bytes));
+        assert_eq!(driver.get_dbname(), Some(dsn.database.as_str()));
+    }
+
+    /// Each parameter once, and what is left out stands for the default.
+    fn assert_same_parameters(url: &url::Url, dsn: &Dsn) {
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        let mut named: BTreeMap<String, String> = pairs.iter().cloned().collect();
+        assert_eq!(named.len(), pairs.len());
+        assert_eq!(named.remove("sslmode").unwrap_or_else(|| "prefer".into()), dsn.sslmode.word());
+        assert_eq!(named.remove("schema").unwrap_or_else(|| "public".into()), dsn.schema);
+        assert_eq!(named, dsn.parameters);
+    }
+
+    #[test]
+    fn the_parts_come_out_decoded_once_and_the_host_in_lower_case() {
+        let dsn =
+            read("postgres://me%40a.com:a%2540b%2f@DB.Staging.HotDash.App/hd_test?sslmode=require&pool_timeout=3");
+        assert_eq!(dsn.user, "me@a.com");
+        assert_eq!(dsn.password.as_ref().map(Secret::expose), Some("a%40b/"));
+        assert_eq!(dsn.identity(), "db.staging.hotdash.app:5432/hd_test");
+        assert_eq!(
+            dsn.to_url().expose(),
+            "postgresql://me%40a.com:a%2540b%2F@db.staging.hotdash.app:5432/hd_test?sslmode=require&pool_timeout=3"
+        );
+    }
+
+    #[test]
+    fn loopback_has_three_spellings() {
+        for host in ["localhost", "127.0.0.1", "127.0.0.2", "[::1]"] {
+            assert!(read(&format!("postgresql://u@{host}:5433/a_test")).host.is_loopback(), "{host}");
+        }
+        for host in [
+            "127.1",
+            "0x7f.1",
+            "0127.0.0.1",
+            "127.0.0.01",
+            "2130706433",
+            "0",
+            "[::]",
+            "[0:0:0:0:0:0:0:1]",
+            "[::1%25lo]",
+            "[::ffff:127.0.0.1]",
+            "[::1",
+            "[::1]x",
+            "10.0.0.5",
+            "0.0.0.0",
+        ] {
+            refused(&format!("postgresql://u@{host}:5433/a_test"));
+        }
+    }
+
+    #[test]
+    fn characters_that_break_a_password_are_named_with_their_escape_and_nothing_else() {
+        let told = refused("postgresql://hotdash:hun#ter/2@se?cret%zz@db.staging.hotdash.app/hotdash_staging");
+        assert_eq!(
+            told,
+            "url: `DATABASE_URL` has a character in the user name or password that clients read as the end of it -> \
+             in the user name and the password write `#` as `%23`, `%` as `%25`, `/` as `%2F`, `?` as `%3F`, \
+             `@` as `%40`\n"
+        );
+        assert!(refused("postgresql://u:pä ss@h/d_test").contains("` ` as `%20`, `ä` as `%C3%A4`"));
+    }
+
+    #[test]
+    fn a_parameter_that_could_redirect_is_refused_with_the_list_of_those_allowed() {
+        assert_eq!(
+            refused("postgresql://u:hunter2@h/d_test?host=prod.example.com"),
+            "parameter: `DATABASE_URL` has the parameter `host`, which could redirect or change the session -> \
+             remove it; allowed are `sslmode`, `schema`, `connection_limit`, `pool_timeout`, `connect_timeout`, \
+             `socket_timeout`, `statement_cache_size`, `pgbouncer`, `application_name`, `sslaccept`\n"
+        );
+        assert_eq!(
+            refused("postgresql://u:hunter2@h/d_test?sslmode=no-verify"),
+            "parameter: `DATABASE_URL` has a value of `sslmode` that is not allowed -> write `sslmode=` and one of \
+             `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`\n"
+        );
+    }
+
+    #[test]
+    fn every_bad_part_is_reported_at_once() {
+        assert_eq!(refused("postgresql://:@h..x:0/a%5Fb?x=1").lines().count(), 5);
+    }
+
+    #[test]
+    fn what_stands_where_a_port_or_host_belongs_is_never_quoted() {
+        for text in [
+            "postgresql://me:x@hunter2/hunter2/x",
+            "postgresql://me@h:hunter2/d",
+            "postgresql://me:x@hunter2%20/d",
+            "hunter2",
+            "postgresql://me:x@h/hunter2%00",
+            "postgresql://me:x@h/d?hunter2%20=1",
+            "postgresql://me:x@h/d?schema=hunter2'",
+            "hunter2@x",
+            "postgresql://me:hunter2 @h/d",
+            "postgresql://me:hunter2@h/d\n",
+            "postgresql://hunter2",
+            "postgresql://me:hunter2@",
+        ] {
+            assert!(!refused(text).contains("hunter2"), "{text}: {}", refused(text));
+        }
+    }
+
+    #[test]
+    fn the_table_and_the_type_know_the_same_modes() {
+        for mode in SslMode::ALL {
+            assert_eq!(read(&format!("postgresql://u:p@h/d_test?sslmode={}", mode.word())).sslmode, mode);
+        }
+    }
+
+    const USER: &str = "([a-z0-9._~!$&'()*+,;=-]|%[2-7][0-9a-eA-E]|%C3%A4){1,20}";
+    const PASSWORD: &str = "([a-z0-9._~!$&'()*+,;=:-]|%[2-7][0-9a-eA-E]|%C3%A4){1,20}";
+
+    proptest! {
+        #[test]
+        fn whatever_is_allowed_is_read_alike_by_url_and_the_driver(
+            scheme in "postgres(ql)?",
+            user in USER,
+            password in proptest::option::of(PASSWORD),
+            host in "([a-zA-Z0-9-]{1,6}\\.){0,3}[a-zA-Z]{2,5}|127\\.[0-9]{1,3}\\.0\\.1|\\[::1\\]|localhost",
+            port in proptest::option::of(0u32..70000),
+            database in "[A-Za-z0-9_-]{1,64}",
+            query in "(\\?(sslmode=(require|prefer|verify-full)|schema=[a-z_]{1,8}|pool_timeout=[0-9]{1,3}))?(&pgbouncer=true)?",
+        ) {
+            let password = password.map(|password| format!(":{password}")).unwrap_or_default();
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let text = format!("{scheme}://{user}{password}@{host}{port}/{database}{query}");
+            if let Ok(dsn) = parse("U", &text) {
+                assert_agreement(&text, &dsn);
+                let canonical = dsn.to_url();
+                assert_agreement(canonical.expose(), &dsn);
+                let again = read(canonical.expose());
+                assert_eq!(again.to_url().expose(), canonical.expose());
+            }
+        }
+
+        #[test]
+        fn mutilated_urls_never_panic_and_what_survives_is_read_alike(
+            at in 0usize..80, cut in 0usize..3, junk in "[@:/?#&=%,. \\[\\]\\\\a0-]{0,3}|\\PC{0,2}|[\0-\u{1f}]",
+        ) {
+            let sound = "postgresql://hotdash:s3cret@db.staging.hotdash.app:5432/hotdash_staging?schema=public";
+            let mut bytes = sound.as_bytes().to_vec();
+            bytes.splice(at..at + cut, junk.into_bytes());
+            let text = String::from_utf8(bytes).expect("spliced at ASCII");
+            if let Ok(dsn) = parse("U", &text) {
+                assert_agreement(&text, &dsn);
+                assert_agreement(dsn.to_url().expose(), &dsn);
+            }
+        }
+
+        #[test]
+        fn arbitrary_text_never_panics(text in any::<String>()) {
+            let _ = parse("U", &text);
+            let _ = parse("U", &format!("postgresql://{text}"));
+            let _ = parse("U", &format!("postgresql://u:p@{text}"));
+        }
+    }
+}

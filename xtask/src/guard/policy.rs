@@ -1,0 +1,137 @@
+//! The whole policy: an allow-list. Nothing is staging because it looks harmless; a place is staging because
+//! `drill.toml` names its host or its Supabase project, and its database. Texts of refusals are in `verdict`, patterns
+//! in `pattern`.
+
+use crate::target::{Dsn, Host};
+
+use super::pattern::Value::{self, Identifier, Label, Number, OneOf};
+use super::pattern::{database_matches, host_matches, is_identifier, is_number, is_project_ref};
+
+/// The parameters a URL may carry, once each, and what each value may be. Nothing here names an address, a role or a
+/// setting of the server; no value needs escaping, so every client reads the same text.
+pub const PARAMETERS: [(&str, Value); 10] = [
+    ("sslmode", OneOf(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])),
+    ("schema", Identifier), // and one of `allow_schemas`: `prisma migrate reset` drops it
+    ("connection_limit", Number),
+    ("pool_timeout", Number),
+    ("connect_timeout", Number),
+    ("socket_timeout", Number),
+    ("statement_cache_size", Number),
+    ("pgbouncer", OneOf(&["true", "false"])),
+    ("application_name", Label),
+    ("sslaccept", OneOf(&["strict", "accept_invalid_certs"])),
+];
+
+/// Domains whose hosts only `allow_projects` can allow, whatever `allow_hosts` says.
+const SUPABASE_DOMAINS: [&str; 4] = ["supabase.co", "supabase.com", "supabase.in", "supabase.net"];
+
+/// Where a target lives, as far as its URL says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Home {
+    Loopback,
+    Host,
+    Project(String),
+    /// A Supabase host that does not say, in the one way we accept, which project answers.
+    UnknownProject,
+}
+
+/// What `drill.toml` says about one target; plain data, checked by [`Policy::mistakes`].
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub target: String,
+    /// Host names, `*.suffix`, `localhost`, `127.0.0.1` (stands for 127.0.0.0/8) and `::1`.
+    pub allow_hosts: Vec<String>,
+    pub allow_projects: Vec<String>,
+    /// Names, or `*_suffix`.
+    pub allow_databases: Vec<String>,
+    pub allow_schemas: Vec<String>,
+    /// System identifiers of production servers (`pg_control_system()`): never touched, whatever else fits.
+    pub deny_systems: Vec<String>,
+    pub url_env: String,
+    pub direct_url_env: String,
+    pub shadow_url_env: String,
+    /// What children get from the process environment where there is no env file.
+    pub application_variables: Vec<String>,
+}
+
+impl Policy {
+    /// Allows nothing yet; the names are Prisma's and the runbook's.
+    pub fn new(target: impl Into<String>) -> Self {
+        let list = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        Policy {
+            target: target.into(),
+            allow_hosts: Vec::new(),
+            allow_projects: Vec::new(),
+            allow_databases: list(&["*_staging", "*_test", "*_sandbox"]),
+            allow_schemas: list(&["public"]),
+            deny_systems: Vec::new(),
+            url_env: "DATABASE_URL".into(),
+            direct_url_env: "DIRECT_URL".into(),
+            shadow_url_env: "SHADOW_DATABASE_URL".into(),
+            application_variables: list(&["SHOPIFY_API_KEY", "SHOPIFY_API_SECRET", "SHOPIFY_APP_URL"]),
+        }
+    }
+
+    pub fn allows_home(&self, dsn: &Dsn) -> bool {
+        match home(dsn) {
+            Home::Project(project) => self.allows_project(&project),
+            Home::UnknownProject => false,
+            Home::Loopback | Home::Host => self.allow_hosts.iter().any(|pattern| host_matches(pattern, &dsn.host)),
+        }
+    }
+
+    pub fn allows_project(&self, project: &str) -> bool {
+        is_project_ref(project) && self.allow_projects.iter().any(|allowed| allowed == project)
+    }
+
+    /// `postgres` is every Supabase project's database, so there the project decides.
+    pub fn allows_database(&self, dsn: &Dsn) -> bool {
+        let projects_own = dsn.database == "postgres" && matches!(home(dsn), Home::Project(_) | Home::UnknownProject);
+        projects_own || self.allows_disposable(&dsn.database)
+    }
+
+    /// The rule for what may be wiped as a whole, as a shadow database is.
+    pub fn allows_disposable(&self, database: &str) -> bool {
+        self.allow_databases.iter().any(|pattern| database_matches(pattern, database))
+    }
+
+    pub fn allows_schema(&self, schema: &str) -> bool {
+        self.allow_schemas.iter().any(|allowed| allowed == schema)
+    }
+}
+
+/// Where `dsn` leads. Supabase's direct hosts name their project; its pooler's hosts are shared by all projects of a
+/// region, and only the part of the user name after the dot says which one answers.
+pub fn home(dsn: &Dsn) -> Home {
+    let name = match &dsn.host {
+        host if host.is_loopback() => return Home::Loopback,
+        Host::Name(name) if is_supabase_host(name) => name,
+        _ => return Home::Host,
+    };
+    let direct = name.strip_prefix("db.").and_then(|rest| rest.strip_suffix(".supabase.co"));
+    let of_user = dsn.user.split_once('.');
+    let project = match (direct, of_user) {
+        _ if !matches!(dsn.port, 5432 | 6543) => None,
+        (Some(project), None) => Some(project),
+        (Some(project), Some((_, same))) => (project == same).then_some(project),
+        (None, Some((role, project))) => (is_pooler(name) && is_identifier(role)).then_some(project),
+        (None, None) => None,
+    };
+    match project {
+        Some(project) if is_project_ref(project) => Home::Project(project.into()),
+        _ => Home::UnknownProject,
+    }
+}
+
+/// `aws-<n>-<region>.pooler.supabase.com`
+fn is_pooler(name: &str) -> bool {
+    let place = name.strip_suffix(".pooler.supabase.com").and_then(|name| name.strip_prefix("aws-"));
+    let parts = place.and_then(|place| place.split_once('-'));
+    parts.is_some_and(|(number, region)| is_number(number) && !region.is_empty() && !region.contains('.'))
+}
+
+/// True for a host, or for the fixed part of a pattern, that belongs to Supabase's shared domains.
+pub fn is_supabase_host(name: &str) -> bool {
+    let within = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    SUPABASE_DOMAINS.iter().any(|domain| within(domain))
+}

@@ -1,0 +1,209 @@
+//! Layer 3 over the project's own files: what a wrapped program would read there and believe more than the target.
+//!
+//! These files have no grammar of ours, so they are searched, not parsed, and a hit is a refusal. The engine interposer
+//! of `pin` checks the same once more on the URL that Prisma finally uses.
+
+use crate::error::Refusal;
+use crate::target::Dsn;
+
+use super::policy::Policy;
+use super::source::Given;
+use super::supabase::project_of;
+use super::{Declared, Reading, project_ref};
+
+/// Every file that contradicts the target.
+pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {
+    let check_file = |(name, bytes): &(String, Vec<u8>)| {
+        let text = String::from_utf8_lossy(bytes);
+        let base = name.rsplit('/').next().unwrap_or(name);
+        match base {
+            _ if base.starts_with(".env.prod") => shared_with_production(name, &text, reading).into_iter().collect(),
+            ".env" if matches!(name.as_str(), ".env" | "prisma/.env") => {
+                loaded_by_prisma(declared.policy, name, &text, given)
+            }
+            _ if is_config(name) => check_config(name, &without_comments(&text, "//")),
+            _ if base.ends_with(".prisma") => check_schema(declared.policy, name, &without_comments(&text, "//")),
+            _ => Vec::new(),
+        }
+    };
+    declared.project_files.iter().flat_map(check_file).collect()
+}
+
+/// A program among the declared files is Prisma's config, whatever `config` in drill.toml calls it.
+fn is_config(name: &str) -> bool {
+    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    matches!(extension, "ts" | "mts" | "cts" | "js" | "mjs" | "cjs")
+}
+
+/// The text without what stands behind `mark` at the start of a line or after a blank; `//` within a URL stays.
+fn without_comments(text: &str, mark: &str) -> String {
+    let blank_mark = format!(" {mark}");
+    let kept = text.split(['\n', '\r']).filter(|line| !line.trim_start().starts_with(mark));
+    kept.map(|line| line.split(&blank_mark).next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn check_config(name: &str, text: &str) -> Vec<Refusal> {
+    let literal = holds_literal_url(text).then(|| {
+        let seen = format!("`{name}` holds a database URL, so Prisma would not use the target's");
+        Refusal::new("project-file", seen, format!("read the URL in `{name}` from `process.env`"))
+    });
+    let overrides = (text.contains("dotenv") && squeezed(text).contains("override:true")).then(|| {
+        let seen = format!("`{name}` lets dotenv override what is exported, so `.env` would beat the target");
+        Refusal::new("project-file", seen, format!("remove `override: true` from `{name}`"))
+    });
+    literal.into_iter().chain(overrides).collect()
+}
+
+fn check_schema(policy: &Policy, name: &str, text: &str) -> Vec<Refusal> {
+    let literal = holds_literal_url(text).then(|| {
+        let seen = format!("`{name}` holds a database URL, so Prisma would not use the target's");
+        Refusal::new("project-file", seen, format!("write `url = env(\"{}\")` in `{name}`", policy.url_env))
+    });
+    let squeezed = squeezed(text);
+    let listed = squeezed.split_once("schemas=[").and_then(|(_, rest)| rest.split_once(']')).map(|(list, _)| list);
+    let names = listed.unwrap_or_default().split(',').map(|entry| entry.trim_matches('"'));
+    let foreign = names.filter(|schema| !schema.is_empty() && !policy.allows_schema(schema)).map(|schema| {
+        let seen =
+            format!("`{name}` lists the schema `{}`, which `prisma migrate reset` drops", schema.escape_default());
+        let fix = format!(
+            "remove it from `schemas` in `{name}`; or, if it is yours, add it to `allow_schemas` in drill.toml"
+        );
+        Refusal::new("schema", seen, fix)
+    });
+    literal.into_iter().chain(foreign).collect()
+}
+
+/// A URL that is written out; `startsWith('postgres://')` is not one.
+fn holds_literal_url(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    let starts =
+        ["postgres://", "postgresql://", "prisma://"].into_iter().flat_map(|scheme| text.split(scheme).skip(1));
+    let mut starts = starts.map(|rest| rest.chars().next());
+    starts.any(|next| next.is_some_and(|c| !c.is_whitespace() && !"'\"`)".contains(c)))
+}
+
+/// The text without white space.
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Prisma 6 loads these files by itself and uses `directUrl` for migrations, so a variable that the target leaves unset
+/// would come from here. What the target sets wins over the file.
+fn loaded_by_prisma(policy: &Policy, name: &str, text: &str, given: &Given) -> Vec<Refusal> {
+    let sets = |variable: &str| without_comments(text, "#").lines().any(|line| sets(line, variable));
+    let both = [&policy.direct_url_env, &policy.shadow_url_env];
+    both.into_iter()
+        .filter(|variable| given.get(variable).is_none() && sets(variable))
+        .map(|variable| {
+            let seen = format!("`{name}` sets `{variable}`, the target does not, and Prisma would take it from there");
+            Refusal::new(
+                "project-file",
+                seen,
+                format!("set `{variable}` for the target too, or remove it from `{name}`"),
+            )
+        })
+        .collect()
+}
+
+/// True for `variable=value` and `variable: value` with anything behind it, as the most lenient parser reads it.
+fn sets(line: &str, variable: &str) -> bool {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export").map_or(line, str::trim_start);
+    let value = line.strip_prefix(variable).map(str::trim_start).and_then(|rest| rest.strip_prefix(['=', ':']));
+    value.is_some_and(|value| !value.trim().trim_matches(['\'', '"', '`']).is_empty())
+}
+
+/// A production file that names the target's project, or both its host and its database, says that the target is
+/// production. The port is not compared: one database may be reached directly and through a pooler.
+fn shared_with_production(name: &str, text: &str, reading: &Reading) -> Option<Refusal> {
+    let dsn = reading.dsn.as_ref()?;
+    let text = without_comments(text, "#");
+    let project = project_ref(dsn, reading.supabase.as_ref());
+    let shared = match &project {
+        Some(project) if names_project(&text, project) => format!("the Supabase project `{project}`"),
+        _ if names_database(&text, dsn) => format!("`{}`", dsn.identity()),
+        _ => return None,
+    };
+    let seen = format!("`{name}`, a production file, names {shared} too");
+    Some(Refusal::new("production-file", seen, format!("correct the target, or remove it from `{name}`")))
+}
+
+fn names_project(text: &str, project: &str) -> bool {
+    let words = text.split(|c: char| c.is_whitespace() || "'\"`=:,".contains(c));
+    mentions(&text.to_ascii_lowercase(), project, "")
+        || words.into_iter().any(|word| project_of(word).as_deref() == Some(project))
+}
+
+/// On Supabase every project has the same hosts and a database `postgres`; there only the project counts.
+fn names_database(text: &str, dsn: &Dsn) -> bool {
+    let host = dsn.host.to_string();
+    let host = host.trim_matches(['[', ']']);
+    dsn.database != "postgres" && mentions(&text.to_ascii_lowercase(), host, "-.") && mentions(text, &dsn.database, "-")
+}
+
+/// True where `word` stands in `text` with no letter, digit, `_` or character of `joining` on either side.
+fn mentions(text: &str, word: &str, joining: &str) -> bool {
+    let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || joining.contains(c));
+    text.match_indices(word).any(|(at, _)| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
+        !joins(before) && !joins(after)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_config_that_writes_out_a_url_is_refused_and_one_that_looks_at_it_is_not() {
+        for text in [
+            "export default { datasource: { url: 'postgresql://hotdash:prodpw@prod.example.com/x' } }",
+            "url: `postgres://${process.env.HOST}/x`",
+            "url: \"prisma+postgres://localhost/?api_key=x\"",
+            "config({ path: '.env', override: true }) // dotenv\nimport { config } from 'dotenv'",
+        ] {
+            assert_eq!(check_config("prisma.config.ts", &without_comments(text, "//")).len(), 1, "{text}");
+        }
+        for text in [
+            "const pg = (process.env.DATABASE_URL ?? '').startsWith('postgresql://')",
+            "// url: 'postgresql://u@h/d'",
+            "import 'dotenv/config'; url: process.env.DATABASE_URL, // postgresql://u@h/d",
+        ] {
+            assert_eq!(check_config("prisma.config.ts", &without_comments(text, "//")), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_config_is_one_under_any_name() {
+        for name in ["prisma.config.ts", "prisma7.config.mjs", ".config/prisma.ts", "prisma/postgres.config.ts"] {
+            assert!(is_config(name), "{name}");
+        }
+        assert!(!is_config("bunfig.toml") && !is_config("prisma/schema.prisma") && !is_config(".env"));
+    }
+
+    #[test]
+    fn schemas_that_a_reset_drops_must_be_allowed() {
+        let policy = Policy::new("staging");
+        let schema = "datasource db {\n  provider = \"postgresql\"\n  schemas = [\"public\", \"auth\"]\n}";
+        assert_eq!(check_schema(&policy, "schema.prisma", schema).len(), 1);
+        assert_eq!(check_schema(&policy, "schema.prisma", "schemas = [\"public\"]"), []);
+    }
+
+    #[test]
+    fn the_most_lenient_reading_of_a_line_counts() {
+        for line in ["DIRECT_URL=x", "  export DIRECT_URL = 'x'", "DIRECT_URL: x"] {
+            assert!(sets(line, "DIRECT_URL"), "{line}");
+        }
+        for line in ["DIRECT_URL=", "DIRECT_URL=''", "MY_DIRECT_URL=x", "DIRECT_URLS=x"] {
+            assert!(!sets(line, "DIRECT_URL"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_mention_is_a_whole_word() {
+        assert!(mentions("postgres://u:p@db.a.app:5432/x_test?y", "db.a.app", "-."));
+        assert!(mentions("DB=x_test", "x_test", "-"));
+        assert!(!mentions("@db.a.app.evil.com @xdb.a.app", "db.a.app", "-."));
+        assert!(!mentions("hotdash_staging_old my_hotdash_staging", "hotdash_staging", "-"));
+    }
+}

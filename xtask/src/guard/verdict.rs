@@ -1,0 +1,158 @@
+//! Form and policy of one variable at a time, in words: what was read, what is not allowed, and what to edit.
+
+use jiff::Timestamp;
+
+use crate::error::Refusal;
+use crate::target::Dsn;
+
+use super::form;
+use super::policy::{Home, Policy, home};
+use super::source::Given;
+use super::supabase::{KEY_ENV, KeyClaim, SupabaseApi, URL_ENV, read_key, read_url};
+
+/// Reads a URL variable and judges it; the refusals of both go to `refusals`.
+pub fn read_dsn(
+    policy: &Policy,
+    variable: &str,
+    value: Result<Option<&str>, Refusal>,
+    refusals: &mut Vec<Refusal>,
+) -> Option<Dsn> {
+    let dsn = match value.map(|value| value.map(|text| form::parse(variable, text))) {
+        Ok(None) => return None,
+        Ok(Some(Ok(dsn))) => dsn,
+        Ok(Some(Err(flaws))) => {
+            refusals.extend(flaws);
+            return None;
+        }
+        Err(refusal) => {
+            refusals.push(refusal);
+            return None;
+        }
+    };
+    let judged = judge(policy, variable, &dsn);
+    let sound = judged.is_empty();
+    refusals.extend(judged);
+    sound.then_some(dsn)
+}
+
+/// Everything about `dsn` that the policy does not allow.
+pub fn judge(policy: &Policy, variable: &str, dsn: &Dsn) -> Vec<Refusal> {
+    let checks = [
+        (!policy.allows_home(dsn)).then(|| wrong_home(policy, variable, dsn)),
+        (!allows_name(policy, variable, dsn)).then(|| wrong_database(policy, variable, dsn)),
+        (dsn.password.is_none() && !dsn.host.is_loopback()).then(|| no_password(variable)),
+        (!policy.allows_schema(&dsn.schema)).then(|| wrong_schema(policy, variable, dsn)),
+    ];
+    checks.into_iter().flatten().collect()
+}
+
+/// A shadow database is wiped as a whole, so there a project's own `postgres` is not enough.
+fn allows_name(policy: &Policy, variable: &str, dsn: &Dsn) -> bool {
+    match variable == policy.shadow_url_env {
+        true => policy.allows_disposable(&dsn.database),
+        false => policy.allows_database(dsn),
+    }
+}
+
+fn wrong_home(policy: &Policy, variable: &str, dsn: &Dsn) -> Refusal {
+    let target = &policy.target;
+    match home(dsn) {
+        Home::Project(project) => foreign_project(policy, variable, &project),
+        Home::UnknownProject => Refusal::new(
+            "project",
+            format!("`{variable}` names the Supabase host `{}` but not, in the one safe way, a project", dsn.host),
+            "copy the session pooler's URL (user `<role>.<project ref>`, port 5432) or the direct one \
+             from the project's connection settings",
+        ),
+        Home::Loopback | Home::Host => Refusal::new(
+            "host",
+            format!("`{variable}` leads to `{}`, which is not an allowed host of target `{target}`", dsn.host),
+            format!(
+                "correct `{variable}`; or, if that host is staging, add \"{}\" to `allow_hosts` in drill.toml",
+                dsn.host.to_string().trim_matches(['[', ']'])
+            ),
+        ),
+    }
+}
+
+/// The refusal for a project that `drill.toml` does not name.
+pub fn foreign_project(policy: &Policy, variable: &str, project: &str) -> Refusal {
+    Refusal::new(
+        "project",
+        format!("`{variable}` names the Supabase project `{project}`, which target `{}` does not allow", policy.target),
+        format!(
+            "correct `{variable}`; or, if that project is staging, add \"{project}\" to `allow_projects` in drill.toml"
+        ),
+    )
+}
+
+fn wrong_database(policy: &Policy, variable: &str, dsn: &Dsn) -> Refusal {
+    let allowed = policy.allow_databases.join("`, `");
+    Refusal::new(
+        "database",
+        format!("`{variable}` names the database `{}`, which target `{}` does not allow", dsn.database, policy.target),
+        format!("name a database that fits `allow_databases` in drill.toml: `{allowed}`"),
+    )
+}
+
+fn no_password(variable: &str) -> Refusal {
+    let fix = format!("write `user:password@` in `{variable}`; only loopback does without");
+    Refusal::new("password", format!("`{variable}` has no password"), fix)
+}
+
+fn wrong_schema(policy: &Policy, variable: &str, dsn: &Dsn) -> Refusal {
+    let allowed = policy.allow_schemas.join("`, `");
+    Refusal::new(
+        "schema",
+        format!(
+            "`{variable}` names the schema `{}`, which a reset would drop and target `{}` does not allow",
+            dsn.schema, policy.target
+        ),
+        format!("write `schema=` and one of `{allowed}`, or leave it out"),
+    )
+}
+
+/// Reads and judges the API address and the service key, which must name one project between them.
+pub fn read_supabase(
+    policy: &Policy,
+    given: &Given,
+    now: Timestamp,
+    refusals: &mut Vec<Refusal>,
+) -> Option<SupabaseApi> {
+    let mut keep = |refusal: Refusal| refusals.push(refusal);
+    let url = given.target(URL_ENV).and_then(|text| text.map(read_url).transpose()).map_err(&mut keep);
+    let key =
+        given.target(KEY_ENV).and_then(|text| text.map(|text| read_key(text, now)).transpose()).map_err(&mut keep);
+    let (Ok(api), Ok(key)) = (url, key) else { return None };
+    let claimed = match &key {
+        Some((_, KeyClaim::Project(project))) => Some(project.as_str()),
+        _ => None,
+    };
+    let named = api.as_ref().and_then(|api| api.project_ref.as_deref());
+    for (variable, project) in [(URL_ENV, named), (KEY_ENV, claimed)] {
+        if let Some(project) = project.filter(|project| !policy.allows_project(project)) {
+            refusals.push(foreign_project(policy, variable, project));
+        }
+    }
+    refusals.extend(key.as_ref().and_then(|(_, claim)| mismatch(api.as_ref(), claim)));
+    api.map(|api| SupabaseApi { key: key.map(|(key, _)| key), ..api })
+}
+
+fn mismatch(api: Option<&SupabaseApi>, claim: &KeyClaim) -> Option<Refusal> {
+    let refusal = |seen: String, fix: &str| Some(Refusal::new("service-key", seen, fix));
+    match (api.map(|api| api.project_ref.as_deref()), claim) {
+        (None, _) => refusal(
+            format!("`{KEY_ENV}` is set, but `{URL_ENV}` is not: nothing says which project it opens"),
+            "add `SUPABASE_URL=https://<project ref>.supabase.co`, or remove the key",
+        ),
+        (Some(project), KeyClaim::Project(claimed)) if project != Some(claimed) => refusal(
+            format!("`{KEY_ENV}` is a key of project `{claimed}`, `{URL_ENV}` is another address"),
+            "copy both from the API settings of one project",
+        ),
+        (Some(Some(_)), KeyClaim::Local) => refusal(
+            format!("`{KEY_ENV}` is a key of the local stack, `{URL_ENV}` is a hosted project"),
+            "copy both from the API settings of one project",
+        ),
+        _ => None,
+    }
+}
