@@ -1,0 +1,303 @@
+//! Puts a snapshot's rows back in one transaction, which is committed only when the server holds exactly what the snapshot says.
+//!
+//! What stands in the way of plain copying, and what is done about it, all inside of that transaction:
+//!
+//! - foreign keys that point to a restored table are dropped and added again by their own definitions. Neither an order of the tables
+//!   (there are cycles) nor deferring them (not all are deferrable, and the server keeps each deferred row in memory) would do, and one check
+//!   of all rows is faster than one check a row. Keys that point out of the restored tables stay and are checked row by row;
+//! - triggers of users are disabled, since the rows already went through them, and put back into the state that each had;
+//! - sequences are restarted before they are set: only that makes setting them part of the transaction.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
+
+use lz4_flex::frame::FrameDecoder;
+use postgres::Transaction;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use super::contents::{Source, tables};
+use super::rows::RowSum;
+use super::take::{allow_time, copy_out, server_failure};
+use super::{Sequence, Snapshot, Table};
+use crate::database::connect::{Connection, failure};
+use crate::database::watch::interruptible;
+use crate::error::{Failure, Result};
+use crate::session::Session;
+
+/// How a snapshot goes into the schema as it is now.
+#[derive(Debug)]
+pub struct Fit {
+    tables: Vec<Fitted>,
+    sequences: Vec<Sequence>,
+    /// What will not be put back although the snapshot has it, each as a sentence.
+    pub left_out: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Fitted {
+    table: Table,
+    target: Source,
+    /// Positions of the snapshot's columns that the table still has.
+    kept: Vec<usize>,
+}
+
+impl Fit {
+    /// `schema.table` of what will be emptied and filled.
+    pub fn tables(&self) -> impl Iterator<Item = (String, u64)> {
+        self.tables.iter().map(|fitted| (fitted.table.full_name(), fitted.table.rows))
+    }
+}
+
+impl Fitted {
+    fn columns(&self) -> Vec<String> {
+        self.kept.iter().map(|&index| self.table.columns[index].clone()).collect()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.kept.len() == self.table.columns.len()
+    }
+}
+
+/// Lays `snapshot` beside the schema. With `skip_missing`, tables that are not there are left out.
+///
+/// # Errors
+/// `blocked`, naming everything that cannot go in: a table that is missing, a new column that must not be empty.
+pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool) -> Result<Fit> {
+    let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
+    let (mut there, sequences) = connection
+        .read(|transaction| Ok((tables(transaction, &schemas)?, super::contents::sequences(transaction, &schemas)?)))?;
+    let mut fit = Fit { tables: Vec::new(), sequences: Vec::new(), left_out: Vec::new() };
+    let mut misfits = Vec::new();
+    for table in &snapshot.manifest.tables {
+        let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
+        match found.map(|index| there.swap_remove(index)) {
+            Some(target) => fit.add(table, target, &mut misfits),
+            None if table.rows == 0 => {}
+            None if skip_missing => {
+                fit.left_out.push(format!("{} rows of `{}`, which is not there", table.rows, table.full_name()))
+            }
+            None => misfits.push(format!("the table `{}` ({} rows) is not there", table.full_name(), table.rows)),
+        }
+    }
+    let names_one_there =
+        |one: &&Sequence| sequences.iter().any(|other| other.schema == one.schema && other.name == one.name);
+    fit.sequences = snapshot.manifest.sequences.iter().filter(names_one_there).cloned().collect();
+    if misfits.is_empty() {
+        return Ok(fit);
+    }
+    Err(Failure::blocked(format!("the snapshot `{}` does not fit the schema as it is now", snapshot.name))
+        .because_all(misfits)
+        .because("nothing was changed")
+        .hint(
+            "bring the schema to where it was (forward, backward, mirror), or leave missing tables out: --skip-missing",
+        ))
+}
+
+impl Fit {
+    fn add(&mut self, table: &Table, target: Source, misfits: &mut Vec<String>) {
+        let is_new = |column: &&String| !table.columns.contains(column);
+        if let Some(column) = target.required.iter().find(is_new).filter(|_| table.rows > 0) {
+            misfits.push(format!(
+                "the column `{column}` of `{}` must not be null, has no default, and the snapshot does not have it",
+                table.full_name()
+            ));
+        }
+        let (kept, gone): (Vec<usize>, Vec<usize>) =
+            (0..table.columns.len()).partition(|&index| target.columns.contains(&table.columns[index]));
+        let gone = gone
+            .iter()
+            .map(|&index| format!("column `{}` of `{}`, which is not there", table.columns[index], table.full_name()));
+        self.left_out.extend(gone);
+        self.tables.push(Fitted { table: table.clone(), target, kept });
+    }
+}
+
+/// Replaces the rows of all fitting tables by the snapshot's; returns how many those are.
+///
+/// # Errors
+/// `different` when the server then holds something other than the snapshot; `failed` when a row does not go in. The database is as it was.
+pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result<u64> {
+    session.connect()?.write(|transaction| {
+        interruptible(transaction, session.interrupt, |transaction| in_transaction(session, transaction, snapshot, fit))
+            .map_err(|failure| failure.because("the database is as it was before: all of it was one transaction"))
+    })
+}
+
+fn in_transaction(
+    session: &Session<'_>,
+    transaction: &mut Transaction<'_>,
+    snapshot: &Snapshot,
+    fit: &Fit,
+) -> Result<u64> {
+    if fit.tables.is_empty() {
+        return Ok(0);
+    }
+    allow_time(transaction, session.settings.timeouts.snapshot)?;
+    let obstacles = Obstacles::find(transaction, fit)?;
+    run(transaction, "clear the way", &obstacles.away)?;
+    run(transaction, "empty the tables", &[truncate(fit)])?;
+    let mut sums = Vec::new();
+    for fitted in &fit.tables {
+        sums.push(copy_in(transaction, snapshot, fitted)?);
+    }
+    // What a deferred key still has to check stands in the way of changing a table.
+    run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
+    run(transaction, "put keys and triggers back", &obstacles.back)?;
+    set_sequences(transaction, &fit.sequences)?;
+    for (fitted, expected) in fit.tables.iter().zip(&sums) {
+        compare(transaction, fitted, expected)?;
+    }
+    Ok(sums.iter().map(RowSum::rows).sum())
+}
+
+fn run(transaction: &mut Transaction<'_>, intent: &str, statements: &[String]) -> Result<()> {
+    statements.iter().try_for_each(|sql| transaction.batch_execute(sql).map_err(|error| failure(intent, &error)))
+}
+
+fn truncate(fit: &Fit) -> String {
+    // ONLY: heirs are tables of their own. A partitioned table has nothing but its partitions, and refuses the word.
+    let name = |fitted: &Fitted| match fitted.target.partitioned {
+        true => fitted.target.sql_name(),
+        false => format!("only {}", fitted.target.sql_name()),
+    };
+    format!("truncate {}", fit.tables.iter().map(name).collect::<Vec<_>>().join(", "))
+}
+
+/// Statements that take foreign keys and triggers away, and those that bring exactly the same back.
+struct Obstacles {
+    away: Vec<String>,
+    back: Vec<String>,
+}
+
+/// `$1` and `$2` are schemas and names of tables; a partition belongs to its root.
+const MEMBERS: &str = "
+    with named as (
+      select c.oid from unnest($1::text[], $2::text[]) as t(schema, name)
+        join pg_catalog.pg_namespace n on n.nspname = t.schema
+        join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.name),
+    members as (select oid from named union select p.relid from named, pg_catalog.pg_partition_tree(named.oid) p)";
+
+const KEYS: &str = "
+    select k.conrelid::pg_catalog.regclass::text, k.conname::text, pg_catalog.pg_get_constraintdef(k.oid),
+           pg_catalog.obj_description(k.oid, 'pg_constraint')
+      from pg_catalog.pg_constraint k
+     where k.contype = 'f' and k.conparentid = 0 and k.confrelid in (select oid from members)
+     order by 1, 2";
+
+const TRIGGERS: &str = "
+    select t.tgrelid::pg_catalog.regclass::text, t.tgname::text, t.tgenabled::text
+      from pg_catalog.pg_trigger t
+     where not t.tgisinternal and t.tgenabled <> 'D' and t.tgrelid in (select oid from members)
+     order by 1, 2";
+
+impl Obstacles {
+    fn find(transaction: &mut Transaction<'_>, fit: &Fit) -> Result<Obstacles> {
+        let schemas: Vec<&str> = fit.tables.iter().map(|fitted| fitted.table.schema.as_str()).collect();
+        let names: Vec<&str> = fit.tables.iter().map(|fitted| fitted.table.name.as_str()).collect();
+        let mut ask = |sql: &str| {
+            let rows = transaction.query(&format!("{MEMBERS}{sql}"), &[&schemas, &names]);
+            rows.map_err(|error| failure("list keys and triggers", &error))
+        };
+        let (triggers, keys) = (ask(TRIGGERS)?, ask(KEYS)?);
+        let mut obstacles = Obstacles { away: Vec::new(), back: Vec::new() };
+        triggers.iter().for_each(|row| obstacles.add_trigger(row.get(0), row.get(1), row.get(2)));
+        keys.iter().for_each(|row| obstacles.add_key(row.get(0), row.get(1), row.get(2), row.get(3)));
+        Ok(obstacles)
+    }
+
+    fn add_trigger(&mut self, table: &str, name: &str, enabled: &str) {
+        let name = escape_identifier(name);
+        let how = match enabled {
+            "R" => "enable replica",
+            "A" => "enable always",
+            _ => "enable",
+        };
+        // ONLY: each partition's share has a state of its own, and is listed itself.
+        self.away.push(format!("alter table only {table} disable trigger {name}"));
+        self.back.push(format!("alter table only {table} {how} trigger {name}"));
+    }
+
+    fn add_key(&mut self, table: &str, name: &str, definition: &str, comment: Option<&str>) {
+        let name = escape_identifier(name);
+        self.away.push(format!("alter table {table} drop constraint {name}"));
+        self.back.push(format!("alter table {table} add constraint {name} {definition}"));
+        let comment =
+            comment.map(|text| format!("comment on constraint {name} on {table} is {}", escape_literal(text)));
+        self.back.extend(comment);
+    }
+}
+
+/// Sends a table's rows; returns the sum of what was sent.
+fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
+    let intent = format!("put rows back into `{}`", fitted.table.full_name());
+    let unreadable = |error: io::Error| {
+        Failure::failed(format!("cannot read the snapshot's file `{}`", fitted.table.file)).caused_by(&error)
+    };
+    let packed = File::open(snapshot.folder.join(&fitted.table.file)).map_err(unreadable)?;
+    let mut rows = BufReader::with_capacity(1 << 16, FrameDecoder::new(packed));
+    let sql = fitted.target.copy_in(&fitted.columns());
+    let mut writer = transaction.copy_in(&sql).map_err(|error| failure(&intent, &error))?;
+    let mut sum = RowSum::default();
+    loop {
+        let piece = next_piece(&mut rows, fitted).map_err(unreadable)?;
+        if piece.is_empty() {
+            break;
+        }
+        sum.add(&piece);
+        writer.write_all(&piece).map_err(|error| server_failure(&intent, error))?;
+    }
+    writer.finish().map_err(|error| failure(&intent, &error))?;
+    Ok(sum)
+}
+
+/// The next rows as they go in: some bytes as they are or, where a column is gone, one row without it. Empty at the end.
+fn next_piece(rows: &mut impl BufRead, fitted: &Fitted) -> io::Result<Vec<u8>> {
+    if fitted.is_whole() {
+        let piece = rows.fill_buf()?.to_vec();
+        rows.consume(piece.len());
+        return Ok(piece);
+    }
+    let mut row = Vec::new();
+    rows.read_until(b'\n', &mut row)?;
+    let Some(line) = row.strip_suffix(b"\n") else { return Ok(row) };
+    // A tab inside of a value is printed as `\t`.
+    let fields: Vec<&[u8]> = line.split(|&byte| byte == b'\t').collect();
+    let field = |&index: &usize| fields.get(index).copied().unwrap_or_default();
+    let mut kept = fitted.kept.iter().map(field).collect::<Vec<_>>().join(&b'\t');
+    kept.push(b'\n');
+    Ok(kept)
+}
+
+fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> Result<()> {
+    for Sequence { schema, name, last_value, is_called } in sequences {
+        let sql_name = format!("{}.{}", escape_identifier(schema), escape_identifier(name));
+        let sequence = escape_literal(&sql_name);
+        let sql = format!(
+            "alter sequence {sql_name} restart; select pg_catalog.setval({sequence}, {last_value}, {is_called})"
+        );
+        transaction
+            .batch_execute(&sql)
+            .map_err(|error| failure(&format!("set the sequence `{schema}.{name}`"), &error))?;
+    }
+    Ok(())
+}
+
+/// Reads the rows back from the server and compares them with what was sent and with what the manifest says.
+fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) -> Result<()> {
+    let table = &fitted.table;
+    let found = copy_out(transaction, &fitted.target, &fitted.columns(), |_| Ok(()))?;
+    let as_sent = (found.rows(), found.checksum()) == (sent.rows(), sent.checksum());
+    let as_promised = sent.rows() == table.rows && (!fitted.is_whole() || sent.checksum() == table.checksum);
+    if as_sent && as_promised {
+        return Ok(());
+    }
+    Err(Failure::different(format!("`{}` does not hold what the snapshot says", table.full_name()))
+        .because(format!(
+            "the snapshot has {} rows, the server {}; checksum {}, server {}",
+            table.rows,
+            found.rows(),
+            table.checksum,
+            found.checksum()
+        ))
+        .hint("does a column's type or the server's version print values otherwise than then?"))
+}

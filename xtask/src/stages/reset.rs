@@ -1,0 +1,444 @@
+//! Reset: a snapshot of every row, then the real `prisma migrate reset`, then proof that the database is what its migrations make.
+//!
+//! Prisma drops the whole schema. What goes with it and no migration brings back is named before and looked at afterwards: grants and default
+//! privileges are granted again, the mirror is applied again, anything else is said to be gone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use super::Stage;
+use crate::consent::Question;
+use crate::console::Console;
+use crate::database::activity::lock_holders;
+use crate::database::catalog::{Catalog, Change, Difference, catalog};
+use crate::database::claim;
+use crate::database::counts::{Counts, counts};
+use crate::database::history::History;
+use crate::database::ledger::{LEDGER_TABLE, ledger};
+use crate::database::oids::oids;
+use crate::database::privileges::{self, Privileges, privileges};
+use crate::database::snapshot::{self, Snapshot};
+use crate::database::standing::Standing;
+use crate::drift;
+use crate::error::{Failure, Result};
+use crate::execute;
+use crate::expected;
+use crate::guard::{Demand, forwarded_markers};
+use crate::journal::Journal;
+use crate::outcome::{BeforeAfter, Migrations};
+use crate::pin::Lease;
+use crate::plan::{Action, Explanation, Plan, Step};
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+use crate::tools::prisma::{self, Prisma};
+use crate::tools::supabase::{self, Supabase};
+
+/// The options of `reset`.
+pub struct Reset {
+    pub confirm: bool,
+    pub no_snapshot: bool,
+}
+
+pub struct Inspection {
+    history: History,
+    before: State,
+    /// What migrations, and the mirror's script where the mirror is there, make.
+    expected: Catalog,
+    mirror: Option<String>,
+    /// What no migration makes, so that nothing of it comes back.
+    strangers: Vec<Difference>,
+    privileges: Privileges,
+    leases: Leases,
+}
+
+struct Leases {
+    reset: Lease,
+    mirror: Lease,
+}
+
+/// What the server says the database is.
+struct State {
+    standing: Standing,
+    counts: Counts,
+    catalog: Catalog,
+    oids: BTreeMap<String, u32>,
+}
+
+impl State {
+    fn read(session: &Session<'_>, history: &History) -> Result<State> {
+        let schema = &session.target.dsn().schema;
+        let mut connection = session.connect()?;
+        let ledger = ledger(&mut connection, schema)?;
+        let lock_held = !lock_holders(&mut connection)?.is_empty();
+        Ok(State {
+            standing: Standing::new(history, ledger.as_ref(), lock_held),
+            counts: counts(&mut connection, &[schema])?,
+            catalog: catalog(&mut connection, &[schema])?,
+            oids: oids(&mut connection, schema)?,
+        })
+    }
+
+    /// The very same tables, and everything about them.
+    fn is_untouched(&self, before: &State) -> bool {
+        self.oids == before.oids && self.catalog == before.catalog && self.standing == before.standing
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    Snapshot,
+    RestorePrivileges,
+    VerifyLedger,
+    VerifyRows,
+    VerifyCatalog,
+    VerifyClaim,
+}
+
+impl Stage for Reset {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Destructive;
+
+    /// # Errors
+    /// `failed` when the history does not apply to an empty database: a reset would end half way.
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let history = History::load(&session.settings.prisma.migrations)?;
+        let before = State::read(session, &history)?;
+        let plain = expected::catalog(session, &history)?.catalog;
+        let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
+        let with_mirror = with_mirror.filter(|catalog| drift::has_mirror(&plain, catalog, &before.catalog));
+        let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
+        let expected = with_mirror.unwrap_or(plain);
+        let drift = drift::between(&expected, &before.catalog).definition;
+        let strangers = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
+        let privileges = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
+        let leases =
+            Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
+        Ok(Inspection { history, before, expected, mirror, strangers, privileges, leases })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let filled = inspection.before.counts.iter().filter(|(_, rows)| **rows > 0);
+        let rows = filled.map(|(table, rows)| format!("{rows} rows of `{table}`"));
+        let strangers =
+            inspection.strangers.iter().map(|stranger| format!("{}: no migration makes it", stranger.object));
+        let first = if self.no_snapshot { "without a snapshot" } else { "snapshot first" };
+        let mut groups = Vec::new();
+        groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
+        groups.push(vec![reset_step(session, inspection)?]);
+        groups.extend(mirror_step(session, inspection)?.map(|step| vec![step]));
+        groups.extend(verification().map(|step| vec![step]));
+        Ok(Plan {
+            stage: "reset",
+            summary: format!(
+                "reset on {}: drop the schema `{}` of database `{}`, {first}, and apply {} migrations.",
+                session.settings.target.name,
+                session.target.dsn().schema,
+                session.target.dsn().database,
+                inspection.history.migrations.len()
+            ),
+            scripts: Vec::new(),
+            rows: inspection.before.counts.clone(),
+            losses: rows.chain(strangers).collect(),
+            groups,
+        })
+    }
+
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+        console.say(&plan.summary);
+        plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
+        let no_snapshot = if self.no_snapshot { " --no-snapshot" } else { "" };
+        let question = Question {
+            target: &session.settings.target.name,
+            database: &session.target.dsn().database,
+            deed: "drop and rebuild this schema",
+            command: format!("cargo xtask reset --confirm{no_snapshot}"),
+        };
+        question.by_flag(self.confirm, console)
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        let mut record = journal.record();
+        record.inputs.insert("migrations".to_owned(), inspection.history.digest());
+        if self.no_snapshot {
+            record.outcome.extra.insert("snapshot".to_owned(), serde_json::Value::Null);
+            record.outcome.notes.push("no snapshot was taken, as asked (--no-snapshot)".to_owned());
+        }
+        drop(record);
+        journal.run().write_json("privileges-before.json", &inspection.privileges)?;
+        journal.run().write_json("catalog-before.json", &inspection.before.catalog)
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("reset")?;
+        let execution = Execution { session, journal, inspection, snapshot: OnceLock::new(), after: OnceLock::new() };
+        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let result = result.map_err(|failure| execution.explain(failure));
+        let recorded = execution.record();
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.qa
+    }
+}
+
+fn snapshot_step() -> Step<Own> {
+    Step {
+        name: "snapshot",
+        does: "copy every row into files of this machine, readable by you alone".to_owned(),
+        failure: "there is no snapshot, so nothing was dropped",
+        action: Action::Own(Own::Snapshot),
+    }
+}
+
+fn reset_step(session: &Session<'_>, inspection: &Inspection) -> Result<Step<Own>> {
+    Ok(Step {
+        name: "migrate reset",
+        does: format!("drop the schema and apply {} migrations", inspection.history.migrations.len()),
+        failure: "Prisma did not reset the database",
+        action: Action::Child {
+            invocation: Prisma::new(session, &inspection.leases.reset).reset()?,
+            deadline: session.settings.timeouts.migrate,
+            explain,
+        },
+    })
+}
+
+fn mirror_step(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Own>>> {
+    let Some(sql) = &inspection.mirror else { return Ok(None) };
+    let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+    Ok(Some(Step {
+        name: "supabase db query",
+        does: format!("make the mirror again, which went with the schema: run `{path}`"),
+        failure: "the mirror was not made again",
+        action: Action::Child {
+            invocation: Supabase::find(session.settings)?.query(session, &inspection.leases.mirror, sql)?,
+            deadline: session.settings.timeouts.migrate,
+            explain: supabase::explain,
+        },
+    }))
+}
+
+fn verification() -> [Step<Own>; 5] {
+    let step = |name, does: &str, failure, own| Step { name, does: does.to_owned(), failure, action: Action::Own(own) };
+    [
+        step(
+            "restore privileges",
+            "grant what was granted before on the schema and in it, and its default privileges",
+            "the privileges are not what they were",
+            Own::RestorePrivileges,
+        ),
+        step(
+            "verify ledger",
+            "read the ledger: every migration applied, none failed, none pending",
+            "the ledger is not complete",
+            Own::VerifyLedger,
+        ),
+        step(
+            "verify rows",
+            "every table is a new one, and holds what migrations inserted",
+            "old rows are still there",
+            Own::VerifyRows,
+        ),
+        step(
+            "verify catalog",
+            "compare the schema with what the migrations make",
+            "the schema is not what its migrations make",
+            Own::VerifyCatalog,
+        ),
+        step("verify claim", "the claim is still there and names this database", "the claim is gone", Own::VerifyClaim),
+    ]
+}
+
+/// What Prisma prints when a variable says that an agent runs it (6.19, 7.10).
+const GATE: &str = "detected that it was invoked by";
+/// Stands where Prisma's own errors have their code.
+const GATE_CODE: &str = "agent gate";
+
+fn explain(tail: &[String]) -> Option<Explanation> {
+    let Some(line) = tail.iter().find(|line| line.contains(GATE)) else { return prisma::explain(tail) };
+    Some(Explanation {
+        code: GATE_CODE.to_owned(),
+        message: line.trim().trim_start_matches("Error: ").to_owned(),
+        details: Vec::new(),
+        hint: "a person runs this, or gives consent in the words that Prisma asks for; the drill never answers for one"
+            .to_owned(),
+    })
+}
+
+struct Execution<'a> {
+    session: &'a Session<'a>,
+    journal: &'a Journal<'a>,
+    inspection: &'a Inspection,
+    snapshot: OnceLock<Snapshot>,
+    /// Read once, when no child works any more.
+    after: OnceLock<State>,
+}
+
+impl Execution<'_> {
+    fn own(&self, action: &Own) -> Result<String> {
+        match action {
+            Own::Snapshot => self.take_snapshot(),
+            Own::RestorePrivileges => self.restore_privileges(),
+            Own::VerifyLedger => self.verify_ledger(),
+            Own::VerifyRows => self.verify_rows(),
+            Own::VerifyCatalog => self.verify_catalog(),
+            Own::VerifyClaim => self.verify_claim(),
+        }
+    }
+
+    fn take_snapshot(&self) -> Result<String> {
+        let snapshot = snapshot::take(self.session, "reset")?;
+        let words =
+            format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name);
+        let view = serde_json::json!({
+            "name": snapshot.name, "folder": self.session.settings.shown(&snapshot.folder),
+            "rows": snapshot.rows(), "catalog": snapshot.manifest.catalog,
+        });
+        self.journal.record().outcome.extra.insert("snapshot".to_owned(), view);
+        let _ = self.snapshot.set(snapshot);
+        Ok(words)
+    }
+
+    /// What was dropped: counted in the snapshot's own transaction where there is one, since a table may have grown after the inspection.
+    fn dropped(&self) -> Counts {
+        let mut counts = self.inspection.before.counts.clone();
+        counts.extend(self.snapshot.get().map(Snapshot::counts).unwrap_or_default());
+        counts
+    }
+
+    /// What the database is after the last child. A child that was stopped leaves the server finishing what it had sent.
+    fn after(&self) -> Result<&State> {
+        if self.after.get().is_none() {
+            self.session.settle(&self.inspection.leases.reset)?;
+            self.session.settle(&self.inspection.leases.mirror)?;
+            let _ = self.after.set(State::read(self.session, &self.inspection.history)?);
+        }
+        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
+    }
+
+    fn restore_privileges(&self) -> Result<String> {
+        let restored = privileges::restore(&mut self.session.connect()?, &self.inspection.privileges)?;
+        if restored.missing.is_empty() {
+            return Ok(format!("as before; {} statements were needed", restored.statements));
+        }
+        Err(Failure::different("the privileges in the schema are not all as they were before the reset")
+            .because_all(restored.missing.iter().map(|sql| format!("needed: {sql}")))
+            .hint("have a role that may grant them run these statements"))
+    }
+
+    fn verify_ledger(&self) -> Result<String> {
+        let standing = &self.after()?.standing;
+        if standing.is_clean() {
+            return Ok(format!("all {} migrations are applied, none failed", standing.applied.len()));
+        }
+        Err(Failure::failed("the ledger is not complete, although Prisma ended well").hint("cargo xtask forward"))
+    }
+
+    fn verify_rows(&self) -> Result<String> {
+        let after = self.after()?;
+        let old = &self.inspection.before.oids;
+        if let Some((name, _)) = after.oids.iter().find(|(name, oid)| old.get(*name) == Some(*oid)) {
+            return Err(Failure::different(format!("the table `{name}` was not dropped, although Prisma ended well"))
+                .hint("read the step's log in the evidence folder"));
+        }
+        let filled = after.counts.iter().filter(|(table, rows)| **rows > 0 && !table.ends_with(LEDGER_TABLE));
+        let filled: Vec<String> = filled.map(|(table, rows)| format!("{rows} in `{table}`")).collect();
+        let all = format!("all {} tables are new", after.oids.len());
+        Ok(if filled.is_empty() {
+            format!("{all} and empty")
+        } else {
+            format!("{all}; inserted by migrations: {}", filled.join(", "))
+        })
+    }
+
+    fn verify_catalog(&self) -> Result<String> {
+        let drift = drift::between(&self.inspection.expected, &self.after()?.catalog);
+        if drift.definition.is_empty() {
+            return Ok(format!("{} objects are exactly what the migrations make", drift.objects));
+        }
+        Err(Failure::different("the schema is not what its migrations make")
+            .because_all(drift.definition.iter().map(Difference::to_string))
+            .hint("cargo xtask forward"))
+    }
+
+    fn verify_claim(&self) -> Result<String> {
+        let claim = claim::read(&mut self.session.connect()?)?;
+        let project = self.session.target.candidate().project_ref();
+        match claim {
+            Some(claim) if claim.disagreements(&self.session.identity, project).is_empty() => {
+                Ok("still there, and it names this database".to_owned())
+            }
+            _ => Err(Failure::different("the claim is gone or names another database")
+                .hint(format!("cargo xtask claim --confirm {}", self.session.identity.database))),
+        }
+    }
+
+    /// Whatever came before, the record says what the database is now.
+    fn record(&self) -> Result<()> {
+        let State { standing, counts, catalog, .. } = self.after()?;
+        let counts = BeforeAfter { before: self.dropped(), after: counts.clone() };
+        let run = self.journal.run();
+        run.write_json("counts.json", &counts)?;
+        run.write_json("catalog-after.json", catalog)?;
+        let gone = self.inspection.strangers.iter().filter(|stranger| !catalog.objects.contains_key(&stranger.object));
+        let gone =
+            gone.map(|stranger| format!("gone: {}; no migration makes it, so make it again by hand", stranger.object));
+        let mut record = self.journal.record();
+        record.outcome.counts = Some(counts);
+        record.outcome.notes.extend(gone);
+        let (applied, pending) = (standing.applied.clone(), standing.pending.clone());
+        record.outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
+        Ok(())
+    }
+
+    /// Adds to a failure what became of the database.
+    fn explain(&self, failure: Failure) -> Failure {
+        let after = match self.after() {
+            Ok(after) => after,
+            Err(other) => {
+                return failure.because(format!("the state of the database could not be read: {}", other.message));
+            }
+        };
+        let before = &self.inspection.before;
+        if after.is_untouched(before) {
+            let gate = failure.causes.iter().find(|cause| cause.starts_with(GATE_CODE)).cloned();
+            return gate
+                .map_or(failure.clone(), |gate| self.refused_by_prisma(&failure, gate))
+                .because("the database is as it was before");
+        }
+        let (applied, all) = (after.standing.applied.len(), self.inspection.history.migrations.len());
+        let failure = failure
+            .because(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
+        match self.snapshot.get() {
+            None => failure,
+            Some(snapshot) => failure
+                .because(format!("all {} rows are in the snapshot `{}`", snapshot.rows(), snapshot.name))
+                .hint(format!("cargo xtask forward, then cargo xtask restore {} --confirm", snapshot.name)),
+        }
+    }
+
+    /// Nothing of ours went wrong: Prisma asks for a person, and the server says that nothing happened.
+    fn refused_by_prisma(&self, failure: &Failure, gate: String) -> Failure {
+        let set = |name: &&&str| self.session.settings.variable(name).is_some();
+        let markers: Vec<String> = forwarded_markers().iter().filter(set).map(|name| format!("`{name}`")).collect();
+        Failure::refused(&self.session.settings.target.name, Vec::new())
+            .message("Prisma refused to reset the database: it takes the caller for an agent")
+            .because(gate)
+            .because(format!("the environment has {}", markers.join(", ")))
+            .hint(failure.hint.clone().unwrap_or_default())
+    }
+}

@@ -1,0 +1,215 @@
+//! Restore: puts a snapshot's rows back into the schema as it is, verified by the server before it is committed.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Stage;
+use crate::consent::Question;
+use crate::console::Console;
+use crate::database::catalog::{Catalog, catalog, diff};
+use crate::database::counts::{Counts, counts};
+use crate::database::snapshot::{Fit, Origin, Snapshot, Store, fit, put_back};
+use crate::error::{Failure, Refusal, Result};
+use crate::execute;
+use crate::guard::Demand;
+use crate::journal::Journal;
+use crate::outcome::BeforeAfter;
+use crate::plan::{Action, Plan, Step};
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+
+/// The options of `restore`.
+pub struct Restore {
+    /// A snapshot's name; None is the newest whole one.
+    pub snapshot: Option<String>,
+    pub skip_missing: bool,
+    pub confirm: bool,
+}
+
+pub struct Inspection {
+    snapshot: Snapshot,
+    fit: Fit,
+    counts: Counts,
+    catalog: Catalog,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    PutBack,
+    VerifyCounts,
+    VerifyCatalog,
+}
+
+impl Stage for Restore {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Destructive;
+
+    /// # Errors
+    /// `refused` for another database's snapshot, `different` for one whose bytes were changed, `blocked` for one that does not fit.
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let snapshot = Store::of(session.settings).find(self.snapshot.as_deref())?;
+        check_origin(session, &snapshot)?;
+        snapshot.verify_files()?;
+        let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
+        let mut connection = session.connect()?;
+        let fit = fit(&mut connection, &snapshot, self.skip_missing)?;
+        let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
+        Ok(Inspection { fit, counts, catalog, snapshot })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let Inspection { snapshot, fit, counts, .. } = inspection;
+        let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
+        let tables = fit.tables().count();
+        let taken = snapshot.manifest.created_at.strftime("%Y-%m-%d %H:%M UTC");
+        let step =
+            |name, does: String, failure, action| vec![Step { name, does, failure, action: Action::Own(action) }];
+        let present = |table: &String| counts.get(table).copied().filter(|rows| *rows > 0);
+        let replaced = fit
+            .tables()
+            .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
+        let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
+        Ok(Plan {
+            stage: "restore",
+            summary: format!(
+                "restore on {}: put back {rows} rows of {tables} tables from `{}` (taken {taken} by {}).",
+                session.settings.target.name, snapshot.name, snapshot.manifest.reason
+            ),
+            scripts: Vec::new(),
+            rows: counts.clone(),
+            losses: replaced.chain(left_out).collect(),
+            groups: vec![
+                step(
+                    "put back",
+                    format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
+                    "the rows were not put back",
+                    Own::PutBack,
+                ),
+                step(
+                    "verify counts",
+                    "count every table again".to_owned(),
+                    "the counts are not the snapshot's",
+                    Own::VerifyCounts,
+                ),
+                step(
+                    "verify catalog",
+                    "compare the schema with what it was before".to_owned(),
+                    "the schema is not what it was",
+                    Own::VerifyCatalog,
+                ),
+            ],
+        })
+    }
+
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+        console.say(&plan.summary);
+        plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
+        let question = Question {
+            target: &session.settings.target.name,
+            database: &session.target.dsn().database,
+            deed: "replace the rows of these tables",
+            command: format!(
+                "cargo xtask restore {}--confirm",
+                self.snapshot.as_ref().map(|name| format!("{name} ")).unwrap_or_default()
+            ),
+        };
+        question.by_flag(self.confirm, console)
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        let Snapshot { name, manifest, .. } = &inspection.snapshot;
+        let view = serde_json::json!({
+            "name": name, "created_at": manifest.created_at, "reason": manifest.reason, "catalog": manifest.catalog,
+        });
+        journal.record().outcome.extra.insert("snapshot".to_owned(), view);
+        journal
+            .record()
+            .outcome
+            .notes
+            .extend(inspection.fit.left_out.iter().map(|what| format!("not put back: {what}")));
+        journal.run().write_json("catalog-before.json", &inspection.catalog)
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("restore")?;
+        let result = execute::plan(&stage, plan, &|action| match action {
+            Own::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
+                .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
+            Own::VerifyCounts => verify_counts(session, inspection),
+            Own::VerifyCatalog => verify_catalog(session, inspection),
+        });
+        let recorded = record(session, journal, inspection);
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.qa
+    }
+}
+
+fn check_origin(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
+    let origin = &snapshot.manifest.origin;
+    let differences = origin.differences(&Origin::of(session));
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let message = format!("it was taken of the database `{}`: {} differs", origin.database, differences.join(", "));
+    let hint = "name a snapshot of this very database: cargo xtask restore --list";
+    Err(Failure::refused(&session.settings.target.name, vec![Refusal::new("snapshot", message, hint)])
+        .message(format!("the snapshot `{}` is another database's", snapshot.name)))
+}
+
+fn current_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Counts> {
+    let schemas: Vec<&str> = inspection.snapshot.manifest.schemas.iter().map(String::as_str).collect();
+    counts(&mut session.connect()?, &schemas)
+}
+
+fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+    let after = current_counts(session, inspection)?;
+    let mut expected = inspection.counts.clone();
+    expected.extend(inspection.fit.tables());
+    let wrong: Vec<String> = expected
+        .iter()
+        .filter(|(table, rows)| after.get(*table) != Some(rows))
+        .map(|(table, rows)| {
+            format!("`{table}` has {} rows, expected {rows}", after.get(table).copied().unwrap_or_default())
+        })
+        .collect();
+    if wrong.is_empty() {
+        return Ok(format!("{} tables have the rows that they should", expected.len()));
+    }
+    Err(Failure::different("the counts are not as they should be")
+        .because_all(wrong)
+        .hint("does something else write to this database? Stop it, then run this again"))
+}
+
+fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+    let schemas: Vec<&str> = inspection.catalog.schemas.iter().map(String::as_str).collect();
+    let after = catalog(&mut session.connect()?, &schemas)?;
+    let differences = diff(&inspection.catalog, &after);
+    if differences.is_empty() {
+        return Ok(format!("{} objects are as before", after.objects.len()));
+    }
+    Err(Failure::different("the schema is not what it was before")
+        .because_all(differences.iter().map(ToString::to_string))
+        .hint("cargo xtask forward says what of it differs from the migrations"))
+}
+
+/// What the database is now, whatever came before.
+fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+    let counts = BeforeAfter { before: inspection.counts.clone(), after: current_counts(session, inspection)? };
+    journal.run().write_json("counts.json", &counts)?;
+    journal.record().outcome.counts = Some(counts);
+    Ok(())
+}

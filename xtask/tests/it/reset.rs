@@ -1,0 +1,268 @@
+//! `reset`: nothing is dropped without claim, consent and snapshot, and afterwards the server is what the evidence says.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::interrupt::{await_statement, stop};
+use crate::project::{Answer, Project};
+use crate::restore::{claim, claimed, fingerprint};
+use crate::server::{self, Database};
+
+const FIVE_SESSIONS: &str = r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#;
+
+fn sessions(database: &Database) -> i64 {
+    database.one(r#"select count(*) from "Session""#)
+}
+
+/// The OID of a table: another one after it was dropped and made again.
+fn session_oid(database: &Database) -> u32 {
+    database.one(r#"select '"Session"'::regclass::oid"#)
+}
+
+fn notes(answer: &Answer) -> String {
+    answer.json()["notes"].to_string()
+}
+
+#[test]
+fn the_schema_is_rebuilt_with_its_privileges_and_restore_brings_every_row_back() {
+    let (project, database) = claimed("reset_whole");
+    let mut server = server::shared().superuser(&database.name);
+    let owner = &database.user;
+    server
+        .batch_execute(&format!(
+            "do $$ begin create role reset_anon; exception when duplicate_object then null; end $$;
+             do $$ begin create role reset_service; exception when duplicate_object then null; end $$;
+             grant usage on schema public to reset_anon, reset_service; grant all on schema public to reset_service;
+             alter default privileges for role {owner} in schema public grant select on tables to reset_anon;
+             alter default privileges for role {owner} in schema public grant all on sequences to reset_service;
+             grant update on \"Session\" to reset_anon; grant select on \"DashboardFact\" to reset_anon"
+        ))
+        .unwrap();
+    database.execute(FIVE_SESSIONS);
+    database.execute("create table facts (id int); insert into facts values (1); create view spy as select 1 as one");
+    let (rows, oid) = (fingerprint(&database), session_oid(&database));
+    let acl = "select array_agg(x order by x) from (select nspname || nspacl::text || pg_get_userbyid(nspowner) from pg_namespace where nspname = 'public'
+               union all select defaclobjtype::text || defaclacl::text from pg_default_acl) t(x)";
+    let before: Vec<String> = database.one(acl);
+
+    let answer = project.run(&["reset", "--confirm", "--json"]).expect(0);
+    assert_ne!(session_oid(&database), oid);
+    assert_eq!(sessions(&database), 0);
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations where finished_at is not null"), 4);
+    assert_eq!(database.one::<Vec<String>>(acl), before);
+    for (table, privilege, expected) in
+        [("Session", "update", true), ("DashboardFact", "select", true), ("DecisionLog", "select", false)]
+    {
+        let has = format!("select has_table_privilege('reset_anon', '\"{table}\"', '{privilege}')");
+        assert_eq!(database.one::<bool>(&has), expected, "{table} {privilege}");
+    }
+    for part in ["lost: 5 rows of `public.Session`", "facts\\\": no migration makes it", "Target: staging"] {
+        let part = part.replace("\\\"", "\"");
+        assert!(answer.stderr.contains(&part), "{part} is missing in:\n{}", answer.stderr);
+    }
+    assert!(
+        notes(&answer).contains("gone: table \\\"public\\\".\\\"facts\\\"") && notes(&answer).contains("spy"),
+        "{}",
+        notes(&answer)
+    );
+    let json = answer.json();
+    assert_eq!(
+        (&json["counts"]["before"]["public.Session"], &json["counts"]["after"]["public.Session"]),
+        (&json!(5), &json!(0))
+    );
+    let folder = json["evidence"].as_str().unwrap();
+    assert!(
+        !fs::read_dir(project.path(folder))
+            .unwrap()
+            .flatten()
+            .any(|file| file.file_name().to_string_lossy().contains("lz4"))
+    );
+    assert!(project.read("feedback/qa.md").contains(folder));
+
+    // The rows of a table that nobody has made again are not silently left out.
+    let refused = project.run(&["restore", "--confirm"]).expect(4);
+    assert!(refused.stderr.contains("the table `public.facts` (1 rows) is not there"), "{}", refused.stderr);
+    database.execute("create table facts (id int)");
+    let restored = project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(fingerprint(&database), rows);
+    project.assert_no_secret(&[&answer, &refused, &restored]);
+}
+
+#[test]
+fn without_a_claim_of_its_own_or_a_word_nothing_is_touched() {
+    let (project, database) = claimed("reset_refused");
+    database.execute(FIVE_SESSIONS);
+    let oid = session_oid(&database);
+    let silent = project.run(&["reset"]).expect(3);
+    assert!(
+        silent.stderr.contains("no consent") && silent.stderr.contains("cargo xtask reset --confirm"),
+        "{}",
+        silent.stderr
+    );
+    let plan = project.run(&["reset", "--plan"]).expect(0);
+    assert!(
+        plan.stdout.contains("5 rows of `public.Session`") && plan.stdout.contains("migrate reset --force"),
+        "{}",
+        plan.stdout
+    );
+
+    // A copy brings the claim along, and it is the original's.
+    let copy = database.named(format!("{}_copy_test", database.name));
+    let mut server = server::shared().superuser("postgres");
+    let (original, user) = (&database.name, &database.user);
+    server.batch_execute(&format!("create database {} template {original} owner {user}", copy.name)).unwrap();
+    project.write(".env.staging", &format!("DATABASE_URL={}\n", copy.url()));
+    let copied = project.run(&["reset", "--confirm"]).expect(3);
+    assert!(copied.stderr.contains("was made elsewhere"), "{}", copied.stderr);
+    assert_eq!(sessions(&copy), 5);
+    copy.execute("drop schema staging_drill cascade");
+    let unclaimed = project.run(&["reset", "--confirm"]).expect(3);
+    assert!(unclaimed.stderr.contains("nothing in the database"), "{}", unclaimed.stderr);
+    assert_eq!((sessions(&copy), session_oid(&copy)), (5, oid));
+    assert!(!project.path(".drill/snapshots").exists());
+    project.assert_no_secret(&[&silent, &plan, &copied, &unclaimed]);
+}
+
+#[test]
+fn prismas_agent_gate_is_neither_answered_nor_switched_off() {
+    let (mut project, database) = claimed("reset_agent");
+    database.execute(FIVE_SESSIONS);
+    let oid = session_oid(&database);
+    project.env.insert("CLAUDECODE".to_owned(), "1".to_owned());
+    let refused = project.run(&["reset", "--confirm", "--json"]).expect(3);
+    for part in ["Prisma refused to reset", "`CLAUDECODE`", "the database is as it was before"] {
+        assert!(refused.stderr.contains(part), "{part} is missing in:\n{}", refused.stderr);
+    }
+    assert!(!refused.stderr.contains("Nothing was spawned"), "{}", refused.stderr);
+    assert_eq!((sessions(&database), session_oid(&database)), (5, oid));
+    assert_eq!(refused.json()["status"], "refused");
+
+    let consent = "yes, reset the staging database of this test".to_owned();
+    project.env.insert("PRISMA_USER_CONSENT_FOR_DANGEROUS_AI_ACTION".to_owned(), consent);
+    project.run(&["reset", "--confirm"]).expect(0);
+    assert_eq!(sessions(&database), 0);
+}
+
+#[test]
+fn sigterm_while_prisma_resets_ends_with_143_and_says_where_the_rows_are() {
+    let (project, database) = claimed("reset_term");
+    database.execute(FIVE_SESSIONS);
+    project.migration(
+        "20260101000000_slow",
+        "create table slow_one (id int);\nselect pg_sleep(3);\ncreate table slow_two (id int);\n",
+    );
+    let child = project.start(&["reset", "--confirm", "--json"]);
+    await_statement(&database, "%pg_sleep(3)%");
+    let answer = stop(child, Signal::TERM).expect(143);
+    assert!(answer.stderr.contains("the old schema was dropped; the database now: "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("all 5 rows are in the snapshot"), "{}", answer.stderr);
+    let json = answer.json();
+    // What the record says is what the server says.
+    let applied: i64 = database.one("select count(*) from _prisma_migrations where finished_at is not null");
+    assert_eq!(json["migrations"]["applied"].as_array().unwrap().len(), usize::try_from(applied).unwrap());
+    assert_eq!(
+        (&json["counts"]["before"]["public.Session"], &json["counts"]["after"]["public.Session"]),
+        (&json!(5), &json!(0))
+    );
+    assert_eq!(database.one::<i64>("select count(*) from pg_stat_activity where datname = current_database() and state = 'active' and query like '%pg_sleep(3)%' and pid <> pg_backend_pid()"), 0);
+    let record: Value =
+        serde_json::from_str(&project.read(&format!("{}/run.json", json["evidence"].as_str().unwrap()))).unwrap();
+    assert_eq!(record["status"], "interrupted");
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(sessions(&database), 5);
+    project.assert_no_secret(&[&answer]);
+}
+
+/// Fault injection: a `git` that stops the run between inspection and snapshot until the test says go.
+fn gated_git(project: &mut Project) {
+    project.write(
+        "bin/git",
+        "#!/bin/sh\ncd \"$(dirname \"$0\")\"\n: > waiting\nwhile [ ! -e go ]; do sleep 0.05; done\nexit 1\n",
+    );
+    fs::set_permissions(project.path("bin/git"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    project.env.insert("PATH".to_owned(), path);
+}
+
+#[test]
+fn a_table_that_grew_after_the_inspection_is_counted_as_it_was_dropped() {
+    let (mut project, database) = claimed("reset_grew");
+    database.execute(FIVE_SESSIONS);
+    gated_git(&mut project);
+    let child = project.start(&["reset", "--confirm", "--json"]);
+    let begun = Instant::now();
+    while !project.path("bin/waiting").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "git was never asked");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    database.execute(&FIVE_SESSIONS.replace("(1, 5)", "(6, 8)"));
+    project.write("bin/go", "");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["counts"]["before"]["public.Session"], 8);
+    assert_eq!(json["snapshot"]["rows"], 8);
+}
+
+#[test]
+fn the_mirror_goes_with_the_schema_and_is_made_again() {
+    let (project, database) = claimed("reset_mirror");
+    let script = fs::read_to_string(server::workspace().join("supabase/sql/analytics_facts_table.sql")).unwrap();
+    project.write("supabase/sql/analytics_facts_table.sql", &script);
+    database.execute(&script);
+    let oid: u32 = database.one("select 'facts'::regclass::oid");
+    let answer = project.run(&["reset", "--confirm", "--no-snapshot", "--json"]).expect(0);
+    assert_ne!(database.one::<u32>("select 'facts'::regclass::oid"), oid);
+    assert_eq!(answer.json()["snapshot"], Value::Null);
+    assert!(notes(&answer).contains("--no-snapshot"), "{}", notes(&answer));
+    assert!(!project.path(".drill/snapshots").exists());
+}
+
+#[test]
+fn a_history_that_does_not_apply_is_found_before_anything_is_dropped() {
+    let (project, database) = claimed("reset_history");
+    database.execute(FIVE_SESSIONS);
+    project.migration("20260101000000_broken", "select 1/0;");
+    let answer = project.run(&["reset", "--confirm"]).expect(1);
+    assert!(answer.stderr.contains("`20260101000000_broken` does not apply to an empty database"), "{}", answer.stderr);
+    assert_eq!(sessions(&database), 5);
+}
+
+/// 2 MB that do not compress.
+const BULKY: &str = "create extension if not exists pgcrypto; create table bulky (b bytea);
+     insert into bulky select gen_random_bytes(1000) from generate_series(1, 2000)";
+
+#[test]
+fn a_full_disk_leaves_no_snapshot_and_drops_nothing() {
+    let (project, database) = claimed("reset_disk");
+    server::shared().superuser(&database.name).batch_execute("create extension pgcrypto").unwrap();
+    database.execute(BULKY);
+    let rows = fingerprint(&database);
+    let reset = project.command(&["reset", "--confirm"]);
+    let run = |script: &str| {
+        let mut shell = Command::new("unshare");
+        shell
+            .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+            .arg(reset.get_program())
+            .args(reset.get_args());
+        shell.current_dir(project.path("")).env_clear();
+        shell.envs(reset.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = shell.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    fs::create_dir_all(project.path(".drill/snapshots/staging")).unwrap();
+    let (code, text) = run("mount -t tmpfs -o size=1m none .drill/snapshots/staging && exec \"$@\"");
+    assert!(code == Some(4) && text.contains("there is too little room for a snapshot"), "{code:?} {text}");
+    // The estimate is right and the disk fills up all the same: a limit on the size of a file stands for another program's files.
+    let (code, text) = run("trap '' XFSZ; ulimit -f 1000; exec \"$@\"");
+    assert!(code == Some(1) && text.contains("cannot write the snapshot"), "{code:?} {text}");
+    assert!(text.contains("the database is as it was before"), "{text}");
+    assert_eq!(project.run(&["restore", "--list"]).expect(0).stdout, "no snapshots\n");
+    assert_eq!(fingerprint(&database), rows);
+    claim(&project, &database);
+}
