@@ -1,0 +1,482 @@
+//! Backward: takes applied migrations back, newest first, and verifies what is left on the server.
+//!
+//! Everything that can go wrong is tried before: the history is replayed in a throw-away database, each down script runs
+//! there as it will run for real, and what it drops and what it leaves undone is in the plan. Then script and ledger
+//! change together, one transaction a migration.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::forward::{check_standing, leftover, migrations_in_words};
+use crate::console::Console;
+use crate::database::activity::lock_holders;
+use crate::database::catalog::{Catalog, Difference, catalog};
+use crate::database::claim;
+use crate::database::connect::Connection;
+use crate::database::counts::{Counts, counts};
+use crate::database::history::History;
+use crate::database::ledger::ledger;
+use crate::database::rollback::{self, Down, Loss, Order, Rehearsal, RolledBack};
+use crate::database::snapshot;
+use crate::database::standing::Standing;
+use crate::down_scripts;
+use crate::drift;
+use crate::error::{DATA_LOSS, Failure, Refusal, Result};
+use crate::execute;
+use crate::guard::Demand;
+use crate::interrupt::Interrupt;
+use crate::journal::Journal;
+use crate::outcome::{BeforeAfter, Migrations};
+use crate::plan::{Action, Plan, Script, Step};
+use crate::process::{self, Exit};
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+use crate::tools::prisma::{self, Prisma};
+use crate::workshop;
+
+/// Between two looks whether the user wants to stop.
+const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The options of `backward`.
+pub struct Backward {
+    pub extent: Extent,
+    pub accept_data_loss: bool,
+}
+
+/// How far.
+pub enum Extent {
+    /// So many, at least one.
+    Steps(usize),
+    /// Until this migration is the last that is applied.
+    To(String),
+}
+
+pub struct Inspection {
+    /// What is applied, in the order of the folder.
+    applied: History,
+    pending: Vec<String>,
+    counts: Counts,
+    catalog: Catalog,
+    /// Newest first, as are the next two.
+    downs: Vec<Down>,
+    rehearsal: Rehearsal,
+    losses: Vec<Vec<Loss>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    /// Copy all rows to where they can be put back from.
+    Snapshot,
+    /// Take back the migration of this place in the list of scripts.
+    RollBack(usize),
+    VerifyCatalog,
+    VerifyPending,
+    VerifyClaim,
+}
+
+impl super::Stage for Backward {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Destructive;
+
+    /// # Errors
+    /// `usage` when there is no such way back; `different` when folder and ledger disagree; `blocked` when a script
+    /// fails in the rehearsal. Nothing was changed then.
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let history = History::load(&session.settings.prisma.migrations)?;
+        let mut connection = session.connect()?;
+        let schema = session.target.dsn().schema.as_str();
+        let standing = standing(&mut connection, &history, schema)?;
+        check_standing(&standing)?;
+        if let Some(name) = standing.failed.first() {
+            return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
+                .hint("cargo xtask backward --failed"));
+        }
+        let steps = self.steps(&history, &standing)?;
+        let applied = applied(&history, &standing);
+        let (downs, rehearsal) = workshop::open(session, |workshop| {
+            let downs = down_scripts::of(workshop, &applied, steps)?;
+            let open = |name: &str| workshop.connect_to(name);
+            let rehearsal = rollback::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
+            Ok((downs, rehearsal))
+        })?;
+        let counted = rehearsal.rungs.iter().map(|rung| rollback::losses(&mut connection, &rung.removals));
+        let losses = counted.collect::<Result<_>>()?;
+        let counts = counts(&mut connection, &[schema])?;
+        let catalog = catalog(&mut connection, &[schema])?;
+        Ok(Inspection { applied, pending: standing.pending, counts, catalog, downs, rehearsal, losses })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let mut summary = format!(
+            "backward on {}: take {} back and verify.",
+            session.settings.target.name,
+            migrations_in_words(inspection.downs.len())
+        );
+        summary.extend(inspection.undone().map(|line| format!("\n{line}")));
+        let snapshot = snapshot_step(self.accept_data_loss, &inspection.counts, Own::Snapshot);
+        let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
+        let script = |down: &Down| Script {
+            name: format!("down/{}.sql", down.migration),
+            sha256: down.sha256(),
+            sql: down.sql.clone(),
+        };
+        Ok(Plan {
+            stage: "backward",
+            summary,
+            scripts: inspection.downs.iter().map(script).collect(),
+            rows: inspection.counts.clone(),
+            losses: losses.map(ToString::to_string).collect(),
+            groups: snapshot.into_iter().chain(groups(inspection)).collect(),
+        })
+    }
+
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+        if plan.losses.is_empty() {
+            return Ok(());
+        }
+        console.say(format!("What would be lost:\n  {}", plan.losses.join("\n  ")));
+        if self.accept_data_loss {
+            return Ok(());
+        }
+        let refusal =
+            |loss: &String| Refusal::new(DATA_LOSS, loss.clone(), "add --accept-data-loss: a snapshot is taken first");
+        Err(Failure::refused(&session.settings.target.name, plan.losses.iter().map(refusal).collect())
+            .message("rolling back would lose data, and `--accept-data-loss` was not given")
+            .hint("cargo xtask backward --plan shows the scripts; --accept-data-loss takes a snapshot and goes on"))
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        journal.record().inputs.insert("migrations".to_owned(), inspection.applied.digest());
+        journal.run().write_json("catalog-before.json", &inspection.catalog)?;
+        inspection.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("backward")?;
+        let execution = Execution { options: self, session, journal, inspection };
+        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let recorded = execution.record_state();
+        let result = result.map_err(|failure| execution.explain_state(failure));
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.qa
+    }
+}
+
+/// The file in the evidence that holds a script.
+fn file_of(down: &Down) -> String {
+    format!("down/{}.sql", down.migration)
+}
+
+/// The ledger of the server beside the folder.
+pub(super) fn standing(connection: &mut Connection, history: &History, schema: &str) -> Result<Standing> {
+    let ledger = ledger(connection, schema)?;
+    let lock_held = !lock_holders(connection)?.is_empty();
+    Ok(Standing::new(history, ledger.as_ref(), lock_held))
+}
+
+/// The part of the folder that is applied: with a migration pending in the middle, no prefix of it.
+pub(super) fn applied(history: &History, standing: &Standing) -> History {
+    let migrations = history.migrations.iter().filter(|migration| standing.applied.contains(&migration.name));
+    History { provider: history.provider.clone(), migrations: migrations.cloned().collect() }
+}
+
+impl Backward {
+    fn steps(&self, history: &History, standing: &Standing) -> Result<usize> {
+        let applied = &standing.applied;
+        let listed =
+            format!("applied are: {}", if applied.is_empty() { "none".to_owned() } else { applied.join(", ") });
+        match &self.extent {
+            Extent::Steps(steps) if *steps <= applied.len() => Ok(*steps),
+            Extent::Steps(steps) => Err(Failure::usage(format!(
+                "{} cannot be taken back: {} applied",
+                migrations_in_words(*steps),
+                match applied.len() {
+                    0 => "none is".to_owned(),
+                    1 => "1 is".to_owned(),
+                    count => format!("{count} are"),
+                }
+            ))
+            .hint(match applied.len() {
+                0 => "cargo xtask forward".to_owned(),
+                count => format!("cargo xtask backward --steps {count} takes all of them back"),
+            })),
+            Extent::To(name) => match applied.iter().position(|applied| applied == name) {
+                Some(at) => Ok(applied.len() - at - 1),
+                None if history.migrations.iter().any(|migration| migration.name == *name) => {
+                    Err(Failure::usage(format!("migration `{name}` is not applied, so there is no way back to it"))
+                        .hint(listed))
+                }
+                None => Err(Failure::usage(format!("there is no migration `{name}`")).hint(listed)),
+            },
+        }
+    }
+}
+
+impl Inspection {
+    /// What the scripts leave undone, by the rehearsal: for each a line that says so.
+    fn undone(&self) -> impl Iterator<Item = String> {
+        self.downs.iter().zip(&self.rehearsal.rungs).flat_map(|(down, rung)| {
+            let differences = drift::between(&rung.expected, &rung.found).definition;
+            differences.into_iter().map(move |difference| format!("{down} leaves: {difference}"))
+        })
+    }
+
+    /// The catalog of the history that is to be reached.
+    fn expected(&self) -> &Catalog {
+        self.rehearsal.rungs.last().map_or(&self.rehearsal.start, |rung| &rung.expected)
+    }
+
+    /// What set the database apart from its history before we came, which no down script is asked to undo.
+    fn drift_before(&self) -> Vec<Difference> {
+        drift::between(&self.rehearsal.start, &self.catalog).definition
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.applied.migrations.iter().map(|migration| migration.name.clone()).collect()
+    }
+}
+
+/// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows.
+pub(super) fn snapshot_step<A>(may_lose: bool, counts: &Counts, action: A) -> Option<Vec<Step<A>>> {
+    let rows: u64 = counts.values().sum();
+    (may_lose && rows > 0).then(|| {
+        vec![Step {
+            name: "snapshot",
+            does: format!("copy {rows} rows to `.drill/snapshots`, from where `restore` puts them back"),
+            failure: "no snapshot was taken",
+            action: Action::Own(action),
+        }]
+    })
+}
+
+fn groups(inspection: &Inspection) -> Vec<Vec<Step<Own>>> {
+    let roll_back = |(at, down): (usize, &Down)| {
+        let empty: Vec<String> = inspection.losses[at]
+            .iter()
+            .filter(|loss| loss.values == 0)
+            .map(|loss| format!(", drops {} (empty)", loss.removal.then))
+            .collect();
+        vec![Step {
+            name: "roll back",
+            does: format!("take `{}` back with {down}{}", down.migration, empty.concat()),
+            failure: "the migration was not taken back",
+            action: Action::Own(Own::RollBack(at)),
+        }]
+    };
+    let verify = vec![
+        Step {
+            name: "verify catalog",
+            does: "compare the schema with the replayed one at that point of the history".to_owned(),
+            failure: "the schema is not what its migrations make",
+            action: Action::Own(Own::VerifyCatalog),
+        },
+        Step {
+            name: "verify pending",
+            does: "ask the ledger and Prisma which migrations are pending".to_owned(),
+            failure: "other migrations are pending than those taken back",
+            action: Action::Own(Own::VerifyPending),
+        },
+        Step {
+            name: "verify claim",
+            does: "read the claim again: a script may drop any schema".to_owned(),
+            failure: "the claim is gone",
+            action: Action::Own(Own::VerifyClaim),
+        },
+    ];
+    inspection.downs.iter().enumerate().map(roll_back).chain([verify]).collect()
+}
+
+struct Execution<'a> {
+    options: &'a Backward,
+    session: &'a Session<'a>,
+    journal: &'a Journal<'a>,
+    inspection: &'a Inspection,
+}
+
+impl Execution<'_> {
+    fn own(&self, action: &Own) -> Result<String> {
+        match action {
+            Own::Snapshot => take_snapshot(self.session, self.journal),
+            Own::RollBack(at) => self.roll_back(*at),
+            Own::VerifyCatalog => self.verify_catalog(),
+            Own::VerifyPending => self.verify_pending(),
+            Own::VerifyClaim => verify_claim(self.session),
+        }
+    }
+
+    fn schema(&self) -> &str {
+        &self.session.target.dsn().schema
+    }
+
+    fn roll_back(&self, at: usize) -> Result<String> {
+        let names = self.inspection.names();
+        let order = Order {
+            schema: self.schema(),
+            applied: &names[..names.len() - at],
+            down: &self.inspection.downs[at],
+            losses: Some(&self.inspection.losses[at]),
+            accept_data_loss: self.options.accept_data_loss,
+            must_reach: None,
+            limit: self.session.settings.timeouts.migrate,
+        };
+        roll_back(self.session, &order)?;
+        Ok(format!("`{}` is taken back, and out of the ledger", order.down.migration))
+    }
+
+    fn verify_catalog(&self) -> Result<String> {
+        let actual = catalog(&mut self.session.connect()?, &[self.schema()])?;
+        let expected = self.inspection.expected();
+        let before = self.inspection.drift_before();
+        let drift = drift::between(expected, &actual).definition;
+        let (known, left): (Vec<_>, Vec<_>) = drift.into_iter().partition(|difference| before.contains(difference));
+        let mut record = self.journal.record();
+        record.outcome.notes.extend(known.iter().map(|difference| format!("was so before: {difference}")));
+        record.outcome.leftovers = left.iter().map(leftover).collect();
+        if left.is_empty() {
+            return Ok(format!("{} objects are exactly what the migrations make", expected.objects.len()));
+        }
+        Err(Failure::different("the migrations are taken back, but not everything that they made")
+            .because_all(left.iter().map(Difference::to_string))
+            .hint(format!("take it back by hand, and put that into `{}/down.sql`", self.inspection.downs[0].migration)))
+    }
+
+    /// Our reading of the ledger and Prisma's must both say that exactly what was taken back is pending.
+    fn verify_pending(&self) -> Result<String> {
+        let history = History::load(&self.session.settings.prisma.migrations)?;
+        let standing = standing(&mut self.session.connect()?, &history, self.schema())?;
+        let taken = self.inspection.downs.iter().map(|down| &down.migration);
+        let mut expected: Vec<String> = taken.chain(&self.inspection.pending).cloned().collect();
+        expected.sort();
+        let prisma = ask_prisma(self.session, self.journal)?;
+        for (who, found) in [("the ledger", &standing.pending), ("Prisma", &prisma)] {
+            if *found != expected {
+                return Err(Failure::different(format!("{who} says that other migrations are pending"))
+                    .because(format!("expected {}, found {}", listed(&expected), listed(found)))
+                    .hint("cargo xtask forward --plan says what Prisma would do"));
+            }
+        }
+        Ok(format!("the ledger and Prisma agree: {} pending", migrations_in_words(expected.len())))
+    }
+
+    /// What the database is after the last step: read again, and written down whatever came before.
+    fn record_state(&self) -> Result<()> {
+        let mut connection = self.session.connect()?;
+        let after = counts(&mut connection, &[self.schema()])?;
+        let catalog = catalog(&mut connection, &[self.schema()])?;
+        let counts = BeforeAfter { before: self.inspection.counts.clone(), after };
+        let run = self.journal.run();
+        run.write_json("counts.json", &counts)?;
+        run.write_json("catalog-after.json", &catalog)?;
+        let (rolled_back, pending) = self.rolled_back(&mut connection)?;
+        let mut record = self.journal.record();
+        record.outcome.counts = Some(counts);
+        record.outcome.migrations = Some(Migrations { applied: Vec::new(), pending, rolled_back });
+        Ok(())
+    }
+
+    /// What is no longer applied, newest first, and all that is pending.
+    fn rolled_back(&self, connection: &mut Connection) -> Result<(Vec<String>, Vec<String>)> {
+        let standing = standing(connection, &self.inspection.applied, self.schema())?;
+        let mut gone = self.inspection.names();
+        gone.retain(|name| !standing.applied.contains(name));
+        let mut pending: Vec<String> = gone.iter().chain(&self.inspection.pending).cloned().collect();
+        pending.sort();
+        gone.reverse();
+        Ok((gone, pending))
+    }
+
+    /// Adds to a failure what became of the database.
+    fn explain_state(&self, failure: Failure) -> Failure {
+        match self.session.connect().and_then(|mut connection| self.rolled_back(&mut connection)) {
+            Ok((gone, _)) if gone.is_empty() => failure.because("the database now: nothing is taken back"),
+            Ok((gone, _)) => failure.because(format!("the database now: taken back are {}", listed(&gone))),
+            Err(other) => failure.because(format!("the state of the database could not be read: {}", other.message)),
+        }
+    }
+}
+
+fn verify_claim(session: &Session<'_>) -> Result<String> {
+    match claim::read(&mut session.connect()?)? {
+        Some(_) => Ok("the database is still claimed".to_owned()),
+        None => Err(Failure::different("the claim is gone: a down script took it away")
+            .hint(format!("cargo xtask claim --confirm {}", session.target.dsn().database))),
+    }
+}
+
+/// Names the snapshot in the record, so that whoever misses a row finds it.
+pub(super) fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Result<String> {
+    let snapshot = snapshot::take(session, "backward")?;
+    let view = serde_json::json!({ "name": snapshot.name, "created_at": snapshot.manifest.created_at });
+    let mut record = journal.record();
+    record.outcome.extra.insert("snapshot".to_owned(), view);
+    record.outcome.notes.push(format!("the rows from before are in the snapshot `{}`", snapshot.name));
+    Ok(format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name))
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) }
+}
+
+/// Takes one migration back; a signal stops the script on the server, and nothing of it stays.
+pub(super) fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<RolledBack> {
+    let mut connection = session.connect()?;
+    let canceller = connection.canceller();
+    let result = std::thread::scope(|scope| {
+        let (done, ended) = std::sync::mpsc::channel::<()>();
+        let interrupt = session.interrupt;
+        scope.spawn(move || {
+            // Not once: a request that arrives between two statements stops neither.
+            while ended.recv_timeout(INTERRUPT_INTERVAL) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                if interrupt.status().is_some() {
+                    canceller.cancel();
+                }
+            }
+        });
+        let result = rollback::roll_back(&mut connection, order);
+        drop(done);
+        result
+    });
+    result.map_err(|failure| interrupted(session.interrupt, failure))
+}
+
+fn interrupted(interrupt: &Interrupt, failure: Failure) -> Failure {
+    match interrupt.status() {
+        Some(status) => Failure::interrupted(status).because_all(failure.causes),
+        None => failure,
+    }
+}
+
+/// What Prisma itself calls pending. Its exit code says nothing: it is 1 for pending migrations and for no connection.
+pub(super) fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<String>> {
+    let lease = session.lease("prisma migrate status");
+    let invocation = Prisma::new(session, &lease).status()?;
+    let steps: usize = journal.record().outcome.stages.iter().map(|stage| stage.steps.len()).sum();
+    let (name, log) = journal.run().log(steps, "migrate status")?;
+    let deadline = session.settings.timeouts.migrate;
+    let finished = process::run(&invocation, deadline, log, &session.redactor, session.interrupt)?;
+    let said = std::fs::read_to_string(journal.run().folder().join(name))
+        .map_err(|error| Failure::failed("cannot read a log").caused_by(&error))?;
+    match finished.exit {
+        Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => Ok(prisma::pending_of(&said)),
+        Exit::Interrupted(status) => Err(Failure::interrupted(status)),
+        exit => Err(Failure::failed("Prisma could not say what is pending")
+            .because(exit.in_words())
+            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
+            .hint("read the step's log in the evidence folder")),
+    }
+}

@@ -1,0 +1,95 @@
+//! `drill --each`: what it says of a migration is what happens to rows and schema.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::project::{Project, copy_tree};
+use crate::server::Database;
+
+/// A history of everything that is hard to take back. Its rows are its own.
+pub fn torture(project: &Project) {
+    let history = project.path("prisma/postgres/migrations");
+    let lock = "provider = \"postgresql\"\n";
+    std::fs::remove_dir_all(&history).unwrap();
+    copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/torture"), &history);
+    project.write("prisma/postgres/migrations/migration_lock.toml", lock);
+}
+
+fn claimed(name: &str) -> (Project, Database) {
+    let (project, database) = Project::on_staging(name);
+    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+    (project, database)
+}
+
+fn verdicts(json: &Value) -> Vec<(&str, &str)> {
+    let list = json["rehearsal"].as_array().unwrap();
+    list.iter().map(|one| (one["migration"].as_str().unwrap(), one["verdict"].as_str().unwrap())).collect()
+}
+
+fn tables(database: &Database) -> i64 {
+    database.one("select count(*) from pg_tables where schemaname = 'public'")
+}
+
+#[test]
+fn every_migration_of_this_repo_can_be_taken_back() {
+    let (project, database) = claimed("each_own");
+    let answer = project.run(&["drill", "--each", "--json"]).expect(0);
+    let json = answer.json();
+    assert!(verdicts(&json).iter().all(|(_, verdict)| *verdict == "reversible"), "{}", json["rehearsal"]);
+    assert_eq!(verdicts(&json).len(), 4);
+    assert_eq!(tables(&database), 0, "the target itself is not touched");
+    let databases: i64 = database.one(&format!(
+        "select count(*) from pg_database d join pg_roles r on r.oid = d.datdba where r.rolname = '{}'",
+        database.user
+    ));
+    assert_eq!(databases, 1, "no throw-away database is left");
+    project.assert_no_secret(&[&answer]);
+}
+
+#[test]
+fn the_torture_history_can_be_taken_back_but_for_the_column_that_it_drops() {
+    let (project, _) = claimed("each_torture");
+    torture(&project);
+    let json = project.run(&["drill", "--each", "--json"]).expect(0).json();
+    let (bad, good): (Vec<_>, Vec<_>) = verdicts(&json).into_iter().partition(|(_, verdict)| *verdict != "reversible");
+    assert_eq!(bad, [("12_note_goes", "lossy")], "{}", json["rehearsal"]);
+    assert_eq!(good.len(), 11);
+    let why = json["rehearsal"][11]["leftovers"][0].as_str().unwrap().to_owned();
+    assert!(why.contains("\"note\"") && why.contains("not those from before"), "{why}");
+}
+
+#[test]
+fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
+    let (project, _) = claimed("each_verdicts");
+    std::fs::remove_dir_all(project.path("prisma/postgres/migrations")).unwrap();
+    project.write("prisma/postgres/migrations/migration_lock.toml", "provider = \"postgresql\"\n");
+    for (name, up, down) in [
+        ("1_table", "create table t (id int primary key); insert into t values (1), (2)", "drop table t"),
+        ("2_leaves", "create function f() returns int language sql as 'select 1'", "select 1"),
+        ("3_fails", "alter table t add column c int", "alter table t drop column d"),
+        ("4_loses", "update t set c = 1", "delete from t where id = 1"),
+        ("5_fine", "create view v as select id from t", "drop view v"),
+    ] {
+        project.migration(name, up);
+        project.write(&format!("prisma/postgres/migrations/{name}/down.sql"), down);
+    }
+    let answer = project.run(&["drill", "--each", "--json"]).expect(5);
+    let json = answer.json();
+    let expected = [
+        ("1_table", "reversible"),
+        ("2_leaves", "leftovers"),
+        ("3_fails", "failed"),
+        ("4_loses", "lossy"),
+        ("5_fine", "reversible"),
+    ];
+    assert_eq!(verdicts(&json), expected, "{}", json["rehearsal"]);
+    assert!(json["rehearsal"][1]["leftovers"][0].as_str().unwrap().contains("function \"public\".\"f\""));
+    assert!(answer.stderr.contains("2_leaves/down.sql"), "{}", answer.stderr);
+}
+
+#[test]
+fn a_drill_without_each_is_a_usage_error() {
+    let answer = Project::new().run(&["drill"]).expect(2);
+    assert!(answer.stderr.contains("--each"), "{}", answer.stderr);
+}

@@ -1,0 +1,1 @@
+alter type "Status" add value 'refunded';

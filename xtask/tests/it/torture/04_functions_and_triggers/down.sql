@@ -1,0 +1,2 @@
+drop trigger shout on "Person";
+drop function shout();

@@ -1,0 +1,2 @@
+alter table "Person" drop column email;
+drop extension citext;

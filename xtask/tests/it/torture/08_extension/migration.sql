@@ -1,0 +1,2 @@
+create extension citext;
+alter table "Person" add column email citext;

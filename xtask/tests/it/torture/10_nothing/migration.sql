@@ -1,0 +1,1 @@
+-- Kept, because it was applied somewhere.

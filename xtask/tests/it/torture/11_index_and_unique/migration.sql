@@ -1,0 +1,2 @@
+create index "Order_status_idx" on "Order" (status, cents desc);
+create unique index "Address_town_key" on "Address" ("personId", town);

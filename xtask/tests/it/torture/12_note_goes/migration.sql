@@ -1,0 +1,1 @@
+alter table "Person" drop column note;
