@@ -1,0 +1,193 @@
+//! Mirror: applies the mirror's script through the Supabase CLI, and verifies table, indexes, policies, grants and a write.
+//!
+//! After forward, never before: Prisma refuses a database with tables and no ledger (P3005).
+
+use std::path::Path;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Stage;
+use crate::database::catalog::{Catalog, catalog};
+use crate::database::counts::{Counts, counts};
+use crate::database::history::History;
+use crate::database::ledger::ledger;
+use crate::database::service_role::{self, Trial};
+use crate::drift;
+use crate::error::{Failure, Result};
+use crate::evidence::run::hex;
+use crate::execute;
+use crate::expected;
+use crate::guard::Demand;
+use crate::journal::Journal;
+use crate::outcome::BeforeAfter;
+use crate::pin::Lease;
+use crate::plan::{Action, Plan, Script, Step};
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+use crate::tools::supabase::{self, Supabase};
+
+/// The command has no options of its own.
+pub struct Mirror;
+
+pub struct Inspection {
+    history: History,
+    sql: String,
+    counts: Counts,
+    catalog: Catalog,
+    lease: Lease,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    /// Replay history and script into a throw-away database, unless their catalog is known.
+    Replay,
+    VerifyCatalog,
+    VerifyWrite,
+}
+
+impl Stage for Mirror {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Additive;
+
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+        let sql = session.settings.supabase.script()?.ok_or_else(|| {
+            Failure::blocked(format!("there is no `{path}`"))
+                .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
+        })?;
+        let schema = &session.target.dsn().schema;
+        let mut connection = session.connection();
+        if ledger(&mut connection, schema)?.is_none() {
+            return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
+                .because("Prisma refuses a database that has tables and no ledger (P3005)")
+                .hint("cargo xtask forward"));
+        }
+        Ok(Inspection {
+            history: History::load(&session.settings.prisma.migrations)?,
+            sql,
+            counts: counts(&mut connection, &[schema])?,
+            catalog: catalog(&mut connection, &[schema])?,
+            lease: session.lease("supabase db query"),
+        })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let supabase = Supabase::find(session.settings)?;
+        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+        Ok(Plan {
+            stage: "mirror",
+            summary: format!("mirror on {}: run `{path}` and verify.", session.settings.target.name),
+            scripts: vec![Script {
+                name: path.clone(),
+                sha256: hex(&Sha256::digest(inspection.sql.as_bytes())),
+                sql: inspection.sql.clone(),
+            }],
+            rows: inspection.counts.clone(),
+            losses: Vec::new(),
+            groups: vec![
+                vec![
+                    Step {
+                        name: "supabase db query",
+                        does: format!("run `{path}` as one statement, with the Supabase CLI {}", supabase.version()),
+                        failure: "the mirror's script was not applied",
+                        action: Action::Child {
+                            invocation: supabase.query(session, &inspection.lease, &inspection.sql)?,
+                            deadline: session.settings.timeouts.migrate,
+                            explain: supabase::explain,
+                        },
+                    },
+                    own(
+                        "replay",
+                        "run migrations and script in a throw-away database",
+                        "what the mirror should be is not known",
+                        Own::Replay,
+                    ),
+                ],
+                vec![own(
+                    "verify catalog",
+                    "compare with the replay: table, columns, indexes, row security, grants",
+                    "the mirror is not what its script makes",
+                    Own::VerifyCatalog,
+                )],
+                vec![own(
+                    "verify write",
+                    "write a fact as the service role, read it back, roll both back",
+                    "the service role cannot write the mirror",
+                    Own::VerifyWrite,
+                )],
+            ],
+        })
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        journal.run().write_json("catalog-before.json", &inspection.catalog)
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("mirror")?;
+        let result = execute::plan(&stage, plan, &|action| match action {
+            Own::Replay => replay(session, inspection),
+            Own::VerifyCatalog => verify_catalog(session, inspection),
+            Own::VerifyWrite => verify_write(session),
+        });
+        let recorded = record(session, journal, inspection);
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.data
+    }
+}
+
+fn own(name: &'static str, does: &str, failure: &'static str, action: Own) -> Step<Own> {
+    Step { name, does: does.to_owned(), failure, action: Action::Own(action) }
+}
+
+fn replay(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+    let expected = expected::with_mirror(session, &inspection.history)?;
+    Ok(expected.map(|expected| expected.in_words()).unwrap_or_default())
+}
+
+/// The mirror is there, and with it the schema is exactly what migrations and script make.
+fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+    let expected = expected::with_mirror(session, &inspection.history)?
+        .ok_or_else(|| Failure::bug("the mirror's script went away while it ran"))?;
+    let actual = catalog(&mut session.connection(), &[&session.target.dsn().schema])?;
+    let drift = drift::between(&expected.catalog, &actual);
+    if drift.definition.is_empty() {
+        return Ok(format!("{} objects are exactly what migrations and script make", drift.objects));
+    }
+    Err(Failure::different("the schema is not what migrations and script make")
+        .because_all(drift.definition.iter().map(ToString::to_string))
+        .hint("cargo xtask forward, then cargo xtask mirror"))
+}
+
+fn verify_write(session: &Session<'_>) -> Result<String> {
+    let schema = &session.target.dsn().schema;
+    Ok(match service_role::try_to_write(&mut session.connection(), &session.target, schema)? {
+        Trial::Writes => "the service role wrote a fact and read it back; both rolled back".to_owned(),
+        Trial::NoSuchRole => "not tried: this server has no role `service_role`".to_owned(),
+    })
+}
+
+fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+    session.settle(&inspection.lease)?;
+    let schema = &session.target.dsn().schema;
+    let mut connection = session.connection();
+    let counts = BeforeAfter { before: inspection.counts.clone(), after: counts(&mut connection, &[schema])? };
+    journal.run().write_json("counts.json", &counts)?;
+    journal.run().write_json("catalog-after.json", &catalog(&mut connection, &[schema])?)?;
+    journal.record().outcome.counts = Some(counts);
+    Ok(())
+}

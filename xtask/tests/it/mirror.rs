@@ -1,0 +1,100 @@
+//! `mirror` with the real Supabase CLI: what its script makes is there, and nothing in sight can move the CLI elsewhere.
+
+use serde_json::Value;
+
+use crate::project::{Answer, Project};
+use crate::server::{self, Database, workspace};
+
+/// A migrated staging database on a server that has Supabase's roles.
+fn migrated(name: &str) -> (Project, Database) {
+    let (project, database) = Project::on_staging(name);
+    database.grant_supabase_roles();
+    std::fs::create_dir_all(project.path("supabase/sql")).unwrap();
+    let script = "supabase/sql/analytics_facts_table.sql";
+    std::fs::copy(workspace().join(script), project.path(script)).unwrap();
+    project.run(&["forward"]).expect(0);
+    (project, database)
+}
+
+fn step<'a>(json: &'a Value, name: &str) -> &'a Value {
+    json["stages"][0]["steps"].as_array().unwrap().iter().find(|step| step["name"] == name).unwrap()
+}
+
+fn digest(project: &Project, answer: &Answer) -> String {
+    project.read(&format!("{}/catalog-after.json", answer.json()["evidence"].as_str().unwrap()))
+}
+
+#[test]
+fn the_script_is_applied_once_and_a_second_time_changes_nothing() {
+    let (project, database) = migrated("mirror_twice");
+    let first = project.run(&["mirror", "--json"]).expect(0);
+    let json = first.json();
+    assert_eq!(
+        step(&json, "verify write")["detail"],
+        "the service role wrote a fact and read it back; both rolled back"
+    );
+    assert_eq!(json["counts"]["after"]["public.facts"], 0);
+    assert!(database.one::<bool>("select relrowsecurity from pg_class where oid = 'public.facts'::regclass"));
+    let second = project.run(&["mirror", "--json"]).expect(0);
+    assert_eq!(digest(&project, &first), digest(&project, &second));
+    assert!(project.read("feedback/data.md").contains("mirror ok"));
+    // Its table is no drift.
+    let forward = project.run(&["forward", "--json"]).expect(0);
+    assert_eq!(forward.json()["counts"]["after"]["public.facts"], 0);
+    project.assert_no_secret(&[&first, &second, &forward]);
+}
+
+#[test]
+fn before_the_migrations_it_is_blocked() {
+    let (project, database) = Project::on_staging("mirror_early");
+    std::fs::create_dir_all(project.path("supabase/sql")).unwrap();
+    project.write("supabase/sql/analytics_facts_table.sql", "create table public.facts (id int);");
+    let answer = project.run(&["mirror"]).expect(4);
+    insta::assert_snapshot!(answer.prose(), @r"
+    error: the database has no migrations yet, and the mirror comes after them
+    caused by: Prisma refuses a database that has tables and no ledger (P3005)
+    hint: cargo xtask forward
+    ");
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}
+
+#[test]
+fn a_failing_statement_leaves_nothing_of_the_script() {
+    let (project, database) = migrated("mirror_failing");
+    project.write("supabase/sql/analytics_facts_table.sql", "create table public.facts (id int);\nselect 1 / 0;\n");
+    let answer = project.run(&["mirror"]).expect(1);
+    assert!(answer.stderr.contains("division by zero") && answer.stderr.contains("hint: "), "{}", answer.stderr);
+    assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text"), None);
+}
+
+/// Everything that is known to move the Supabase CLI or to run code in it, all at once.
+#[test]
+fn nothing_in_the_project_or_the_environment_moves_the_supabase_cli() {
+    let (mut project, database) = migrated("mirror_hostile");
+    let other = server::shared().database("mirror_elsewhere");
+    let evil = project.path("evil-was-here").display().to_string();
+    project.write("evil.cjs", &format!("require('fs').writeFileSync({evil:?}, 'x')"));
+    project.write("bunfig.toml", "preload = [\"./evil.cjs\"]\n");
+    project.write("supabase/config.toml", "project_id = \"elsewhere\"\n");
+    project.write("supabase/.temp/project-ref", "productionrefabcdefg");
+    let elsewhere = format!("PGDATABASE={}\nPGUSER={}\nPGOPTIONS=-c search_path=evil\n", other.name, other.user);
+    project.write("supabase/.env", &elsewhere);
+    let preload = project.path("evil.cjs").display().to_string();
+    let hostile = [
+        ("PGDATABASE", other.name.as_str()),
+        ("PGUSER", other.user.as_str()),
+        ("PGHOST", "127.0.0.9"),
+        ("PGHOSTADDR", "127.0.0.9"),
+        ("PGSERVICE", "evil"),
+        ("PGOPTIONS", "-c search_path=evil"),
+        ("NODE_OPTIONS", &format!("--require {preload}")),
+        ("BUN_OPTIONS", &format!("--preload {preload}")),
+        ("SUPABASE_DB_PASSWORD", "wrong"),
+    ];
+    project.env.extend(hostile.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let answer = project.run(&["mirror", "--json"]).expect(0);
+    assert!(!project.path("evil-was-here").exists(), "a child ran somebody's code");
+    assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text").as_deref(), Some("facts"));
+    assert_eq!(other.one::<Option<String>>("select to_regclass('public.facts')::text"), None);
+    project.assert_no_secret(&[&answer]);
+}
