@@ -1,0 +1,233 @@
+//! No secret reaches a terminal, a log, the record or a feedback file, whatever a child prints; and a log stays readable.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::project::{Answer, Project};
+use crate::server;
+
+/// What children do get: the application's own secret. With every kind of character that an encoding changes.
+const APP_SECRET: &str = "shp/Se+cret&\"9!x=Zq7 Lm%2";
+
+fn strings(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// `evidence redact` in a folder whose env file holds the case's secrets.
+fn redact(secrets: &Value, chunks: &[String]) -> String {
+    let root = tempfile::tempdir().unwrap();
+    let lines =
+        secrets.as_object().unwrap().iter().map(|(name, value)| format!("{name}={}\n", value.as_str().unwrap()));
+    fs::write(root.path().join(".env.staging"), lines.collect::<String>()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["evidence", "redact", "--root"]).arg(root.path()).env_clear();
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for chunk in chunks {
+        stdin.write_all(chunk.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+    }
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a case of the corpus gets wrong.
+fn misses(case: &Value) -> Vec<String> {
+    let data = |chunk: &Value| chunk.as_str().or_else(|| chunk["data"].as_str()).unwrap().to_owned();
+    let chunks = match &case["chunks"] {
+        Value::Array(chunks) => chunks.iter().map(data).collect(),
+        _ => vec![data(&case["raw"])],
+    };
+    let output = redact(&case["secrets"], &chunks);
+    let leaked = strings(&case["must_not_contain"]).into_iter().filter(|secret| output.contains(secret.as_str()));
+    let lost = strings(&case["must_contain"]).into_iter().filter(|kept| !output.contains(kept.as_str()));
+    let id = &case["id"];
+    leaked
+        .map(|secret| format!("{id} leaks {secret:?}: {output:?}"))
+        .chain(lost.map(|kept| format!("{id} loses {kept:?}: {output:?}")))
+        .collect()
+}
+
+/// Proves that the built binary's filter masks each form of a secret of the corpus, cut into chunks where the case says so.
+#[test]
+fn evidence_redact_passes_the_corpus() {
+    let lines = include_str!("../../../redact/tests/redaction.jsonl").lines();
+    let cases: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(cases.len() > 50);
+    let misses: Vec<String> = cases.iter().flat_map(misses).collect();
+    assert!(misses.is_empty(), "{}", misses.join("\n"));
+}
+
+/// Proves that GitHub's log is told what to mask before it gets anything else to read, on each stream, and that `--json` stays one object.
+#[test]
+fn in_github_actions_the_masks_come_first() {
+    let mut project = Project::new();
+    project.env.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    let url = format!("postgresql://u:{}@127.0.0.1:5432/masks_test", server::PASSWORD_IN_URL);
+    project.write(".env.staging", &format!("DATABASE_URL={url}\n"));
+    let password = format!("::add-mask::{}", server::PASSWORD.replace('%', "%25"));
+    let begins_with_masks = |stream: &str| {
+        let others = stream.lines().skip_while(|line| line.starts_with("::add-mask::"));
+        assert!(others.clone().all(|line| !line.contains("add-mask")), "{stream}");
+        assert!(stream.lines().any(|line| line == password), "{stream}");
+        others.count()
+    };
+    let plain = project.run(&["env", "check"]).expect(0);
+    assert_eq!(begins_with_masks(&plain.stdout), 0);
+    assert!(begins_with_masks(&plain.stderr) > 0);
+    let json = project.run(&["env", "check", "--json"]).expect(0);
+    assert_eq!(json.json()["status"], "ok");
+    begins_with_masks(&json.stderr);
+    // Nobody masks what was redirected to a file, so there a mask would be the leak.
+    let (stdout, stderr) = (project.path("out.txt"), project.path("err.txt"));
+    let mut redirected = project.command(&["env", "check"]);
+    redirected.stdout(fs::File::create(&stdout).unwrap()).stderr(fs::File::create(&stderr).unwrap());
+    assert!(redirected.status().unwrap().success());
+    assert!(project.read("err.txt").starts_with("ok: staging is "));
+    project.assert_no_secret(&[]);
+    // Elsewhere there is nobody to tell, and a mask would be a leak.
+    project.env.clear();
+    let elsewhere = project.run(&["env", "check"]).expect(0);
+    project.assert_no_secret(&[&elsewhere]);
+}
+
+/// Fault injection: a program of the project that prints the one secret that it is given, in the forms in which tools print one, on both
+/// streams, in the middle of a line and of a write, and then fails, so that its last lines become part of the error.
+const LEAKER: &str = r#"
+const secret = process.env.SHOPIFY_API_SECRET;
+const bytes = Buffer.from(secret);
+const forms = [
+  secret, encodeURIComponent(secret), new URLSearchParams({ v: secret }).toString(), JSON.stringify(secret),
+  JSON.stringify(JSON.stringify(secret)), bytes.toString('base64'), Buffer.from('x' + secret).toString('base64'),
+  Buffer.from('xx' + secret).toString('base64url'), bytes.toString('hex'),
+  secret.slice(0, 9) + '\x1b[31m' + secret.slice(9) + '\x1b[0m',
+];
+for (const form of forms) {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.write('before ' + form.slice(0, 7));
+    await new Promise((resolve) => setImmediate(resolve));
+    stream.write(form.slice(7) + ' after\n');
+  }
+}
+console.log('a short key is abc, and abcdef stays readable');
+for (const say of [console.log, console.error]) say('\x1b]0;owned\x07\x1b[8mthe last line');
+process.exitCode = 1;
+"#;
+
+/// What may stand nowhere: the secret in each form that the leaker printed.
+fn forms() -> Vec<String> {
+    let percent: String = APP_SECRET
+        .bytes()
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect();
+    let json = Value::from(APP_SECRET).to_string();
+    let hex = APP_SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let base64 = |prefix: &str| {
+        use base64::Engine;
+        let text = base64::engine::general_purpose::STANDARD_NO_PAD.encode(format!("{prefix}{APP_SECRET}"));
+        text[4..text.len() - 4].to_owned()
+    };
+    let inner = json[1..json.len() - 1].to_owned();
+    vec![APP_SECRET.to_owned(), percent, inner, hex, base64(""), base64("x"), base64("xx"), APP_SECRET[9..].to_owned()]
+}
+
+fn assert_nowhere(project: &Project, answer: &Answer) {
+    let mut texts = vec![("stdout".to_owned(), answer.stdout.clone()), ("stderr".to_owned(), answer.stderr.clone())];
+    for path in project.files() {
+        texts.push((
+            path.display().to_string(),
+            String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned(),
+        ));
+    }
+    for (place, text) in texts {
+        for form in forms() {
+            assert!(!text.contains(&form), "{form} in {place}:\n{text}");
+        }
+    }
+}
+
+fn smoke_log(project: &Project, json: &Value) -> String {
+    let log = json["stages"][0]["steps"].as_array().unwrap().last().unwrap()["log"].as_str().unwrap();
+    project.read(&format!("{}/{log}", json["evidence"].as_str().unwrap()))
+}
+
+/// Proves that what a hostile child prints is masked on the terminal, in the log, in the record and in the feedback file: with the secrets
+/// from an env file, and with them from the process environment, as in CI.
+#[test]
+fn a_child_that_prints_its_secret_in_every_form_leaks_none() {
+    let (mut project, database) = Project::on_staging("leaker");
+    project.write("prisma/smoke.mjs", LEAKER);
+    for source in ["env file", "environment"] {
+        if source == "env file" {
+            let app = format!("SHOPIFY_API_SECRET='{APP_SECRET}'\nSHOPIFY_API_KEY=abc\n");
+            project.write(".env.staging", &format!("DATABASE_URL={}\n{app}", database.url()));
+        } else {
+            fs::remove_file(project.path(".env.staging")).unwrap();
+            project.env.insert("DATABASE_URL".to_owned(), database.url());
+            project.env.insert("SHOPIFY_API_SECRET".to_owned(), APP_SECRET.to_owned());
+        }
+        let answer = project.run(&["forward", "--smoke", "--json"]).expect(1);
+        assert_nowhere(&project, &answer);
+        project.assert_no_secret(&[&answer]);
+        // The last line is quoted in the error, without its power over a terminal.
+        assert!(answer.stderr.contains("the last line") && !answer.stderr.contains('\x1b'), "{}", answer.stderr);
+        let log = smoke_log(&project, &answer.json());
+        assert!(log.matches("before ").count() >= 18 && log.matches(" after").count() >= 18, "{source}:\n{log}");
+        assert!(log.contains("[REDACTED_SHOPIFY_API_SECRET]"), "{source}:\n{log}");
+        assert!(log.contains("abcdef stays readable"), "{source}:\n{log}");
+    }
+}
+
+/// Fault injection: a program of the project that writes past the masking, straight into the newest evidence folder.
+const WRITER: &str = r#"
+import fs from 'node:fs';
+const base = 'feedback/evidence';
+const folder = `${base}/${fs.readdirSync(base).sort().at(-1)}`;
+fs.writeFileSync(`${folder}/planted.txt`, `token ${process.env.SHOPIFY_API_SECRET}\n`);
+fs.mkdirSync(`${folder}/deep/er`, { recursive: true });
+fs.writeFileSync(`${folder}/deep/er/planted.txt`, encodeURIComponent(process.env.SHOPIFY_API_SECRET));
+fs.writeFileSync(`${folder}/deep/harmless.txt`, 'nothing\n');
+fs.symlinkSync(`${process.cwd()}/.env.staging`, `${folder}/link.txt`);
+"#;
+
+/// Proves that the evidence is searched once more at the end: what holds a secret is removed, the run fails, and the rest stays.
+#[test]
+fn a_secret_found_in_the_evidence_afterwards_is_removed_and_fails_the_run() {
+    let (project, database) = Project::on_staging("writer");
+    let env_file = format!("DATABASE_URL={}\nSHOPIFY_API_SECRET=shpss_0f1e2d3c4b5a6978\n", database.url());
+    project.write(".env.staging", &env_file);
+    project.write("prisma/smoke.mjs", WRITER);
+    let answer = project.run(&["forward", "--smoke", "--json"]).expect(1);
+    for name in ["planted.txt", "deep/er/planted.txt", "link.txt"] {
+        assert!(answer.stderr.contains(name), "{name} is missing in:\n{}", answer.stderr);
+    }
+    let json = answer.json();
+    let folder = json["evidence"].as_str().unwrap();
+    for name in ["planted.txt", "deep/er/planted.txt", "link.txt"] {
+        assert!(project.path(&format!("{folder}/{name}")).symlink_metadata().is_err(), "{name} is still there");
+    }
+    assert_eq!(project.read(&format!("{folder}/deep/harmless.txt")), "nothing\n");
+    assert_eq!(project.read(".env.staging"), env_file, "the link was removed, not what it leads to");
+    let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
+    assert_eq!(record["status"], "failed");
+    assert!(
+        record["files"]["deep/harmless.txt"].is_string() && record["files"]["planted.txt"].is_null(),
+        "{}",
+        record["files"]
+    );
+    for path in project.files() {
+        let text = fs::read(&path).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&text).contains("shpss_0f1e2d3c4b5a6978"), "{}", path.display());
+    }
+}
