@@ -66,6 +66,9 @@ pub struct Refusal {
     pub hint: String,
 }
 
+/// The check that refuses to lose rows; the only one that is made after programs were asked.
+pub const DATA_LOSS: &str = "data loss";
+
 impl Refusal {
     pub fn new(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Refusal { check, message: message.into(), hint: hint.into() }
@@ -111,10 +114,21 @@ impl Failure {
         Self::new(Status::Bug, message)
     }
 
+    pub fn interrupted(status: Status) -> Self {
+        let signal = if status == Status::Interrupted { "Ctrl-C" } else { "a signal to end" };
+        Self::new(status, format!("stopped by {signal}"))
+    }
+
     pub fn refused(target: &str, refusals: Vec<Refusal>) -> Self {
         let mut failure = Self::new(Status::Refused, format!("`{target}` is not provably a staging database"));
         failure.refusals = refusals;
         failure
+    }
+
+    /// Says something more fitting than the kind's own sentence.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
     }
 
     /// Adds `error` and everything below it to the chain.
@@ -129,6 +143,11 @@ impl Failure {
 
     pub fn because(mut self, cause: impl Into<String>) -> Self {
         self.causes.push(cause.into());
+        self
+    }
+
+    pub fn because_all(mut self, causes: impl IntoIterator<Item = String>) -> Self {
+        self.causes.extend(causes);
         self
     }
 

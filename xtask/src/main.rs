@@ -2,8 +2,45 @@
 
 #![forbid(unsafe_code)]
 
+mod circumstances;
+mod cli;
+mod clock;
+mod commands;
+mod consent;
+mod console;
+mod database;
+mod declared;
+mod down_scripts;
+mod drift;
+mod drill;
+mod env_file;
 mod error;
-mod secret;
+mod evidence;
+mod execute;
+mod expected;
+mod guard;
+mod install;
+mod interrupt;
+mod journal;
+mod outcome;
+mod pin;
+mod plan;
+mod process;
+mod sandbox;
+mod seeding;
+mod session;
+mod settings;
+mod stages;
 mod target;
+mod toolbox;
+mod tools;
+mod workshop;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match tools::engine::Door::requested() {
+        Some(door) => door.run(),
+        None => commands::run(),
+    }
+}

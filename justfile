@@ -1,0 +1,42 @@
+# One line each: the logic is in `cargo xtask`. No dotenv here: the drill reads the env file itself.
+set positional-arguments
+
+[private]
+default:
+    @just --list --unsorted
+
+# Generate the client, apply pending migrations to staging, verify
+migrate-staging *args:
+    cargo xtask forward "$@"
+
+# The same on the embedded Postgres
+migrate-sandbox *args:
+    cargo xtask forward --sandbox "$@"
+
+# Take the last migration back, verify; --steps, --to, --failed
+rollback-staging *args:
+    cargo xtask backward "$@"
+
+# Snapshot every row, drop the schema, apply every migration, verify; needs --confirm
+reset-staging *args:
+    cargo xtask reset "$@"
+
+# Put the rows of a snapshot back, verify; needs --confirm, and --list shows what there is
+restore-staging *args:
+    cargo xtask restore "$@"
+
+# Apply the mirror's script through the Supabase CLI, verify
+mirror-staging *args:
+    cargo xtask mirror "$@"
+
+# Is the env file complete, and is it staging? No network
+check-staging *args:
+    cargo xtask env check "$@"
+
+# All tests, against the real CLIs and a real Postgres
+test *args:
+    cargo test "$@"
+
+# What CI runs
+ci:
+    .ci/run

@@ -1,0 +1,178 @@
+//! The command line: what can be typed, and what `--help` says of it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const AFTER_HELP: &str = "\
+Start here:
+  cargo xtask forward --sandbox      rehearse on an embedded Postgres; needs nothing but Node and Rust
+  cargo xtask env check              is .env.staging complete, and is it staging?
+  cargo xtask forward --plan         what would happen to staging, without doing it
+
+Exit codes: 0 done and verified, 1 failed, 2 wrong arguments, 3 refused, 4 blocked, 5 different, 70 bug, 130/143 interrupted.
+Every run that reaches a target leaves a folder of evidence; its path is the last line.";
+
+/// Rehearse database migrations on a staging Postgres, with Prisma and Supabase, and keep the proof.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// The database environment to act on, as named in drill.toml
+    #[arg(long, global = true, value_name = "NAME", default_value = "staging")]
+    pub target: String,
+    /// Act on the embedded Postgres instead, and start it when needed
+    #[arg(long, global = true, conflicts_with = "target")]
+    pub sandbox: bool,
+    /// The project to act on [default: this workspace]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Read the target's variables from FILE instead of the target's own env file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Print what would be done, with the SQL and the rows at stake, and stop
+    #[arg(long, global = true)]
+    pub plan: bool,
+    /// Print one JSON object on stdout; everything else goes to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what went wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Record a sandbox run in the feedback files too
+    #[arg(long, global = true)]
+    pub record: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Generate the client, apply pending migrations, and verify both on the server
+    Forward(Forward),
+    /// Take applied migrations back, newest first, and verify what is left on the server
+    Backward(Backward),
+    /// Rehearse the way there and back
+    Drill(Drill),
+    /// Apply the mirror's script through the Supabase CLI, and verify it on the server
+    Mirror,
+    /// Snapshot every row, drop the schema, apply every migration, and verify
+    Reset(Reset),
+    /// Put a snapshot's rows back, and verify counts and checksums
+    Restore(Restore),
+    /// Mark a database as disposable staging, after showing what it is
+    Claim(Claim),
+    /// Start, stop, look at or fill the embedded Postgres
+    #[command(subcommand)]
+    Sandbox(Sandbox),
+    /// Look after what runs leave behind
+    #[command(subcommand)]
+    Evidence(Evidence),
+    /// Check the target's variables without touching the network
+    #[command(subcommand)]
+    Env(Env),
+}
+
+#[derive(Debug, Args)]
+pub struct Forward {
+    /// Also let the generated client open the target and read every model, as the app does
+    #[arg(long)]
+    pub smoke: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Backward {
+    /// How many migrations to take back
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(conflicts_with_all = ["to", "failed"])]
+    pub steps: u16,
+    /// Take back everything that came after MIGRATION, which stays
+    #[arg(long, value_name = "MIGRATION", conflicts_with = "failed")]
+    pub to: Option<String>,
+    /// Settle a migration that failed (P3009, P3018), by what it left behind
+    #[arg(long)]
+    pub failed: bool,
+    /// Go on where rows or values would be lost, after a snapshot of them
+    #[arg(long)]
+    pub accept_data_loss: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Drill {
+    /// Take every migration up, down and up again in a throw-away database with rows, and say which can be taken back
+    #[arg(long)]
+    pub each: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Reset {
+    /// Yes, drop every table of the target's schema
+    #[arg(long)]
+    pub confirm: bool,
+    /// Take no snapshot first: the rows are lost for good, and the evidence says so
+    #[arg(long)]
+    pub no_snapshot: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The snapshot's name, as `--list` shows it [default: the newest whole one]
+    #[arg(value_name = "SNAPSHOT", conflicts_with = "list")]
+    pub snapshot: Option<String>,
+    /// Yes, replace the rows that are in those tables now
+    #[arg(long)]
+    pub confirm: bool,
+    /// Leave out tables that the snapshot has and the schema has not
+    #[arg(long)]
+    pub skip_missing: bool,
+    /// Show the target's snapshots, and reach no server
+    #[arg(long, conflicts_with_all = ["confirm", "skip_missing"])]
+    pub list: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Claim {
+    /// The name of the database, as proof that this one is meant
+    #[arg(long, value_name = "DATABASE")]
+    pub confirm: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Sandbox {
+    /// Start it; create it the first time
+    Up,
+    /// Stop it; its rows stay
+    Down,
+    /// Say whether it runs, and where
+    Status,
+    /// Print its URL, for psql and other clients
+    Url,
+    /// Add believable rows to every table
+    Seed(Seed),
+}
+
+#[derive(Debug, Args)]
+pub struct Seed {
+    /// How many rows each table gets
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub rows: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Evidence {
+    /// Filter stdin to stdout with the target's secrets masked, as captured output is
+    Redact,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Env {
+    /// Say whether the variables are complete and name a staging database; exit 0 or 3
+    Check,
+}

@@ -1,0 +1,221 @@
+//! From arguments to an exit code: one arm a command.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::{self, Cli, Command, Env, Evidence, Sandbox};
+use crate::clock;
+use crate::console::{self, Console};
+use crate::database::snapshot::{Listed, Store};
+use crate::declared::Declared;
+use crate::drill::Drill;
+use crate::error::{Failure, Result, Status};
+use crate::guard::Source;
+use crate::interrupt::Interrupt;
+use crate::outcome::Outcome;
+use crate::sandbox;
+use crate::seeding;
+use crate::settings::Settings;
+use crate::stages::backward::{Backward, Extent};
+use crate::stages::claim::Claim;
+use crate::stages::forward::Forward;
+use crate::stages::mirror::Mirror;
+use crate::stages::rehearse::Rehearse;
+use crate::stages::reset::Reset;
+use crate::stages::restore::Restore;
+use crate::stages::settle::Settle;
+use redact::Redactor;
+
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    console::tame_panics();
+    let console = Console::new(Settings::output(&cli.global));
+    let name = name(&cli.command);
+    let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
+    let result = catch_unwind(AssertUnwindSafe(|| execute(&cli, name, &console, &mut outcome)))
+        .unwrap_or_else(|_| Err(Failure::bug("the drill broke").hint("please report this, with the line above")));
+    if outcome.finished_at.is_none() {
+        outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+    }
+    console.finish(&outcome, result.as_ref().err());
+    ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())
+}
+
+/// `--help` and `--version` are no errors; everything else is.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(Status::Usage.exit_code()),
+    }
+}
+
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Forward(_) => "forward",
+        Command::Backward(_) => "backward",
+        Command::Drill(_) => "drill",
+        Command::Mirror => "mirror",
+        Command::Reset(_) => "reset",
+        Command::Restore(_) => "restore",
+        Command::Claim(_) => "claim",
+        Command::Sandbox(Sandbox::Up) => "sandbox up",
+        Command::Sandbox(Sandbox::Down) => "sandbox down",
+        Command::Sandbox(Sandbox::Status) => "sandbox status",
+        Command::Sandbox(Sandbox::Url) => "sandbox url",
+        Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::Redact) => "evidence redact",
+        Command::Env(Env::Check) => "env check",
+    }
+}
+
+fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outcome) -> Result<()> {
+    let mut settings = Settings::load(&cli.global)?;
+    let interrupt = Interrupt::listen()?;
+    if matches!(cli.command, Command::Sandbox(_)) {
+        settings = settings.for_sandbox();
+    }
+    let argv = std::env::args().skip(1).collect();
+    let plan_only = cli.global.plan;
+    let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
+    match &cli.command {
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke }, outcome),
+        Command::Backward(args) => backward(args, &drill, outcome),
+        Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
+        Command::Drill(_) => {
+            Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
+        }
+        Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
+        Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
+        Command::Restore(args) => {
+            let snapshot = args.snapshot.clone();
+            drill.stage(&Restore { snapshot, skip_missing: args.skip_missing, confirm: args.confirm }, outcome)
+        }
+        Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
+        Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
+        Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
+        Command::Env(Env::Check) => env_check(&drill, outcome),
+    }
+}
+
+fn backward(args: &cli::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let accept_data_loss = args.accept_data_loss;
+    if args.failed {
+        return drill.stage(&Settle { accept_data_loss }, outcome);
+    }
+    let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
+    drill.stage(&Backward { extent, accept_data_loss }, outcome)
+}
+
+/// Newest first: name, age, size, and what is in it.
+fn list_snapshots(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
+    let list = Store::of(settings).list()?;
+    outcome.extra.insert("snapshots".to_owned(), list.iter().map(Listed::to_json).collect());
+    if !settings.output.json {
+        let lines: Vec<String> = list.iter().map(|listed| listed.in_words(clock::now())).collect();
+        console.result(&if lines.is_empty() { "no snapshots".to_owned() } else { lines.join("\n") });
+    }
+    Ok(())
+}
+
+fn sandbox_command(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, interrupt, .. } = *drill;
+    match command {
+        Sandbox::Up => {
+            crate::install::packages(settings, console)?;
+            let begun = std::time::Instant::now();
+            let sandbox = sandbox::up(settings, interrupt)?;
+            let how = if sandbox.started { "is up" } else { "was up already" };
+            let took = begun.elapsed().as_millis();
+            console.say(format!("sandbox: {how}, port {}, pid {} ({took} ms)", sandbox.port, sandbox.pid));
+            report(sandbox::status(settings)?, outcome)
+        }
+        Sandbox::Down => {
+            let stopped = sandbox::down(settings, interrupt)?;
+            console.say(if stopped { "sandbox: stopped; its rows stay" } else { "sandbox: was not running" });
+            report(sandbox::status(settings)?, outcome)
+        }
+        Sandbox::Status => {
+            let status = sandbox::status(settings)?;
+            if !settings.output.json {
+                console.result(&status.in_words());
+            }
+            report(status, outcome)
+        }
+        Sandbox::Url => {
+            let url = sandbox::url(settings)?;
+            if !settings.output.json {
+                console.result(&url);
+            }
+            outcome.extra.insert("url".to_owned(), url.into());
+            Ok(())
+        }
+        Sandbox::Seed(seed) => seeding::run(drill, seed.rows, outcome),
+    }
+}
+
+fn report(status: sandbox::Status, outcome: &mut Outcome) -> Result<()> {
+    let json =
+        serde_json::to_value(status).map_err(|error| Failure::bug("cannot print the status").caused_by(&error))?;
+    outcome.extra.insert("sandbox".to_owned(), json);
+    Ok(())
+}
+
+/// Masks what is known where the target's variables are there, and what is recognised by its shape in any case.
+fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
+    if settings.output.json {
+        return Err(Failure::usage("`evidence redact` writes what it reads, not JSON").hint("leave out `--json`"));
+    }
+    let redactor = match Declared::of_environment(settings) {
+        Ok(declared) => declared.redactor(),
+        Err(_) => Redactor::generic(),
+    };
+    console.filter(&redactor).map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+}
+
+/// Layers 1 to 3 of the guard alone: no network, nothing spawned.
+fn env_check(drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    if settings.target.is_sandbox() {
+        return Err(Failure::usage("`env check` is about the variables of a target, and the sandbox has none")
+            .hint("cargo xtask env check"));
+    }
+    let declared = Declared::of_environment(settings)?;
+    console.mask(&declared.redactor());
+    let candidate = declared.check().map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
+    let view = crate::session::view(settings, &candidate);
+    let project = view.project_ref.as_ref().map(|project| format!(", project {project}")).unwrap_or_default();
+    console.say(format!(
+        "ok: {} is database `{}` on {}:{}{project}, from {}",
+        view.name,
+        view.database,
+        view.host,
+        view.port,
+        source(candidate.source()),
+    ));
+    for (name, dsn) in [("direct", candidate.direct()), ("shadow", candidate.shadow())] {
+        if let Some(dsn) = dsn {
+            console.say(format!("  {name}: {}", dsn.identity()));
+        }
+    }
+    if let Some(api) = candidate.supabase() {
+        let key = api.key.as_ref().map_or("no service key", |key| key.kind.in_words());
+        console.say(format!("  Supabase: {}, {key}", api.url));
+    }
+    outcome.target = Some(view);
+    Ok(())
+}
+
+fn source(source: &Source) -> String {
+    match source {
+        Source::EnvFile(name) => format!("`{name}`"),
+        Source::Process => "the process environment".to_owned(),
+    }
+}

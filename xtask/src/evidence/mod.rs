@@ -1,0 +1,7 @@
+//! What a run leaves behind for a reviewer: a folder that is written while things happen, and an entry in a feedback file.
+//!
+//! The only module that writes into the evidence folder and the feedback files. It knows nothing of stages.
+
+pub mod feedback;
+pub mod record;
+pub mod run;

@@ -1,0 +1,222 @@
+//! The embedded Postgres: a server of our own, from the npm package, on a free port, under the ignored folder `.drill/sandbox`.
+//!
+//! It outlives the command that started it, so that the next one is warm. Whatever a crash left (a half-made data folder, a
+//! pid of a process that is gone or is another program now) is recognised and cleaned up by the next `up`.
+
+mod cluster;
+mod privileges;
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs4::FileExt;
+use serde::{Deserialize, Serialize};
+
+use crate::database::birth;
+use crate::database::connect::Connection;
+use crate::error::{Failure, Result};
+use crate::interrupt::Interrupt;
+use crate::settings::Settings;
+use cluster::Cluster;
+use redact::Secret;
+
+pub const DATABASE: &str = "hotdash_sandbox";
+/// Owns the database, may create others (for replays and shadow databases) and roles, and is no superuser: as on a hosted Postgres.
+/// It needs no password on loopback, since it can reach nothing but made-up rows; so the sandbox's URL holds no secret.
+pub const USER: &str = "hotdash";
+const SUPERUSER: &str = "postgres";
+
+/// What survives between commands, readable by the owner only.
+#[derive(Serialize, Deserialize)]
+struct State {
+    port: u16,
+    /// Of the superuser, for births and for nothing else.
+    password: String,
+    /// Where the cluster lies: here, or where `nobody` can reach it.
+    data: PathBuf,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub running: bool,
+    pub pid: Option<u32>,
+    pub port: Option<u16>,
+    pub database: &'static str,
+    pub folder: String,
+}
+
+impl Status {
+    pub fn in_words(&self) -> String {
+        match (self.pid, self.port) {
+            (Some(pid), Some(port)) => {
+                format!("running: port {port}, pid {pid}, database `{}`, in `{}`", self.database, self.folder)
+            }
+            _ => "not running".to_owned(),
+        }
+    }
+}
+
+/// A running sandbox.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    pub port: u16,
+    pub pid: u32,
+    /// Whether this call started it.
+    pub started: bool,
+}
+
+impl Sandbox {
+    /// Without a password: see [`USER`].
+    pub fn url(&self) -> String {
+        format!("{}?schema=public", self.url_of(DATABASE))
+    }
+
+    pub fn url_of(&self, database: &str) -> String {
+        format!("postgresql://{USER}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+/// Starts the sandbox, or finds it running.
+///
+/// # Errors
+/// `blocked` when the embedded Postgres is not installed or does not start; the hint says what to do.
+pub fn up(settings: &Settings, interrupt: &Interrupt) -> Result<Sandbox> {
+    let base = folder(settings)?;
+    let _lock = lock(&base)?;
+    let cluster = Cluster::find(settings, &base, interrupt)?;
+    // A state whose cluster was removed by hand describes nothing.
+    match state(&base)?.filter(|state| state.data.join("PG_VERSION").is_file()) {
+        Some(state) => resume(&cluster, &base, state),
+        None => create(&cluster, &base),
+    }
+}
+
+fn resume(cluster: &Cluster, base: &Path, state: State) -> Result<Sandbox> {
+    if let Some((pid, port)) = cluster.running() {
+        return Ok(Sandbox { port, pid, started: false });
+    }
+    let started = cluster.start(Some(state.port))?;
+    if started.port != state.port || cluster.data() != state.data {
+        save(base, &State { port: started.port, data: cluster.data(), ..state })?;
+    }
+    Ok(started)
+}
+
+/// A new cluster counts from the moment its state is written; what an interrupted birth left is thrown away before.
+fn create(cluster: &Cluster, base: &Path) -> Result<Sandbox> {
+    cluster.stop()?;
+    cluster.remove()?;
+    let password = new_password()?;
+    cluster.initialise(&password)?;
+    let started = cluster.start(None)?;
+    let born = give_birth(started.port, &password);
+    if born.is_err() {
+        cluster.stop()?;
+    }
+    born?;
+    save(base, &State { port: started.port, password: password.expose().to_owned(), data: cluster.data() })?;
+    Ok(started)
+}
+
+fn give_birth(port: u16, password: &Secret) -> Result<()> {
+    let open = |database: &str| {
+        let url = format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{port}/{database}", password.expose());
+        Connection::open(&Secret::new(url), "staging drill", Duration::from_secs(30))
+    };
+    birth::create(&mut open("postgres")?, USER, DATABASE)?;
+    birth::claim_it(&mut open(DATABASE)?, USER)
+}
+
+/// Stops the sandbox; `false` when it was not running. Its rows stay.
+pub fn down(settings: &Settings, interrupt: &Interrupt) -> Result<bool> {
+    let base = folder(settings)?;
+    let _lock = lock(&base)?;
+    if state(&base)?.is_none() {
+        return Ok(false);
+    }
+    Cluster::find(settings, &base, interrupt)?.stop()
+}
+
+/// Where it runs, without starting it. Needs nothing to be installed.
+pub fn status(settings: &Settings) -> Result<Status> {
+    let running = running(settings)?;
+    Ok(Status {
+        running: running.is_some(),
+        pid: running.map(|(pid, _)| pid),
+        port: running.map(|(_, port)| port),
+        database: DATABASE,
+        folder: settings.shown(&base(settings)),
+    })
+}
+
+/// The URL of a running sandbox.
+///
+/// # Errors
+/// `blocked` when it does not run.
+pub fn url(settings: &Settings) -> Result<String> {
+    let (pid, port) = running(settings)?
+        .ok_or_else(|| Failure::blocked("the sandbox is not running").hint("cargo xtask sandbox up"))?;
+    Ok(Sandbox { port, pid, started: false }.url())
+}
+
+fn running(settings: &Settings) -> Result<Option<(u32, u16)>> {
+    Ok(state(&base(settings))?.and_then(|state| cluster::running_in(&state.data)))
+}
+
+fn base(settings: &Settings) -> PathBuf {
+    settings.private_dir().join("sandbox")
+}
+
+fn folder(settings: &Settings) -> Result<PathBuf> {
+    let base = base(settings);
+    fs::create_dir_all(&base).map_err(|error| {
+        Failure::blocked(format!("cannot create `{}`", base.display()))
+            .caused_by(&error)
+            .hint("make the project's folder writable")
+    })?;
+    Ok(base)
+}
+
+/// Held while a sandbox is started or stopped, so that two commands do not do it at once.
+fn lock(base: &Path) -> Result<fs::File> {
+    let path = base.join("lock");
+    let open = || -> io::Result<fs::File> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+        FileExt::lock(&file)?;
+        Ok(file)
+    };
+    open().map_err(|error| Failure::blocked(format!("cannot lock `{}`", path.display())).caused_by(&error))
+}
+
+fn state_file(base: &Path) -> PathBuf {
+    base.join("state.json")
+}
+
+/// None when there is no whole sandbox yet; a broken state file means the same.
+fn state(base: &Path) -> Result<Option<State>> {
+    match fs::read(state_file(base)) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::blocked("cannot read the sandbox's state").caused_by(&error)),
+    }
+}
+
+fn save(base: &Path, state: &State) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let draft = base.join("state.json.new");
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
+        file.write_all(&serde_json::to_vec(state)?)?;
+        fs::rename(&draft, state_file(base))
+    };
+    write().map_err(|error| Failure::blocked("cannot write the sandbox's state").caused_by(&error))
+}
+
+fn new_password() -> Result<Secret> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::bug("no random numbers").caused_by(&error))?;
+    Ok(Secret::new(crate::evidence::run::hex(&bytes)))
+}

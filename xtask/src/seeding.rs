@@ -1,0 +1,32 @@
+//! `sandbox seed`: fills the sandbox's tables, so that a rehearsal has something to lose.
+
+use std::time::Instant;
+
+use crate::clock;
+use crate::database::counts::counts;
+use crate::database::lock::RunLock;
+use crate::database::seed::seed;
+use crate::drill::Drill;
+use crate::error::{Failure, Result};
+use crate::guard::Demand;
+use crate::outcome::{BeforeAfter, Outcome};
+
+/// Adds `rows` rows to every table.
+pub fn run(drill: &Drill<'_>, rows: u64, outcome: &mut Outcome) -> Result<()> {
+    let declared = drill.declare()?;
+    let session = drill.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
+    let _lock = RunLock::take(session.connect()?)?;
+    let begun = Instant::now();
+    let schema = &session.target.dsn().schema;
+    let mut connection = session.connection();
+    let before = counts(&mut connection, &[schema])?;
+    if before.is_empty() {
+        return Err(Failure::blocked("the sandbox has no tables yet").hint("cargo xtask forward --sandbox"));
+    }
+    seed(&mut connection, rows, clock::now())?;
+    let counts = BeforeAfter { before, after: counts(&mut connection, &[schema])? };
+    drill.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
+    drill.console.counts(&counts);
+    outcome.counts = Some(counts);
+    Ok(())
+}

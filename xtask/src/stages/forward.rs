@@ -1,0 +1,391 @@
+//! Forward: generate the client, apply the pending migrations, and verify both on the server.
+//!
+//! A child's exit code proves nothing (Prisma's can be 0 with a dead engine), so what counts is the ledger and the catalog
+//! afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away database.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::database::activity::lock_holders;
+use crate::database::catalog::{Catalog, Difference, catalog};
+use crate::database::counts::{Counts, counts};
+use crate::database::history::{History, Migration};
+use crate::database::ledger::ledger;
+use crate::database::standing::Standing;
+use crate::drift;
+use crate::error::{Failure, Result};
+use crate::execute;
+use crate::expected;
+use crate::guard::Demand;
+use crate::journal::Journal;
+use crate::outcome::{BeforeAfter, Leftover, Migrations};
+use crate::pin::Lease;
+use crate::plan::{Action, Plan, Script, Step};
+use crate::process::Invocation;
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+use crate::tools::prisma::{self, Prisma};
+
+/// The options of `forward`.
+pub struct Forward {
+    pub smoke: bool,
+}
+
+pub struct Inspection {
+    history: History,
+    before: State,
+    leases: Leases,
+}
+
+/// What the server says the database is.
+struct State {
+    standing: Standing,
+    counts: Counts,
+    catalog: Catalog,
+}
+
+impl State {
+    fn read(session: &Session<'_>, history: &History) -> Result<State> {
+        let schema = &session.target.dsn().schema;
+        let mut connection = session.connection();
+        let ledger = ledger(&mut connection, schema)?;
+        let lock_held = !lock_holders(&mut connection)?.is_empty();
+        Ok(State {
+            standing: Standing::new(history, ledger.as_ref(), lock_held),
+            counts: counts(&mut connection, &[schema])?,
+            catalog: catalog(&mut connection, &[schema])?,
+        })
+    }
+}
+
+/// One way through the pin for each child that needs the database.
+struct Leases {
+    deploy: Lease,
+    smoke: Lease,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    /// Replay the history into a throw-away database, unless its catalog is known.
+    Replay,
+    VerifyLedger,
+    VerifyCatalog,
+}
+
+impl super::Stage for Forward {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Additive;
+
+    /// # Errors
+    /// Whatever would make Prisma fail or mislead later, said now and in full.
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let history = History::load(&session.settings.prisma.migrations)?;
+        check_providers(session, &history)?;
+        let before = State::read(session, &history)?;
+        check_standing(&before.standing)?;
+        if let Some(name) = before.standing.failed.first() {
+            return Err(failed_before(session, &history, &before, name));
+        }
+        let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
+        Ok(Inspection { history, before, leases })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let pending = &inspection.before.standing.pending;
+        let migrations = inspection.history.migrations.iter().filter(|migration| pending.contains(&migration.name));
+        let script = |migration: &Migration| Script {
+            name: migration.name.clone(),
+            sha256: migration.checksum.clone(),
+            sql: migration.sql.clone(),
+        };
+        let what = match pending.len() {
+            0 => "nothing is pending; generate the client and verify".to_owned(),
+            count => format!("apply {} and verify", migrations_in_words(count)),
+        };
+        let mut groups = vec![apply_group(session, inspection)?];
+        groups.extend(verification().map(|step| vec![step]));
+        groups.extend(self.smoke.then(|| vec![smoke(session, &inspection.leases)]));
+        Ok(Plan {
+            stage: "forward",
+            summary: format!("forward on {}: {what}.", session.settings.target.name),
+            scripts: migrations.map(script).collect(),
+            rows: inspection.before.counts.clone(),
+            losses: Vec::new(),
+            groups,
+        })
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        journal.run().write_json("catalog-before.json", &inspection.before.catalog)
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("forward")?;
+        let execution = Execution { session, journal, inspection, after: OnceLock::new() };
+        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let recorded = execution.record_state();
+        let result = result.map_err(|failure| execution.explain_state(failure));
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.deployment
+    }
+}
+
+pub(super) fn migrations_in_words(count: usize) -> String {
+    if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") }
+}
+
+/// Prisma finds this out too (P3019), but only after it has created a database that was missing.
+fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
+    let schema = &session.settings.prisma.schema;
+    let shown = session.settings.shown(schema);
+    let text = std::fs::read_to_string(schema).map_err(|error| {
+        Failure::blocked(format!("cannot read `{shown}`"))
+            .caused_by(&error)
+            .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml")
+    })?;
+    let folder = session.settings.shown(&session.settings.prisma.migrations);
+    match prisma::datasource_provider(&text) {
+        Some("postgresql" | "postgres") => {}
+        other => {
+            return Err(Failure::blocked(format!("`{shown}` is not a schema for Postgres"))
+                .because(format!("its datasource says `{}`", other.unwrap_or("nothing")))
+                .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml"));
+        }
+    }
+    match history.provider.as_deref() {
+        None | Some("postgresql") => Ok(()),
+        Some(other) => {
+            Err(Failure::blocked(format!("`{folder}` is a history for `{other}`, not for Postgres (P3019)"))
+                .because("`migration_lock.toml` says so")
+                .hint("name the Postgres history as `migrations` under `[prisma]` in drill.toml"))
+        }
+    }
+}
+
+pub(super) fn check_standing(standing: &Standing) -> Result<()> {
+    if let Some(name) = standing.running.first() {
+        return Err(Failure::blocked(format!("migration `{name}` is running in another session"))
+            .hint("wait for it to end, then run this again"));
+    }
+    if let Some(name) = standing.edited_after_apply.first() {
+        return Err(Failure::different(format!("migration `{name}` was edited after it was applied"))
+            .because("Prisma would say nothing, and the database is not what the file says")
+            .hint("restore the file (git log -p finds it), and put the change into a new migration"));
+    }
+    if let Some(name) = standing.missing_locally.first() {
+        return Err(Failure::different(format!("migration `{name}` is applied, but its folder is not here"))
+            .because("Prisma would say nothing")
+            .hint("check out the branch that has it, or bring its folder back"));
+    }
+    Ok(())
+}
+
+/// Prisma says only that it failed (P3009). What it left behind decides how it must be settled, and the catalog knows.
+fn failed_before(session: &Session<'_>, history: &History, state: &State, name: &str) -> Failure {
+    let failure = Failure::failed(format!(
+        "migration `{name}` failed before, and Prisma does not go on until it is settled (P3009)"
+    ));
+    let applied = state.standing.applied.len();
+    let is_at = |count: usize| {
+        drift::of_target(session, &history.first(count), &state.catalog).is_ok_and(|drift| drift.definition.is_empty())
+    };
+    let found = if is_at(applied) {
+        "the schema is as before it: nothing of it was kept"
+    } else if is_at(applied + 1) {
+        "the schema is as after it: the server had finished it"
+    } else {
+        "the schema is neither as before it nor as after it: see docs/failed-migrations.md"
+    };
+    failure.because(found).hint("cargo xtask backward --failed")
+}
+
+fn apply_group(session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Own>>> {
+    let prisma = Prisma::new(session, &inspection.leases.deploy);
+    let timeouts = session.settings.timeouts;
+    Ok(vec![
+        Step {
+            name: "generate",
+            does: "generate the Prisma client from the schema".to_owned(),
+            failure: "the client was not generated",
+            action: child(prisma.generate()?, timeouts.generate),
+        },
+        Step {
+            name: "migrate deploy",
+            does: format!(
+                "apply {} of {} migrations",
+                inspection.before.standing.pending.len(),
+                inspection.history.migrations.len()
+            ),
+            failure: "the migrations were not applied",
+            action: child(prisma.deploy()?, timeouts.migrate),
+        },
+        Step {
+            name: "replay",
+            does: "replay the history in a throw-away database, to know what the schema should be".to_owned(),
+            failure: "what the schema should be is not known",
+            action: Action::Own(Own::Replay),
+        },
+    ])
+}
+
+fn child(invocation: Invocation, deadline: Duration) -> Action<Own> {
+    Action::Child { invocation, deadline, explain: prisma::explain }
+}
+
+fn verification() -> [Step<Own>; 2] {
+    [
+        Step {
+            name: "verify ledger",
+            does: "read the ledger: every migration applied, none failed, none pending".to_owned(),
+            failure: "the ledger is not complete",
+            action: Action::Own(Own::VerifyLedger),
+        },
+        Step {
+            name: "verify catalog",
+            does: "compare the schema with the replayed one, and count every table".to_owned(),
+            failure: "the schema is not what its migrations make",
+            action: Action::Own(Own::VerifyCatalog),
+        },
+    ]
+}
+
+fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Own> {
+    Step {
+        name: "smoke",
+        does: "open the database with the generated client and read every model".to_owned(),
+        failure: "the generated client cannot use the database",
+        action: child(Prisma::new(session, &leases.smoke).smoke(), session.settings.timeouts.smoke),
+    }
+}
+
+struct Execution<'a> {
+    session: &'a Session<'a>,
+    journal: &'a Journal<'a>,
+    inspection: &'a Inspection,
+    /// Read once, when no child works any more.
+    after: OnceLock<State>,
+}
+
+impl Execution<'_> {
+    fn own(&self, action: &Own) -> Result<String> {
+        match action {
+            Own::Replay => Ok(expected::catalog(self.session, &self.inspection.history)?.in_words()),
+            Own::VerifyLedger => self.verify_ledger(),
+            Own::VerifyCatalog => self.verify_catalog(),
+        }
+    }
+
+    /// What the database is after the last child. A child that was stopped leaves the server finishing what it had sent; only
+    /// then does the ledger tell the truth.
+    fn after(&self) -> Result<&State> {
+        if self.after.get().is_none() {
+            self.session.settle(&self.inspection.leases.deploy)?;
+            let state = State::read(self.session, &self.inspection.history)?;
+            let _ = self.after.set(state);
+        }
+        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
+    }
+
+    fn verify_ledger(&self) -> Result<String> {
+        let standing = &self.after()?.standing;
+        if let Some(name) = standing.failed.iter().chain(&standing.running).chain(&standing.pending).next() {
+            return Err(Failure::failed(format!("migration `{name}` is not applied, although Prisma ended well"))
+                .hint("read the step's log in the evidence folder, then run this again"));
+        }
+        Ok(format!("all {} migrations are applied, none failed", standing.applied.len()))
+    }
+
+    fn verify_catalog(&self) -> Result<String> {
+        let drift = drift::of_target(self.session, &self.inspection.history, &self.after()?.catalog)?;
+        self.record_drift(&drift);
+        match drift.definition.len() {
+            0 => Ok(format!("{} objects are exactly what the migrations make", drift.objects)),
+            count => Err(Failure::different(format!(
+                "the schema differs from what its migrations make, in {count} {}",
+                if count == 1 { "place" } else { "places" }
+            ))
+            .hint("take the difference back, or put it into a migration")
+            .because_all(drift.definition.iter().map(Difference::to_string))),
+        }
+    }
+
+    fn record_drift(&self, drift: &drift::Drift) {
+        let mut record = self.journal.record();
+        record.outcome.leftovers = drift.definition.iter().map(leftover).collect();
+        record
+            .outcome
+            .notes
+            .extend(drift.surroundings.iter().map(|difference| format!("only on this server: {difference}")));
+    }
+
+    /// Whatever came before, the record says what the database is now.
+    fn record_state(&self) -> Result<()> {
+        let State { standing, counts, catalog } = self.after()?;
+        let counts = BeforeAfter { before: self.inspection.before.counts.clone(), after: counts.clone() };
+        let run = self.journal.run();
+        run.write_json("counts.json", &counts)?;
+        run.write_json("catalog-after.json", catalog)?;
+        let applied = self.newly_applied(standing);
+        let mut record = self.journal.record();
+        record.outcome.counts = Some(counts);
+        record.outcome.migrations =
+            Some(Migrations { applied, pending: standing.pending.clone(), rolled_back: Vec::new() });
+        Ok(())
+    }
+
+    fn newly_applied(&self, standing: &Standing) -> Vec<String> {
+        let before = &self.inspection.before.standing.applied;
+        standing.applied.iter().filter(|name| !before.contains(name)).cloned().collect()
+    }
+
+    /// Adds to a failure what became of the database.
+    fn explain_state(&self, failure: Failure) -> Failure {
+        match self.state_in_words() {
+            Ok(state) => failure.because(state),
+            Err(other) => failure.because(format!("the state of the database could not be read: {}", other.message)),
+        }
+    }
+
+    fn state_in_words(&self) -> Result<String> {
+        let State { standing, catalog, .. } = self.after()?;
+        let new = self.newly_applied(standing).len();
+        let pending = standing.pending.len();
+        let summary = format!("the database now: {} applied by this run, {pending} pending", migrations_in_words(new));
+        match standing.failed.first() {
+            None => Ok(summary),
+            Some(failed) => Ok(format!("{summary}, `{failed}` marked as failed; {}", self.kept(standing, catalog)?)),
+        }
+    }
+
+    /// Whether a failed script left something behind, said by the catalog and not by the rule that it should not have.
+    fn kept(&self, standing: &Standing, actual: &Catalog) -> Result<String> {
+        let before_it = self.inspection.history.first(standing.applied.len());
+        let drift = drift::of_target(self.session, &before_it, actual)?;
+        if drift.definition.is_empty() {
+            return Ok("its script changed nothing in the schema".to_owned());
+        }
+        let list = drift.definition.iter().map(Difference::to_string).collect::<Vec<_>>().join("; ");
+        Ok(format!("its script left this behind: {list}"))
+    }
+}
+
+pub(super) fn leftover(difference: &Difference) -> Leftover {
+    Leftover { kind: difference.object.kind.clone(), name: difference.object.name(), message: difference.to_string() }
+}

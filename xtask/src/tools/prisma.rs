@@ -1,0 +1,170 @@
+//! Prisma's CLI: its arguments, and what its error codes mean to the user.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::pin::Lease;
+use crate::plan::Explanation;
+use crate::process::Invocation;
+use crate::session::Session;
+use crate::toolbox;
+use crate::tools::engine::Door;
+
+/// Prisma as this run calls it: without npx, in the project's folder, reaching the database only through the pin.
+pub struct Prisma<'a> {
+    session: &'a Session<'a>,
+    lease: &'a Lease,
+}
+
+impl<'a> Prisma<'a> {
+    pub fn new(session: &'a Session<'a>, lease: &'a Lease) -> Self {
+        Prisma { session, lease }
+    }
+
+    fn invocation(&self, script: &Path) -> Invocation {
+        Invocation::new(&self.session.toolbox.node, &self.session.settings.root)
+            .arg(self.shown(script))
+            .envs(self.session.child_environment())
+    }
+
+    fn cli(&self, words: &[&str]) -> Result<Invocation> {
+        let settings = &self.session.settings.prisma;
+        let door = Door::new(&self.session.toolbox, self.lease.expected(None));
+        let invocation = self.invocation(&self.session.toolbox.prisma.script).args(words).envs(door.environment()?);
+        Ok(invocation.args(self.config()).arg("--schema").arg(self.shown(&settings.schema)))
+    }
+
+    /// Relative to the project where that is enough: evidence is committed, and this machine's folders are nobody's business.
+    fn shown(&self, path: &Path) -> String {
+        self.session.settings.shown(path)
+    }
+
+    /// Needs no database, so it gets no URL that leads to one.
+    pub fn generate(&self) -> Result<Invocation> {
+        self.cli(&["generate", "--no-hints"])
+    }
+
+    pub fn deploy(&self) -> Result<Invocation> {
+        Ok(self.with_url(self.cli(&["migrate", "deploy"])?))
+    }
+
+    /// Exits with 1 when anything is pending, and when it cannot connect: what it prints is the answer.
+    pub fn status(&self) -> Result<Invocation> {
+        Ok(self.with_url(self.cli(&["migrate", "status"])?))
+    }
+
+    /// Settles a migration that failed: `word` is `--applied` or `--rolled-back`.
+    pub fn resolve(&self, word: &str, migration: &str) -> Result<Invocation> {
+        Ok(self.with_url(self.cli(&["migrate", "resolve", word, migration])?))
+    }
+
+    /// Writes the script that leads from the history in `from` to the one in `to` into the file `output`. Prisma replays
+    /// both in the database `shadow`, which it empties first.
+    pub fn diff(&self, from: &Path, to: &Path, output: &Path, shadow: &str) -> Result<Invocation> {
+        let settings = &self.session.settings.prisma;
+        let door = Door::new(&self.session.toolbox, self.lease.expected(Some(shadow)));
+        let url = self.lease.url_of(shadow);
+        let invocation = self
+            .invocation(&self.session.toolbox.prisma.script)
+            .args(["migrate", "diff", "--script", "--from-migrations"])
+            .arg(from)
+            .arg("--to-migrations")
+            .arg(to)
+            .arg("--output")
+            .arg(output)
+            .args(self.config())
+            .envs(door.environment()?)
+            .env(&settings.shadow_url_env, url.expose());
+        Ok(self.with_url(invocation))
+    }
+
+    fn config(&self) -> impl Iterator<Item = String> + use<> {
+        let config = &self.session.settings.prisma.config;
+        config.is_file().then(|| ["--config".to_owned(), self.shown(config)]).into_iter().flatten()
+    }
+
+    /// Drops the schema and applies every migration. Prisma asks nothing with `--force`, but for its agent gate. Prisma 7 neither seeds nor
+    /// generates here, and no longer knows the flags that say so.
+    pub fn reset(&self) -> Result<Invocation> {
+        let words: &[&str] = match toolbox::major(&self.session.toolbox.prisma.version) {
+            Some(6) => &["migrate", "reset", "--force", "--skip-seed", "--skip-generate"],
+            _ => &["migrate", "reset", "--force"],
+        };
+        Ok(self.with_url(self.cli(words)?))
+    }
+
+    /// The project's own program if it has one: it knows where its client is.
+    pub fn smoke(&self) -> Invocation {
+        self.with_url(self.invocation(&self.session.settings.prisma.smoke))
+    }
+
+    fn with_url(&self, invocation: Invocation) -> Invocation {
+        let settings = &self.session.settings.prisma;
+        let url = self.lease.url();
+        invocation.env(&settings.url_env, url.expose()).env(&settings.direct_url_env, url.expose())
+    }
+}
+
+/// The migrations that `migrate status` lists as not yet applied, in its order.
+pub fn pending_of(status: &str) -> Vec<String> {
+    let lines = status.lines().map(str::trim).skip_while(|line| !line.ends_with("have not yet been applied:"));
+    lines.skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+/// The provider that the schema's datasource block names.
+pub fn datasource_provider(schema: &str) -> Option<&str> {
+    let block = schema.split("\ndatasource ").nth(1).or_else(|| schema.strip_prefix("datasource "))?;
+    let line =
+        block.lines().take_while(|line| line.trim() != "}").find(|line| line.trim_start().starts_with("provider"))?;
+    line.split('"').nth(1)
+}
+
+/// Reads `Error: P3018` in either of the two shapes in which Prisma prints it.
+pub fn explain(tail: &[String]) -> Option<Explanation> {
+    let at = tail.iter().position(|line| line.starts_with("Error: P") && code_of(line).is_some())?;
+    let code = code_of(&tail[at])?;
+    let same_line = tail[at].split_once(&code)?.1.trim_start_matches(':').trim();
+    let below = tail[at + 1..].iter().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or_default();
+    let message = if same_line.is_empty() { below } else { same_line }.to_owned();
+    let details = ["Migration name:", "Database error code:", "ERROR:"];
+    let details =
+        tail[at..].iter().filter(|line| details.iter().any(|start| line.starts_with(start))).cloned().collect();
+    Some(Explanation { hint: hint(&code).to_owned(), code, message, details })
+}
+
+fn code_of(line: &str) -> Option<String> {
+    let code: String = line.strip_prefix("Error: ")?.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let digits = code.strip_prefix('P')?;
+    (digits.len() == 4 && digits.chars().all(|c| c.is_ascii_digit())).then_some(code)
+}
+
+/// Prisma's error reference, "Schema engine" section, says what each code means; the command is ours to name.
+fn hint(code: &str) -> &'static str {
+    match code {
+        "P1000" => "correct the user or the password in the env file",
+        "P1001" => "is the server up and reachable from here?",
+        "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
+        "P3005" => {
+            "the database has tables but no ledger: name an empty database, or baseline it with \
+                    `npx prisma migrate resolve --applied <first migration>`"
+        }
+        "P3009" => "a migration failed before; settle it with: cargo xtask backward --failed",
+        "P3018" => "correct the SQL of that migration, then: cargo xtask backward --failed",
+        "P3019" => "name the history that belongs to this database as `migrations` under `[prisma]` in drill.toml",
+        _ => "read the step's log in the evidence folder",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_prisma_calls_pending_is_read_from_its_list() {
+        let said = "3 migrations found in prisma/migrations\nFollowing migrations have not yet been applied:\n1_a\n2_b\n\n\
+                    To apply migrations in development run prisma migrate dev.\n";
+        assert_eq!(pending_of(said), ["1_a", "2_b"]);
+        assert_eq!(pending_of("Following migration have not yet been applied:\n1_a\n\nTo apply"), ["1_a"]);
+        assert_eq!(pending_of("Database schema is up to date!\n"), [""; 0]);
+    }
+}

@@ -1,0 +1,171 @@
+//! Wrong input: a one-line cause, the exact fix, the documented exit code, and nothing changed.
+
+use std::fs;
+
+use crate::project::{DRILL_TOML, Project};
+use crate::server;
+
+#[test]
+fn no_env_file_and_no_variable() {
+    let project = Project::new();
+    let answer = project.run(&["forward"]).expect(4);
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: there is no `.env.staging`, and `DATABASE_URL` is not set
+    hint: cp .env.staging.example .env.staging, and fill it in; in CI, inject the variables as secrets
+    ");
+    assert!(!project.path("feedback").exists(), "nothing is half-recorded");
+}
+
+#[test]
+fn an_env_file_that_is_a_folder() {
+    let project = Project::new();
+    fs::create_dir(project.path(".env.staging")).unwrap();
+    let answer = project.run(&["forward"]).expect(4);
+    assert!(answer.stderr.starts_with("error: `.env.staging` cannot be read\ncaused by: "), "{}", answer.stderr);
+}
+
+#[test]
+fn an_unknown_target() {
+    let answer = Project::new().run(&["forward", "--target", "prod"]).expect(2);
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: there is no target `prod`
+    caused by: the targets are: staging, sandbox
+    hint: add `[targets.prod]` to drill.toml, or name one of these with `--target`
+    ");
+}
+
+#[test]
+fn a_broken_drill_toml_names_the_line() {
+    let project = Project::new();
+    project.write("drill.toml", "[targets.staging]\nallow_hosts = [\"a.staging.hotdash.app\"]\nallow_host = 1\n");
+    let answer = project.run(&["forward"]).expect(2);
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: `drill.toml` cannot be read at line 3
+    caused by: unknown field `allow_host`, expected one of `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `deny_systems`, `ca_file`
+    hint: correct that line; docs/configuration.md lists every key
+    ");
+}
+
+#[test]
+fn a_production_host_is_refused_before_anything_is_spawned() {
+    let project = Project::new();
+    project.write("drill.toml", "");
+    project.write(".env.staging", "DATABASE_URL=postgresql://u:Sup3r-S3cret-Pw@db.hotdash.app:5432/hotdash\n");
+    let answer = project.run(&["forward", "--json"]).expect(3);
+    let json = answer.json();
+    assert_eq!((json["status"].as_str(), json["stages"].as_array().map(Vec::len)), (Some("refused"), Some(0)));
+    let refusals = json["refusals"].as_array().unwrap();
+    assert_eq!(refusals.len(), 2, "host and database, both at once: {refusals:?}");
+    assert!(answer.stderr.contains("Nothing was spawned, and nothing was changed."), "{}", answer.stderr);
+    assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("Sup3r-S3cret-Pw"));
+    let folder = project.path(json["evidence"].as_str().unwrap());
+    assert!(folder.join("run.json").is_file(), "a refusal is evidence too");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+}
+
+/// Node is taken away by a PATH without it; everything else of the sealed room stays.
+fn without_node(project: &mut Project) {
+    fs::create_dir_all(project.path("bin")).unwrap();
+    project.env.insert("PATH".to_owned(), project.path("bin").display().to_string());
+}
+
+#[test]
+fn no_node() {
+    let (mut project, _) = Project::on_staging("bad_no_node");
+    without_node(&mut project);
+    let answer = project.run(&["forward"]).expect(4);
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: `node` is not on PATH
+    hint: install Node 20 or newer
+    ");
+}
+
+/// Fault injection: a program that says it is an old Node.
+#[test]
+fn a_node_that_is_too_old() {
+    let (mut project, database) = Project::on_staging("bad_old_node");
+    without_node(&mut project);
+    project.write("bin/node", "#!/bin/sh\necho v18.19.0\n");
+    std::process::Command::new("chmod").arg("+x").arg(project.path("bin/node")).status().unwrap();
+    let answer = project.run(&["forward"]).expect(4);
+    assert!(answer.stderr.contains("error: Node 18.19.0 is too old\ncaused by: "), "{}", answer.stderr);
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}
+
+#[test]
+fn no_packages_on_a_staging_target_names_the_command() {
+    let (project, _) = Project::on_staging("bad_no_packages");
+    fs::remove_file(project.path("node_modules")).unwrap();
+    let answer = project.run(&["forward"]).expect(4);
+    insta::assert_snapshot!(answer.stderr, @r"
+    error: the Prisma CLI is not installed
+    hint: npm ci
+    ");
+}
+
+#[test]
+fn a_wrong_password_and_a_closed_port() {
+    let (project, database) = Project::on_staging("bad_login");
+    project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url().replace("Hunter2", "Hunter3")));
+    let answer = project.run(&["forward"]).expect(4);
+    assert!(answer.stderr.contains("rejected the password"), "{}", answer.stderr);
+    let closed = database.url().replace(&format!(":{}/", database.port), ":1/");
+    project.write(".env.staging", &format!("DATABASE_URL={closed}\n"));
+    let answer = project.run(&["forward"]).expect(4);
+    assert!(answer.stderr.contains("refused the connection") && answer.stderr.contains("hint: "), "{}", answer.stderr);
+}
+
+#[test]
+fn supabase_transaction_pooler_is_blocked_before_it_is_dialled() {
+    let project = Project::new();
+    project.write("drill.toml", "[targets.staging]\nallow_projects = [\"stagingrefabcdefghij\"]\n");
+    let host = "aws-0-eu-central-1.pooler.supabase.com:6543";
+    let url = format!("postgresql://postgres.stagingrefabcdefghij:Sup3r-S3cret-Pw@{host}/postgres");
+    project.write(".env.staging", &format!("DATABASE_URL={url}\n"));
+    let answer = project.run(&["forward"]).expect(4);
+    insta::assert_snapshot!(answer.prose(), @r"
+    error: aws-0-eu-central-1.pooler.supabase.com:6543 is a transaction pooler, and migrations need a session
+    hint: in the env file, name port 5432 of the same host: its session pooler
+    ");
+}
+
+#[test]
+fn a_sqlite_history_is_not_applied_to_postgres() {
+    let (project, database) = Project::on_staging("bad_history");
+    project.write("drill.toml", &format!("{DRILL_TOML}\n[prisma]\nmigrations = \"prisma/migrations\"\n"));
+    let answer = project.run(&["forward"]).expect(4);
+    insta::assert_snapshot!(answer.prose(), @r"
+    error: `prisma/migrations` is a history for `sqlite`, not for Postgres (P3019)
+    caused by: `migration_lock.toml` says so
+    hint: name the Postgres history as `migrations` under `[prisma]` in drill.toml
+    ");
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}
+
+#[test]
+fn an_exported_url_that_differs_from_the_file_is_refused() {
+    let (mut project, database) = Project::on_staging("bad_conflict");
+    project.env.insert("DATABASE_URL".to_owned(), database.url().replace("bad_conflict", "other"));
+    project.run(&["forward"]).expect(3);
+    project.env.insert("DATABASE_URL".to_owned(), database.url());
+    project.run(&["forward", "--plan"]).expect(0);
+}
+
+#[test]
+fn in_ci_the_injected_variables_work_without_a_file() {
+    let (mut project, database) = Project::on_staging("bad_injected");
+    fs::remove_file(project.path(".env.staging")).unwrap();
+    project.env.insert("DATABASE_URL".to_owned(), database.url());
+    let answer = project.run(&["forward", "--json"]).expect(0);
+    project.assert_no_secret(&[&answer]);
+}
+
+#[test]
+fn evidence_that_cannot_be_written_stops_the_run_before_it_begins() {
+    let (project, database) = Project::on_staging("bad_evidence");
+    project.write("feedback", "a file where the folder should be");
+    let answer = project.run(&["forward"]).expect(4);
+    assert!(answer.stderr.contains("cannot write evidence to"), "{}", answer.stderr);
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+    assert!(!server::shared().log().contains("bad_evidence_owner CREATE TABLE"));
+}

@@ -1,0 +1,149 @@
+//! The prose is true: links lead somewhere, `docs/cli.md` is what `--help` says, the version is in the changelog.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::server::workspace;
+
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["forward"],
+    &["backward"],
+    &["drill"],
+    &["mirror"],
+    &["claim"],
+    &["reset"],
+    &["restore"],
+    &["sandbox"],
+    &["sandbox", "up"],
+    &["sandbox", "seed"],
+    &["evidence"],
+    &["evidence", "redact"],
+    &["env"],
+    &["env", "check"],
+];
+
+fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().unwrap().is_dir() {
+            if !["node_modules", "target", "evidence"].contains(&name.as_str())
+                && !name.starts_with(".drill")
+                && name != ".git"
+            {
+                markdown(&entry.path(), found);
+            }
+        } else if name.ends_with(".md") {
+            found.push(entry.path());
+        }
+    }
+}
+
+/// The targets of `[text](target)` that are files of this repo.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')').map(|(link, _)| link))
+        .filter(|link| !link.starts_with("http") && !link.starts_with('#'))
+}
+
+#[test]
+fn every_link_leads_to_a_file() {
+    let mut files = Vec::new();
+    markdown(workspace(), &mut files);
+    assert!(files.len() > 8, "{files:?}");
+    for file in files {
+        for link in links(&fs::read_to_string(&file).unwrap()) {
+            let target = file.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{}: {link}", file.display());
+        }
+    }
+}
+
+fn help() -> String {
+    let mut text = "# The command line\n\nWhat `--help` prints; kept true by a test (`UPDATE_DOCS=1 cargo test docs` rewrites it).\n".to_owned();
+    for &command in COMMANDS {
+        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(command)
+            .arg("--help")
+            .env("COLUMNS", "100")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{command:?}");
+        let name = [&["cargo xtask"], command].concat().join(" ");
+        let help = String::from_utf8(output.stdout).unwrap();
+        let help = help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n");
+        text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.trim_end()));
+    }
+    text
+}
+
+#[test]
+fn the_command_line_reference_is_what_help_says() {
+    let path = workspace().join("docs/cli.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, help()).unwrap();
+    }
+    let same = fs::read_to_string(&path).unwrap_or_default() == help();
+    assert!(same, "docs/cli.md is out of date: UPDATE_DOCS=1 cargo test docs");
+}
+
+#[test]
+fn every_sentence_of_help_begins_with_a_capital_and_ends_without_a_stop() {
+    for line in help().lines().filter(|line| line.starts_with("  ") && line.trim().len() > 30) {
+        let Some((_, sentence)) = line.trim().split_once("  ") else { continue };
+        let sentence = sentence.trim();
+        if sentence.starts_with('[') || sentence.is_empty() {
+            continue;
+        }
+        assert!(!sentence.ends_with('.'), "{line}");
+    }
+}
+
+#[test]
+fn the_version_is_in_the_changelog() {
+    let changelog = fs::read_to_string(workspace().join("CHANGELOG.md")).unwrap();
+    assert!(changelog.contains(env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    let page = fs::read_to_string(workspace().join("docs/exit-codes.md")).unwrap();
+    for code in [0, 1, 2, 3, 4, 5, 70, 130, 143] {
+        assert!(page.contains(&format!("| {code} | `")), "{code}");
+    }
+}
+
+/// A promise whose test was renamed or removed is none.
+#[test]
+fn every_test_that_the_safety_page_names_is_there() {
+    let page = fs::read_to_string(workspace().join("docs/safety.md")).unwrap();
+    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let mut sources = String::new();
+    for folder in ["xtask/tests/it", "xtask/src/pin/tests"] {
+        for entry in fs::read_dir(workspace().join(folder)).unwrap().flatten() {
+            if entry.file_type().unwrap().is_file() {
+                sources.push_str(&fs::read_to_string(entry.path()).unwrap());
+            }
+        }
+    }
+    for name in names.into_iter().filter(|name| !name.starts_with("PRISMA_")) {
+        let test = name.rsplit("::").next().unwrap();
+        assert!(sources.contains(&format!("fn {test}()")), "{name}");
+    }
+}
+
+#[test]
+fn no_env_file_can_be_committed() {
+    for name in [".env", ".env.staging", ".env.production", "prisma/.env", "supabase/.env.local", ".env.staging.local"]
+    {
+        let ignored =
+            Command::new("git").args(["check-ignore", "-q", "--no-index", name]).current_dir(workspace()).status();
+        assert!(ignored.unwrap().success(), "{name} is not ignored");
+    }
+    let mut example = Command::new("git");
+    example.args(["check-ignore", "-q", "--no-index", ".env.staging.example"]).current_dir(workspace());
+    assert!(!example.status().unwrap().success(), "the example must be committed");
+}

@@ -1,0 +1,197 @@
+//! `forward` on a real Postgres with the real Prisma CLI: what it claims is what the server says.
+
+use serde_json::{Value, json};
+
+use crate::project::Project;
+use crate::server;
+
+const ALL: [&str; 4] = [
+    "20251001090000_create_sessions",
+    "20251003090000_create_facts_and_decisions",
+    "20251006090000_backfill_fact_scope",
+    "20251008090000_add_session_collaborator",
+];
+
+fn strings(value: &Value) -> Vec<&str> {
+    value.as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_first_run_applies_everything_and_the_second_applies_nothing_and_still_verifies() {
+    let (project, database) = Project::on_staging("forward_twice");
+    let first = project.run(&["forward", "--json"]).expect(0);
+    let json = first.json();
+    assert_eq!(json["schema"], "drill/v1");
+    assert_eq!(json["command"], "forward");
+    assert_eq!((&json["status"], &json["exit_code"]), (&json!("ok"), &json!(0)));
+    assert_eq!(json["target"]["database"], database.name);
+    assert_eq!(strings(&json["migrations"]["applied"]), ALL);
+    assert_eq!(json["counts"]["before"], json!({}));
+    let empty = json!({"public.DashboardFact": 0, "public.DecisionLog": 0, "public.Session": 0, "public._prisma_migrations": 4});
+    assert_eq!(json["counts"]["after"], empty);
+    assert!(json["hint"].is_null());
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations where finished_at is not null"), 4);
+
+    let second = project.run(&["forward", "--json"]).expect(0);
+    let json = second.json();
+    assert_eq!(json["migrations"]["applied"], json!([]));
+    let steps = &json["stages"][0]["steps"];
+    let verified = steps.as_array().unwrap().iter().filter(|step| step["name"].as_str().unwrap().starts_with("verify"));
+    assert!(verified.clone().count() == 2 && verified.clone().all(|step| step["status"] == "ok"), "{steps}");
+    project.assert_no_secret(&[&first, &second]);
+}
+
+#[test]
+fn rows_that_were_there_are_counted_before_and_after() {
+    let (project, database) = Project::on_staging("forward_rows");
+    project.run(&["forward"]).expect(0);
+    database.execute(r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#);
+    project.migration("20260101000000_tidy", r#"delete from "Session" where id = '1';"#);
+    let json = project.run(&["forward", "--json"]).expect(0).json();
+    assert_eq!(json["counts"]["before"]["public.Session"], 5);
+    assert_eq!(json["counts"]["after"]["public.Session"], 4);
+}
+
+#[test]
+fn the_evidence_says_what_ran_and_what_it_found() {
+    let (project, _) = Project::on_staging("forward_evidence");
+    let answer = project.run(&["forward", "--json"]).expect(0);
+    let json = answer.json();
+    let folder = json["evidence"].as_str().unwrap();
+    assert!(folder.starts_with("feedback/evidence/"), "{folder}");
+    assert_eq!(answer.stderr.lines().last().unwrap(), format!("evidence: {folder}"));
+    let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
+    assert_eq!(record["status"], "ok");
+    assert!(record["tools"]["engine"].as_str().unwrap().starts_with("wasm (7.10.0"), "{}", record["tools"]);
+    assert_eq!(record["server"]["claimed"], false);
+    let files: Vec<&String> = record["files"].as_object().unwrap().keys().collect();
+    assert_eq!(
+        files,
+        [
+            "01-generate.log",
+            "02-migrate-deploy.log",
+            "catalog-after.json",
+            "catalog-before.json",
+            "counts.json",
+            "plan.json"
+        ]
+    );
+    let log = project.read(&format!("{folder}/02-migrate-deploy.log"));
+    assert!(
+        log.starts_with("$ node ") && log.contains("4 migrations found") && log.contains("[ended well after"),
+        "{log}"
+    );
+    let feedback = project.read("feedback/deployment.md");
+    assert!(feedback.contains(folder) && feedback.contains("| public.Session | - | 0 |"), "{feedback}");
+}
+
+#[test]
+fn a_plan_shows_the_sql_and_changes_nothing() {
+    let (project, database) = Project::on_staging("forward_plan");
+    let plan = project.run(&["forward", "--plan"]).expect(0);
+    assert!(
+        plan.stdout.contains("apply 4 migrations") && plan.stdout.contains("CREATE TABLE \"Session\""),
+        "{}",
+        plan.stdout
+    );
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+    assert!(!project.path("feedback").exists(), "a plan leaves no evidence");
+    let json = project.run(&["forward", "--plan", "--json"]).expect(0).json();
+    assert_eq!(json["plan"]["scripts"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn the_generated_client_reads_every_model() {
+    let (project, _) = Project::on_staging("forward_smoke");
+    let json = project.run(&["forward", "--smoke", "--json"]).expect(0).json();
+    let log = json["stages"][0]["steps"].as_array().unwrap().last().unwrap()["log"].as_str().unwrap();
+    let log = project.read(&format!("{}/{log}", json["evidence"].as_str().unwrap()));
+    for model in ["Session", "DashboardFact", "DecisionLog"] {
+        assert!(log.contains(&format!("{model}: 0 rows")), "{log}");
+    }
+}
+
+#[test]
+fn a_missing_database_is_not_created() {
+    let (project, database) = Project::on_staging("forward_typo");
+    project.write(".env.staging", &format!("DATABASE_URL={}_tpyo_test\n", database.url()));
+    let answer = project.run(&["forward"]).expect(4);
+    assert!(answer.stderr.contains("does not exist"), "{}", answer.stderr);
+    let mut server = server::shared().superuser("postgres");
+    let found = server.query("select 1 from pg_database where datname like '%tpyo%'", &[]).unwrap();
+    assert!(found.is_empty(), "Prisma would have created it");
+}
+
+#[test]
+fn a_migration_that_fails_in_the_middle_is_named_and_the_next_try_says_what_to_do() {
+    let (project, database) = Project::on_staging("forward_failing");
+    project.migration(
+        "20260101000000_broken",
+        "create table first (id int);\nselect 1/0;\ncreate table third (id int);\n",
+    );
+    let first = project.run(&["forward"]).expect(1);
+    for part in
+        ["P3018", "20260101000000_broken", "division by zero", "its script changed nothing in the schema", "hint: "]
+    {
+        assert!(first.stderr.contains(part), "{part} is missing in:\n{}", first.stderr);
+    }
+    assert_eq!(database.one::<Option<String>>("select to_regclass('public.first')::text"), None);
+    let second = project.run(&["forward"]).expect(1);
+    assert!(second.stderr.contains("P3009") && second.stderr.contains("20260101000000_broken"), "{}", second.stderr);
+    project.assert_no_secret(&[&first, &second]);
+}
+
+#[test]
+fn drift_is_found_named_and_ends_with_five() {
+    let (project, database) = Project::on_staging("forward_drift");
+    project.run(&["forward"]).expect(0);
+    database.execute(r#"alter table "Session" drop column locale; create view spy as select 1 as one"#);
+    let answer = project.run(&["forward", "--json"]).expect(5);
+    let messages: Vec<String> = answer.json()["leftovers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|l| l["message"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages.iter().any(|m| m.contains("\"locale\"") && m.contains("missing")), "{messages:?}");
+    assert!(messages.iter().any(|m| m.contains("\"spy\"")), "{messages:?}");
+}
+
+#[test]
+fn an_edited_migration_and_a_missing_folder_are_found_before_anything_runs() {
+    let (project, database) = Project::on_staging("forward_history");
+    project.run(&["forward"]).expect(0);
+    project.migration(ALL[2], "-- edited\nselect 1;\n");
+    let edited = project.run(&["forward"]).expect(5);
+    assert!(edited.stderr.contains("was edited after it was applied"), "{}", edited.stderr);
+    std::fs::remove_dir_all(project.path(&format!("prisma/postgres/migrations/{}", ALL[2]))).unwrap();
+    let missing = project.run(&["forward"]).expect(5);
+    assert!(missing.stderr.contains("its folder is not here"), "{}", missing.stderr);
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
+}
+
+#[test]
+fn a_migration_with_dollar_bodies_and_semicolons_in_strings_is_one_script() {
+    let (project, database) = Project::on_staging("forward_dollar");
+    let sql = "create function greet() returns text language plpgsql as $$ begin return 'a;b'; end $$;\n\
+               insert into \"DecisionLog\" (scope, actor, action) values ('x;y', 'o''clock; z', greet());\n";
+    project.migration("20260101000000_dollar", sql);
+    project.run(&["forward"]).expect(0);
+    assert_eq!(database.one::<String>(r#"select action from "DecisionLog""#), "a;b");
+}
+
+#[test]
+fn two_runs_at_once_the_second_is_blocked_by_the_lock() {
+    let (project, database) = Project::on_staging("forward_lock");
+    project.migration("20260101000000_slow", "select pg_sleep(6);");
+    let first = project.start(&["forward"]);
+    let mut client = database.connect();
+    let sleeping = "select count(*) from pg_stat_activity where query like '%pg_sleep(6)%' and pid <> pg_backend_pid()";
+    while client.query_one(sleeping, &[]).unwrap().get::<_, i64>(0) == 0 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let second = project.run(&["forward"]).expect(4);
+    assert!(second.stderr.contains("another run"), "{}", second.stderr);
+    assert!(first.wait_with_output().unwrap().status.success());
+}

@@ -1,0 +1,121 @@
+//! Ctrl-C, SIGTERM and a killed child in the middle of a migration: the tree ends, the server is waited for, the record is true.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::project::{Answer, Project};
+use crate::server::Database;
+
+const SLOW: &str = "create table slow_one (id int);\nselect pg_sleep(4);\ncreate table slow_two (id int);\n";
+
+fn busy(database: &Database) -> i64 {
+    // In this database: the replay runs the same script in a throw-away one.
+    database.one(
+        "select count(*) from pg_stat_activity where datname = current_database() and query like '%pg_sleep(4)%'
+            and pid <> pg_backend_pid() and state = 'active'",
+    )
+}
+
+/// Waits until another session of the database runs a statement that is LIKE `pattern`.
+pub fn await_statement(database: &Database, pattern: &str) {
+    let running = format!(
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+            and state = 'active' and query ilike '{pattern}'"
+    );
+    let begun = Instant::now();
+    while database.one::<i64>(&running) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "{pattern} never ran");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn await_migration(database: &Database) {
+    let begun = Instant::now();
+    while busy(database) == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the migration never ran");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn stop(child: Child, signal: Signal) -> Answer {
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Whether a Node or engine process of `project` is still there.
+fn orphans(project: &Project) -> Vec<String> {
+    let marker = project.path("").display().to_string();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let cmdline = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let cmdline = String::from_utf8_lossy(&cmdline).replace('\0', " ");
+        if cmdline.contains(&marker) {
+            found.push(cmdline);
+        }
+    }
+    found
+}
+
+fn interrupted(name: &str, signal: Signal, code: i32) {
+    let (project, database) = Project::on_staging(name);
+    project.migration("20260101000000_slow", SLOW);
+    let child = project.start(&["forward", "--json"]);
+    await_migration(&database);
+    let answer = stop(child, signal).expect(code);
+    assert_eq!(busy(&database), 0, "it waited for the server to finish");
+    assert_eq!(orphans(&project), Vec::<String>::new());
+    let json = answer.json();
+    assert_eq!(json["status"], "interrupted");
+    let record: Value =
+        serde_json::from_str(&project.read(&format!("{}/run.json", json["evidence"].as_str().unwrap()))).unwrap();
+    assert_eq!(record["status"], "interrupted");
+    assert!(!record["finished_at"].is_null(), "the evidence is closed");
+    let steps = record["stages"][0]["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["status"] != "running"), "{steps:?}");
+    // What the record says is what the server says.
+    let applied: i64 = database.one("select count(*) from _prisma_migrations where finished_at is not null");
+    assert_eq!(record["migrations"]["applied"].as_array().unwrap().len(), usize::try_from(applied).unwrap());
+    project.assert_no_secret(&[&answer]);
+}
+
+#[test]
+fn ctrl_c_in_a_migration_ends_with_130_and_a_true_record() {
+    interrupted("interrupt_int", Signal::INT, 130);
+}
+
+#[test]
+fn sigterm_in_a_migration_ends_with_143_and_a_true_record() {
+    interrupted("interrupt_term", Signal::TERM, 143);
+}
+
+#[test]
+fn a_deadline_stops_a_migration_and_says_what_the_database_is() {
+    let (project, database) = Project::on_staging("interrupt_deadline");
+    project.migration("20260101000000_slow", SLOW);
+    project.write("drill.toml", &format!("{}\n[timeouts]\nmigrate = 3\n", crate::project::DRILL_TOML));
+    let answer = project.run(&["forward"]).expect(1);
+    assert!(answer.stderr.contains("did not end in time and was stopped"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("the database now:"), "{}", answer.stderr);
+    assert_eq!(busy(&database), 0);
+}
+
+/// Fault injection: an engine that dies without a word makes Prisma's CLI exit with 0. The drill must not believe it.
+#[test]
+fn a_dead_engine_behind_an_exit_code_of_zero_is_not_believed() {
+    let (mut project, database) = Project::on_staging("interrupt_dead_engine");
+    project.write("dead-engine", "#!/bin/sh\nexit 0\n");
+    std::process::Command::new("chmod").arg("+x").arg(project.path("dead-engine")).status().unwrap();
+    let engine = project.path("dead-engine").display().to_string();
+    project.env.insert("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), engine);
+    let answer = project.run(&["forward"]).expect(1);
+    assert_eq!(database.one::<Option<String>>("select to_regclass('public._prisma_migrations')::text"), None);
+    assert!(answer.stderr.contains("error: "), "{}", answer.stderr);
+}

@@ -1,0 +1,24 @@
+//! The built binary against the real CLIs and a real Postgres, each answer compared as a whole.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
+
+mod project;
+mod server;
+
+mod backward;
+mod bad_input;
+mod claim;
+mod docs;
+mod forward;
+mod guard;
+mod interrupt;
+mod mirror;
+mod node;
+mod pinning;
+mod recipes;
+mod rehearse;
+mod reset;
+mod restore;
+mod sandbox;
+mod secrets;

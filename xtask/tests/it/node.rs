@@ -1,0 +1,39 @@
+//! The Node side: the engine's own tests, and the check that both schemas hold the same models.
+
+use std::process::{Command, Output};
+
+use crate::server::{self, install_packages, workspace};
+
+fn node(args: &[&str], env: &[(&str, String)]) -> Output {
+    Command::new("node").args(args).envs(env.iter().map(|(k, v)| (*k, v))).current_dir(workspace()).output().unwrap()
+}
+
+fn shown(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn both_schemas_hold_the_same_models_and_locks_agree() {
+    install_packages();
+    let output = node(&["prisma/check-schemas.mjs"], &[]);
+    assert!(output.status.success(), "{}", shown(&output));
+}
+
+#[test]
+fn both_schemas_validate() {
+    install_packages();
+    for config in ["prisma.config.ts", "prisma/postgres.config.ts"] {
+        let output = node(&["prisma/engine/prisma.mjs", "validate", "--config", config], &[]);
+        assert!(output.status.success(), "{config}: {}", shown(&output));
+    }
+}
+
+#[test]
+fn the_engine_passes_its_own_tests() {
+    let tests = std::fs::read_dir(workspace().join("prisma/engine/test")).unwrap();
+    let tests: Vec<String> = tests.map(|entry| entry.unwrap().path().display().to_string()).collect();
+    let tests = tests.iter().map(String::as_str).filter(|path| path.ends_with(".test.mjs"));
+    let args: Vec<&str> = std::iter::once("--test").chain(tests).collect();
+    let output = node(&args, &[("ENGINE_TEST_URL", server::shared().superuser_url("postgres"))]);
+    assert!(output.status.success(), "{}", shown(&output));
+}

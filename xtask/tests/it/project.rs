@@ -1,0 +1,174 @@
+//! A copy of this repo's database assets in a folder of its own, and the built binary run in it with a sealed environment.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::server::{self, Database, PASSWORD, PASSWORD_IN_URL, install_packages, workspace};
+
+/// Removed with the test; its path has spaces in it.
+pub struct Project {
+    folder: TempDir,
+    pub env: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Project {
+    pub fn new() -> Project {
+        install_packages();
+        let folder = tempfile::Builder::new().prefix("drill project with spaces ").tempdir().unwrap();
+        let project = Project { folder, env: BTreeMap::new() };
+        copy_tree(&workspace().join("prisma"), &project.path("prisma"));
+        for file in ["package.json", "package-lock.json", ".gitignore"] {
+            fs::copy(workspace().join(file), project.path(file)).unwrap();
+        }
+        symlink(workspace().join("node_modules"), project.path("node_modules")).unwrap();
+        project.write("drill.toml", DRILL_TOML);
+        project
+    }
+
+    /// A project whose staging target is a new database on the shared server.
+    pub fn on_staging(name: &str) -> (Project, Database) {
+        let database = server::shared().database(name);
+        let project = Project::new();
+        project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
+        (project, database)
+    }
+
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    pub fn write(&self, path: &str, text: &str) {
+        fs::create_dir_all(self.path(path).parent().unwrap()).unwrap();
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    pub fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    pub fn migration(&self, name: &str, sql: &str) {
+        self.write(&format!("prisma/postgres/migrations/{name}/migration.sql"), sql);
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.arg("--root").arg(self.folder.path()).args(args).current_dir(self.folder.path());
+        // A sealed room: nothing of the developer's environment gets in but the way to Node.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.path("home"));
+        command.envs(&self.env).stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Answer {
+        let output = self.command(args).output().unwrap();
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Every file that commands wrote or found, but for the env file, which holds the secret by right.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        collect(self.folder.path(), &mut files);
+        files.retain(|path| !path.ends_with(".env.staging"));
+        files
+    }
+
+    /// Panics when a form of the fixture's password lies anywhere in the project or in an answer.
+    pub fn assert_no_secret(&self, answers: &[&Answer]) {
+        self.assert_no_secret_but_in(answers, &[]);
+    }
+
+    /// As `assert_no_secret`; `fixtures` are files in which the test itself put it.
+    pub fn assert_no_secret_but_in(&self, answers: &[&Answer], fixtures: &[&str]) {
+        let secrets = [PASSWORD, PASSWORD_IN_URL];
+        for path in self.files().into_iter().filter(|path| !fixtures.iter().any(|fixture| path.ends_with(fixture))) {
+            let bytes = fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!secrets.iter().any(|secret| text.contains(secret)), "secret in {}", path.display());
+        }
+        for answer in answers {
+            let text = format!("{}{}", answer.stdout, answer.stderr);
+            assert!(!secrets.iter().any(|secret| text.contains(secret)), "secret in output:\n{text}");
+        }
+    }
+}
+
+impl Drop for Project {
+    /// A sandbox that a test started must not outlive it.
+    fn drop(&mut self) {
+        if self.path(".drill/sandbox/state.json").is_file() {
+            let _ = self.command(&["sandbox", "down", "-q"]).output();
+        }
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
+    }
+
+    /// stderr without its last line, whose folder has another name each time.
+    pub fn prose(&self) -> String {
+        let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with("evidence: ")).collect();
+        lines.join("\n")
+    }
+
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Answer {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+pub const DRILL_TOML: &str = r#"
+[targets.staging]
+allow_hosts = ["127.0.0.1"]
+allow_databases = ["*_test"]
+"#;
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() && entry.file_name() != "cluster" {
+            collect(&entry.path(), files);
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+}
+
+pub fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            if entry.file_name() != "generated" {
+                copy_tree(&entry.path(), &target);
+            }
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Each just recipe does what it says. Skipping is not possible: without `just` the test fails and names the package.
+
+use std::process::Command;
+
+use crate::project::Project;
+use crate::server::workspace;
+
+fn just(project: &Project, args: &[&str]) -> std::process::Output {
+    Command::new("just")
+        .arg("--justfile")
+        .arg(workspace().join("justfile"))
+        .arg("--working-directory")
+        .arg(workspace())
+        .args(args)
+        .arg("--root")
+        .arg(project.path(""))
+        .output()
+        .unwrap_or_else(|error| panic!("`just` cannot be run ({error}); it is on PyPI as rust-just"))
+}
+
+fn succeeds(project: &Project, args: &[&str]) -> String {
+    let output = just(project, args);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {text}");
+    text
+}
+
+#[test]
+fn the_recipes_that_act_on_a_target_pass_their_arguments_through() {
+    let (project, database) = Project::on_staging("recipes");
+    succeeds(&project, &["check-staging"]);
+    assert!(succeeds(&project, &["migrate-staging", "--plan"]).contains("Nothing was changed."));
+    succeeds(&project, &["migrate-staging"]);
+    assert!(succeeds(&project, &["restore-staging", "--list"]).contains("no snapshots"));
+    assert!(!just(&project, &["reset-staging", "--plan"]).status.success(), "it is not claimed");
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    assert!(succeeds(&project, &["rollback-staging", "--plan"]).contains("Nothing was changed."));
+    let script = "supabase/sql/analytics_facts_table.sql";
+    project.write(script, &std::fs::read_to_string(workspace().join(script)).unwrap());
+    assert!(succeeds(&project, &["mirror-staging", "--plan"]).contains("Nothing was changed."));
+    let sandbox = Project::new();
+    assert!(succeeds(&sandbox, &["migrate-sandbox"]).contains("evidence: .drill/evidence/"));
+}
+
+/// `test` and `ci` would run this very test again, so what they call is read instead.
+#[test]
+fn every_recipe_is_one_line_and_known_to_a_test() {
+    let text = std::fs::read_to_string(workspace().join("justfile")).unwrap();
+    let mut recipes = Vec::new();
+    for (line, next) in text.lines().zip(text.lines().skip(1)) {
+        let recipe = !line.starts_with([' ', '#', '[']) && line.contains(':') && !line.contains(":=");
+        if recipe {
+            recipes.push((line.split([' ', ':']).next().unwrap(), next.trim()));
+        }
+    }
+    let expected = [
+        ("default", "@just --list --unsorted"),
+        ("migrate-staging", "cargo xtask forward \"$@\""),
+        ("migrate-sandbox", "cargo xtask forward --sandbox \"$@\""),
+        ("rollback-staging", "cargo xtask backward \"$@\""),
+        ("reset-staging", "cargo xtask reset \"$@\""),
+        ("restore-staging", "cargo xtask restore \"$@\""),
+        ("mirror-staging", "cargo xtask mirror \"$@\""),
+        ("check-staging", "cargo xtask env check \"$@\""),
+        ("test", "cargo test \"$@\""),
+        ("ci", ".ci/run"),
+    ];
+    assert_eq!(recipes, expected);
+}

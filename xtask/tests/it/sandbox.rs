@@ -1,0 +1,131 @@
+//! The embedded Postgres: born whole, found again, and recovered from whatever a crash left behind.
+
+use std::fs;
+
+use crate::project::Project;
+
+fn pid(project: &Project) -> u64 {
+    project.run(&["sandbox", "status", "--json"]).expect(0).json()["sandbox"]["pid"].as_u64().unwrap()
+}
+
+fn kill(pid: u64) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    while fs::read_to_string(format!("/proc/{pid}/stat", pid = pid.as_raw_nonzero()))
+        .is_ok_and(|stat| !stat.contains(") Z"))
+    {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn it_starts_says_where_it_is_and_stops() {
+    let project = Project::new();
+    let before = project.run(&["sandbox", "url"]).expect(4);
+    insta::assert_snapshot!(before.stderr, @r"
+    error: the sandbox is not running
+    hint: cargo xtask sandbox up
+    ");
+    project.run(&["sandbox", "up"]).expect(0);
+    let url = project.run(&["sandbox", "url"]).expect(0).stdout;
+    let mut client = postgres::Client::connect(url.trim().split('?').next().unwrap(), postgres::NoTls).unwrap();
+    let row =
+        client.query_one("select current_database()::text, current_user::text, database from staging_drill.claim", &[]);
+    let row = row.unwrap();
+    assert_eq!(row.get::<_, &str>(0), "hotdash_sandbox");
+    assert_eq!(row.get::<_, &str>(1), "hotdash");
+    assert_eq!(row.get::<_, &str>(2), "hotdash_sandbox", "it carries the claim from birth");
+    drop(client);
+    project.run(&["sandbox", "down"]).expect(0);
+    assert_eq!(project.run(&["sandbox", "status"]).expect(0).stdout, "not running\n");
+    project.run(&["sandbox", "down"]).expect(0);
+}
+
+#[test]
+fn a_second_up_finds_the_first() {
+    let project = Project::new();
+    project.run(&["sandbox", "up"]).expect(0);
+    let first = pid(&project);
+    project.run(&["sandbox", "up"]).expect(0);
+    assert_eq!(pid(&project), first);
+}
+
+#[test]
+fn two_ups_at_once_start_one_server() {
+    let project = Project::new();
+    let both = [project.start(&["sandbox", "up"]), project.start(&["sandbox", "up"])];
+    for child in both {
+        assert!(child.wait_with_output().unwrap().status.success());
+    }
+    let url = project.run(&["sandbox", "url"]).expect(0).stdout;
+    let mut client = postgres::Client::connect(url.trim().split('?').next().unwrap(), postgres::NoTls).unwrap();
+    client.batch_execute("select 1").unwrap();
+}
+
+#[test]
+fn rows_survive_a_kill_of_the_server_and_its_stale_pid_is_recognised() {
+    let project = Project::new();
+    project.run(&["forward", "--sandbox"]).expect(0);
+    project.run(&["sandbox", "seed", "--rows", "7"]).expect(0);
+    kill(pid(&project));
+    assert_eq!(project.run(&["sandbox", "status"]).expect(0).stdout, "not running\n");
+    let again = project.run(&["forward", "--sandbox", "--json"]).expect(0).json();
+    assert_eq!(again["counts"]["before"]["public.Session"], 7);
+}
+
+#[test]
+fn a_pid_file_that_names_another_living_process_is_stale() {
+    let project = Project::new();
+    project.run(&["sandbox", "up"]).expect(0);
+    project.run(&["sandbox", "down"]).expect(0);
+    let data = project.path(".drill/sandbox/cluster/data");
+    // This test process is alive, and is no Postgres.
+    let pid_file = format!("{}\n{}\n1\n54321\n\n127.0.0.1\n\nready\n", std::process::id(), data.display());
+    fs::write(data.join("postmaster.pid"), pid_file).unwrap();
+    assert_eq!(project.run(&["sandbox", "status"]).expect(0).stdout, "not running\n");
+    project.run(&["sandbox", "up"]).expect(0);
+}
+
+#[test]
+fn a_birth_that_was_cut_short_is_thrown_away() {
+    let project = Project::new();
+    project.write(".drill/sandbox/cluster/data/PG_VERSION", "17\n");
+    project.write(".drill/sandbox/cluster/data/half", "made");
+    project.run(&["sandbox", "up"]).expect(0);
+    assert!(!project.path(".drill/sandbox/cluster/data/half").exists());
+}
+
+/// Fault injection: an `npm` that does what `npm ci` does, without a network, and leaves a word that it was called.
+#[test]
+fn a_bare_clone_gets_its_packages_installed_in_sight() {
+    let mut project = Project::new();
+    let packages = crate::server::workspace().join("node_modules");
+    fs::remove_file(project.path("node_modules")).unwrap();
+    project.write(
+        "bin/npm",
+        &format!("#!/bin/sh\necho \"npm was called with $*\"\nln -s '{}' node_modules\n", packages.display()),
+    );
+    std::process::Command::new("chmod").arg("+x").arg(project.path("bin/npm")).status().unwrap();
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    project.env.insert("PATH".to_owned(), path);
+    let answer = project.run(&["sandbox", "up"]).expect(0);
+    assert!(answer.stderr.contains("npm ci\nnpm was called with ci\n"), "{}", answer.stderr);
+}
+
+#[test]
+fn seeding_fills_every_table_and_needs_tables() {
+    let project = Project::new();
+    project.run(&["sandbox", "up"]).expect(0);
+    let early = project.run(&["sandbox", "seed", "--rows", "3"]).expect(4);
+    insta::assert_snapshot!(early.stderr, @r"
+    error: the sandbox has no tables yet
+    hint: cargo xtask forward --sandbox
+    ");
+    project.run(&["forward", "--sandbox"]).expect(0);
+    let seeded = project.run(&["sandbox", "seed", "--rows", "1234", "--json"]).expect(0).json();
+    for table in ["Session", "DashboardFact", "DecisionLog"] {
+        assert_eq!(seeded["counts"]["after"][format!("public.{table}")], 1234);
+    }
+    let none = project.run(&["sandbox", "seed", "--rows", "0", "--json"]).expect(0).json();
+    assert_eq!(none["counts"]["after"]["public.Session"], 1234);
+}
