@@ -36,7 +36,7 @@ impl Door {
     pub fn environment(&self) -> Result<[(String, String); 2]> {
         let bug =
             |error: &(dyn std::error::Error + 'static)| Failure::bug("cannot stand before the engine").caused_by(error);
-        let ourselves = std::env::current_exe().map_err(|error| bug(&error))?;
+        let ourselves = ourselves().map_err(|error| bug(&error))?;
         let door = serde_json::to_string(self).map_err(|error| bug(&error))?;
         Ok([("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string()), (VARIABLE.to_owned(), door)])
     }
@@ -51,4 +51,10 @@ impl Door {
         let via_node = self.via_node.as_deref();
         interposer::run(&arguments, &self.expected, &self.engine, via_node, ready::lets_in)
     }
+}
+
+/// This program, by a path that holds while it runs, whatever becomes of the file: a `cargo build` beside a drill replaces it.
+fn ourselves() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
 }

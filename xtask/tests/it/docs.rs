@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::project::program;
 use crate::server::workspace;
 
 const COMMANDS: &[&[&str]] = &[
@@ -64,12 +65,7 @@ fn every_link_leads_to_a_file() {
 fn help() -> String {
     let mut text = "# The command line\n\nWhat `--help` prints; kept true by a test (`UPDATE_DOCS=1 cargo test docs` rewrites it).\n".to_owned();
     for &command in COMMANDS {
-        let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .args(command)
-            .arg("--help")
-            .env("COLUMNS", "100")
-            .output()
-            .unwrap();
+        let output = Command::new(program()).args(command).arg("--help").env("COLUMNS", "100").output().unwrap();
         assert!(output.status.success(), "{command:?}");
         let name = [&["cargo xtask"], command].concat().join(" ");
         let help = String::from_utf8(output.stdout).unwrap();

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::project::{DRILL_TOML, Project};
+use crate::project::{DRILL_TOML, Project, program};
 use crate::server::Server;
 
 const POLICY: &str = r#"
@@ -99,7 +99,7 @@ impl Trap {
 fn env_check(case: &Case, trap: &Trap) -> Result<(), String> {
     let root = tempfile::tempdir().unwrap();
     case.lay_out(root.path());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(program());
     command.args(["env", "check", "--root"]).arg(root.path()).env_clear().envs(&case.exported).env("PATH", trap.path());
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

@@ -1,12 +1,12 @@
 //! Ctrl-C, SIGTERM and a killed child in the middle of a migration: the tree ends, the server is waited for, the record is true.
 
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::project::{Answer, Project};
+use crate::project::{Answer, Project, program};
 use crate::server::Database;
 
 const SLOW: &str = "create table slow_one (id int);\nselect pg_sleep(4);\ncreate table slow_two (id int);\n";
@@ -112,10 +112,26 @@ fn a_deadline_stops_a_migration_and_says_what_the_database_is() {
 fn a_dead_engine_behind_an_exit_code_of_zero_is_not_believed() {
     let (mut project, database) = Project::on_staging("interrupt_dead_engine");
     project.write("dead-engine", "#!/bin/sh\nexit 0\n");
-    std::process::Command::new("chmod").arg("+x").arg(project.path("dead-engine")).status().unwrap();
+    Command::new("chmod").arg("+x").arg(project.path("dead-engine")).status().unwrap();
     let engine = project.path("dead-engine").display().to_string();
     project.env.insert("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), engine);
     let answer = project.run(&["forward"]).expect(1);
     assert_eq!(database.one::<Option<String>>("select to_regclass('public._prisma_migrations')::text"), None);
     assert!(answer.stderr.contains("error: "), "{}", answer.stderr);
+}
+
+/// A `cargo build` beside a drill replaces the program under its feet.
+#[test]
+fn a_program_that_was_replaced_while_it_runs_still_stands_before_the_engine() {
+    let (project, database) = Project::on_staging("interrupt_replaced");
+    let copy = project.path("replaced-xtask");
+    std::fs::copy(program(), &copy).unwrap();
+    let mut command = Command::new(&copy);
+    command.arg("--root").arg(project.path("")).args(["forward"]).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    std::fs::remove_file(&copy).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations where finished_at is not null"), 4);
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,6 +23,17 @@ pub struct Answer {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// The built binary under a name that no `cargo build` replaces: the recipes' tests run cargo beside all others.
+pub fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xtask-under-test");
+        let _ = fs::remove_file(&kept);
+        fs::hard_link(env!("CARGO_BIN_EXE_xtask"), &kept).unwrap();
+        kept
+    })
 }
 
 impl Project {
@@ -64,7 +76,7 @@ impl Project {
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(program());
         command.arg("--root").arg(self.folder.path()).args(args).current_dir(self.folder.path());
         // A sealed room: nothing of the developer's environment gets in but the way to Node.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.path("home"));

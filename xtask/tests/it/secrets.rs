@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::project::{Answer, Project};
+use crate::project::{Answer, Project, program};
 use crate::server;
 
 /// What children do get: the application's own secret. With every kind of character that an encoding changes.
@@ -22,7 +22,7 @@ fn redact(secrets: &Value, chunks: &[String]) -> String {
     let lines =
         secrets.as_object().unwrap().iter().map(|(name, value)| format!("{name}={}\n", value.as_str().unwrap()));
     fs::write(root.path().join(".env.staging"), lines.collect::<String>()).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let mut command = Command::new(program());
     command.args(["evidence", "redact", "--root"]).arg(root.path()).env_clear();
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
