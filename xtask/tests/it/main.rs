@@ -21,4 +21,5 @@ mod rehearse;
 mod reset;
 mod restore;
 mod sandbox;
+mod schema;
 mod secrets;
