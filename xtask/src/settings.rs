@@ -167,6 +167,17 @@ impl Settings {
         self.root.join(".drill")
     }
 
+    /// Whether runs go to the committed evidence. Sandbox runs keep to the ignored folder unless told otherwise: trying things out
+    /// must not dirty a checkout.
+    pub fn recorded(&self) -> bool {
+        !self.target.is_sandbox() || self.record
+    }
+
+    /// Where the target's runs leave their evidence.
+    pub fn evidence_dir(&self) -> PathBuf {
+        if self.recorded() { self.evidence.dir.clone() } else { self.private_dir().join("evidence") }
+    }
+
     /// A path as a person would type it in the project's folder.
     pub fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).display().to_string()

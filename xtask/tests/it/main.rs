@@ -4,12 +4,14 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod project;
+mod schema;
 mod server;
 
 mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
