@@ -106,7 +106,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
         Command::Evidence(Evidence::List) => review::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
-        Command::Evidence(Evidence::Verify(args)) => review::verify(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
     }

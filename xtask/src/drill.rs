@@ -13,6 +13,7 @@ use crate::error::{Failure, Result, Status};
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
 use crate::evidence::seal::seal;
+use crate::evidence::signature;
 use crate::guard::{Candidate, Demand, Standing};
 use crate::install;
 use crate::interrupt::Interrupt;
@@ -144,6 +145,7 @@ impl Drill<'_> {
     /// The first programs of a run (Node and git, for their versions): nothing is spawned before the guard and the user have
     /// said yes.
     fn begin(&self, session: &Session<'_>, outcome: &mut Outcome) -> Result<Journal<'_>> {
+        signature::rehearse(self.settings)?;
         let mut record = circumstances::record(self.settings, &self.argv, outcome, &session.redactor);
         circumstances::add_server(&mut record, session);
         circumstances::add_tools(&mut record, session)?;

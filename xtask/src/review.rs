@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::console::{self, Console};
+use crate::drill::Drill;
 use crate::error::{Failure, Result};
 use crate::evidence::past::{Past, State, Summary};
 use crate::evidence::run::RECORD;
@@ -56,8 +57,11 @@ pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcom
 
 /// # Errors
 /// `different` when anything was changed, added or removed; `usage` when there is no such run.
-pub fn verify(settings: &Settings, console: &Console, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
-    let verification = Verification::of(settings)?;
+pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, interrupt, .. } = *drill;
+    let mut verification = Verification::of(settings)?;
+    verification.check_signatures(settings, interrupt)?;
+    let verification = verification;
     let one = wanted.map(|wanted| find(settings, &verification.runs, Some(wanted))).transpose()?;
     let findings: Vec<&Finding> =
         verification.findings.iter().filter(|finding| one.is_none_or(|past| finding.run == past.name)).collect();
@@ -108,14 +112,22 @@ fn verified(settings: &Settings, verification: &Verification, one: Option<&Past>
 }
 
 fn vouched_in_words(past: &Past, verification: &Verification) -> String {
-    match verification.vouched_by(past).as_slice() {
-        [] => format!("`{}`: nothing outside its own folder vouches for its record", past.name),
-        by => format!("`{}`: its record is as `{}` says", past.name, by.join("` and `")),
+    let signed = verification.signed_by(&past.name).map(|who| format!("signed by {who}"));
+    let said = match verification.vouched_by(past).as_slice() {
+        [] => None,
+        by => Some(format!("as `{}` says", by.join("` and `"))),
+    };
+    match (said, signed) {
+        (None, None) => format!("`{}`: nothing outside its own folder vouches for its record", past.name),
+        (said, signed) => {
+            let both: Vec<String> = said.into_iter().chain(signed).collect();
+            format!("`{}`: its record is {}", past.name, both.join(", and "))
+        }
     }
 }
 
 fn vouched(past: &Past, verification: &Verification) -> Value {
-    json!({ "run": past.name, "sha256": past.sha256, "vouched_by": verification.vouched_by(past) })
+    json!({ "run": past.name, "sha256": past.sha256, "vouched_by": verification.vouched_by(past), "signed_by": verification.signed_by(&past.name) })
 }
 
 fn listed(past: &Past, verification: &Verification) -> Value {

@@ -101,6 +101,8 @@ pub struct EvidenceSettings {
     pub deployment: PathBuf,
     pub data: PathBuf,
     pub qa: PathBuf,
+    /// Who may sign, in the format of ssh-keygen; None: nobody has to.
+    pub allowed_signers: Option<PathBuf>,
 }
 
 /// One deadline for each kind of step.
@@ -136,6 +138,7 @@ impl Settings {
                 deployment: relative(&file.evidence.deployment),
                 data: relative(&file.evidence.data),
                 qa: relative(&file.evidence.qa),
+                allowed_signers: file.evidence.allowed_signers.as_deref().map(relative),
             },
             timeouts: file.timeouts.durations(),
             output: output(global, &environment),
@@ -310,6 +313,7 @@ struct FileEvidence {
     data: String,
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,
+    allowed_signers: Option<String>,
 }
 
 impl Default for FileEvidence {
@@ -319,6 +323,7 @@ impl Default for FileEvidence {
             deployment: "feedback/deployment.md".to_owned(),
             data: "feedback/data.md".to_owned(),
             qa: "feedback/qa.md".to_owned(),
+            allowed_signers: None,
         }
     }
 }

@@ -12,5 +12,6 @@ pub mod past;
 pub mod record;
 pub mod run;
 pub mod seal;
+pub mod signature;
 pub mod verify;
 mod vouchers;

@@ -186,7 +186,9 @@ impl Run {
     }
 
     fn unwritable(&self, name: &str, error: &io::Error) -> Failure {
-        Failure::failed(format!("cannot write the evidence `{}`", self.folder.join(name).display())).caused_by(error)
+        Failure::failed(format!("cannot write the evidence `{}`", self.folder.join(name).display()))
+            .caused_by(error)
+            .hint("make room, or make the folder writable, and run this again")
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::error::{Failure, Result};
 use crate::evidence::feedback;
 use crate::evidence::run::{RECORD, Run, sha256};
+use crate::evidence::signature;
 use crate::settings::Settings;
 
 /// Seals the run, and before it those that it found open. `file` is the feedback file that gets the entries, if any does.
@@ -37,6 +38,12 @@ fn seal_one(settings: &Settings, folder: &Path, file: Option<&Path>) -> Result<O
         // It could not be closed, which is a failure of its own; the next run will try.
         return Ok(None);
     }
+    let signed = signature::sign(settings, folder);
     let shown = |path: &Path| settings.shown(path);
-    file.map_or(Ok(None), |file| feedback::add(file, &record, &sha256(&bytes), folder, shown))
+    let added = file.map_or(Ok(None), |file| feedback::add(file, &record, &sha256(&bytes), folder, shown));
+    match (signed, added) {
+        (Ok(()), added) => added,
+        (Err(failure), Ok(warning)) => Err(failure.because_all(warning)),
+        (Err(failure), Err(other)) => Err(failure.because(other.message).because_all(other.causes)),
+    }
 }

@@ -3,7 +3,7 @@
 //! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that somebody wrote anew as a whole, with the
 //! feedback files: against that there is a signature, and a commit that was pushed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 
@@ -16,7 +16,9 @@ use crate::evidence::chain;
 use crate::evidence::feedback::KEPT;
 use crate::evidence::past::{Past, State, Summary, read_all};
 use crate::evidence::run::{RECORD, digest_of, files, pretty, strange};
+use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::vouchers::{self, Voucher, Vouchers};
+use crate::interrupt::Interrupt;
 use crate::settings::Settings;
 
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Verification {
     /// What is no sign of a change, but limits what was verified.
     pub notes: Vec<String>,
     vouchers: Vouchers,
+    /// Who signed, by run.
+    signers: BTreeMap<String, Signed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,6 +54,8 @@ pub enum Kind {
     Removed,
     Renamed,
     Unreadable,
+    /// It should be signed by somebody on the project's list, and is not.
+    Unsigned,
 }
 
 impl Verification {
@@ -66,7 +72,51 @@ impl Verification {
         findings.extend(removed(&runs, &vouchers));
         findings.sort_by(|a, b| (&a.run, &a.file).cmp(&(&b.run, &b.file)));
         let notes = notes(&runs, &vouchers);
-        Ok(Verification { runs, findings, notes, vouchers })
+        Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
+    }
+
+    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of them: what comes before an end
+    /// is vouched for by its digest.
+    ///
+    /// # Errors
+    /// `blocked` when there is a signature and no ssh-keygen.
+    pub fn check_signatures(&mut self, settings: &Settings, interrupt: &Interrupt) -> Result<()> {
+        let listed = settings.evidence.allowed_signers.as_deref().filter(|_| settings.recorded());
+        let ends: BTreeSet<String> = self.ends().iter().map(|past| past.name.clone()).collect();
+        let mut findings = Vec::new();
+        for past in self.runs.iter().filter(|past| past.state == State::Closed) {
+            let name = &past.name;
+            let signed = signature::check(settings, &past.folder, interrupt)?;
+            let finding = match &signed {
+                Some(Signed::Wrong) => {
+                    Some((Kind::Changed, format!("`{name}/{SIGNATURE}` does not sign the record beside it")))
+                }
+                Some(Signed::By(_)) => None,
+                _ if listed.is_none() || !ends.contains(name) => None,
+                Some(Signed::Unknown(key)) => Some((
+                    Kind::Unsigned,
+                    format!("`{name}` is signed by {key}, which nobody on the list of signers has"),
+                )),
+                None => Some((Kind::Unsigned, format!("`{name}` is not signed"))),
+            };
+            findings.extend(finding.map(|(kind, message)| {
+                let file = (kind == Kind::Changed).then(|| SIGNATURE.to_owned());
+                let since = past.summary.as_ref().and_then(Summary::closed_at).map(str::to_owned);
+                Finding { run: name.clone(), file, kind, since, message }
+            }));
+            self.signers.extend(signed.map(|signed| (name.clone(), signed)));
+        }
+        self.findings.extend(findings);
+        Ok(())
+    }
+
+    /// Who signed the run's record, as far as is known; None before the signatures were checked, too.
+    pub fn signed_by(&self, run: &str) -> Option<String> {
+        match self.signers.get(run)? {
+            Signed::By(name) => Some(name.clone()),
+            Signed::Unknown(key) => Some(format!("an unknown key, {key}")),
+            Signed::Wrong => None,
+        }
     }
 
     pub fn findings_of(&self, run: &str) -> impl Iterator<Item = &Finding> {
@@ -181,7 +231,7 @@ fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> 
             Err(_) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
         }
     }
-    let known = |name: &str| summary.files.contains_key(name) || [RECORD, ATTESTATION, KEPT].contains(&name);
+    let known = |name: &str| summary.files.contains_key(name) || [RECORD, ATTESTATION, SIGNATURE, KEPT].contains(&name);
     let there = files(&past.folder).unwrap_or_default().into_iter().filter(|(name, _)| !known(name));
     let there = there.chain(strange(&past.folder).unwrap_or_default());
     altered.extend(there.map(|(name, _)| (name, Kind::Added, "was added")));

@@ -1,6 +1,7 @@
 //! Evidence that can be trusted: what was recorded is what is there, and whatever was changed since is found.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
@@ -372,4 +373,180 @@ fn what_the_sandbox_leaves_is_verified_apart() {
     assert!(answer.stdout.starts_with("1 run in `.drill/evidence`"), "{}", answer.stdout);
     assert!(answer.stdout.contains("nothing outside its own folder vouches for its record"), "{}", answer.stdout);
     assert!(project.verify(0).stdout.starts_with("nothing was verified"));
+}
+
+/// A new SSH key in the project; its public half.
+fn key(project: &Project, name: &str, passphrase: &str) -> String {
+    let path = project.path(name);
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-C", name, "-N", passphrase, "-f"]).arg(&path);
+    let status = keygen
+        .status()
+        .unwrap_or_else(|error| panic!("`ssh-keygen` cannot be run ({error}); Debian has it in openssh-client"));
+    assert!(status.success());
+    project.read(&format!("{name}.pub"))
+}
+
+#[test]
+fn a_signature_names_its_signer_and_a_record_that_should_be_signed_and_is_not_is_found() {
+    let mut project = Project::new();
+    let ana = key(&project, "ana", "");
+    key(&project, "bob", "");
+    project.write("signers", &format!("ana@example.com namespaces=\"staging-drill@hotdash.app\" {ana}"));
+    let unsigned = refused(&project);
+    let signing = |project: &mut Project, key: &str| {
+        project.env.insert("STAGING_DRILL_SIGNING_KEY".to_owned(), key.to_owned());
+        refused(project)
+    };
+    let by_ana = signing(&mut project, "ana");
+    let said = project.verify(0).stdout;
+    assert!(
+        said.contains(&format!(
+            "`{by_ana}`: its record is as `feedback/deployment.md` says, and signed by an unknown key, SHA256:"
+        )),
+        "{said}"
+    );
+
+    project.write("drill.toml", &format!("[evidence]\nallowed_signers = \"signers\"\n{}", crate::project::DRILL_TOML));
+    let said = project.verify(0).stdout;
+    assert!(said.ends_with(", and signed by ana@example.com\n"), "{said}");
+    let signature = project.run_folder(&by_ana).join("run.json.sig");
+    let right = fs::read(&signature).unwrap();
+    for at in [0, 29, 35, right.len() / 2, right.len() - 30, right.len() - 1] {
+        flip(&signature, at);
+        assert_eq!(project.findings(), [found("changed", &by_ana, "run.json.sig")], "byte {at}");
+        fs::write(&signature, &right).unwrap();
+    }
+    fs::write(&signature, fs::read(project.run_folder(&unsigned).join("run.json")).unwrap()).unwrap();
+    assert_eq!(project.findings(), [found("changed", &by_ana, "run.json.sig")]);
+    fs::remove_file(&signature).unwrap();
+    assert_eq!(project.findings(), [found("unsigned", &by_ana, "")]);
+    fs::write(&signature, &right).unwrap();
+
+    let by_bob = signing(&mut project, "bob");
+    assert_eq!(project.findings(), [found("unsigned", &by_bob, "")]);
+    signing(&mut project, "ana.pub");
+    project.verify(0);
+}
+
+#[test]
+fn a_key_that_asks_for_a_passphrase_stops_the_run_before_it_begins() {
+    let (mut project, database) = Project::on_staging("evidence_key");
+    key(&project, "locked", "a passphrase");
+    project.env.insert("STAGING_DRILL_SIGNING_KEY".to_owned(), "locked".to_owned());
+    let answer = project.run(&["claim", "--confirm", &database.name]).expect(4);
+    let said = answer.stderr.replace(&project.path("").display().to_string(), "<root>/");
+    let said = said.split_once("error: ").unwrap().1;
+    insta::assert_snapshot!(said, @r#"
+    cannot sign with the key that `STAGING_DRILL_SIGNING_KEY` names
+    caused by: Load key "<root>/locked": incorrect passphrase supplied to decrypt private key
+    hint: ssh-add locked; or: unset STAGING_DRILL_SIGNING_KEY
+    "#);
+    assert_eq!(database.one::<i64>("select count(*) from pg_namespace where nspname = 'staging_drill'"), 0);
+    assert!(!project.path("feedback").exists());
+}
+
+fn stderr(mut command: std::process::Command) -> (String, String) {
+    let output = command.output().unwrap();
+    (name(&output.stdout), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_feedback_file_with_a_merge_conflict_or_a_lock_of_its_owner_stays_as_it_is_and_the_entry_is_kept() {
+    let project = Project::new();
+    let file = project.path("feedback/deployment.md");
+    refused(&project);
+    let conflict =
+        format!("# ours\n\n<<<<<<< HEAD\n{}=======\n>>>>>>> theirs\n", project.read("feedback/deployment.md"));
+    fs::write(&file, &conflict).unwrap();
+    let (run, said) = stderr(project.command_refused());
+    let warning = said.lines().find(|line| line.starts_with("warning: ")).unwrap();
+    insta::assert_snapshot!(steady(warning, &[&run]), @"warning: `feedback/deployment.md` got no entry: it has a merge conflict at line 3; the entry is in `feedback/evidence/<1>/feedback-entry.md`");
+    assert_eq!(fs::read_to_string(&file).unwrap(), conflict);
+    let kept = fs::read_to_string(project.run_folder(&run).join("feedback-entry.md")).unwrap();
+    assert!(kept.starts_with("## ") && kept.contains(&run), "{kept}");
+    assert!(project.verify(0).stdout.contains("nothing outside its own folder vouches"));
+
+    fs::write(&file, "mine\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
+    let (_, said) = stderr(project.command_refused());
+    assert!(
+        said.contains("warning: `feedback/deployment.md` got no entry: it is read-only; the entry is in `"),
+        "{said}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine\n");
+    // Its owner resolves it, and pastes.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&file, kept).unwrap();
+    let run = refused(&project);
+    let now = fs::read_to_string(&file).unwrap();
+    assert!(
+        now.contains(&run) && now.starts_with("## ") && now.contains("<!-- staging drill: newest entry first -->"),
+        "{now}"
+    );
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    project.verify(0);
+}
+
+#[test]
+fn a_feedback_file_behind_a_link_stays_there() {
+    let project = Project::new();
+    project.write("notes/deployment.md", "# Elsewhere\n");
+    fs::create_dir_all(project.path("feedback")).unwrap();
+    std::os::unix::fs::symlink("../notes/deployment.md", project.path("feedback/deployment.md")).unwrap();
+    let run = refused(&project);
+    assert!(project.path("feedback/deployment.md").is_symlink());
+    assert!(project.read("notes/deployment.md").contains(&run));
+}
+
+/// `command` with other mounts, in a namespace of its own; `mounts` is shell.
+fn with_mounts(command: &std::process::Command, mounts: &str) -> std::process::Output {
+    let mut shell = std::process::Command::new("unshare");
+    shell.args(["--user", "--map-root-user", "--mount", "sh", "-c", mounts, "sh"]);
+    shell
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(command.get_current_dir().unwrap())
+        .env_clear();
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.output().unwrap()
+}
+
+#[test]
+fn a_read_only_feedback_folder_costs_the_entry_its_place_and_nothing_else() {
+    let project = Project::new();
+    project.write("drill.toml", &format!("[evidence]\ndir = \"proof of runs\"\n{}", crate::project::DRILL_TOML));
+    fs::create_dir(project.path("feedback")).unwrap();
+    let command = project.command_refused();
+    let output =
+        with_mounts(&command, "mount --bind feedback feedback && mount -o remount,ro,bind feedback && exec \"$@\"");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let run = name(&output.stdout);
+    assert!(said.contains("got no entry: Read-only file system"), "{said}");
+    let kept = project.read(&format!("proof of runs/{run}/feedback-entry.md"));
+    assert!(kept.contains(&format!("](<../proof of runs/{run}/run.json>)")), "{kept}");
+    project.verify(0);
+}
+
+#[test]
+fn a_full_disk_stops_a_run_before_it_changes_anything_and_leaves_a_whole_record() {
+    let (project, database) = Project::on_staging("evidence_disk");
+    fs::create_dir_all(project.path(DIR)).unwrap();
+    let command = project.command(&["forward"]);
+    let output = with_mounts(
+        &command,
+        "mount -t tmpfs -o size=12k none feedback/evidence && { \"$@\"; code=$?; cp -r feedback/evidence saved; exit $code; }",
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: cannot write the evidence `") && said.contains("No space left on device"), "{said}");
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+    fs::remove_dir_all(project.path(DIR)).unwrap();
+    fs::rename(project.path("saved"), project.path(DIR)).unwrap();
+    let left = fs::read_dir(project.path(DIR)).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    assert_eq!(project.record(&left)["status"], "running");
+    refused(&project);
+    assert_eq!(project.record(&left)["status"], "abandoned");
+    project.verify(0);
 }
