@@ -17,6 +17,7 @@ use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
 use crate::matrix;
 use crate::outcome::Outcome;
+use crate::review;
 use crate::sandbox;
 use crate::seeding;
 use crate::settings::Settings;
@@ -71,6 +72,9 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Status) => "sandbox status",
         Command::Sandbox(Sandbox::Url) => "sandbox url",
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::List) => "evidence list",
+        Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
         Command::Env(Env::Matrix(_)) => "env matrix",
@@ -102,6 +106,9 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
+        Command::Evidence(Evidence::List) => review::list(&settings, console, outcome),
+        Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
         Command::Env(Env::Matrix(args)) => env_matrix(args.check, &drill, outcome),

@@ -27,6 +27,7 @@ mod outcome;
 mod pin;
 mod plan;
 mod process;
+mod review;
 mod sandbox;
 mod seeding;
 mod session;

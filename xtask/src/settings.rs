@@ -102,6 +102,8 @@ pub struct EvidenceSettings {
     pub deployment: PathBuf,
     pub data: PathBuf,
     pub qa: PathBuf,
+    /// Who may sign, in the format of ssh-keygen; None: nobody has to.
+    pub allowed_signers: Option<PathBuf>,
 }
 
 /// One deadline for each kind of step.
@@ -137,6 +139,7 @@ impl Settings {
                 deployment: relative(&file.evidence.deployment),
                 data: relative(&file.evidence.data),
                 qa: relative(&file.evidence.qa),
+                allowed_signers: file.evidence.allowed_signers.as_deref().map(relative),
             },
             timeouts: file.timeouts.durations(),
             output: output(global, &environment),
@@ -166,6 +169,17 @@ impl Settings {
     /// The ignored folder for what belongs to this machine alone.
     pub fn private_dir(&self) -> PathBuf {
         self.root.join(".drill")
+    }
+
+    /// Whether runs go to the committed evidence. Sandbox runs keep to the ignored folder unless told otherwise: trying things out
+    /// must not dirty a checkout.
+    pub fn recorded(&self) -> bool {
+        !self.target.is_sandbox() || self.record
+    }
+
+    /// Where the target's runs leave their evidence.
+    pub fn evidence_dir(&self) -> PathBuf {
+        if self.recorded() { self.evidence.dir.clone() } else { self.private_dir().join("evidence") }
     }
 
     /// A path as a person would type it in the project's folder.
@@ -303,6 +317,7 @@ struct FileEvidence {
     data: String,
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,
+    allowed_signers: Option<String>,
 }
 
 impl Default for FileEvidence {
@@ -312,6 +327,7 @@ impl Default for FileEvidence {
             deployment: "feedback/deployment.md".to_owned(),
             data: "feedback/data.md".to_owned(),
             qa: "feedback/qa.md".to_owned(),
+            allowed_signers: None,
         }
     }
 }

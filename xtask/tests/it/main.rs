@@ -4,12 +4,15 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod project;
+mod schema;
 mod server;
 
+mod another_schema;
 mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
@@ -22,5 +25,4 @@ mod rehearse;
 mod reset;
 mod restore;
 mod sandbox;
-mod schema;
 mod secrets;
