@@ -4,6 +4,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
@@ -45,6 +47,11 @@ impl<'a> Journal<'a> {
 
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Writes a new file of the stage that is at work.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        self.run.write_json(name, value)
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {

@@ -31,6 +31,7 @@ mod seeding;
 mod session;
 mod settings;
 mod stages;
+mod state;
 mod target;
 mod toolbox;
 mod tools;

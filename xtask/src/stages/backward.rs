@@ -5,22 +5,19 @@
 //! change together, one transaction a migration.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::forward::{check_standing, leftover, migrations_in_words};
 use crate::console::Console;
-use crate::database::activity::lock_holders;
-use crate::database::catalog::{Catalog, Difference, catalog};
+use crate::database::catalog::{Catalog, Difference};
 use crate::database::claim;
-use crate::database::connect::Connection;
-use crate::database::counts::{Counts, counts};
+use crate::database::counts::Counts;
 use crate::database::history::History;
-use crate::database::ledger::ledger;
 use crate::database::rollback::{self, Down, Loss, Order, Rehearsal, RolledBack};
 use crate::database::snapshot;
-use crate::database::standing::Standing;
 use crate::down_scripts;
 use crate::drift;
 use crate::error::{DATA_LOSS, Failure, Refusal, Result};
@@ -28,11 +25,12 @@ use crate::execute;
 use crate::guard::Demand;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::outcome::{BeforeAfter, Migrations};
+use crate::outcome::Migrations;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::process::{self, Exit};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 use crate::workshop;
 
@@ -54,11 +52,8 @@ pub enum Extent {
 }
 
 pub struct Inspection {
-    /// What is applied, in the order of the folder.
-    applied: History,
-    pending: Vec<String>,
-    counts: Counts,
-    catalog: Catalog,
+    history: History,
+    before: State,
     /// Newest first, as are the next two.
     downs: Vec<Down>,
     rehearsal: Rehearsal,
@@ -88,27 +83,25 @@ impl super::Stage for Backward {
     /// fails in the rehearsal. Nothing was changed then.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let mut connection = session.connect()?;
-        let schema = session.target.dsn().schema.as_str();
-        let standing = standing(&mut connection, &history, schema)?;
-        check_standing(&standing)?;
+        let before = State::read(session, &history)?;
+        let standing = &before.standing;
+        check_standing(standing)?;
         if let Some(name) = standing.failed.first() {
             return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
                 .hint("cargo xtask backward --failed"));
         }
-        let steps = self.steps(&history, &standing)?;
-        let applied = applied(&history, &standing);
+        let steps = self.steps(&history, &standing.applied)?;
+        let applied = history.only(&standing.applied);
+        let schema = session.target.dsn().schema.as_str();
         let (downs, rehearsal) = workshop::open(session, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
             let rehearsal = rollback::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
             Ok((downs, rehearsal))
         })?;
-        let counted = rehearsal.rungs.iter().map(|rung| rollback::losses(&mut connection, &rung.removals));
+        let counted = rehearsal.rungs.iter().map(|rung| rollback::losses(&mut session.connection(), &rung.removals));
         let losses = counted.collect::<Result<_>>()?;
-        let counts = counts(&mut connection, &[schema])?;
-        let catalog = catalog(&mut connection, &[schema])?;
-        Ok(Inspection { applied, pending: standing.pending, counts, catalog, downs, rehearsal, losses })
+        Ok(Inspection { history, before, downs, rehearsal, losses })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
@@ -118,7 +111,7 @@ impl super::Stage for Backward {
             migrations_in_words(inspection.downs.len())
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
-        let snapshot = snapshot_step(self.accept_data_loss, &inspection.counts, Own::Snapshot);
+        let snapshot = snapshot_step(self.accept_data_loss, &inspection.before.counts, Own::Snapshot);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
         let script = |down: &Down| Script {
             name: format!("down/{}.sql", down.migration),
@@ -129,7 +122,7 @@ impl super::Stage for Backward {
             stage: "backward",
             summary,
             scripts: inspection.downs.iter().map(script).collect(),
-            rows: inspection.counts.clone(),
+            rows: inspection.before.counts.clone(),
             losses: losses.map(ToString::to_string).collect(),
             groups: snapshot.into_iter().chain(groups(inspection)).collect(),
         })
@@ -151,8 +144,8 @@ impl super::Stage for Backward {
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-        journal.record().inputs.insert("migrations".to_owned(), inspection.applied.digest());
-        journal.run().write_json("catalog-before.json", &inspection.catalog)?;
+        journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        journal.write_json("catalog-before.json", &inspection.before.catalog)?;
         inspection.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
     }
 
@@ -164,7 +157,7 @@ impl super::Stage for Backward {
         plan: &Plan<Own>,
     ) -> Result<()> {
         let stage = journal.stage("backward")?;
-        let execution = Execution { options: self, session, journal, inspection };
+        let execution = Execution { options: self, session, journal, inspection, after: OnceLock::new() };
         let result = execute::plan(&stage, plan, &|action| execution.own(action));
         let recorded = execution.record_state();
         let result = result.map_err(|failure| execution.explain_state(failure));
@@ -182,22 +175,8 @@ fn file_of(down: &Down) -> String {
     format!("down/{}.sql", down.migration)
 }
 
-/// The ledger of the server beside the folder.
-pub(super) fn standing(connection: &mut Connection, history: &History, schema: &str) -> Result<Standing> {
-    let ledger = ledger(connection, schema)?;
-    let lock_held = !lock_holders(connection)?.is_empty();
-    Ok(Standing::new(history, ledger.as_ref(), lock_held))
-}
-
-/// The part of the folder that is applied: with a migration pending in the middle, no prefix of it.
-pub(super) fn applied(history: &History, standing: &Standing) -> History {
-    let migrations = history.migrations.iter().filter(|migration| standing.applied.contains(&migration.name));
-    History { provider: history.provider.clone(), migrations: migrations.cloned().collect() }
-}
-
 impl Backward {
-    fn steps(&self, history: &History, standing: &Standing) -> Result<usize> {
-        let applied = &standing.applied;
+    fn steps(&self, history: &History, applied: &[String]) -> Result<usize> {
         let listed =
             format!("applied are: {}", if applied.is_empty() { "none".to_owned() } else { applied.join(", ") });
         match &self.extent {
@@ -243,11 +222,7 @@ impl Inspection {
 
     /// What set the database apart from its history before we came, which no down script is asked to undo.
     fn drift_before(&self) -> Vec<Difference> {
-        drift::between(&self.rehearsal.start, &self.catalog).definition
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.applied.migrations.iter().map(|migration| migration.name.clone()).collect()
+        drift::between(&self.rehearsal.start, &self.before.catalog).definition
     }
 }
 
@@ -306,6 +281,8 @@ struct Execution<'a> {
     session: &'a Session<'a>,
     journal: &'a Journal<'a>,
     inspection: &'a Inspection,
+    /// Read once, when no script runs any more.
+    after: OnceLock<State>,
 }
 
 impl Execution<'_> {
@@ -319,14 +296,18 @@ impl Execution<'_> {
         }
     }
 
-    fn schema(&self) -> &str {
-        &self.session.target.dsn().schema
+    /// What the database is after the last script.
+    fn after(&self) -> Result<&State> {
+        if self.after.get().is_none() {
+            let _ = self.after.set(State::read(self.session, &self.inspection.history)?);
+        }
+        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
     fn roll_back(&self, at: usize) -> Result<String> {
-        let names = self.inspection.names();
+        let names = &self.inspection.before.standing.applied;
         let order = Order {
-            schema: self.schema(),
+            schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],
             down: &self.inspection.downs[at],
             losses: Some(&self.inspection.losses[at]),
@@ -339,10 +320,9 @@ impl Execution<'_> {
     }
 
     fn verify_catalog(&self) -> Result<String> {
-        let actual = catalog(&mut self.session.connect()?, &[self.schema()])?;
         let expected = self.inspection.expected();
         let before = self.inspection.drift_before();
-        let drift = drift::between(expected, &actual).definition;
+        let drift = drift::between(expected, &self.after()?.catalog).definition;
         let (known, left): (Vec<_>, Vec<_>) = drift.into_iter().partition(|difference| before.contains(difference));
         let mut record = self.journal.record();
         record.outcome.notes.extend(known.iter().map(|difference| format!("was so before: {difference}")));
@@ -357,10 +337,9 @@ impl Execution<'_> {
 
     /// Our reading of the ledger and Prisma's must both say that exactly what was taken back is pending.
     fn verify_pending(&self) -> Result<String> {
-        let history = History::load(&self.session.settings.prisma.migrations)?;
-        let standing = standing(&mut self.session.connect()?, &history, self.schema())?;
+        let standing = &self.after()?.standing;
         let taken = self.inspection.downs.iter().map(|down| &down.migration);
-        let mut expected: Vec<String> = taken.chain(&self.inspection.pending).cloned().collect();
+        let mut expected: Vec<String> = taken.chain(&self.inspection.before.standing.pending).cloned().collect();
         expected.sort();
         let prisma = ask_prisma(self.session, self.journal)?;
         for (who, found) in [("the ledger", &standing.pending), ("Prisma", &prisma)] {
@@ -373,38 +352,27 @@ impl Execution<'_> {
         Ok(format!("the ledger and Prisma agree: {} pending", migrations_in_words(expected.len())))
     }
 
-    /// What the database is after the last step: read again, and written down whatever came before.
+    /// Whatever came before, the record says what the database is now.
     fn record_state(&self) -> Result<()> {
-        let mut connection = self.session.connect()?;
-        let after = counts(&mut connection, &[self.schema()])?;
-        let catalog = catalog(&mut connection, &[self.schema()])?;
-        let counts = BeforeAfter { before: self.inspection.counts.clone(), after };
-        let run = self.journal.run();
-        run.write_json("counts.json", &counts)?;
-        run.write_json("catalog-after.json", &catalog)?;
-        let (rolled_back, pending) = self.rolled_back(&mut connection)?;
-        let mut record = self.journal.record();
-        record.outcome.counts = Some(counts);
-        record.outcome.migrations = Some(Migrations { applied: Vec::new(), pending, rolled_back });
+        let after = self.after()?;
+        after.record(self.journal, &self.inspection.before.counts)?;
+        let (pending, rolled_back) = (after.standing.pending.clone(), self.rolled_back()?);
+        self.journal.record().outcome.migrations = Some(Migrations { applied: Vec::new(), pending, rolled_back });
         Ok(())
     }
 
-    /// What is no longer applied, newest first, and all that is pending.
-    fn rolled_back(&self, connection: &mut Connection) -> Result<(Vec<String>, Vec<String>)> {
-        let standing = standing(connection, &self.inspection.applied, self.schema())?;
-        let mut gone = self.inspection.names();
-        gone.retain(|name| !standing.applied.contains(name));
-        let mut pending: Vec<String> = gone.iter().chain(&self.inspection.pending).cloned().collect();
-        pending.sort();
-        gone.reverse();
-        Ok((gone, pending))
+    /// What is no longer applied, newest first.
+    fn rolled_back(&self) -> Result<Vec<String>> {
+        let still = &self.after()?.standing.applied;
+        let gone = self.inspection.before.standing.applied.iter().filter(|name| !still.contains(name));
+        Ok(gone.rev().cloned().collect())
     }
 
     /// Adds to a failure what became of the database.
     fn explain_state(&self, failure: Failure) -> Failure {
-        match self.session.connect().and_then(|mut connection| self.rolled_back(&mut connection)) {
-            Ok((gone, _)) if gone.is_empty() => failure.because("the database now: nothing is taken back"),
-            Ok((gone, _)) => failure.because(format!("the database now: taken back are {}", listed(&gone))),
+        match self.rolled_back() {
+            Ok(gone) if gone.is_empty() => failure.because("the database now: nothing is taken back"),
+            Ok(gone) => failure.because(format!("the database now: taken back are {}", listed(&gone))),
             Err(other) => failure.because(format!("the state of the database could not be read: {}", other.message)),
         }
     }

@@ -9,11 +9,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::database::activity::lock_holders;
-use crate::database::catalog::{Catalog, Difference, catalog};
-use crate::database::counts::{Counts, counts};
+use crate::database::catalog::{Catalog, Difference};
 use crate::database::history::{History, Migration};
-use crate::database::ledger::ledger;
 use crate::database::standing::Standing;
 use crate::drift;
 use crate::error::{Failure, Result};
@@ -21,12 +18,13 @@ use crate::execute;
 use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::{BeforeAfter, Leftover, Migrations};
+use crate::outcome::{Leftover, Migrations};
 use crate::pin::Lease;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::process::Invocation;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 
 /// The options of `forward`.
@@ -38,27 +36,6 @@ pub struct Inspection {
     history: History,
     before: State,
     leases: Leases,
-}
-
-/// What the server says the database is.
-struct State {
-    standing: Standing,
-    counts: Counts,
-    catalog: Catalog,
-}
-
-impl State {
-    fn read(session: &Session<'_>, history: &History) -> Result<State> {
-        let schema = &session.target.dsn().schema;
-        let mut connection = session.connection();
-        let ledger = ledger(&mut connection, schema)?;
-        let lock_held = !lock_holders(&mut connection)?.is_empty();
-        Ok(State {
-            standing: Standing::new(history, ledger.as_ref(), lock_held),
-            counts: counts(&mut connection, &[schema])?,
-            catalog: catalog(&mut connection, &[schema])?,
-        })
-    }
 }
 
 /// One way through the pin for each child that needs the database.
@@ -123,7 +100,7 @@ impl super::Stage for Forward {
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
-        journal.run().write_json("catalog-before.json", &inspection.before.catalog)
+        journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
     fn run(
@@ -337,16 +314,10 @@ impl Execution<'_> {
 
     /// Whatever came before, the record says what the database is now.
     fn record_state(&self) -> Result<()> {
-        let State { standing, counts, catalog } = self.after()?;
-        let counts = BeforeAfter { before: self.inspection.before.counts.clone(), after: counts.clone() };
-        let run = self.journal.run();
-        run.write_json("counts.json", &counts)?;
-        run.write_json("catalog-after.json", catalog)?;
-        let applied = self.newly_applied(standing);
-        let mut record = self.journal.record();
-        record.outcome.counts = Some(counts);
-        record.outcome.migrations =
-            Some(Migrations { applied, pending: standing.pending.clone(), rolled_back: Vec::new() });
+        let after = self.after()?;
+        after.record(self.journal, &self.inspection.before.counts)?;
+        let (applied, pending) = (self.newly_applied(&after.standing), after.standing.pending.clone());
+        self.journal.record().outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
         Ok(())
     }
 

@@ -8,10 +8,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Stage;
-use crate::database::catalog::{Catalog, catalog};
-use crate::database::counts::{Counts, counts};
+use crate::database::catalog::catalog;
 use crate::database::history::History;
-use crate::database::ledger::ledger;
 use crate::database::service_role::{self, Trial};
 use crate::drift;
 use crate::error::{Failure, Result};
@@ -20,11 +18,11 @@ use crate::execute;
 use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::BeforeAfter;
 use crate::pin::Lease;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::supabase::{self, Supabase};
 
 /// The command has no options of its own.
@@ -33,8 +31,7 @@ pub struct Mirror;
 pub struct Inspection {
     history: History,
     sql: String,
-    counts: Counts,
-    catalog: Catalog,
+    before: State,
     lease: Lease,
 }
 
@@ -59,20 +56,14 @@ impl Stage for Mirror {
             Failure::blocked(format!("there is no `{path}`"))
                 .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
         })?;
-        let schema = &session.target.dsn().schema;
-        let mut connection = session.connection();
-        if ledger(&mut connection, schema)?.is_none() {
+        let history = History::load(&session.settings.prisma.migrations)?;
+        let before = State::read(session, &history)?;
+        if !before.has_ledger(session) {
             return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
                 .because("Prisma refuses a database that has tables and no ledger (P3005)")
                 .hint("cargo xtask forward"));
         }
-        Ok(Inspection {
-            history: History::load(&session.settings.prisma.migrations)?,
-            sql,
-            counts: counts(&mut connection, &[schema])?,
-            catalog: catalog(&mut connection, &[schema])?,
-            lease: session.lease("supabase db query"),
-        })
+        Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
@@ -86,7 +77,7 @@ impl Stage for Mirror {
                 sha256: hex(&Sha256::digest(inspection.sql.as_bytes())),
                 sql: inspection.sql.clone(),
             }],
-            rows: inspection.counts.clone(),
+            rows: inspection.before.counts.clone(),
             losses: Vec::new(),
             groups: vec![
                 vec![
@@ -124,7 +115,7 @@ impl Stage for Mirror {
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-        journal.run().write_json("catalog-before.json", &inspection.catalog)
+        journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
     fn run(
@@ -183,11 +174,5 @@ fn verify_write(session: &Session<'_>) -> Result<String> {
 
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
     session.settle(&inspection.lease)?;
-    let schema = &session.target.dsn().schema;
-    let mut connection = session.connection();
-    let counts = BeforeAfter { before: inspection.counts.clone(), after: counts(&mut connection, &[schema])? };
-    journal.run().write_json("counts.json", &counts)?;
-    journal.run().write_json("catalog-after.json", &catalog(&mut connection, &[schema])?)?;
-    journal.record().outcome.counts = Some(counts);
-    Ok(())
+    State::read(session, &inspection.history)?.record(journal, &inspection.before.counts)
 }
