@@ -26,7 +26,9 @@ use crate::stages::mirror::Mirror;
 use crate::stages::rehearse::Rehearse;
 use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
+use crate::stages::round::Round;
 use crate::stages::settle::Settle;
+use crate::stages::whole::Whole;
 use redact::Redactor;
 
 pub fn run() -> ExitCode {
@@ -85,11 +87,12 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke }, outcome),
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
         Command::Backward(args) => backward(args, &drill, outcome),
         Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
-        Command::Drill(_) => {
-            Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
+        Command::Drill(args) => {
+            let cli::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
+            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
         Command::Mirror => drill.stage(&Mirror, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
@@ -111,7 +114,7 @@ fn backward(args: &cli::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> R
         return drill.stage(&Settle { accept_data_loss }, outcome);
     }
     let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
-    drill.stage(&Backward { extent, accept_data_loss }, outcome)
+    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
 /// Newest first: name, age, size, and what is in it.

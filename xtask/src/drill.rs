@@ -1,9 +1,6 @@
 //! Calls the parts in order: declare, guard, dial, inspect, plan, consent, apply, verify, record. Holds no logic of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-
-use serde::Serialize;
 
 use crate::circumstances;
 use crate::console::Console;
@@ -52,7 +49,7 @@ impl Drill<'_> {
             Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
         };
         if self.plan_only {
-            return self.show(&plan, outcome);
+            return self.show(stage, &plan, outcome);
         }
         self.announce(&session);
         if let Err(failure) = stage.consent(&session, &plan, self.console) {
@@ -110,12 +107,12 @@ impl Drill<'_> {
         Ok((lock, inspection, plan))
     }
 
-    fn show<A: Serialize>(&self, plan: &Plan<A>, outcome: &mut Outcome) -> Result<()> {
+    fn show<S: Stage>(&self, stage: &S, plan: &Plan<S::Action>, outcome: &mut Outcome) -> Result<()> {
         let json =
             serde_json::to_value(plan).map_err(|error| Failure::bug("cannot print the plan").caused_by(&error))?;
         outcome.extra.insert("plan".to_owned(), json);
         if !self.settings.output.json {
-            self.console.result(&plan.in_words());
+            self.console.result(&stage.in_words(plan));
         }
         Ok(())
     }
@@ -152,19 +149,10 @@ impl Drill<'_> {
 
     fn journal(&self, mut record: Record, redactor: &Redactor, outcome: &mut Outcome) -> Result<Journal<'_>> {
         let stamp = outcome.started_at.replace(['-', ':'], "");
-        let run = Run::open(&self.evidence_dir(), &stamp, self.command, redactor)?;
+        let run = Run::open(&self.settings.evidence_dir(), &stamp, self.command, redactor)?;
         outcome.evidence = Some(self.settings.shown(run.folder()));
         record.outcome.evidence.clone_from(&outcome.evidence);
         Journal::new(self.console, self.interrupt, redactor.clone(), run, record)
-    }
-
-    /// Sandbox runs keep to the ignored folder unless told otherwise: trying things out must not dirty a checkout.
-    fn recorded(&self) -> bool {
-        !self.settings.target.is_sandbox() || self.settings.record
-    }
-
-    fn evidence_dir(&self) -> PathBuf {
-        if self.recorded() { self.settings.evidence.dir.clone() } else { self.settings.private_dir().join("evidence") }
     }
 
     /// A panic is our own bug; the evidence is closed all the same.
@@ -190,7 +178,7 @@ impl Drill<'_> {
         if let Some(counts) = &record.outcome.counts {
             self.console.counts(counts);
         }
-        if !self.recorded() {
+        if !self.settings.recorded() {
             return result;
         }
         let folder = record.outcome.evidence.clone().unwrap_or_default();

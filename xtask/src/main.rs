@@ -26,6 +26,7 @@ mod outcome;
 mod pin;
 mod plan;
 mod process;
+mod progress;
 mod sandbox;
 mod seeding;
 mod session;

@@ -157,6 +157,16 @@ impl Settings {
         self
     }
 
+    /// Sandbox runs keep to the ignored folder unless told otherwise: trying things out must not dirty a checkout.
+    pub fn recorded(&self) -> bool {
+        !self.target.is_sandbox() || self.record
+    }
+
+    /// Where runs against the target leave their folders.
+    pub fn evidence_dir(&self) -> PathBuf {
+        if self.recorded() { self.evidence.dir.clone() } else { self.private_dir().join("evidence") }
+    }
+
     /// A variable of our own environment, absent when it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())

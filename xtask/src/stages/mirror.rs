@@ -51,19 +51,9 @@ impl Stage for Mirror {
     const DEMAND: Demand = Demand::Additive;
 
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
-        let sql = session.settings.supabase.script()?.ok_or_else(|| {
-            Failure::blocked(format!("there is no `{path}`"))
-                .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
-        })?;
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = State::read(session, &history)?;
-        if !before.has_ledger(session) {
-            return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
-                .because("Prisma refuses a database that has tables and no ledger (P3005)")
-                .hint("cargo xtask forward"));
-        }
-        Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
+        self.at(session, history, before)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
@@ -138,6 +128,23 @@ impl Stage for Mirror {
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
         &settings.data
+    }
+}
+
+impl Mirror {
+    /// As `inspect`, of a state that was read before or that is only foreseen.
+    pub(super) fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+        let sql = session.settings.supabase.script()?.ok_or_else(|| {
+            Failure::blocked(format!("there is no `{path}`"))
+                .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
+        })?;
+        if !before.has_ledger(session) {
+            return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
+                .because("Prisma refuses a database that has tables and no ledger (P3005)")
+                .hint("cargo xtask forward"));
+        }
+        Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
     }
 }
 
