@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::database::history::History;
-use crate::database::rollback::Place;
+use crate::database::rollback::Loss;
 use crate::database::standing::Standing;
 use crate::error::{Failure, Refusal, Result};
 use crate::evidence::run::{RECORD, digest_of};
@@ -34,8 +34,8 @@ pub struct Progress {
     pub standing: Standing,
     /// What backward took back.
     pub taken: Vec<String>,
-    /// What it dropped that was not empty.
-    pub lost: Vec<Place>,
+    /// What it dropped of tables with rows, and what was in it.
+    pub dropped: Vec<Loss>,
     /// What the rows from before can be put back from.
     pub snapshot: Option<String>,
     /// The folder of the first forward's files, beside other runs' folders.
@@ -88,9 +88,11 @@ impl Earlier {
             return Err(Failure::usage(format!("there is no drill of `{target}` to resume")).hint(anew(session)));
         };
         if earlier.record.status == "ok" {
-            return Err(Failure::usage(format!("the last drill of `{target}` went through: nothing is left to resume"))
-                .because(format!("its evidence is `{}`", earlier.run))
-                .hint(anew(session)));
+            return Err(Failure::usage(format!(
+                "the last drill of `{target}` went through: nothing is left to resume"
+            ))
+            .because(format!("its evidence is `{}`", earlier.run))
+            .hint(anew(session)));
         }
         earlier.check_identity(session)?;
         earlier.check_history(session, history)?;
@@ -144,15 +146,15 @@ impl Earlier {
         let read = |name: &str| -> Result<Vec<u8>> {
             let path = dir.join(name);
             let inside = path.strip_prefix(&self.folder).map(|path| path.display().to_string()).unwrap_or_default();
-            let altered = self.record.files.get(&inside).is_some_and(|then| digest_of(&path).ok().as_ref() != Some(then));
+            let altered =
+                self.record.files.get(&inside).is_some_and(|then| digest_of(&path).ok().as_ref() != Some(then));
             match fs::read(&path) {
                 Ok(bytes) if !altered => Ok(bytes),
                 _ => Err(self.unusable(session, &format!("{landing}/{name}"))),
             }
         };
         let unusable = |name: &str| self.unusable(session, &format!("{landing}/{name}"));
-        let counts: BeforeAfter =
-            serde_json::from_slice(&read("counts.json")?).map_err(|_| unusable("counts.json"))?;
+        let counts: BeforeAfter = serde_json::from_slice(&read("counts.json")?).map_err(|_| unusable("counts.json"))?;
         let catalog =
             serde_json::from_slice(&read("catalog-after.json")?).map_err(|_| unusable("catalog-after.json"))?;
         Ok(Landing { counts: counts.after, catalog })
@@ -172,8 +174,10 @@ fn anew(session: &Session<'_>) -> String {
 fn newest(session: &Session<'_>) -> Result<Option<Earlier>> {
     let dir = session.settings.evidence_dir();
     let Ok(entries) = fs::read_dir(&dir) else { return Ok(None) };
-    let mut runs: Vec<String> =
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(|n| n.contains("-drill-")).collect();
+    let mut runs: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|n| n.contains("-drill-"))
+        .collect();
     runs.sort();
     for run in runs.into_iter().rev() {
         let folder = dir.join(&run);

@@ -111,7 +111,7 @@ impl fmt::Display for Place {
 }
 
 /// What a script drops.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// Its name when the script runs.
     pub then: Place,
@@ -120,7 +120,7 @@ pub struct Removal {
 }
 
 /// A removal with what is in it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub removal: Removal,
     pub rows: u64,

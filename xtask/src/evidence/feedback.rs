@@ -75,6 +75,10 @@ fn entry(record: &Record, folder: &str, digest: &str) -> String {
     if let Some(git) = &record.git {
         fact("commit", format!("`{}`{}", git.commit, if git.dirty { ", with uncommitted changes" } else { "" }));
     }
+    if outcome.stages.len() > 1 {
+        let stages = outcome.stages.iter().map(|stage| format!("{} {}", stage.name, stage.status));
+        fact("stages", stages.collect::<Vec<_>>().join(", "));
+    }
     if let Some(migrations) = &outcome.migrations {
         match migrations.rolled_back.as_slice() {
             [] => fact("applied", listed(&migrations.applied)),

@@ -289,10 +289,8 @@ impl Execution<'_> {
         match (action, &self.options.round) {
             (round::Own::Seed(rows), _) => self.changing(|_| round::seed(self.session, *rows)),
             (round::Own::VerifyClient, Round::Second(second)) => second.verify_client(self.session),
-            (round::Own::PutBack, Round::Second(second)) => {
-                self.changing(|state| second.put_back(self.session, state))
-            }
-            (round::Own::VerifyRows, Round::Second(second)) => second.verify_rows(&self.after()?.counts),
+            (round::Own::PutBack, Round::Second(second)) => self.changing(|state| second.put_back(self.session, state)),
+            (round::Own::VerifyRows, Round::Second(second)) => second.verify_rows(self.session, &self.after()?.counts),
             _ => Err(Failure::bug("a step of the second forward in the first")),
         }
     }

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::database::catalog::{Catalog, Difference};
 use crate::database::counts::Counts;
 use crate::database::ledger::LEDGER_TABLE;
-use crate::database::rollback::Place;
+use crate::database::rollback::{Loss, Place, Removal, losses};
 use crate::database::seed::seed_empty;
 use crate::database::snapshot::{self, Store, fit};
 use crate::drift;
@@ -25,7 +25,9 @@ pub enum Round {
     /// Not part of a drill.
     Alone,
     /// The first of a drill; on the sandbox, each empty table gets so many rows.
-    First { seed: Option<u64> },
+    First {
+        seed: Option<u64>,
+    },
     Second(Box<Return>),
 }
 
@@ -36,8 +38,10 @@ pub struct Return {
     pub taken: Vec<String>,
     /// SHA-256 of the Prisma schema that the client was generated from.
     pub schema: String,
-    /// None: nothing could be lost, since nobody had said that it may.
-    pub kept: Option<Kept>,
+    /// What backward dropped of tables with rows, and what was in it.
+    pub dropped: Vec<Loss>,
+    /// The name of the snapshot that has it; None where nobody had said that anything may go.
+    pub snapshot: Option<String>,
 }
 
 /// Where the first forward led: rows and schema when it had ended.
@@ -45,13 +49,6 @@ pub struct Return {
 pub struct Landing {
     pub counts: Counts,
     pub catalog: Catalog,
-}
-
-/// What backward dropped, and where it is.
-pub struct Kept {
-    /// The snapshot's name.
-    pub snapshot: String,
-    pub lost: Vec<Place>,
 }
 
 /// What a round adds to a forward's own steps.
@@ -87,12 +84,13 @@ impl Round {
                 Own::Seed(*rows),
             )],
             Round::Second(round) => {
-                let put_back = round.kept.as_ref().map(|_| {
+                let put_back = round.snapshot.as_ref().map(|_| {
                     let does = "put what backward dropped back from the snapshot, if nobody wrote there since";
                     step("put back", does.to_owned(), "the rows were not put back", Own::PutBack)
                 });
                 let does = "compare the rows of every table with those after the first forward";
-                let verify = step("verify rows", does.to_owned(), "the rows are not those from before", Own::VerifyRows);
+                let verify =
+                    step("verify rows", does.to_owned(), "the rows are not those from before", Own::VerifyRows);
                 put_back.into_iter().chain([verify]).collect()
             }
         }
@@ -155,34 +153,41 @@ impl Return {
     /// # Errors
     /// `different` when somebody wrote to one of them since the snapshot: replacing it would lose that.
     pub fn put_back(&self, session: &Session<'_>, now: &State) -> Result<String> {
-        let Some(kept) = &self.kept else { return Err(Failure::bug("there is no snapshot to put back")) };
-        let fewer = self.landing.counts.iter().filter(|(table, rows)| now.counts.get(*table).is_none_or(|now| now < rows));
-        let lost = kept.lost.iter().map(Place::full_table_name);
-        let tables: BTreeSet<String> = lost.chain(fewer.map(|(table, _)| table.clone())).collect();
+        let Some(name) = &self.snapshot else { return Err(Failure::bug("there is no snapshot to put back")) };
+        let fewer =
+            self.landing.counts.iter().filter(|(table, rows)| now.counts.get(*table).is_none_or(|now| now < rows));
+        let places: Vec<Place> = self.dropped.iter().filter_map(|loss| loss.removal.now.clone()).collect();
+        let tables: BTreeSet<String> =
+            places.iter().map(Place::full_table_name).chain(fewer.map(|(table, _)| table.clone())).collect();
         if tables.is_empty() {
             return Ok("nothing was dropped, so there is nothing to put back".to_owned());
         }
-        let by_hand = format!("compare the rows; cargo xtask restore {} --confirm puts all of them back", kept.snapshot);
-        let snapshot = Store::of(session.settings).find(Some(&kept.snapshot))?;
+        let by_hand = format!("compare the rows; cargo xtask restore {name} --confirm puts all of them back");
+        let snapshot = Store::of(session.settings).find(Some(name))?;
         snapshot.verify_files()?;
-        let fit = fit(&mut session.connection(), &snapshot, false)?.only(&tables, &kept.lost, &now.counts);
+        let fit = fit(&mut session.connection(), &snapshot, false)?.only(&tables, &places, &now.counts);
         let rows = snapshot::put_back(session, &snapshot, &fit).map_err(|failure| failure.hint(by_hand))?;
-        Ok(format!("{rows} rows of {}, as many and the same as in `{}`", listed(&tables), kept.snapshot))
+        Ok(format!("{rows} rows of {}, as many and the same as in `{}`", listed(&tables), name))
     }
 
     /// # Errors
-    /// `different` when a table has more or fewer rows than after the first forward.
-    pub fn verify_rows(&self, now: &Counts) -> Result<String> {
-        let wrong = differing(&self.landing.counts, now);
+    /// `different` when a table has more or fewer rows than after the first forward, or what was dropped has other contents: a
+    /// column that was null may have come back with its default.
+    pub fn verify_rows(&self, session: &Session<'_>, now: &Counts) -> Result<String> {
+        let removals: Vec<Removal> = self.dropped.iter().map(|loss| loss.removal.clone()).collect();
+        let found = losses(&mut session.connection(), &removals, &[&session.target.dsn().schema])?;
+        let changed = self.dropped.iter().zip(&found).filter(|(then, now)| then != now);
+        let changed = changed.map(|(then, now)| format!("{then} before, {} values now", now.values));
+        let wrong: Vec<String> = differing(&self.landing.counts, now).into_iter().chain(changed).collect();
         if wrong.is_empty() {
             let tables = now.keys().filter(|table| !table.ends_with(LEDGER_TABLE)).count();
             return Ok(format!("{tables} tables have as many rows as after the first forward"));
         }
         Err(Failure::different("the rows are not those from before the migrations were taken back")
             .because_all(wrong)
-            .hint(match &self.kept {
-                Some(kept) => format!("cargo xtask restore {} --confirm", kept.snapshot),
-                None => "does a migration insert or delete rows each time it runs?".to_owned(),
+            .hint(match &self.snapshot {
+                Some(name) => format!("cargo xtask restore {name} --confirm"),
+                None => "look at what the migration does to rows each time that it runs".to_owned(),
             }))
     }
 }
@@ -191,6 +196,7 @@ impl Return {
 pub fn differing(before: &Counts, after: &Counts) -> Vec<String> {
     let tables: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let shown = |rows: Option<&u64>| rows.map_or("no such table".to_owned(), |rows| format!("{rows} rows"));
-    let sentence = |table: &String| format!("`{table}`: {} before, {} now", shown(before.get(table)), shown(after.get(table)));
+    let sentence =
+        |table: &String| format!("`{table}`: {} before, {} now", shown(before.get(table)), shown(after.get(table)));
     tables.into_iter().filter(|table| before.get(*table) != after.get(*table)).map(sentence).collect()
 }

@@ -15,14 +15,14 @@ use super::Stage;
 use super::backward::{self, Backward, Extent, consent_to_loss};
 use super::forward::{self, Forward};
 use super::mirror::Mirror;
-use super::round::{Kept, Landing, Return, Round, differing};
+use super::round::{Landing, Return, Round, differing};
 use crate::console::Console;
 use crate::database::history::History;
 use crate::database::ledger::LEDGER_TABLE;
-use crate::database::rollback::Loss;
 use crate::database::standing::Standing;
 use crate::error::{Failure, Result};
 use crate::evidence::run::digest_of;
+use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
 use crate::outcome::Migrations;
@@ -172,7 +172,9 @@ impl Stage for Whole {
             let state = inspection.foreseen(session, leg);
             let history = inspection.history.clone();
             match leg {
-                Leg::Forward => add(&mut plan, session, &first_forward(session), |stage| stage.at(session, history, state))?,
+                Leg::Forward => {
+                    add(&mut plan, session, &first_forward(session), |stage| stage.at(session, history, state))?
+                }
                 Leg::Backward => self.add_backward(session, inspection, &mut plan)?,
                 Leg::Again => {
                     let stage = self.second_forward(session, inspection, &state);
@@ -260,7 +262,8 @@ fn add<S: Stage>(
             plan.scripts.push(script);
         }
     }
-    let step = Step { name: planned.stage, does: planned.summary, failure: "the drill stopped", action: Action::Own(action) };
+    let step =
+        Step { name: planned.stage, does: planned.summary, failure: "the drill stopped", action: Action::Own(action) };
     plan.groups.push(vec![step]);
     Ok(())
 }
@@ -278,7 +281,7 @@ impl Whole {
             no_mirror: self.no_mirror,
             standing: before.standing.clone(),
             taken: Vec::new(),
-            lost: Vec::new(),
+            dropped: Vec::new(),
             snapshot: None,
             landing: None,
         }
@@ -305,6 +308,10 @@ impl Whole {
         if inspection.progress.stage > Leg::Backward.number() {
             return Ok(None);
         }
+        // A script that cannot work is named before Prisma is asked for the way back from it, and before anything changes.
+        if !inspection.before.standing.pending.is_empty() {
+            expected::catalog(session, &inspection.history)?;
+        }
         let standing = inspection.foreseen(session, Leg::Backward).standing;
         self.backward(session, inspection).way(session, &inspection.history, &standing).map(Some)
     }
@@ -327,10 +334,11 @@ impl Whole {
             Some(_) => self.may_lose(session),
             None => inspection.progress.snapshot.is_some(),
         };
-        let kept = keeps.then(|| Kept { snapshot: String::new(), lost: Vec::new() });
+        let snapshot = keeps.then(String::new);
         let landing = Landing { counts: before.counts.clone(), catalog: before.catalog.clone() };
         let taken = before.standing.pending.clone();
-        let round = Return { landing, taken, schema: inspection.schema.clone(), kept };
+        let schema = inspection.schema.clone();
+        let round = Return { landing, taken, schema, dropped: Vec::new(), snapshot };
         Forward { smoke: false, round: Round::Second(Box::new(round)) }
     }
 }
@@ -431,24 +439,26 @@ impl Execution<'_> {
 
     fn backward(&self, before: State) -> Result<()> {
         let inspected = self.inspection.before_backward(self.session, before)?;
-        let lost: Vec<&Loss> = inspected.losses().filter(|loss| loss.values > 0).collect();
-        if let Some(loss) = lost.first().filter(|_| !self.options.may_lose(self.session)) {
+        let lost = inspected.losses().find(|loss| loss.values > 0);
+        if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
             return Err(Failure::different("going back would lose what was not there when the drill began")
                 .because(loss.to_string())
                 .hint("--accept-data-loss takes a snapshot first, and puts it back"));
         }
-        let places = lost.iter().filter_map(|loss| loss.removal.now.clone());
-        self.progress().lost.extend(places);
+        let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
+        self.progress().dropped.extend(dropped.cloned());
         self.save_progress()?;
         self.stage(Leg::Backward, &self.options.backward(self.session, self.inspection), inspected)
     }
 
     fn second_forward(&self, before: &State) -> Result<Forward> {
         let landing = self.landing.get().cloned().ok_or_else(|| Failure::bug("a second forward without a first"))?;
-        let Progress { snapshot, lost, .. } = self.progress().clone();
-        let kept = snapshot.map(|snapshot| Kept { snapshot, lost });
+        let Progress { snapshot, dropped, .. } = self.progress().clone();
         let (taken, schema) = (before.standing.pending.clone(), self.inspection.schema.clone());
-        Ok(Forward { smoke: false, round: Round::Second(Box::new(Return { landing, taken, schema, kept })) })
+        Ok(Forward {
+            smoke: false,
+            round: Round::Second(Box::new(Return { landing, taken, schema, dropped, snapshot })),
+        })
     }
 
     /// A stage that ended before its first step is a stage that did not go well.
@@ -468,9 +478,12 @@ impl Execution<'_> {
         let said = self.journal.record().outcome.counts.clone();
         let wrong = said.map(|said| differing(&said.after, &state.counts)).unwrap_or_default();
         if !wrong.is_empty() {
-            return Err(Failure::different(format!("somebody else wrote to the database after {} had ended", leg.name()))
-                .because_all(wrong)
-                .hint("stop what writes there"));
+            return Err(Failure::different(format!(
+                "somebody else wrote to the database after {} had ended",
+                leg.name()
+            ))
+            .because_all(wrong)
+            .hint("stop what writes there"));
         }
         if leg == Leg::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -493,7 +506,13 @@ impl Execution<'_> {
 
     /// What the server and the stages say of where the drill is.
     fn update(&self, state: &State) {
-        let snapshot = self.journal.record().outcome.extra.get("snapshot").and_then(|view| view["name"].as_str().map(str::to_owned));
+        let snapshot = self
+            .journal
+            .record()
+            .outcome
+            .extra
+            .get("snapshot")
+            .and_then(|view| view["name"].as_str().map(str::to_owned));
         let mut progress = self.progress();
         progress.standing.clone_from(&state.standing);
         progress.snapshot = snapshot.or_else(|| progress.snapshot.take());
@@ -519,7 +538,9 @@ impl Execution<'_> {
         let before = &self.inspection.before.standing;
         let rolled_back = self.progress().taken.clone();
         let applied = self.inspection.history.migrations.iter().map(|migration| migration.name.clone());
-        let new = |name: &String| before.pending.contains(name) && (after.standing.applied.contains(name) || rolled_back.contains(name));
+        let new = |name: &String| {
+            before.pending.contains(name) && (after.standing.applied.contains(name) || rolled_back.contains(name))
+        };
         let applied = applied.filter(new).collect();
         let mut record = self.journal.record();
         record.outcome.notes = unique(std::mem::take(&mut record.outcome.notes));
@@ -531,9 +552,14 @@ impl Execution<'_> {
     fn explain(&self, failure: Failure) -> Failure {
         let progress = self.progress().clone();
         let Some(leg) = Leg::ALL.into_iter().find(|leg| leg.number() == progress.stage) else { return failure };
-        let failure = failure.because(format!("the drill stopped in stage {} of {}: {}", leg.number(), Leg::ALL.len(), leg.in_words()));
+        let failure = failure.because(format!(
+            "the drill stopped in stage {} of {}: {}",
+            leg.number(),
+            Leg::ALL.len(),
+            leg.in_words()
+        ));
         let failure = match (&progress.snapshot, leg) {
-            (Some(name), Leg::Backward | Leg::Again) if !progress.lost.is_empty() => {
+            (Some(name), Leg::Backward | Leg::Again) if !progress.dropped.is_empty() => {
                 failure.because(format!("what backward dropped is in the snapshot `{name}`"))
             }
             _ => failure,

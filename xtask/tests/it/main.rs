@@ -10,6 +10,7 @@ mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod drill;
 mod forward;
 mod guard;
 mod interrupt;

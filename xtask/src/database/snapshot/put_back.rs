@@ -122,7 +122,8 @@ impl Fit {
         for fitted in &mut self.tables {
             let name = fitted.table.full_name();
             let lost: Vec<&Place> = lost.iter().filter(|place| place.full_table_name() == name).collect();
-            let is_lost = |column: &String| lost.iter().any(|place| place.column.as_ref().is_none_or(|lost| lost == column));
+            let is_lost =
+                |column: &String| lost.iter().any(|place| place.column.as_ref().is_none_or(|lost| lost == column));
             let untouched = fitted.kept.iter().copied().filter(|&index| !is_lost(&fitted.table.columns[index]));
             let rows = now.get(&name).copied().unwrap_or_default();
             fitted.guard = Some(Guard { rows, untouched: untouched.collect() });
@@ -331,8 +332,8 @@ fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &
     if same {
         return Ok(());
     }
-    Err(Failure::different(format!("somebody wrote to `{}` since the snapshot", fitted.table.full_name()))
-        .because("replacing its rows by the snapshot's would lose that"))
+    Err(Failure::different(format!("`{}` was written to since the snapshot", fitted.table.full_name()))
+        .because("by a migration or by somebody else: replacing its rows by the snapshot's would lose that"))
 }
 
 /// Of the snapshot's own rows, in the columns of `fitted`.
