@@ -98,7 +98,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let cli::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
             drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
         Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),

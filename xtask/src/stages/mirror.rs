@@ -8,7 +8,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Stage;
+use crate::clock;
 use crate::database::catalog::catalog;
+use crate::database::feed::feed_mirror;
 use crate::database::history::History;
 use crate::database::service_role::{self, Trial};
 use crate::drift;
@@ -25,8 +27,10 @@ use crate::settings::EvidenceSettings;
 use crate::state::State;
 use crate::tools::supabase::{self, Supabase};
 
-/// The command has no options of its own.
-pub struct Mirror;
+pub struct Mirror {
+    /// Also fill a mirror that has no facts, so that a drill on the sandbox has something to compare.
+    pub feed: bool,
+}
 
 pub struct Inspection {
     history: History,
@@ -42,6 +46,7 @@ pub enum Own {
     Replay,
     VerifyCatalog,
     VerifyWrite,
+    Feed,
 }
 
 impl Stage for Mirror {
@@ -69,7 +74,7 @@ impl Stage for Mirror {
             }],
             rows: inspection.before.counts.clone(),
             losses: Vec::new(),
-            groups: vec![
+            groups: [
                 vec![
                     Step {
                         name: "supabase db query",
@@ -100,7 +105,10 @@ impl Stage for Mirror {
                     "the service role cannot write the mirror",
                     Own::VerifyWrite,
                 )],
-            ],
+            ]
+            .into_iter()
+            .chain(self.feed.then(|| vec![feed_step()]))
+            .collect(),
         })
     }
 
@@ -120,6 +128,7 @@ impl Stage for Mirror {
             Own::Replay => replay(session, inspection),
             Own::VerifyCatalog => verify_catalog(session, inspection),
             Own::VerifyWrite => verify_write(session),
+            Own::Feed => feed(session),
         });
         let recorded = record(session, journal, inspection);
         stage.end(&result)?;
@@ -176,6 +185,19 @@ fn verify_write(session: &Session<'_>) -> Result<String> {
     Ok(match service_role::try_to_write(&mut session.connection(), &session.target, schema)? {
         Trial::Writes => "the service role wrote a fact and read it back; both rolled back".to_owned(),
         Trial::NoSuchRole => "not tried: this server has no role `service_role`".to_owned(),
+    })
+}
+
+fn feed_step() -> Step<Own> {
+    let does = "copy the facts into the mirror as the app does, if it has none";
+    own("feed", does, "the mirror was not fed", Own::Feed)
+}
+
+fn feed(session: &Session<'_>) -> Result<String> {
+    Ok(match feed_mirror(&mut session.connection(), clock::now())? {
+        None => "not done: there are no facts to copy".to_owned(),
+        Some(0) => "it has facts already, or there are none to copy".to_owned(),
+        Some(rows) => format!("{rows} facts copied"),
     })
 }
 

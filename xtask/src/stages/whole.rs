@@ -15,6 +15,7 @@ use super::Stage;
 use super::backward::{self, Backward, Extent, consent_to_loss};
 use super::forward::{self, Forward};
 use super::mirror::Mirror;
+use super::parity::Parity;
 use super::round::{Landing, Return, Round, differing};
 use crate::console::Console;
 use crate::database::history::History;
@@ -26,6 +27,7 @@ use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
 use crate::outcome::Migrations;
+use crate::parity::comparison::Source;
 use crate::plan::{Action, Plan, Step};
 use crate::progress::{self, Earlier, Progress};
 use crate::session::Session;
@@ -34,6 +36,9 @@ use crate::state::State;
 
 /// How many rows each of the sandbox's empty tables gets.
 const ROWS: u64 = 1000;
+
+/// One server has both sides, so one snapshot can count them.
+const PARITY: Parity = Parity { source: Source::Sql };
 
 /// The options of `drill`.
 pub struct Whole {
@@ -53,10 +58,11 @@ enum Leg {
     Backward,
     Again,
     Mirror,
+    Parity,
 }
 
 impl Leg {
-    const ALL: [Leg; 4] = [Leg::Forward, Leg::Backward, Leg::Again, Leg::Mirror];
+    const ALL: [Leg; 5] = [Leg::Forward, Leg::Backward, Leg::Again, Leg::Mirror, Leg::Parity];
 
     /// From 1, in the order of the drill.
     fn number(self) -> usize {
@@ -68,6 +74,7 @@ impl Leg {
             Leg::Forward | Leg::Again => "forward",
             Leg::Backward => "backward",
             Leg::Mirror => "mirror",
+            Leg::Parity => "parity",
         }
     }
 
@@ -180,7 +187,8 @@ impl Stage for Whole {
                     let stage = self.second_forward(session, inspection, &state);
                     add(&mut plan, session, &stage, |stage| stage.at(session, history, state))?;
                 }
-                Leg::Mirror => add(&mut plan, session, &Mirror, |stage| stage.at(session, history, state))?,
+                Leg::Mirror => add(&mut plan, session, &mirror(session), |stage| stage.at(session, history, state))?,
+                Leg::Parity => add(&mut plan, session, &PARITY, |stage| stage.inspect(session))?,
             }
         }
         Ok(plan)
@@ -271,6 +279,10 @@ fn add<S: Stage>(
 fn first_forward(session: &Session<'_>) -> Forward {
     let seed = session.settings.target.is_sandbox().then_some(ROWS);
     Forward { smoke: false, round: Round::First { seed } }
+}
+
+fn mirror(session: &Session<'_>) -> Mirror {
+    Mirror { feed: session.settings.target.is_sandbox() }
 }
 
 impl Whole {
@@ -395,6 +407,7 @@ impl Execution<'_> {
         }
         if self.inspection.progress.no_mirror {
             self.journal.skip("mirror", "as asked (--no-mirror)")?;
+            self.journal.skip("parity", "as asked (--no-mirror)")?;
         }
         self.progress().stage = Leg::ALL.len() + 1;
         Ok(())
@@ -416,7 +429,11 @@ impl Execution<'_> {
                 let stage = self.second_forward(&before)?;
                 self.stage(leg, &stage, stage.at(self.session, history, before)?)
             }
-            Leg::Mirror => self.stage(leg, &Mirror, Mirror.at(self.session, history, before)?),
+            Leg::Mirror => {
+                let stage = mirror(self.session);
+                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+            }
+            Leg::Parity => self.stage(leg, &PARITY, PARITY.inspect(self.session)?),
         }
     }
 

@@ -63,7 +63,7 @@ fn on_the_sandbox_it_goes_through_from_nothing_and_has_something_to_lose() {
     let json = answer.json();
     assert_eq!((&json["schema"], &json["command"]), (&json!("drill/v1"), &json!("drill")));
     assert_eq!((&json["status"], &json["exit_code"]), (&json!("ok"), &json!(0)));
-    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok"]);
+    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity ok"]);
     assert_eq!(step(&json, 2, "put back")["status"], "ok");
     assert!(step(&json, 2, "put back")["detail"].as_str().unwrap().starts_with("1000 rows of `public.Session`"));
     assert_eq!(json["counts"]["before"], json!({}));
@@ -102,7 +102,7 @@ fn on_staging_it_asks_first_and_then_loses_nothing() {
 
     let answer = project.run(&["drill", "--accept-data-loss", "--json"]).expect(0);
     let json = answer.json();
-    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok"]);
+    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity ok"]);
     assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
     let record = record(&project, &answer);
     for file in
@@ -112,7 +112,7 @@ fn on_staging_it_asks_first_and_then_loses_nothing() {
     }
     let feedback = project.read("feedback/qa.md");
     assert_eq!(feedback.matches("drill ok").count(), 1, "{feedback}");
-    assert!(feedback.contains("forward ok, backward ok, forward ok, mirror ok"), "{feedback}");
+    assert!(feedback.contains("forward ok, backward ok, forward ok, mirror ok, parity ok"), "{feedback}");
     project.assert_no_secret(&[&plan, &refused, &answer]);
 }
 
@@ -148,7 +148,7 @@ fn a_migration_that_fails_on_the_rows_stops_it_in_the_first_forward() {
     let answer = project.run(&["drill", "--no-mirror", "--accept-data-loss", "--json"]).expect(1);
     let json = answer.json();
     assert_eq!(stages(&json), ["forward failed"]);
-    says(&answer, &["P3018", "20260101000000_broken", "the drill stopped in stage 1 of 4: the first forward"]);
+    says(&answer, &["P3018", "20260101000000_broken", "the drill stopped in stage 1 of 5: the first forward"]);
     says(&answer, &["the database now: 0 migrations applied by this run", "hint: correct the SQL"]);
     assert_eq!(applied(&database).len(), 4, "nothing was taken back");
 }
@@ -171,12 +171,12 @@ fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() 
     assert_eq!(stages(&json), ["forward ok", "backward different"]);
     assert_eq!(json["leftovers"][0]["kind"], "function");
     assert_eq!(json["migrations"]["pending"], json!(["2_f"]));
-    says(&answer, &["the drill stopped in stage 2 of 4: backward", "then: cargo xtask drill --resume"]);
+    says(&answer, &["the drill stopped in stage 2 of 5: backward", "then: cargo xtask drill --resume"]);
     let still = project.run(&["drill", "--resume", "--json"]).expect(5);
     assert_eq!(stages(&still.json()), ["backward different"]);
     database.execute("drop function f()");
     let answer = project.run(&["drill", "--resume", "--json"]).expect(0);
-    assert_eq!(stages(&answer.json()), ["backward ok", "forward ok", "mirror skipped"]);
+    assert_eq!(stages(&answer.json()), ["backward ok", "forward ok", "mirror skipped", "parity skipped"]);
     assert_eq!(applied(&database), ["1_t", "2_f"]);
 }
 
@@ -265,7 +265,7 @@ fn sigterm_in_the_second_forward_leaves_a_true_record_and_a_drill_that_can_be_re
     database.execute(&ledger.replace("null", "now()"));
 
     let resumed = project.run(&["drill", "--resume", "--json"]).expect(0);
-    assert_eq!(stages(&resumed.json()), ["forward ok", "mirror skipped"]);
+    assert_eq!(stages(&resumed.json()), ["forward ok", "mirror skipped", "parity skipped"]);
     assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
     says(&project.run(&["drill", "--resume"]).expect(2), &["went through: nothing is left to resume"]);
     project.assert_no_secret(&[&answer, &resumed]);
