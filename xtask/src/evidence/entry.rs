@@ -31,6 +31,11 @@ pub fn entry(record: &Value, sha256: &str, place: &Place<'_>) -> String {
         let dirty = record["git"]["dirty"] == true;
         fact("commit", format!("`{}`{}", inline(commit), if dirty { ", with uncommitted changes" } else { "" }));
     }
+    let stages = record["stages"].as_array().map_or(&[][..], Vec::as_slice);
+    if stages.len() > 1 {
+        let stage = |stage: &Value| format!("{} {}", text(&stage["name"]), text(&stage["status"]));
+        fact("stages", stages.iter().map(stage).collect::<Vec<_>>().join(", "));
+    }
     if record["migrations"].is_object() {
         let (verb, names) = migrations(&record["migrations"]);
         fact(verb, names);
