@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::interrupt::{await_statement, stop};
 use crate::project::{Answer, Project};
-use crate::schema::complaint;
+use crate::record_schema::complaint;
 
 const DIR: &str = "feedback/evidence";
 
@@ -455,30 +455,25 @@ fn the_schema_takes_what_a_run_left_and_nothing_that_contradicts_itself() {
     let project = Project::new();
     let right = project.record(&refused(&project));
     assert_eq!(complaint(&right), None);
-    let broken: [(&str, fn(&mut Value)); 8] = [
-        ("a key that nobody knows", |record| record["extra"] = json!(1)),
-        ("a run that went well with an error", |record| {
-            record["status"] = json!("ok");
-            record["exit_code"] = json!(0);
-        }),
-        ("an error without one", |record| record["error"] = json!(null)),
-        ("a closed run with a step that runs", |record| {
-            record["stages"] = json!([{ "name": "forward", "status": "running", "duration_ms": 0, "steps": [] }]);
-        }),
-        ("an abandoned run that nobody closed", |record| {
-            record["status"] = json!("abandoned");
-            record["exit_code"] = json!(null);
-            record["finished_at"] = json!(null);
-        }),
-        ("a run that ended and runs", |record| record["status"] = json!("running")),
-        ("a digest that is none", |record| record["files"] = json!({ "plan.json": "x" })),
-        ("no digests at all", |record| {
-            record.as_object_mut().unwrap().remove("files");
-        }),
+    let contradictions = [
+        ("a key that nobody knows", json!({ "extra": 1 })),
+        ("a run that went well with an error", json!({ "status": "ok", "exit_code": 0 })),
+        ("a run that failed without one", json!({ "error": null })),
+        (
+            "a closed run with a stage that runs",
+            json!({ "stages": [{ "name": "forward", "status": "running", "duration_ms": 0, "steps": [] }] }),
+        ),
+        (
+            "an abandoned run that nobody closed",
+            json!({ "status": "abandoned", "exit_code": null, "finished_at": null }),
+        ),
+        ("a run that ended and runs", json!({ "status": "running" })),
+        ("a digest that is none", json!({ "files": { "plan.json": "x" } })),
+        ("no digests at all", json!({ "files": null })),
     ];
-    for (what, breaks) in broken {
+    for (what, change) in contradictions {
         let mut record = right.clone();
-        breaks(&mut record);
+        record.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         assert!(complaint(&record).is_some(), "{what}");
     }
 }

@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod project;
-mod schema;
+mod record_schema;
 mod server;
 
 mod backward;
@@ -15,6 +15,7 @@ mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
+mod matrix;
 mod mirror;
 mod node;
 mod pinning;
@@ -23,4 +24,5 @@ mod rehearse;
 mod reset;
 mod restore;
 mod sandbox;
+mod schema;
 mod secrets;
