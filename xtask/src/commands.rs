@@ -13,12 +13,15 @@ use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
 use crate::error::{Failure, Result, Status};
+use crate::evidence::github;
+use crate::evidence::reading::{self, Reading};
+use crate::evidence::report;
 use crate::guard::Source;
 use crate::interrupt::Interrupt;
 use crate::outcome::Outcome;
 use crate::sandbox;
 use crate::seeding;
-use crate::settings::Settings;
+use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
 use crate::stages::forward::Forward;
@@ -28,6 +31,7 @@ use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
 use crate::stages::settle::Settle;
 use redact::Redactor;
+use serde_json::Value;
 
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,7 +39,8 @@ pub fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     console::tame_panics();
-    let console = Console::new(Settings::output(&cli.global));
+    let output = Settings::output(&cli.global);
+    let console = Console::new(output);
     let name = name(&cli.command);
     let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
     let result = catch_unwind(AssertUnwindSafe(|| execute(&cli, name, &console, &mut outcome)))
@@ -43,8 +48,25 @@ pub fn run() -> ExitCode {
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
     }
+    tell_github(&console, output, &outcome);
     console.finish(&outcome, result.as_ref().err());
     ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())
+}
+
+/// An annotation for what went wrong, and a summary of what a reviewer may want to see.
+fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
+    let json = serde_json::to_string(outcome).unwrap_or_default();
+    let outcome: Value = serde_json::from_str(&console.masked(&json)).unwrap_or_default();
+    let annotation = github::annotation(&outcome);
+    if let Some(summary) = Settings::job_summary()
+        && (annotation.is_some() || outcome["evidence"].is_string())
+        && let Err(error) = github::append(&summary, &console.masked(&github::summary(&outcome)))
+    {
+        console.say(format!("note: cannot write the job's summary: {error}"));
+    }
+    if let Some(annotation) = annotation.filter(|_| output.github) {
+        console.annotate(&annotation);
+    }
 }
 
 /// `--help` and `--version` are no errors; everything else is.
@@ -70,6 +92,7 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Status) => "sandbox status",
         Command::Sandbox(Sandbox::Url) => "sandbox url",
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::Report(_)) => "evidence report",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
     }
@@ -100,6 +123,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
+        Command::Evidence(Evidence::Report(args)) => evidence_report(args, &drill, outcome),
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
     }
@@ -168,16 +192,31 @@ fn report(status: sandbox::Status, outcome: &mut Outcome) -> Result<()> {
     Ok(())
 }
 
+/// A view of an old run, written beside its folder and not into it: a file more would be a change of the evidence.
+fn evidence_report(args: &cli::Report, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let settings = drill.settings;
+    let reading = Reading::open(&reading::find(&drill.evidence_dir(), args.run.as_deref())?)?;
+    let path = report::save(&reading, args.out.as_deref(), &settings.private_dir(), &known_secrets(settings))?;
+    let shown = settings.shown(&path);
+    outcome.extra.insert("report".to_owned(), shown.clone().into());
+    if !settings.output.json {
+        drill.console.result(&shown);
+    }
+    Ok(())
+}
+
 /// Masks what is known where the target's variables are there, and what is recognised by its shape in any case.
 fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
     if settings.output.json {
         return Err(Failure::usage("`evidence redact` writes what it reads, not JSON").hint("leave out `--json`"));
     }
-    let redactor = match Declared::of_environment(settings) {
-        Ok(declared) => declared.redactor(),
-        Err(_) => Redactor::generic(),
-    };
-    console.filter(&redactor).map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+    console
+        .filter(&known_secrets(settings))
+        .map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+}
+
+fn known_secrets(settings: &Settings) -> Redactor {
+    Declared::of_environment(settings).map_or_else(|_| Redactor::generic(), |declared| declared.redactor())
 }
 
 /// Layers 1 to 3 of the guard alone: no network, nothing spawned.

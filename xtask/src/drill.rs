@@ -163,7 +163,7 @@ impl Drill<'_> {
         !self.settings.target.is_sandbox() || self.settings.record
     }
 
-    fn evidence_dir(&self) -> PathBuf {
+    pub fn evidence_dir(&self) -> PathBuf {
         if self.recorded() { self.settings.evidence.dir.clone() } else { self.settings.private_dir().join("evidence") }
     }
 

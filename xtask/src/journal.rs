@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
+use crate::evidence::{junit, report};
 use crate::interrupt::Interrupt;
 use crate::outcome::{StageView, StepView};
 use crate::process::{self, Exit, Finished, Invocation};
@@ -56,9 +57,9 @@ impl<'a> Journal<'a> {
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
-        let view = StageView { name: name.to_owned(), status: "running".to_owned(), duration_ms: 0, steps: Vec::new() };
         let index = {
             let mut record = self.record();
+            let view = StageView::running(name, record.outcome.elapsed_ms());
             record.outcome.stages.push(view);
             record.outcome.stages.len() - 1
         };
@@ -83,11 +84,22 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
+        self.add_views(&mut record)?;
         let digest = self.run.close(&mut record)?;
         match leak {
             Some(failure) => Err(failure),
             None => Ok((record.clone(), digest)),
         }
+    }
+    /// The report and JUnit's file say how the run ended, so they come last; the record holds without them.
+    fn add_views(&self, record: &mut Record) -> Result<()> {
+        self.run.save(record)?;
+        for missing in [report::write(&self.run), junit::write(&self.run)].into_iter().filter_map(Result::err) {
+            let cause = missing.causes.join(": ");
+            self.console.say(format!("note: {}: {cause}", missing.message));
+            record.outcome.notes.push(format!("{}: {cause}", missing.message));
+        }
+        Ok(())
     }
 }
 
@@ -102,9 +114,10 @@ impl Stage<'_, '_> {
     pub fn announce(&self, names: &[&str]) -> Result<Vec<usize>> {
         let numbers = {
             let mut record = self.journal.record();
+            let now = record.outcome.elapsed_ms();
             let steps = &mut record.outcome.stages[self.index].steps;
             let first = steps.len();
-            steps.extend(names.iter().map(|name| StepView::running(name)));
+            steps.extend(names.iter().map(|name| StepView::running(name, now)));
             (first..steps.len()).collect()
         };
         self.journal.save()?;

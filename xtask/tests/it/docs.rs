@@ -20,6 +20,7 @@ const COMMANDS: &[&[&str]] = &[
     &["sandbox", "up"],
     &["sandbox", "seed"],
     &["evidence"],
+    &["evidence", "report"],
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],

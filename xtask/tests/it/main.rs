@@ -18,6 +18,7 @@ mod node;
 mod pinning;
 mod recipes;
 mod rehearse;
+mod report;
 mod reset;
 mod restore;
 mod sandbox;

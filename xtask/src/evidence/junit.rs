@@ -1,0 +1,196 @@
+//! `junit.xml`: the run in the form that CI servers show beside other tests: a suite for each stage, a case for each step.
+//!
+//! The shape is the part of Ant's that both Jenkins (its junit plugin) and GitLab (`artifacts:reports:junit`) read: `testsuites`,
+//! `testsuite`, `properties`, `testcase` with `failure`, `error` or `skipped`. Written with the report's templates, since XML that has no
+//! void elements and quotes its attributes is what they make; a crate for JUnit would bring three more and their build.
+
+use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::evidence::reading::Reading;
+use crate::evidence::run::Run;
+use crate::evidence::words::{list, text};
+
+pub const JUNIT: &str = "junit.xml";
+
+/// Bytes of a failed step's log.
+const TAIL: u64 = 8 * 1024;
+
+/// Writes the file of a run that is about to be closed.
+///
+/// # Errors
+/// `failed` when the folder cannot be written, or a child put a file of that name there.
+pub fn write(run: &Run) -> Result<()> {
+    run.write(JUNIT, &document(&Reading::open(run.folder())?))
+}
+
+struct Suite {
+    name: String,
+    cases: Vec<Case>,
+    milliseconds: u64,
+}
+
+struct Case {
+    name: String,
+    milliseconds: u64,
+    end: End,
+}
+
+enum End {
+    Passed,
+    Skipped,
+    /// A miss: the step did not do what it was to do.
+    Failure(Miss),
+    /// It never came to a verdict: refused, blocked, interrupted.
+    Error(Miss),
+}
+
+struct Miss {
+    kind: String,
+    message: String,
+    output: String,
+}
+
+/// The whole document.
+pub fn document(reading: &Reading) -> String {
+    let suites = suites(reading);
+    let all = || suites.iter().flat_map(|suite| &suite.cases);
+    let document = html! {
+        (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"))
+        testsuites name="staging drill" tests=(all().count()) failures=(failures(all())) errors=(errors(all()))
+            time=(seconds(suites.iter().map(|suite| suite.milliseconds).sum())) {
+            @for suite in &suites { (suite_element(reading, suite)) }
+        }
+        "\n"
+    };
+    document.into_string()
+}
+
+fn suites(reading: &Reading) -> Vec<Suite> {
+    let run = &reading.run;
+    let mut names = Vec::new();
+    let mut suites: Vec<Suite> = list(&run["stages"]).iter().map(|stage| suite(reading, stage, &mut names)).collect();
+    let plan = reading.json("plan.json");
+    let reached = suites.iter().map(|suite| suite.cases.len()).sum();
+    let mut planned = Vec::new();
+    steps_of(&plan, &mut planned);
+    let skipped = planned.into_iter().skip(reached).map(|name| Case { name, milliseconds: 0, end: End::Skipped });
+    match suites.last_mut() {
+        Some(last) => last.cases.extend(skipped),
+        None => {
+            suites.push(Suite { name: text(&run["command"]).to_owned(), cases: skipped.collect(), milliseconds: 0 })
+        }
+    }
+    if let Some(miss) = unexplained(run, &suites)
+        && let Some(last) = suites.last_mut()
+    {
+        last.cases.push(Case { name: "the run".to_owned(), milliseconds: 0, end: miss });
+    }
+    suites
+}
+
+/// Two stages of one name are told apart, since servers merge cases by name.
+fn suite(reading: &Reading, stage: &Value, names: &mut Vec<String>) -> Suite {
+    let name = text(&stage["name"]).to_owned();
+    let before = names.iter().filter(|other| **other == name).count();
+    names.push(name.clone());
+    Suite {
+        name: if before == 0 { name } else { format!("{name} ({})", before + 1) },
+        cases: list(&stage["steps"]).iter().map(|step| case(reading, step)).collect(),
+        milliseconds: stage["duration_ms"].as_u64().unwrap_or(0),
+    }
+}
+
+fn case(reading: &Reading, step: &Value) -> Case {
+    let kind = text(&step["status"]).to_owned();
+    let detail = step["detail"].as_str().map(str::to_owned);
+    let code = step["exit_code"].as_i64().map(|code| format!("ended with exit code {code}"));
+    let miss = || Miss {
+        kind: kind.clone(),
+        message: detail.or(code).unwrap_or_else(|| kind.clone()),
+        output: reading.tail(text(&step["log"]), TAIL).unwrap_or_default(),
+    };
+    let end = match kind.as_str() {
+        "ok" => End::Passed,
+        "skipped" => End::Skipped,
+        "failed" | "different" => End::Failure(miss()),
+        _ => End::Error(miss()),
+    };
+    Case { name: text(&step["name"]).to_owned(), milliseconds: step["duration_ms"].as_u64().unwrap_or(0), end }
+}
+
+/// Names of a plan's steps in order, whether it is of one stage or of several.
+fn steps_of(plan: &Value, found: &mut Vec<String>) {
+    let steps = list(&plan["groups"]).iter().flat_map(list);
+    found.extend(steps.map(|step| text(&step["name"]).to_owned()));
+    let parts = plan.as_array().into_iter().flatten().chain(list(&plan["stages"]));
+    parts.for_each(|part| steps_of(part, found));
+}
+
+/// What went wrong outside of any step, as when the guard refuses: a run that did not end well must not be green.
+fn unexplained(run: &Value, suites: &[Suite]) -> Option<End> {
+    let all = || suites.iter().flat_map(|suite| &suite.cases);
+    if run["status"] == "ok" || failures(all()) + errors(all()) > 0 {
+        return None;
+    }
+    let refusals =
+        list(&run["refusals"]).iter().map(|one| format!("{}: {}", text(&one["check"]), text(&one["message"])));
+    let causes = list(&run["error"]["causes"]).iter().map(|cause| text(cause).to_owned());
+    let hint = run["hint"].as_str().map(|hint| format!("hint: {hint}"));
+    let status = text(&run["status"]);
+    let message = run["error"]["message"].as_str().unwrap_or(status).to_owned();
+    let output = refusals.chain(causes).chain(hint).collect::<Vec<_>>().join("\n");
+    let miss = Miss { kind: status.to_owned(), message, output };
+    Some(if matches!(status, "failed" | "different") { End::Failure(miss) } else { End::Error(miss) })
+}
+
+fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
+    let run = &reading.run;
+    let cases = || suite.cases.iter();
+    let skipped = cases().filter(|case| matches!(case.end, End::Skipped)).count();
+    let properties = [
+        ("target", text(&run["target"]["name"])),
+        ("database", text(&run["target"]["database"])),
+        ("host", text(&run["target"]["host"])),
+        ("commit", text(&run["git"]["commit"])),
+        ("evidence", text(&run["evidence"])),
+    ];
+    html! {
+        "\n"
+        testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases())) skipped=(skipped)
+            time=(seconds(suite.milliseconds)) timestamp=(text(&run["started_at"]).trim_end_matches('Z')) hostname=(text(&run["target"]["host"])) {
+            properties {
+                @for (name, value) in properties.into_iter().filter(|(_, value)| !value.is_empty()) { property name=(name) value=(value) {} }
+            }
+            @for case in cases() {
+                "\n  "
+                testcase name=(case.name) classname={ "drill." (suite.name) } time=(seconds(case.milliseconds)) { (end_element(&case.end)) }
+            }
+            "\n"
+        }
+    }
+}
+
+fn end_element(end: &End) -> Markup {
+    html! {
+        @match end {
+            End::Passed => {},
+            End::Skipped => skipped message="not reached" {},
+            End::Failure(miss) => failure type=(miss.kind) message=(miss.message) { (miss.output) },
+            End::Error(miss) => error type=(miss.kind) message=(miss.message) { (miss.output) },
+        }
+    }
+}
+
+fn failures<'a>(cases: impl Iterator<Item = &'a Case>) -> usize {
+    cases.filter(|case| matches!(case.end, End::Failure(_))).count()
+}
+
+fn errors<'a>(cases: impl Iterator<Item = &'a Case>) -> usize {
+    cases.filter(|case| matches!(case.end, End::Error(_))).count()
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1_000, milliseconds % 1_000)
+}

@@ -1,0 +1,68 @@
+//! How a run's views say values: numbers, times, and what a record left open.
+
+use serde_json::Value;
+
+/// Empty where there is none.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Empty where there is none.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// As a person would say it: `12 ms`, `1.3 s`, `2 min 5 s`.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1_000),
+    }
+}
+
+/// `1,234,567`
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `17 bytes`, `3 KB`, `1.2 MB`
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} KB", bytes.div_ceil(1_000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+/// `1 migration`, `2 migrations`
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", number(count as u64)) }
+}
+
+/// `2026-11-22 20:04:01 UTC` of `2026-11-22T20:04:01Z`
+pub fn moment(rfc3339: &str) -> String {
+    rfc3339.replace('T', " ").replace('Z', " UTC")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_said_as_a_person_would() {
+        assert_eq!([0, 999, 1_360, 59_999, 125_000].map(duration), ["0 ms", "999 ms", "1.3 s", "59.9 s", "2 min 5 s"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([17, 2_001, 1_250_000].map(size), ["17 bytes", "3 KB", "1.2 MB"]);
+        assert_eq!([1, 2].map(|count| counted(count, "step")), ["1 step", "2 steps"]);
+        assert_eq!(moment("2026-11-22T20:04:01Z"), "2026-11-22 20:04:01 UTC");
+    }
+}
