@@ -129,6 +129,7 @@ const read = async (page) => {
   seen.hiddenInPrint = await evaluate(
     '[...document.querySelectorAll("details > :not(summary)")].filter((part) => part.textContent.trim() && part.getBoundingClientRect().height === 0).length',
   );
+  await shoot(page, 1280, 'print');
   await look(1280, 'light');
   seen.search = await evaluate(`(() => {
     const field = document.querySelector('#filter');

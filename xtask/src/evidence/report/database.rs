@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::Section;
+use super::prose::prose;
 use super::verdict::icon;
 use crate::database::catalog::{Catalog, Change, Difference, diff};
 use crate::evidence::reading::Reading;
@@ -55,7 +56,7 @@ fn rehearsed(rehearsal: &[Value]) -> Markup {
                         tr {
                             td { code { (text(&one["migration"])) } }
                             td class="nowrap" { (icon(text(&one["verdict"]))) " " (text(&one["verdict"])) }
-                            td { @for line in list(&one["leftovers"]) { div { (text(line)) } } }
+                            td { @for line in list(&one["leftovers"]) { div { (prose(text(line))) } } }
                         }
                     }
                 }
@@ -126,7 +127,7 @@ pub fn schema(reading: &Reading) -> Option<Section> {
     let body = html! {
         @if !leftovers.is_empty() {
             h3 { "Not as promised" }
-            ul class="changes" { @for one in leftovers.iter().take(LINES) { li class="removed" { (text(&one["message"])) } } }
+            ul class="changes" { @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(text(&one["message"]))) } } }
         }
         @if let Some((changes, objects)) = changes {
             h3 { "What the run changed" }
@@ -158,10 +159,11 @@ pub fn parity(reading: &Reading) -> Option<Section> {
     if pairs.is_empty() {
         return None;
     }
+    let source = text(&parity["source"]).to_uppercase();
     let plot = reading.bytes("parity.svg", PLOT_LIMIT).map(|svg| STANDARD.encode(svg));
     let body = html! {
         p {
-            "By " (text(&parity["source"])) ", within " (shown(&parity["threshold_pct"])) " %."
+            "Counted by " (source) ". Up to " (shown(&parity["threshold_pct"])) " % is no difference."
             @if let Some(found) = reading.json("parity.json")["where"].as_str() { " " (found) }
         }
         div class="scroll" {

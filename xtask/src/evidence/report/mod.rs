@@ -7,6 +7,7 @@
 mod database;
 mod identity;
 mod logs;
+mod prose;
 mod scripts;
 mod timeline;
 mod verdict;

@@ -20,7 +20,9 @@ pub fn section(reading: &Reading) -> Option<Section> {
     let plan = reading.json("plan.json");
     let mut planned = Vec::new();
     collect(&plan, &mut planned);
-    let ways_back: Vec<&str> = reading.names(".sql").filter(|name| name.starts_with("down/")).collect();
+    let is_planned = |name: &str| planned.iter().any(|(planned, _): &(String, String)| planned == name);
+    let ways_back: Vec<&str> =
+        reading.names(".sql").filter(|name| name.starts_with("down/") && !is_planned(name)).collect();
     let share = (BUDGET / (planned.len() + ways_back.len()).max(1)).max(4 * 1024);
     let planned = planned.into_iter().map(|(name, sql)| Script::cut(name, &sql, share));
     let back = ways_back.into_iter().filter_map(|name| {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::Section;
+use super::prose::prose;
 use super::verdict::{icon, tone};
 use crate::evidence::reading::Reading;
 use crate::evidence::words::{duration, list, text};
@@ -64,7 +65,7 @@ fn rows(reading: &Reading, stage: &Value, spans: &[Span], end: u64) -> Markup {
         @for (step, span) in list(&stage["steps"]).iter().zip(&spans[1..]) {
             div class="row" {
                 (cells(&name(reading, step), step, *span, end))
-                @if let Some(detail) = detail(step) { span class="detail" { (detail) } }
+                @if let Some(detail) = detail(step) { span class="detail" { (prose(&detail)) } }
             }
         }
     }
@@ -124,10 +125,10 @@ fn percent(part: u64, whole: u64) -> String {
     format!("{}.{}%", part * 100 / whole, part * 1000 / whole % 10)
 }
 
-/// Round moments from 0, at most five, the last well before the end.
+/// Round moments from 0, at most six, the last well before the end.
 fn ticks(end: u64) -> impl Iterator<Item = u64> {
     let steps = (0..12).flat_map(|power| [1, 2, 5].map(|factor| factor * 10u64.pow(power)));
-    let step = steps.into_iter().find(|step| end / step <= 4).unwrap_or(end);
+    let step = steps.into_iter().find(|step| end / step <= 6).unwrap_or(end);
     (0..).map(move |number| number * step).take_while(move |tick| *tick * 10 <= end * 9)
 }
 
@@ -140,6 +141,7 @@ mod tests {
         let shown = |end| ticks(end).collect::<Vec<_>>();
         assert_eq!(shown(2_300), [0, 500, 1_000, 1_500, 2_000]);
         assert_eq!(shown(90_000), [0, 20_000, 40_000, 60_000, 80_000]);
+        assert_eq!(shown(10_400), [0, 2_000, 4_000, 6_000, 8_000]);
         assert_eq!(shown(1), [0]);
     }
 

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use super::database::total;
+use super::prose::prose;
 use crate::evidence::reading::Reading;
 use crate::evidence::words::{counted, duration, list, moment, number, text};
 
@@ -60,7 +61,7 @@ pub fn header(reading: &Reading) -> Markup {
     html! {
         header class=(tone(status)) {
             h1 { (icon(status)) span { (text(&run["command"])) " " strong { (status) } } }
-            p class="headline" { (headline(run)) }
+            p class="headline" { (prose(headline(run))) }
             (facts(run))
             (reasons(run))
             (tiles(run))
@@ -100,12 +101,12 @@ fn reasons(run: &Value) -> Markup {
     let (causes, refusals, hint) = (list(&run["error"]["causes"]), list(&run["refusals"]), text(&run["hint"]));
     html! {
         @if !causes.is_empty() {
-            div class="causes" { b { "Caused by" } ul { @for cause in causes { li { (text(cause)) } } } }
+            div class="causes" { b { "Caused by" } ul { @for cause in causes { li { (prose(text(cause))) } } } }
         }
         @for refusal in refusals {
             div class="refusal" {
-                p { b { (text(&refusal["check"])) } ": " (text(&refusal["message"])) }
-                p class="fix" { b { "Fix" } " " (text(&refusal["hint"])) }
+                p { b { (text(&refusal["check"])) } ": " (prose(text(&refusal["message"]))) }
+                p class="fix" { b { "Fix" } " " (prose(text(&refusal["hint"]))) }
             }
         }
         @if !hint.is_empty() && refusals.is_empty() {
@@ -119,16 +120,16 @@ fn tiles(run: &Value) -> Markup {
     let good = steps.iter().filter(|step| step["status"] == "ok").count();
     let migrations = &run["migrations"];
     let (applied, back) = (list(&migrations["applied"]).len(), list(&migrations["rolled_back"]).len());
+    let rows = total(&run["counts"]["before"]).zip(total(&run["counts"]["after"]));
+    let tiles = [
+        (!steps.is_empty()).then(|| tile(&format!("{good} of {}", steps.len()), "steps ended well")),
+        (migrations.is_object() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
+        (back > 0).then(|| tile(&counted(back, "migration"), "taken back")),
+        rows.map(|(before, after)| tile(&format!("{} → {}", number(before), number(after)), "rows in all")),
+        took(run).map(|took| tile(&duration(took), "to the end of the last step")),
+    ];
     html! {
-        ul class="tiles" {
-            @if !steps.is_empty() { (tile(&format!("{good} of {}", steps.len()), "steps ended well")) }
-            @if migrations.is_object() && back == 0 { (tile(&number(applied as u64), "migrations applied")) }
-            @if back > 0 { (tile(&counted(back, "migration"), "taken back")) }
-            @if let (Some(before), Some(after)) = (total(&run["counts"]["before"]), total(&run["counts"]["after"])) {
-                (tile(&format!("{} → {}", number(before), number(after)), "rows in all"))
-            }
-            @if let Some(took) = took(run) { (tile(&duration(took), "from first to last step")) }
-        }
+        @if tiles.iter().any(Option::is_some) { ul class="tiles" { @for tile in tiles.into_iter().flatten() { (tile) } } }
     }
 }
 
@@ -148,7 +149,7 @@ fn notes(run: &Value) -> Markup {
         @if !notes.is_empty() {
             details class="notes" {
                 summary { (counted(notes.len(), "note")) " on what is no failure" }
-                ul { @for note in notes.iter().take(200) { li { (text(note)) } } }
+                ul { @for note in notes.iter().take(200) { li { (prose(text(note))) } } }
             }
         }
     }
