@@ -72,8 +72,8 @@ impl<'a> Journal<'a> {
     pub fn close(&self, result: &Result<()>) -> Result<(Record, String)> {
         let leaked = self.run.purge_leaks()?;
         let mut record = self.record();
-        let leak = (!leaked.is_empty()).then(|| leak_failure(&leaked));
-        let failure = leak.as_ref().or(result.as_ref().err());
+        let mut late = (!leaked.is_empty()).then(|| leak_failure(&leaked));
+        let failure = late.as_ref().or(result.as_ref().err());
         record.outcome.finish(failure, clock::rfc3339(clock::now()));
         let word = record.outcome.status.clone();
         for stage in &mut record.outcome.stages {
@@ -84,22 +84,23 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
-        self.add_views(&mut record)?;
+        if let Err(failure) = self.add_views(&record) {
+            if result.is_ok() && late.is_none() {
+                record.outcome.finish(Some(&failure), clock::rfc3339(clock::now()));
+            }
+            late = late.or(Some(failure));
+        }
         let digest = self.run.close(&mut record)?;
-        match leak {
+        match late {
             Some(failure) => Err(failure),
             None => Ok((record.clone(), digest)),
         }
     }
-    /// The report and JUnit's file say how the run ended, so they come last; the record holds without them.
-    fn add_views(&self, record: &mut Record) -> Result<()> {
+
+    /// The report and JUnit's file say how the run ended, so they come last, when the record says it already.
+    fn add_views(&self, record: &Record) -> Result<()> {
         self.run.save(record)?;
-        for missing in [report::write(&self.run), junit::write(&self.run)].into_iter().filter_map(Result::err) {
-            let cause = missing.causes.join(": ");
-            self.console.say(format!("note: {}: {cause}", missing.message));
-            record.outcome.notes.push(format!("{}: {cause}", missing.message));
-        }
-        Ok(())
+        report::write(&self.run).and(junit::write(&self.run))
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::evidence::reading::inert;
-use crate::evidence::words::{duration, list, moment, number, text};
+use crate::evidence::words::{duration, found, list, moment, number, text};
 
 /// Above 1 MiB a step's summary is not shown at all
 /// (docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits).
@@ -94,7 +94,7 @@ fn steps(outcome: &Value) -> String {
     for stage in list(&outcome["stages"]) {
         for step in list(&stage["steps"]) {
             let took = duration(step["duration_ms"].as_u64().unwrap_or(0));
-            let (status, detail) = (text(&step["status"]), step["detail"].as_str().map(code).unwrap_or_default());
+            let (status, detail) = (text(&step["status"]), found(step).as_deref().map(code).unwrap_or_default());
             let (stage, name) = (code(text(&stage["name"])), code(text(&step["name"])));
             let _ = writeln!(rows, "| {} | {stage} | {name} | {took} | {detail} |", symbol(status));
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::evidence::reading::Reading;
 use crate::evidence::run::Run;
-use crate::evidence::words::{list, text};
+use crate::evidence::words::{found, list, text};
 
 pub const JUNIT: &str = "junit.xml";
 
@@ -104,11 +104,9 @@ fn suite(reading: &Reading, stage: &Value, names: &mut Vec<String>) -> Suite {
 
 fn case(reading: &Reading, step: &Value) -> Case {
     let kind = text(&step["status"]).to_owned();
-    let detail = step["detail"].as_str().map(str::to_owned);
-    let code = step["exit_code"].as_i64().map(|code| format!("ended with exit code {code}"));
     let miss = || Miss {
         kind: kind.clone(),
-        message: detail.or(code).unwrap_or_else(|| kind.clone()),
+        message: found(step).unwrap_or_else(|| kind.clone()),
         output: reading.tail(text(&step["log"]), TAIL).unwrap_or_default(),
     };
     let end = match kind.as_str() {
@@ -193,4 +191,59 @@ fn errors<'a>(cases: impl Iterator<Item = &'a Case>) -> usize {
 
 fn seconds(milliseconds: u64) -> String {
     format!("{}.{:03}", milliseconds / 1_000, milliseconds % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document_of(run: &Value, plan: &Value) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("run.json"), run.to_string()).unwrap();
+        std::fs::write(folder.path().join("plan.json"), plan.to_string()).unwrap();
+        std::fs::write(folder.path().join("02-a.log"), "one\n]]> <b>\n").unwrap();
+        document(&Reading::open(folder.path()).unwrap())
+    }
+
+    #[test]
+    fn steps_are_cases_and_what_was_not_reached_is_skipped() {
+        let step = |name: &str, status: &str, log: Value| json!({"name": name, "status": status, "exit": {"code": 1}, "duration_ms": 1_250, "log": log, "detail": null});
+        let stages = json!([
+            {"name": "forward", "duration_ms": 1_300, "steps": [step("a & b", "ok", Value::Null)]},
+            {"name": "forward", "duration_ms": 20, "steps": [step("c", "failed", json!("02-a.log"))]},
+        ]);
+        let target = json!({"name": "staging", "host": "h", "database": "d"});
+        let run = json!({"status": "failed", "started_at": "2026-11-22T20:04:01Z", "target": target, "stages": stages});
+        let plan = json!({"stages": [{"groups": [[{"name": "a & b"}]]}, {"groups": [[{"name": "c"}, {"name": "d"}]]}]});
+        insta::assert_snapshot!(document_of(&run, &plan), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="staging drill" tests="3" failures="1" errors="0" time="1.320">
+        <testsuite name="forward" tests="1" failures="0" errors="0" skipped="0" time="1.300" timestamp="2026-11-22T20:04:01" hostname="h"><properties><property name="target" value="staging"></property><property name="database" value="d"></property><property name="host" value="h"></property></properties>
+          <testcase name="a &amp; b" classname="drill.forward" time="1.250"></testcase>
+        </testsuite>
+        <testsuite name="forward (2)" tests="2" failures="1" errors="0" skipped="1" time="0.020" timestamp="2026-11-22T20:04:01" hostname="h"><properties><property name="target" value="staging"></property><property name="database" value="d"></property><property name="host" value="h"></property></properties>
+          <testcase name="c" classname="drill.forward (2)" time="1.250"><failure type="failed" message="ended with exit code 1">one
+        ]]&gt; &lt;b&gt;
+        </failure></testcase>
+          <testcase name="d" classname="drill.forward (2)" time="0.000"><skipped message="not reached"></skipped></testcase>
+        </testsuite></testsuites>
+        "#);
+    }
+
+    #[test]
+    fn a_refused_run_is_one_error() {
+        let refusals = json!([{"check": "policy", "message": "no \"such\" host", "hint": "h"}]);
+        let error = json!({"message": "`staging` is not staging", "causes": []});
+        let run = json!({"command": "forward", "status": "refused", "error": error, "refusals": refusals, "hint": "h", "stages": []});
+        insta::assert_snapshot!(document_of(&run, &Value::Null), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="staging drill" tests="1" failures="0" errors="1" time="0.000">
+        <testsuite name="forward" tests="1" failures="0" errors="1" skipped="0" time="0.000" timestamp="" hostname=""><properties></properties>
+          <testcase name="the run" classname="drill.forward" time="0.000"><error type="refused" message="`staging` is not staging">policy: no &quot;such&quot; host
+        hint: h</error></testcase>
+        </testsuite></testsuites>
+        "#);
+    }
 }

@@ -53,6 +53,20 @@ pub fn moment(rfc3339: &str) -> String {
     rfc3339.replace('T', " ").replace('Z', " UTC")
 }
 
+/// What a step came to in one line: what it found, or how its program ended where that was not well.
+pub fn found(step: &Value) -> Option<String> {
+    if let Some(detail) = step["detail"].as_str() {
+        return Some(detail.to_owned());
+    }
+    let exit = &step["exit"];
+    match (exit["code"].as_i64(), exit["signal"].as_i64()) {
+        (Some(code), _) => Some(format!("ended with exit code {code}")),
+        (_, Some(signal)) => Some(format!("was ended by signal {signal}")),
+        _ if exit == "timed_out" => Some("did not end in time and was stopped".to_owned()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +78,14 @@ mod tests {
         assert_eq!([17, 2_001, 1_250_000].map(size), ["17 bytes", "3 KB", "1.2 MB"]);
         assert_eq!([1, 2].map(|count| counted(count, "step")), ["1 step", "2 steps"]);
         assert_eq!(moment("2026-11-22T20:04:01Z"), "2026-11-22 20:04:01 UTC");
+    }
+
+    #[test]
+    fn a_program_that_ended_badly_says_how() {
+        let said = |exit: Value| found(&serde_json::json!({"detail": null, "exit": exit}));
+        assert_eq!(said(serde_json::json!({"code": 3})).unwrap(), "ended with exit code 3");
+        assert_eq!(said(serde_json::json!({"signal": 9})).unwrap(), "was ended by signal 9");
+        assert_eq!(said("timed_out".into()).unwrap(), "did not end in time and was stopped");
+        assert_eq!(said("success".into()), None);
     }
 }

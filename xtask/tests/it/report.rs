@@ -258,3 +258,50 @@ fn a_failed_run_is_told_to_github_and_junit_without_its_secret() {
         record["files"]
     );
 }
+
+#[test]
+fn what_ends_before_the_first_step_is_told_to_github_too() {
+    let mut project = Project::new();
+    project.env.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    project.env.insert("GITHUB_STEP_SUMMARY".to_owned(), project.path("summary.md").display().to_string());
+    let blocked = project.run(&["forward"]).expect(4);
+    let annotation =
+        |answer: &Answer| answer.stderr.lines().find(|line| line.starts_with("::error ")).unwrap().to_owned();
+    insta::assert_snapshot!(annotation(&blocked), @"::error title=forward blocked::there is no `.env.staging`, and `DATABASE_URL` is not set%0Ahint: cp .env.staging.example .env.staging, and fill it in; in CI, inject the variables as secrets");
+    project.write(".env.staging", "DATABASE_URL=postgresql://u:p@db.production.example/hotdash_test\n");
+    let refused = project.run(&["forward", "--json"]).expect(3);
+    insta::assert_snapshot!(annotation(&refused), @r#"::error title=forward refused::`staging` is not provably a staging database%0A  host: `DATABASE_URL` leads to `db.production.example`, which is not an allowed host of target `staging`%0Ahint: correct `DATABASE_URL`; or, if that host is staging, add "db.production.example" to `allow_hosts` in drill.toml"#);
+    let folder = refused.json()["evidence"].as_str().unwrap().to_owned();
+    let junit = project.read(&format!("{folder}/junit.xml"));
+    assert!(junit.contains("tests=\"1\" failures=\"0\" errors=\"1\""), "{junit}");
+    let summary = project.read("summary.md").replace(&folder, "FOLDER");
+    let lines = summary.lines().map(|line| if line.ends_with(" UTC") { "NOW" } else { line });
+    insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r#"
+    ## ⚠️ <code>forward</code> blocked
+
+    NOW
+
+    ```text
+    there is no `.env.staging`, and `DATABASE_URL` is not set
+    hint: cp .env.staging.example .env.staging, and fill it in; in CI, inject the variables as secrets
+    ```
+
+    ## ⛔ <code>forward</code> refused
+
+    NOW
+
+    ```text
+    `staging` is not provably a staging database
+      host: `DATABASE_URL` leads to `db.production.example`, which is not an allowed host of target `staging`
+    hint: correct `DATABASE_URL`; or, if that host is staging, add "db.production.example" to `allow_hosts` in drill.toml
+    ```
+
+    Evidence: <code>FOLDER</code>. Its `report.html` is the place to start.
+    "#);
+    // What went well without leaving evidence is nobody's news, and elsewhere nothing is told.
+    project.run(&["sandbox", "status"]).expect(0);
+    let told = project.read("summary.md");
+    project.env.clear();
+    assert!(!project.run(&["forward"]).expect(3).stderr.contains("::error"));
+    assert_eq!(project.read("summary.md"), told);
+}

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 /// A backtick that has no partner is a character like any other.
 pub fn prose(text: &str) -> Markup {
-    let paired = text.matches('`').count() % 2 == 0;
+    let paired = text.matches('`').count().is_multiple_of(2);
     let pieces: Vec<&str> = if paired { text.split('`').collect() } else { vec![text] };
     html! {
         @for (at, piece) in pieces.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use super::Section;
 use super::prose::prose;
 use super::verdict::{icon, tone};
 use crate::evidence::reading::Reading;
-use crate::evidence::words::{duration, list, text};
+use crate::evidence::words::{duration, found, list, text};
 
 /// When something began and ended, in milliseconds from the run's start.
 #[derive(Clone, Copy)]
@@ -90,11 +90,7 @@ fn name(reading: &Reading, step: &Value) -> Markup {
 }
 
 fn detail(step: &Value) -> Option<String> {
-    step["detail"].as_str().map(str::to_owned).or_else(|| match step["exit_code"].as_i64() {
-        Some(0) | None if step["status"] == "ok" => None,
-        Some(code) => Some(format!("ended with exit code {code}")),
-        None => Some(text(&step["status"]).to_owned()),
-    })
+    found(step).or_else(|| (step["status"] != "ok").then(|| text(&step["status"]).to_owned()))
 }
 
 fn axis(end: u64) -> Markup {
