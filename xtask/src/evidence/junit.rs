@@ -8,6 +8,7 @@ use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::evidence::planned::unreached;
 use crate::evidence::reading::Reading;
 use crate::evidence::run::Run;
 use crate::evidence::words::{found, list, text};
@@ -69,36 +70,43 @@ pub fn document(reading: &Reading) -> String {
 
 fn suites(reading: &Reading) -> Vec<Suite> {
     let run = &reading.run;
+    let left = unreached(reading);
     let mut names = Vec::new();
-    let mut suites: Vec<Suite> = list(&run["stages"]).iter().map(|stage| suite(reading, stage, &mut names)).collect();
-    let plan = reading.json("plan.json");
-    let reached = suites.iter().map(|suite| suite.cases.len()).sum();
-    let mut planned = Vec::new();
-    steps_of(&plan, &mut planned);
-    let skipped = planned.into_iter().skip(reached).map(|name| Case { name, milliseconds: 0, end: End::Skipped });
-    match suites.last_mut() {
-        Some(last) => last.cases.extend(skipped),
-        None => {
-            suites.push(Suite { name: text(&run["command"]).to_owned(), cases: skipped.collect(), milliseconds: 0 })
-        }
-    }
-    if let Some(miss) = unexplained(run, &suites)
-        && let Some(last) = suites.last_mut()
-    {
-        last.cases.push(Case { name: "the run".to_owned(), milliseconds: 0, end: miss });
+    let begun = list(&run["stages"]).iter().zip(left.steps);
+    let mut suites: Vec<Suite> = begun.map(|(stage, left)| suite(reading, stage, left, &mut names)).collect();
+    suites.extend(left.stages.into_iter().map(|plan| Suite {
+        name: distinct(&plan.stage, &mut names),
+        cases: plan.steps.into_iter().map(skipped).collect(),
+        milliseconds: 0,
+    }));
+    if let Some(end) = unexplained(run, &suites) {
+        let case = Case { name: "the run".to_owned(), milliseconds: 0, end };
+        suites.push(Suite { name: text(&run["command"]).to_owned(), cases: vec![case], milliseconds: 0 });
     }
     suites
 }
 
-/// Two stages of one name are told apart, since servers merge cases by name.
-fn suite(reading: &Reading, stage: &Value, names: &mut Vec<String>) -> Suite {
-    let name = text(&stage["name"]).to_owned();
-    let before = names.iter().filter(|other| **other == name).count();
-    names.push(name.clone());
+fn skipped(name: String) -> Case {
+    Case { name, milliseconds: 0, end: End::Skipped }
+}
+
+fn suite(reading: &Reading, stage: &Value, left: Vec<String>, names: &mut Vec<String>) -> Suite {
+    let name = text(&stage["name"]);
+    let left_out = (stage["status"] == "skipped").then(|| skipped(name.to_owned()));
+    let cases = list(&stage["steps"]).iter().map(|step| case(reading, step));
     Suite {
-        name: if before == 0 { name } else { format!("{name} ({})", before + 1) },
-        cases: list(&stage["steps"]).iter().map(|step| case(reading, step)).collect(),
+        name: distinct(name, names),
+        cases: cases.chain(left_out).chain(left.into_iter().map(skipped)).collect(),
         milliseconds: stage["duration_ms"].as_u64().unwrap_or(0),
+    }
+}
+
+/// Two stages of one name are told apart, since servers merge cases by name.
+fn distinct(name: &str, names: &mut Vec<String>) -> String {
+    names.push(name.to_owned());
+    match names.iter().filter(|other| *other == name).count() {
+        1 => name.to_owned(),
+        count => format!("{name} ({count})"),
     }
 }
 
@@ -116,14 +124,6 @@ fn case(reading: &Reading, step: &Value) -> Case {
         _ => End::Error(miss()),
     };
     Case { name: text(&step["name"]).to_owned(), milliseconds: step["duration_ms"].as_u64().unwrap_or(0), end }
-}
-
-/// Names of a plan's steps in order, whether it is of one stage or of several.
-fn steps_of(plan: &Value, found: &mut Vec<String>) {
-    let steps = list(&plan["groups"]).iter().flat_map(list);
-    found.extend(steps.map(|step| text(&step["name"]).to_owned()));
-    let parts = plan.as_array().into_iter().flatten().chain(list(&plan["stages"]));
-    parts.for_each(|part| steps_of(part, found));
 }
 
 /// What went wrong outside of any step, as when the guard refuses: a run that did not end well must not be green.
@@ -146,7 +146,7 @@ fn unexplained(run: &Value, suites: &[Suite]) -> Option<End> {
 fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
     let run = &reading.run;
     let cases = || suite.cases.iter();
-    let skipped = cases().filter(|case| matches!(case.end, End::Skipped)).count();
+    let left_out = cases().filter(|case| matches!(case.end, End::Skipped)).count();
     let properties = [
         ("target", text(&run["target"]["name"])),
         ("database", text(&run["target"]["database"])),
@@ -156,7 +156,7 @@ fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
     ];
     html! {
         "\n"
-        testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases())) skipped=(skipped)
+        testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases())) skipped=(left_out)
             time=(seconds(suite.milliseconds)) timestamp=(text(&run["started_at"]).trim_end_matches('Z')) hostname=(text(&run["target"]["host"])) {
             properties {
                 @for (name, value) in properties.into_iter().filter(|(_, value)| !value.is_empty()) { property name=(name) value=(value) {} }
@@ -216,7 +216,11 @@ mod tests {
         ]);
         let target = json!({"name": "staging", "host": "h", "database": "d"});
         let run = json!({"status": "failed", "started_at": "2026-11-22T20:04:01Z", "target": target, "stages": stages});
-        let plan = json!({"stages": [{"groups": [[{"name": "a & b"}]]}, {"groups": [[{"name": "c"}, {"name": "d"}]]}]});
+        let part = |steps: &[&str]| {
+            let steps: Vec<Value> = steps.iter().map(|name| json!({"name": name})).collect();
+            json!([{"name": "forward", "action": {"own": {"stage": "forward", "groups": [steps]}}}])
+        };
+        let plan = json!({"stage": "drill", "groups": [part(&["a & b"]), part(&["c", "d"])]});
         insta::assert_snapshot!(document_of(&run, &plan), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="staging drill" tests="3" failures="1" errors="0" time="1.320">

@@ -5,6 +5,7 @@
 pub mod feedback;
 pub mod github;
 pub mod junit;
+pub mod planned;
 pub mod reading;
 pub mod record;
 pub mod report;

@@ -115,13 +115,14 @@ fn change(before: Option<u64>, after: Option<u64>) -> (String, &'static str) {
     }
 }
 
+/// A drill has a folder for each stage beside the files of the whole; each says what it changed.
 pub fn schema(reading: &Reading) -> Option<Section> {
-    let catalog = |name: &str| serde_json::from_value::<Catalog>(reading.json(name)).ok();
-    let changes = catalog("catalog-before.json")
-        .zip(catalog("catalog-after.json"))
-        .map(|(before, after)| (diff(&before, &after), after.objects.len()));
     let leftovers = list(&reading.run["leftovers"]);
-    if changes.is_none() && leftovers.is_empty() {
+    let mut parts: Vec<&str> =
+        reading.names("catalog-after.json").filter_map(|name| name.strip_suffix("catalog-after.json")).collect();
+    parts.sort_unstable();
+    let changes: Vec<Markup> = parts.into_iter().filter_map(|part| schema_changes(reading, part)).collect();
+    if changes.is_empty() && leftovers.is_empty() {
         return None;
     }
     let body = html! {
@@ -129,14 +130,23 @@ pub fn schema(reading: &Reading) -> Option<Section> {
             h3 { "Not as promised" }
             ul class="changes" { @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(text(&one["message"]))) } } }
         }
-        @if let Some((changes, objects)) = changes {
-            h3 { "What the run changed" }
-            @if changes.is_empty() { p { "Nothing: " (counted(objects, "object")) ", each as before." } }
-            @else { ul class="changes" { @for change in changes.iter().take(LINES) { (schema_change(change)) } } }
-            (left_out(changes.len(), "catalog-after.json"))
-        }
+        @for part in changes { (part) }
     };
     Some(Section { id: "schema", title: "Schema", body })
+}
+
+/// `part` is empty for the run itself, else the stage's folder with its slash.
+fn schema_changes(reading: &Reading, part: &str) -> Option<Markup> {
+    let catalog = |name: &str| serde_json::from_value::<Catalog>(reading.json(&format!("{part}{name}"))).ok();
+    let (before, after) = (catalog("catalog-before.json")?, catalog("catalog-after.json")?);
+    let changes = diff(&before, &after);
+    let who = part.strip_suffix('/').unwrap_or("the run");
+    Some(html! {
+        h3 { "What " (who) " changed" }
+        @if changes.is_empty() { p { "Nothing: " (counted(after.objects.len(), "object")) ", each as before." } }
+        @else { ul class="changes" { @for change in changes.iter().take(LINES) { (schema_change(change)) } } }
+        (left_out(changes.len(), "catalog-after.json"))
+    })
 }
 
 fn schema_change(difference: &Difference) -> Markup {
@@ -164,13 +174,16 @@ pub fn parity(reading: &Reading) -> Option<Section> {
     let body = html! {
         p {
             "Counted by " (source) ". Up to " (shown(&parity["threshold_pct"])) " % is no difference."
-            @if let Some(found) = reading.json("parity.json")["where"].as_str() { " " (found) }
         }
         div class="scroll" {
             table class="numbers" {
                 thead { tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } } }
                 tbody { @for pair in pairs.iter().take(LINES) { (pair_row(pair)) } }
             }
+        }
+        @for finding in list(&reading.json("parity.json")["where"]) {
+            h3 { "Where " code { (text(&finding["pair"])) } " differs" }
+            ul { @for sentence in list(&finding["sentences"]).iter().take(LINES) { li { (text(sentence)) } } }
         }
         // As an image it can run nothing, whoever wrote it.
         @if let Some(plot) = plot { img class="plot" alt="Rows of each side over time" src={ "data:image/svg+xml;base64," (plot) }; }

@@ -1,6 +1,7 @@
 //! The SQL that ran, or would have: the plan's scripts, and the ways back.
 
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::Section;
 use crate::evidence::reading::Reading;
@@ -18,9 +19,9 @@ struct Script {
 
 pub fn section(reading: &Reading) -> Option<Section> {
     let plan = reading.json("plan.json");
-    let mut planned = Vec::new();
-    collect(&plan, &mut planned);
-    let is_planned = |name: &str| planned.iter().any(|(planned, _): &(String, String)| planned == name);
+    let script = |script: &Value| (text(&script["name"]).to_owned(), text(&script["sql"]).to_owned());
+    let planned: Vec<(String, String)> = list(&plan["scripts"]).iter().map(script).collect();
+    let is_planned = |name: &str| planned.iter().any(|(planned, _)| planned == name);
     let ways_back: Vec<&str> =
         reading.names(".sql").filter(|name| name.starts_with("down/") && !is_planned(name)).collect();
     let share = (BUDGET / (planned.len() + ways_back.len()).max(1)).max(4 * 1024);
@@ -35,15 +36,6 @@ pub fn section(reading: &Reading) -> Option<Section> {
     }
     let body = html! { @for script in &scripts { (script.markup()) } };
     Some(Section { id: "sql", title: "SQL", body })
-}
-
-/// Every script of a plan, whether it is of one stage or of several.
-fn collect(plan: &serde_json::Value, found: &mut Vec<(String, String)>) {
-    for script in list(&plan["scripts"]) {
-        found.push((text(&script["name"]).to_owned(), text(&script["sql"]).to_owned()));
-    }
-    let parts = plan.as_array().into_iter().flatten().chain(list(&plan["stages"]));
-    parts.for_each(|part| collect(part, found));
 }
 
 impl Script {

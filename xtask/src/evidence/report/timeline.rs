@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::Section;
 use super::prose::prose;
 use super::verdict::{icon, tone};
+use crate::evidence::planned::unreached;
 use crate::evidence::reading::Reading;
 use crate::evidence::words::{duration, found, list, text};
 
@@ -21,6 +22,7 @@ pub fn section(reading: &Reading) -> Option<Section> {
     if stages.is_empty() {
         return None;
     }
+    let left = unreached(reading);
     let spans = spans(stages);
     let end = spans.iter().flatten().map(|span| span.to).max().unwrap_or(0).max(1);
     let first = spans.iter().flatten().map(|span| span.from).min().unwrap_or(0);
@@ -35,7 +37,11 @@ pub fn section(reading: &Reading) -> Option<Section> {
                     span class="detail" { "guard, connection, inspection, plan" }
                 }
             }
-            @for (stage, spans) in stages.iter().zip(&spans) { (rows(reading, stage, spans, end)) }
+            @for ((stage, spans), left) in stages.iter().zip(&spans).zip(&left.steps) {
+                (rows(reading, stage, spans, end))
+                @for step in left { (not_reached(step, "row")) }
+            }
+            @for plan in &left.stages { (not_reached(&plan.stage, "row stage")) }
         }
     };
     Some(Section { id: "timeline", title: "Timeline", body })
@@ -68,6 +74,13 @@ fn rows(reading: &Reading, stage: &Value, spans: &[Span], end: u64) -> Markup {
                 @if let Some(detail) = detail(step) { span class="detail" { (prose(&detail)) } }
             }
         }
+    }
+}
+
+/// What was planned and not tried.
+fn not_reached(name: &str, class: &str) -> Markup {
+    html! {
+        div class={ (class) " unreached" } { span class="name" { (icon("skipped")) " " (name) } span class="detail" { "not reached" } }
     }
 }
 

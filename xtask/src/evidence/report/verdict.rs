@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::database::total;
 use super::prose::prose;
+use crate::evidence::planned::unreached;
 use crate::evidence::reading::Reading;
 use crate::evidence::words::{counted, duration, list, moment, number, text};
 
@@ -64,7 +65,7 @@ pub fn header(reading: &Reading) -> Markup {
             p class="headline" { (prose(headline(run))) }
             (facts(run))
             (reasons(run))
-            (tiles(run))
+            (tiles(reading))
             (notes(run))
         }
     }
@@ -115,14 +116,17 @@ fn reasons(run: &Value) -> Markup {
     }
 }
 
-fn tiles(run: &Value) -> Markup {
+fn tiles(reading: &Reading) -> Markup {
+    let run = &reading.run;
     let steps: Vec<&Value> = list(&run["stages"]).iter().flat_map(|stage| list(&stage["steps"])).collect();
+    let left = unreached(reading);
+    let planned = left.steps.iter().chain(left.stages.iter().map(|plan| &plan.steps)).map(Vec::len).sum::<usize>();
     let good = steps.iter().filter(|step| step["status"] == "ok").count();
     let migrations = &run["migrations"];
     let (applied, back) = (list(&migrations["applied"]).len(), list(&migrations["rolled_back"]).len());
     let rows = total(&run["counts"]["before"]).zip(total(&run["counts"]["after"]));
     let tiles = [
-        (!steps.is_empty()).then(|| tile(&format!("{good} of {}", steps.len()), "steps ended well")),
+        (!steps.is_empty()).then(|| tile(&format!("{good} of {}", steps.len() + planned), "steps ended well")),
         (migrations.is_object() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
         (back > 0).then(|| tile(&counted(back, "migration"), "taken back")),
         rows.map(|(before, after)| tile(&format!("{} → {}", number(before), number(after)), "rows in all")),
@@ -137,10 +141,13 @@ fn tile(value: &str, what: &str) -> Markup {
     html! { li { b { (value) } " " span { (what) } } }
 }
 
-/// Milliseconds to the end of the last step; None without steps.
+/// Milliseconds to the end of the last stage; None without stages. Stages follow each other, also where no record says when they began.
 fn took(run: &Value) -> Option<u64> {
-    let stages = list(&run["stages"]).iter();
-    stages.map(|stage| stage["offset_ms"].as_u64().unwrap_or(0) + stage["duration_ms"].as_u64().unwrap_or(0)).max()
+    let end = |now: u64, stage: &Value| {
+        stage["offset_ms"].as_u64().unwrap_or(now) + stage["duration_ms"].as_u64().unwrap_or(0)
+    };
+    let stages = list(&run["stages"]);
+    (!stages.is_empty()).then(|| stages.iter().fold(0, end))
 }
 
 fn notes(run: &Value) -> Markup {
