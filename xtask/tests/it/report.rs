@@ -187,7 +187,7 @@ const SECRET: &str = "shpss_0f1e2d3c4b5a6978&<\"x";
 const LEAKER: &str = r#"
 const secret = process.env.SHOPIFY_API_SECRET;
 const html = secret.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/"/g, '&quot;');
-for (const form of [secret, html, encodeURIComponent(secret)]) console.log(`</script><b>${form}</b> ]]> | @everyone`);
+for (const form of [secret, html, encodeURIComponent(secret)]) console.error(`</script><b>${form}</b> ]]> | @everyone`);
 console.error(`::error::the last line ${secret}`);
 process.exitCode = 1;
 "#;
