@@ -109,6 +109,7 @@ fn policy(settings: &Settings) -> Policy {
         allow_hosts: target.allow_hosts.clone(),
         allow_projects: target.allow_projects.clone(),
         allow_databases: target.allow_databases.clone(),
+        allow_schemas: target.allow_schemas.clone(),
         deny_systems: target.deny_systems.clone(),
         url_env: settings.prisma.url_env.clone(),
         direct_url_env: settings.prisma.direct_url_env.clone(),

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod claim;
 pub mod connect;
 pub mod counts;
+pub mod filler;
 pub mod history;
 pub mod identity;
 pub mod ledger;

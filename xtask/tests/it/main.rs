@@ -22,4 +22,5 @@ mod report;
 mod reset;
 mod restore;
 mod sandbox;
+mod schema;
 mod secrets;
