@@ -142,6 +142,20 @@ const read = async (page) => {
     say('');
     return { ...found, restored: before === document.querySelector('#logs').textContent };
   })()`);
+  // A step's name leads to its log, whose fold opens for that: the browser does it, since a script could not run here.
+  await tab('Emulation.setScriptExecutionDisabled', { value: true });
+  seen.jump = await evaluate(`(() => {
+    const link = [...document.querySelectorAll('#timeline a')].find((one) => !document.getElementById(one.hash.slice(1)).closest('details').open);
+    return link ? link.hash : null;
+  })()`);
+  if (seen.jump) {
+    await tab('Page.navigate', { url: pathToFileURL(page).href + seen.jump });
+    const open = `document.getElementById(${JSON.stringify(seen.jump.slice(1))}).closest('details').open`;
+    const until = Date.now() + 5000;
+    while (!(await evaluate(open)) && Date.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+    seen.jump = await evaluate(open);
+  }
+  await tab('Emulation.setScriptExecutionDisabled', { value: false });
   const of = (method) => events.filter((one) => one.method === method).map((one) => one.params);
   seen.complaints = [
     ...of('Log.entryAdded').map(({ entry }) => entry.text),

@@ -149,6 +149,7 @@ fn a_report_reads_well_in_a_browser_whatever_the_run_and_its_texts_were() {
     assert_eq!(seen[0]["search"], Value::Null, "there is no log to search");
     // 199 short logs with a line each, and both ends of the huge one; every second word is a match of its own.
     assert_eq!(seen[2]["search"], json!({"total": "201 lines", "marks": 400, "open": 200, "restored": true}));
+    assert_eq!(seen[2]["jump"], true, "a step's name opens its log without the script");
     assert!(seen[2]["folded"].as_u64().unwrap() > 200, "print had something to open");
 }
 
