@@ -13,6 +13,7 @@ mod docs;
 mod forward;
 mod guard;
 mod interrupt;
+mod matrix;
 mod mirror;
 mod node;
 mod pinning;
