@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
+use crate::evidence::reading::Reading;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
 use crate::evidence::{junit, report};
@@ -97,10 +98,10 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// The report and JUnit's file say how the run ended, so they come last, when the record says it already.
+    /// The report and JUnit's file say how the run ended, so they come when that is known, and before the digests.
     fn add_views(&self, record: &Record) -> Result<()> {
-        self.run.save(record)?;
-        report::write(&self.run).and(junit::write(&self.run))
+        let reading = Reading::closing(&self.run, record)?;
+        report::write(&self.run, &reading).and(junit::write(&self.run, &reading))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A run's folder as a reviewer finds it: what `report.html` and `junit.xml` are made from.
 //!
-//! Both are made from the files and not from memory, for three reasons: what is on disk is masked already, an old run reads as a new one
+//! Both are made from what is on disk and not from what is in memory, for three reasons: it is masked already, an old run reads as a new one
 //! does, and a view can say no more than the record. A folder may be of another version, half deleted, or a stranger's: what is missing or
 //! of another shape is null, only plain files of the folder itself are read, and no character of theirs acts on a page.
 
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::error::{Failure, Result};
-use crate::evidence::run::{RECORD, digest_of};
+use crate::evidence::record::Record;
+use crate::evidence::run::{RECORD, Run, digest_of};
 
 /// Bytes of a JSON file that are worth reading for a page.
 const JSON_LIMIT: u64 = 32 * 1024 * 1024;
@@ -36,19 +37,33 @@ pub struct Excerpt {
 }
 
 impl Reading {
+    /// An old run's folder.
+    ///
     /// # Errors
     /// `blocked` when there is no `run.json` that can be read.
     pub fn open(folder: &Path) -> Result<Reading> {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let unreadable = |cause: String| {
-            Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read")).because(cause)
-        };
-        let files = plain_files(folder).map_err(|error| unreadable(error.to_string()))?;
-        let reading = Reading { run: Value::Null, name: name.clone(), files };
+        let reading = Reading::of(folder)?;
         match reading.json(RECORD) {
             run @ Value::Object(_) => Ok(Reading { run, ..reading }),
-            _ => Err(unreadable("it is missing, or no JSON object".to_owned())),
+            _ => Err(unreadable(&reading.name).because("it is missing, or no JSON object")),
         }
+    }
+
+    /// The folder of a run that is about to be closed, with its last record as it will be saved: on the disk it is still running, and must
+    /// be until every digest is known.
+    ///
+    /// # Errors
+    /// `blocked` when the folder cannot be read.
+    pub fn closing(run: &Run, record: &Record) -> Result<Reading> {
+        let record = serde_json::from_slice(&run.as_saved(record)?)
+            .map_err(|error| Failure::bug("masking broke the record's JSON").caused_by(&error))?;
+        Ok(Reading { run: inert_json(record), ..Reading::of(run.folder())? })
+    }
+
+    fn of(folder: &Path) -> Result<Reading> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let files = plain_files(folder).map_err(|error| unreadable(&name).caused_by(&error))?;
+        Ok(Reading { run: Value::Null, name, files })
     }
 
     /// The file as JSON, its strings made inert; null where there is none that can be read.
@@ -92,6 +107,10 @@ impl Reading {
         };
         self.files.iter().filter_map(described).collect()
     }
+}
+
+fn unreadable(name: &str) -> Failure {
+    Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read"))
 }
 
 /// The folder of one run in `dir`: the newest, or the one whose name ends with `name`.

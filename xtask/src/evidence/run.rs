@@ -65,10 +65,15 @@ impl Run {
         self.write(name, &pretty(value)?)
     }
 
+    /// The bytes of `record` as `save` writes them: masked.
+    pub fn as_saved(&self, record: &Record) -> Result<Vec<u8>> {
+        Ok(self.redactor.bytes(pretty(record)?.as_bytes()))
+    }
+
     /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole.
     pub fn save(&self, record: &Record) -> Result<()> {
         let draft = self.folder.join(".run.json.new");
-        let bytes = self.redactor.bytes(pretty(record)?.as_bytes());
+        let bytes = self.as_saved(record)?;
         let write = || -> io::Result<()> {
             let mut file = File::create(&draft)?;
             file.write_all(&bytes)?;

@@ -32,12 +32,12 @@ pub const REPORT: &str = "report.html";
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
-/// Writes the report of a run that is about to be closed: its record says how it ended, and no digest yet.
+/// Writes the report of a run that is about to be closed.
 ///
 /// # Errors
 /// `failed` when the folder cannot be written, or a child put a file of that name there.
-pub fn write(run: &Run) -> Result<()> {
-    run.write(REPORT, &page(&Reading::open(run.folder())?))
+pub fn write(run: &Run, reading: &Reading) -> Result<()> {
+    run.write(REPORT, &page(reading))
 }
 
 /// Writes the report of an old run to `out`, which must be new, or to its place in `private_dir`; returns the path.
