@@ -1,4 +1,6 @@
-//! `evidence list`, `show` and `verify`: past runs, for the person who has to believe them. Reads files and nothing else.
+//! `evidence list`, `show`, `verify` and `report`: past runs, for the person who has to believe them. Nothing here changes a run.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -6,10 +8,13 @@ use crate::console::{self, Console};
 use crate::drill::Drill;
 use crate::error::{Failure, Result};
 use crate::evidence::past::{Past, State, Summary};
+use crate::evidence::reading::Reading;
+use crate::evidence::report;
 use crate::evidence::run::RECORD;
 use crate::evidence::verify::{Finding, Verification};
 use crate::outcome::{BeforeAfter, Outcome};
 use crate::settings::Settings;
+use redact::Redactor;
 
 /// Every run, newest first, with what `verify` says of it; runs that are gone, too.
 pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
@@ -90,6 +95,25 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
 }
 
 /// No more than was verified.
+/// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the evidence.
+pub fn report(
+    drill: &Drill<'_>,
+    wanted: Option<&str>,
+    out: Option<&Path>,
+    redactor: &Redactor,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    let verification = Verification::of(settings)?;
+    let reading = Reading::open(&find(settings, &verification.runs, wanted)?.folder)?;
+    let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
+    outcome.extra.insert("report".to_owned(), shown.clone().into());
+    if !settings.output.json {
+        console.result(&shown);
+    }
+    Ok(())
+}
+
 fn verified(settings: &Settings, verification: &Verification, one: Option<&Past>, closed: usize) -> String {
     let dir = settings.shown(&settings.evidence_dir());
     let mut lines = Vec::new();
