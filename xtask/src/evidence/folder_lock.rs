@@ -15,6 +15,15 @@ pub fn take(folder: &Path) -> io::Result<Option<File>> {
     Ok(file.lock().is_ok().then_some(file))
 }
 
+/// As `take`, for those who only read: they wait for a holder and not for each other.
+///
+/// # Errors
+/// The folder cannot be opened.
+pub fn share(folder: &Path) -> io::Result<Option<File>> {
+    let file = File::open(folder)?;
+    Ok(file.lock_shared().is_ok().then_some(file))
+}
+
 /// None when somebody holds it, or when that cannot be told.
 pub fn try_take(folder: &Path) -> Option<File> {
     let file = File::open(folder).ok()?;

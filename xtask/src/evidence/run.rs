@@ -125,9 +125,10 @@ impl Run {
     /// Writes a record that is closed, and its attestation before it: whoever sees a closed record sees both.
     pub fn save_closed(&self, record: &impl Serialize) -> Result<()> {
         let bytes = self.masked(record)?;
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::bug("a masked record is no JSON any more").caused_by(&error))?;
-        self.write(ATTESTATION, &pretty(&statement(&value, &sha256(&bytes)))?)?;
+        let statement = pretty(&statement(&parsed(&bytes)?, &sha256(&bytes)))?;
+        // Made of nothing but the masked record, it is not masked again: whoever makes it anew must get the same bytes.
+        let mut file = self.create(ATTESTATION)?;
+        file.write_all(statement.as_bytes()).map_err(|error| self.unwritable(ATTESTATION, &error))?;
         self.replace_record(&bytes)?;
         // The last rename, too, is worth waiting for.
         let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
@@ -227,22 +228,21 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// `path`, if it is a file itself: a link leads elsewhere, and a pipe would be waited for.
+/// Reads what is a file itself: a link leads elsewhere, and a pipe would be waited for.
 ///
 /// # Errors
 /// `InvalidInput` for what is no file; else what the file system says.
-pub fn plain(path: &Path) -> io::Result<PathBuf> {
-    if path.symlink_metadata()?.is_file() { Ok(path.to_path_buf()) } else { Err(io::ErrorKind::InvalidInput.into()) }
-}
-
-/// # Errors
-/// As `plain`.
 pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(plain(path)?)
+    if path.symlink_metadata()?.is_file() { fs::read(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 fn is_plain(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
+fn parsed(masked: &[u8]) -> Result<Value> {
+    serde_json::from_slice(masked)
+        .map_err(|error| Failure::bug("a masked record is no JSON any more").caused_by(&error))
 }
 
 /// As every JSON file of the evidence is written.

@@ -146,14 +146,14 @@ mod tests {
     #[test]
     fn only_what_ssh_keygen_writes_is_read_as_a_signature() {
         let body = "A".repeat(70);
-        let right = format!("-----BEGIN SSH SIGNATURE-----\n{body}\nQUJD\n-----END SSH SIGNATURE-----\n");
+        let right = format!("-----BEGIN SSH SIGNATURE-----\n{body}\nXY\n-----END SSH SIGNATURE-----\n");
         assert!(is_canonical(right.as_bytes()));
         for wrong in [
-            right.replace("QUJD\n", "QUJD"),
-            right.replace("QUJD", "QUJ\u{b}"),
-            right.replace("QUJD", "QUJ"),
-            right.replace("QUJD\n", "QUJD\n\n"),
-            right.replace("A\nQ", "A Q"),
+            right.replace("XY\n", "XY"),
+            right.replace("XY", "X\u{b}"),
+            right.replace("XY", "X"),
+            right.replace("XY\n", "XY\n\n"),
+            right.replace("A\nX", "A X"),
             format!("{right}\n"),
             format!("\n{right}"),
         ] {
