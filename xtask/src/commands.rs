@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -9,6 +10,7 @@ use clap::error::ErrorKind;
 use crate::cli::{self, Cli, Command, Env, Evidence, Sandbox};
 use crate::clock;
 use crate::console::{self, Console};
+use crate::database::feed::Mishaps;
 use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
@@ -25,10 +27,13 @@ use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
+use crate::stages::parity::Parity;
 use crate::stages::rehearse::Rehearse;
 use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
+use crate::stages::round::Round;
 use crate::stages::settle::Settle;
+use crate::stages::whole::Whole;
 use redact::Redactor;
 
 pub fn run() -> ExitCode {
@@ -64,6 +69,7 @@ fn name(command: &Command) -> &'static str {
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
         Command::Mirror => "mirror",
+        Command::Parity(_) => "parity",
         Command::Reset(_) => "reset",
         Command::Restore(_) => "restore",
         Command::Claim(_) => "claim",
@@ -91,13 +97,15 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke }, outcome),
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
         Command::Backward(args) => backward(args, &drill, outcome),
         Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
-        Command::Drill(_) => {
-            Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
+        Command::Drill(args) => {
+            let cli::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
+            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
+        Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
         Command::Restore(args) => {
@@ -121,7 +129,7 @@ fn backward(args: &cli::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> R
         return drill.stage(&Settle { accept_data_loss }, outcome);
     }
     let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
-    drill.stage(&Backward { extent, accept_data_loss }, outcome)
+    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
 /// Newest first: name, age, size, and what is in it.
@@ -167,7 +175,14 @@ fn sandbox_command(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) 
             outcome.extra.insert("url".to_owned(), url.into());
             Ok(())
         }
-        Sandbox::Seed(seed) => seeding::run(drill, seed.rows, outcome),
+        Sandbox::Seed(seed) => {
+            let mishaps = Mishaps {
+                drop_pct: seed.mirror_drop,
+                duplicate_pct: seed.mirror_duplicate,
+                delay: Duration::from_secs(seed.mirror_delay),
+            };
+            seeding::run(drill, seed.rows, &mishaps, outcome)
+        }
     }
 }
 

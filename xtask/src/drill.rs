@@ -2,8 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde::Serialize;
-
 use crate::circumstances;
 use crate::clock;
 use crate::console::Console;
@@ -53,7 +51,7 @@ impl Drill<'_> {
             Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
         };
         if self.plan_only {
-            return self.show(&plan, outcome);
+            return self.show(stage, &plan, outcome);
         }
         self.announce(&session);
         if let Err(failure) = stage.consent(&session, &plan, self.console) {
@@ -111,12 +109,12 @@ impl Drill<'_> {
         Ok((lock, inspection, plan))
     }
 
-    fn show<A: Serialize>(&self, plan: &Plan<A>, outcome: &mut Outcome) -> Result<()> {
+    fn show<S: Stage>(&self, stage: &S, plan: &Plan<S::Action>, outcome: &mut Outcome) -> Result<()> {
         let json =
             serde_json::to_value(plan).map_err(|error| Failure::bug("cannot print the plan").caused_by(&error))?;
         outcome.extra.insert("plan".to_owned(), json);
         if !self.settings.output.json {
-            self.console.result(&plan.in_words());
+            self.console.result(&stage.in_words(plan));
         }
         Ok(())
     }

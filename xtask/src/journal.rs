@@ -4,6 +4,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
@@ -20,6 +22,8 @@ pub struct Journal<'a> {
     pub redactor: Redactor,
     run: Run,
     record: Mutex<Record>,
+    /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
+    chapter: Mutex<String>,
 }
 
 /// One stage that is running.
@@ -41,11 +45,32 @@ impl<'a> Journal<'a> {
         for left in run.adopted() {
             console.show(&left.sentence);
         }
-        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record) })
+        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), chapter: Mutex::default() })
     }
 
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name. Each of a
+    /// drill's stages leaves files of the same names.
+    pub fn chapter(&self, name: &str) {
+        name.clone_into(&mut self.chapter.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes a new file of the stage that is at work.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let chapter = self.chapter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = if chapter.is_empty() { name.to_owned() } else { format!("{chapter}/{name}") };
+        self.run.write_json(&name, value)
+    }
+
+    /// A stage that was left out: named, so that nobody takes silence for success.
+    pub fn skip(&self, name: &str, why: &str) -> Result<()> {
+        let view = StageView { name: name.to_owned(), status: "skipped".to_owned(), duration_ms: 0, steps: Vec::new() };
+        self.record().outcome.stages.push(view);
+        self.console.say(format!("{name}: left out, {why}"));
+        self.save()
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {

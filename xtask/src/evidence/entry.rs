@@ -31,6 +31,11 @@ pub fn entry(record: &Value, sha256: &str, place: &Place<'_>) -> String {
         let dirty = record["git"]["dirty"] == true;
         fact("commit", format!("`{}`{}", inline(commit), if dirty { ", with uncommitted changes" } else { "" }));
     }
+    let stages = record["stages"].as_array().map_or(&[][..], Vec::as_slice);
+    if stages.len() > 1 {
+        let stage = |stage: &Value| format!("{} {}", text(&stage["name"]), text(&stage["status"]));
+        fact("stages", stages.iter().map(stage).collect::<Vec<_>>().join(", "));
+    }
     if record["migrations"].is_object() {
         let (verb, names) = migrations(&record["migrations"]);
         fact(verb, names);
@@ -91,7 +96,8 @@ fn pairs(parity: &Value) -> String {
     for pair in parity["pairs"].as_array().into_iter().flatten() {
         let name = inline(pair["name"].as_str().unwrap_or_default());
         let share = pair["diff_pct"].as_f64().map_or("no rows in Prisma".to_owned(), |share| format!("{share:.2} %"));
-        let _ = writeln!(text, "| {name} | {} | {} | {} ({share}) |", pair["prisma"], pair["mirror"], pair["delta"]);
+        let delta = pair["delta"].as_i64().unwrap_or_default();
+        let _ = writeln!(text, "| {name} | {} | {} | {delta:+} ({share}) |", pair["prisma"], pair["mirror"]);
     }
     let _ = writeln!(text, "\nThreshold: {} %.", parity["threshold_pct"]);
     text
