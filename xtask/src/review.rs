@@ -1,4 +1,5 @@
-//! `evidence list`, `show` and `verify`: past runs, for the person who has to believe them. Reads files and nothing else.
+//! `evidence list`, `show` and `verify`: past runs, for the person who has to believe them. Reads files and nothing
+//! else.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,5 @@
-//! A lock on a folder itself (flock): it leaves no file behind, and is free as soon as its holder ends, however that ends.
+//! A lock on a folder itself (flock): it leaves no file behind, and is free as soon as its holder ends, however
+//! that ends.
 //!
 //! Who takes it keeps the file that comes back; to drop it is to free the lock.
 

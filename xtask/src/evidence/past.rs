@@ -74,7 +74,8 @@ impl Summary {
     }
 }
 
-/// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is no such folder.
+/// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is
+/// no such folder.
 ///
 /// # Errors
 /// The folder is there and cannot be read.
@@ -127,7 +128,8 @@ pub fn is_run(name: &str) -> bool {
     NAME.is_match(name)
 }
 
-/// The newest run, or the only one that `wanted` can mean: its name, the beginning of it, or its short id. `dir` is for people.
+/// The newest run, or the only one that `wanted` can mean: its name, the beginning of it, or its short id. `dir` is
+/// for people.
 ///
 /// # Errors
 /// `blocked` when there is no run at all; `usage` when none or several fit.

@@ -1,7 +1,9 @@
-//! Whether the evidence is what it was when it was written: every file against its record, every record against who vouches for it.
+//! Whether the evidence is what it was when it was written: every file against its record, every record against who
+//! vouches for it.
 //!
-//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that somebody
-//! wrote anew as a whole, with the feedback files: against that there is a signature, and a commit that was pushed.
+//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that
+//! somebody wrote anew as a whole, with the feedback files: against that there is a signature, and a commit that
+//! was pushed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -78,8 +80,8 @@ impl Verification {
         Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
     }
 
-    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of them: what
-    /// comes before an end is vouched for by its digest.
+    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of
+    /// them: what comes before an end is vouched for by its digest.
     ///
     /// # Errors
     /// `blocked` when there is a signature and no ssh-keygen.
