@@ -451,6 +451,16 @@ fn a_key_that_asks_for_a_passphrase_stops_the_run_before_it_begins() {
 }
 
 #[test]
+fn every_key_that_the_schema_knows_is_described() {
+    let root = crate::server::workspace();
+    let schema: Value = serde_json::from_slice(&fs::read(root.join("docs/evidence.schema.json")).unwrap()).unwrap();
+    let page = fs::read_to_string(root.join("docs/evidence.md")).unwrap();
+    let keys: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    let missing: Vec<_> = keys.iter().filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert!(keys.len() > 20 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn the_schema_takes_what_a_run_left_and_nothing_that_contradicts_itself() {
     let project = Project::new();
     let right = project.record(&refused(&project));
