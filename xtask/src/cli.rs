@@ -199,14 +199,36 @@ pub struct Seed {
 
 #[derive(Debug, Subcommand)]
 pub enum Evidence {
+    /// List the runs, newest first, and say of each whether it is as it was recorded
+    List,
+    /// Show what one run did and found
+    Show(PastRun),
+    /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
+    Verify(PastRun),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
     Redact,
+}
+
+#[derive(Debug, Args)]
+pub struct Matrix {
+    /// Write nothing; exit 5 when a host, database, project or kind of key is not the one in the table
+    #[arg(long)]
+    pub check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PastRun {
+    /// The run's name, its beginning, or its short id, as `evidence list` shows it
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Env {
     /// Say whether the variables are complete and name a staging database; exit 0 or 3
     Check,
+    /// Write what the target's variables and hosts are, never a value, to docs/deployment/env_matrix.md
+    Matrix(Matrix),
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -3,13 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::circumstances;
+use crate::clock;
 use crate::console::Console;
 use crate::database::lock::RunLock;
 use crate::declared::Declared;
 use crate::error::{Failure, Result, Status};
-use crate::evidence::feedback;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
+use crate::evidence::seal::seal;
+use crate::evidence::signature;
 use crate::guard::{Candidate, Demand, Standing};
 use crate::install;
 use crate::interrupt::Interrupt;
@@ -141,6 +143,7 @@ impl Drill<'_> {
     /// The first programs of a run (Node and git, for their versions): nothing is spawned before the guard and the user have
     /// said yes.
     fn begin(&self, session: &Session<'_>, outcome: &mut Outcome) -> Result<Journal<'_>> {
+        signature::rehearse(self.settings)?;
         let mut record = circumstances::record(self.settings, &self.argv, outcome, &session.redactor);
         circumstances::add_server(&mut record, session);
         circumstances::add_tools(&mut record, session)?;
@@ -169,21 +172,24 @@ impl Drill<'_> {
         result: Result<()>,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        let closed = journal.close(&result);
+        let result = journal.close(result);
         *outcome = journal.record().outcome.clone();
-        let (record, digest) = match closed {
-            Ok(closed) => closed,
-            Err(failure) => return result.and(Err(failure)),
-        };
-        if let Some(counts) = &record.outcome.counts {
+        if let Some(counts) = &outcome.counts {
             self.console.counts(counts);
         }
-        if !self.settings.recorded() {
-            return result;
+        let feedback = self.settings.recorded().then(|| stage.feedback(&self.settings.evidence));
+        match seal(self.settings, journal.run(), feedback) {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| self.console.show(warning));
+                outcome.notes.extend(warnings);
+            }
+            Err(failure) if result.is_ok() => {
+                outcome.finish(Some(&failure), clock::rfc3339(clock::now()));
+                return Err(failure);
+            }
+            Err(failure) => self.console.show(format!("warning: {failure}")),
         }
-        let folder = record.outcome.evidence.clone().unwrap_or_default();
-        let attached = feedback::add(stage.feedback(&self.settings.evidence), &record, &folder, &digest);
-        result.and(attached)
+        result
     }
 
     /// A run that ended before its first step is evidence too. Nothing is spawned for it, so it does not know what git says.

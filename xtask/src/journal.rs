@@ -41,9 +41,10 @@ impl<'a> Journal<'a> {
         run: Run,
         record: Record,
     ) -> Result<Self> {
-        let mut record = record;
-        record.previous = run.previous();
         run.save(&record)?;
+        for left in run.adopted() {
+            console.show(&left.sentence);
+        }
         Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), chapter: Mutex::default() })
     }
 
@@ -77,7 +78,7 @@ impl<'a> Journal<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        self.run.save(&self.record())
+        self.run.save(&*self.record())
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
@@ -92,13 +93,16 @@ impl<'a> Journal<'a> {
         Ok(Stage { journal: self, index, begun: Instant::now() })
     }
 
-    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word.
-    pub fn close(&self, result: &Result<()>) -> Result<(Record, String)> {
-        let leaked = self.run.purge_leaks()?;
+    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns what the
+    /// run came to, which a leak or a record that cannot be written makes worse.
+    pub fn close(&self, result: Result<()>) -> Result<()> {
+        let result = match self.run.purge_leaks() {
+            Ok(leaked) if leaked.is_empty() => result,
+            Ok(leaked) => Err(leak_failure(&leaked)),
+            Err(failure) => both(result, failure),
+        };
         let mut record = self.record();
-        let leak = (!leaked.is_empty()).then(|| leak_failure(&leaked));
-        let failure = leak.as_ref().or(result.as_ref().err());
-        record.outcome.finish(failure, clock::rfc3339(clock::now()));
+        record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
         let word = record.outcome.status.clone();
         for stage in &mut record.outcome.stages {
             for step in stage.steps.iter_mut().filter(|step| step.status == "running") {
@@ -108,12 +112,19 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
-        let digest = self.run.close(&mut record)?;
-        match leak {
-            Some(failure) => Err(failure),
-            None => Ok((record.clone(), digest)),
+        match self.run.close(&mut record) {
+            Ok(()) => result,
+            Err(failure) => both(result, failure),
         }
     }
+}
+
+/// The run's own failure comes first; that the evidence has a hole is said with it.
+fn both(result: Result<()>, evidence: Failure) -> Result<()> {
+    Err(match result {
+        Ok(()) => evidence,
+        Err(failure) => failure.because(evidence.message).because_all(evidence.causes),
+    })
 }
 
 fn leak_failure(files: &[String]) -> Failure {

@@ -49,7 +49,7 @@ pub struct Outcome {
     pub extra: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TargetView {
     pub name: String,
     pub host: String,

@@ -10,14 +10,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, Write};
 
-use lz4_flex::frame::FrameDecoder;
 use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use super::contents::{Source, tables};
-use super::rows::RowSum;
 use super::take::{allow_time, copy_out, server_failure};
 use super::{Sequence, Snapshot, Table};
 use crate::database::connect::{Connection, failure};
@@ -26,6 +24,7 @@ use crate::database::rollback::Place;
 use crate::database::watch::interruptible;
 use crate::error::{Failure, Result};
 use crate::session::Session;
+use rowfile::{Reader, RowSum};
 
 /// How a snapshot goes into the schema as it is now.
 #[derive(Debug)]
@@ -291,7 +290,7 @@ fn each_piece(snapshot: &Snapshot, fitted: &Fitted, mut sink: impl FnMut(&[u8]) 
         Failure::failed(format!("cannot read the snapshot's file `{}`", fitted.table.file)).caused_by(&error)
     };
     let packed = File::open(snapshot.folder.join(&fitted.table.file)).map_err(unreadable)?;
-    let mut rows = BufReader::with_capacity(1 << 16, FrameDecoder::new(packed));
+    let mut rows = Reader::new(packed);
     loop {
         let piece = next_piece(&mut rows, fitted).map_err(unreadable)?;
         if piece.is_empty() {
@@ -325,7 +324,7 @@ fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &
     let lock = format!("lock table {} in access exclusive mode", fitted.target.sql_name());
     run(transaction, "close a table to writers", &[lock])?;
     let narrow = fitted.narrowed(guard.untouched.clone());
-    let now = copy_out(transaction, &fitted.target, &narrow.columns(), |_| Ok(()))?;
+    let now = sum_on_server(transaction, &fitted.target, &narrow.columns())?;
     // Where rows went, values cannot be compared as a whole.
     let comparable = now.rows() == fitted.table.rows && !guard.untouched.is_empty();
     let same = now.rows() == guard.rows && (!comparable || now.checksum() == sum_of(snapshot, &narrow)?.checksum());
@@ -360,10 +359,20 @@ fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> R
     Ok(())
 }
 
+/// The sum of the rows that the server has.
+fn sum_on_server(transaction: &mut Transaction<'_>, source: &Source, columns: &[String]) -> Result<RowSum> {
+    let mut sum = RowSum::default();
+    copy_out(transaction, source, columns, |piece| {
+        sum.add(piece);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
 /// Reads the rows back from the server and compares them with what was sent and with what the manifest says.
 fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) -> Result<()> {
     let table = &fitted.table;
-    let found = copy_out(transaction, &fitted.target, &fitted.columns(), |_| Ok(()))?;
+    let found = sum_on_server(transaction, &fitted.target, &fitted.columns())?;
     let as_sent = (found.rows(), found.checksum()) == (sent.rows(), sent.checksum());
     let as_promised = sent.rows() == table.rows && (!fitted.is_whole() || sent.checksum() == table.checksum);
     if as_sent && as_promised {
