@@ -139,10 +139,8 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
     project.assert_no_secret(&[&answer]);
 }
 
-#[test]
-fn rows_in_flight_that_arrive_are_no_breach() {
-    let (project, database) = with_facts("parity_flight");
-    configure(&project, "settle_seconds = 3");
+/// Takes sixty views out of the mirror, starts `parity`, and returns when its first look has seen that.
+fn started_on_a_breach(project: &Project, database: &Database) -> std::process::Child {
     database.execute(
         "create table late as select * from facts where created_at > '2026-10-09 14:50Z';
          delete from facts where id in (select id from late)",
@@ -161,20 +159,47 @@ fn rows_in_flight_that_arrive_are_no_breach() {
     while !looked() || looking() {
         std::thread::yield_now();
     }
-    database.execute("insert into facts select * from late");
+    drill
+}
+
+fn ended(drill: std::process::Child) -> Answer {
     let output = drill.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert!(
-        stderr.contains("count: `view`, `refresh` are within 1 % (counted again after 3 s, for rows in flight)"),
-        "{stderr}"
-    );
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let looks: Value =
-        serde_json::from_str(&project.read(&format!("{}/parity.json", json["evidence"].as_str().unwrap()))).unwrap();
-    let views: Vec<&Value> =
-        looks["looks"].as_array().unwrap().iter().map(|look| &look["pairs"][0]["mirror"]).collect();
+    Answer {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn terminate(drill: &std::process::Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(drill), rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
+fn rows_in_flight_that_arrive_are_no_breach() {
+    let (project, database) = with_facts("parity_flight");
+    configure(&project, "settle_seconds = 3");
+    let drill = started_on_a_breach(&project, &database);
+    database.execute("insert into facts select * from late");
+    let answer = ended(drill).expect(0);
+    let line = "count: `view`, `refresh` are within 1 % (counted again after 3 s, for rows in flight)";
+    assert!(answer.stderr.contains(line), "{}", answer.stderr);
+    let json = parity_json(&project, &answer);
+    let views: Vec<&Value> = json["looks"].as_array().unwrap().iter().map(|look| &look["pairs"][0]["mirror"]).collect();
     assert_eq!(views, [901, 960], "both looks are kept");
+}
+
+#[test]
+fn a_first_look_is_no_verdict() {
+    let (project, database) = with_facts("parity_first");
+    configure(&project, "settle_seconds = 3600");
+    let drill = started_on_a_breach(&project, &database);
+    terminate(&drill);
+    let answer = ended(drill).expect(143);
+    assert_eq!(answer.json()["parity"], Value::Null);
+    let json = parity_json(&project, &answer);
+    assert_eq!((json["status"].as_str(), json["prisma"].as_str()), (Some("interrupted"), None));
+    assert_eq!(json["looks"][0]["pairs"][0]["within"], false);
 }
 
 /// Facts and their copies appear together, thousands of them while it counts: only one snapshot sees as many of both.
@@ -309,12 +334,7 @@ fn while_counting(project: &Project, database: &Database, meanwhile: impl FnOnce
         }
     };
     meanwhile(&drill, pid);
-    let output = drill.wait_with_output().unwrap();
-    Answer {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    ended(drill)
 }
 
 #[test]
@@ -348,7 +368,7 @@ fn a_count_that_takes_too_long_or_loses_its_server_is_not_a_count() {
 fn a_signal_stops_the_count_on_the_server_too() {
     let (project, database) = with_facts("parity_signal");
     let answer = while_counting(&project, &database, |drill, _| {
-        rustix::process::kill_process(rustix::process::Pid::from_child(drill), rustix::process::Signal::TERM).unwrap();
+        terminate(drill);
     })
     .expect(143);
     let run: Value = serde_json::from_str(&evidence(&project, &answer, "run.json")).unwrap();
