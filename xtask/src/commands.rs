@@ -15,9 +15,11 @@ use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
 use crate::error::{Failure, Result, Status};
-use crate::guard::Source;
+use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
+use crate::matrix;
 use crate::outcome::Outcome;
+use crate::review;
 use crate::sandbox;
 use crate::seeding;
 use crate::settings::Settings;
@@ -29,7 +31,9 @@ use crate::stages::parity::Parity;
 use crate::stages::rehearse::Rehearse;
 use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
+use crate::stages::round::Round;
 use crate::stages::settle::Settle;
+use crate::stages::whole::Whole;
 use redact::Redactor;
 
 pub fn run() -> ExitCode {
@@ -74,8 +78,12 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Status) => "sandbox status",
         Command::Sandbox(Sandbox::Url) => "sandbox url",
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::List) => "evidence list",
+        Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
+        Command::Env(Env::Matrix(_)) => "env matrix",
     }
 }
 
@@ -89,13 +97,14 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke }, outcome),
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
         Command::Backward(args) => backward(args, &drill, outcome),
         Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
-        Command::Drill(_) => {
-            Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
+        Command::Drill(args) => {
+            let cli::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
+            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
         Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
@@ -105,8 +114,12 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
+        Command::Evidence(Evidence::List) => review::list(&settings, console, outcome),
+        Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
+        Command::Env(Env::Matrix(args)) => env_matrix(args.check, &drill, outcome),
     }
 }
 
@@ -116,7 +129,7 @@ fn backward(args: &cli::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> R
         return drill.stage(&Settle { accept_data_loss }, outcome);
     }
     let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
-    drill.stage(&Backward { extent, accept_data_loss }, outcome)
+    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
 /// Newest first: name, age, size, and what is in it.
@@ -193,15 +206,47 @@ fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
 }
 
 /// Layers 1 to 3 of the guard alone: no network, nothing spawned.
-fn env_check(drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
-    let Drill { settings, console, .. } = *drill;
+fn declared_target(drill: &Drill<'_>) -> Result<(Declared, Candidate)> {
+    let Drill { settings, console, command, .. } = *drill;
     if settings.target.is_sandbox() {
-        return Err(Failure::usage("`env check` is about the variables of a target, and the sandbox has none")
-            .hint("cargo xtask env check"));
+        return Err(Failure::usage(format!(
+            "`{command}` is about the variables of a target, and the sandbox has none"
+        ))
+        .hint(format!("cargo xtask {command}")));
     }
     let declared = Declared::of_environment(settings)?;
     console.mask(&declared.redactor());
     let candidate = declared.check().map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
+    Ok((declared, candidate))
+}
+
+/// The document is made true, or with `check` compared.
+fn env_matrix(check: bool, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, plan_only, .. } = *drill;
+    let (declared, candidate) = declared_target(drill)?;
+    outcome.target = Some(crate::session::view(settings, &candidate));
+    let column = matrix::column(settings, &declared, &candidate);
+    let write = !check && !plan_only;
+    let changes = matrix::update(&settings.root, &column, clock::now(), write)?;
+    changes.iter().for_each(|change| console.say(change.in_words()));
+    let json = serde_json::json!({ "path": matrix::PATH, "written": write, "changes": changes });
+    outcome.extra.insert("matrix".to_owned(), json);
+    match changes.len() {
+        0 => console.say(format!("`{}` is true", matrix::PATH)),
+        _ if write => console.say(format!("`{}` is updated: commit it", matrix::PATH)),
+        _ if check => {
+            return Err(Failure::different(format!("`{}` does not say what `{}` is", matrix::PATH, column.target))
+                .because_all(changes.iter().map(matrix::Change::in_words))
+                .hint("cargo xtask env matrix"));
+        }
+        _ => console.say("Nothing was changed."),
+    }
+    Ok(())
+}
+
+fn env_check(drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    let (_, candidate) = declared_target(drill)?;
     let view = crate::session::view(settings, &candidate);
     let project = view.project_ref.as_ref().map(|project| format!(", project {project}")).unwrap_or_default();
     console.say(format!(

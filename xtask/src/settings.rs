@@ -54,6 +54,7 @@ pub struct TargetSettings {
     pub allow_hosts: Vec<String>,
     pub allow_projects: Vec<String>,
     pub allow_databases: Vec<String>,
+    pub allow_schemas: Vec<String>,
     pub deny_systems: Vec<String>,
     pub ca_file: Option<PathBuf>,
 }
@@ -112,6 +113,8 @@ pub struct EvidenceSettings {
     pub deployment: PathBuf,
     pub data: PathBuf,
     pub qa: PathBuf,
+    /// Who may sign, in the format of ssh-keygen; None: nobody has to.
+    pub allowed_signers: Option<PathBuf>,
 }
 
 /// One deadline for each kind of step.
@@ -148,6 +151,7 @@ impl Settings {
                 deployment: relative(&file.evidence.deployment),
                 data: relative(&file.evidence.data),
                 qa: relative(&file.evidence.qa),
+                allowed_signers: file.evidence.allowed_signers.as_deref().map(relative),
             },
             timeouts: file.timeouts.durations(),
             output: output(global, &environment),
@@ -167,6 +171,16 @@ impl Settings {
     pub fn for_sandbox(mut self) -> Settings {
         self.target = sandbox_settings();
         self
+    }
+
+    /// Sandbox runs keep to the ignored folder unless told otherwise: trying things out must not dirty a checkout.
+    pub fn recorded(&self) -> bool {
+        !self.target.is_sandbox() || self.record
+    }
+
+    /// Where runs against the target leave their folders.
+    pub fn evidence_dir(&self) -> PathBuf {
+        if self.recorded() { self.evidence.dir.clone() } else { self.private_dir().join("evidence") }
     }
 
     /// A variable of our own environment, absent when it is empty.
@@ -253,6 +267,8 @@ struct FileTarget {
     allow_hosts: Vec<String>,
     allow_projects: Vec<String>,
     allow_databases: Vec<String>,
+    /// What `?schema=` may name: `prisma migrate reset` drops it.
+    allow_schemas: Vec<String>,
     /// System identifiers of production servers (`select system_identifier from pg_control_system()`), refused whatever else fits.
     deny_systems: Vec<String>,
     /// PEM file with the certificate authority for `sslmode=verify-ca` and `verify-full`.
@@ -267,6 +283,7 @@ impl Default for FileTarget {
             allow_hosts: owned(&["*.staging.hotdash.app"]),
             allow_projects: Vec::new(),
             allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
+            allow_schemas: owned(&["public"]),
             deny_systems: Vec::new(),
             ca_file: None,
         }
@@ -359,6 +376,7 @@ struct FileEvidence {
     data: String,
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,
+    allowed_signers: Option<String>,
 }
 
 impl Default for FileEvidence {
@@ -368,6 +386,7 @@ impl Default for FileEvidence {
             deployment: "feedback/deployment.md".to_owned(),
             data: "feedback/data.md".to_owned(),
             qa: "feedback/qa.md".to_owned(),
+            allowed_signers: None,
         }
     }
 }
@@ -432,6 +451,7 @@ impl File {
             allow_hosts: file.allow_hosts,
             allow_projects: file.allow_projects,
             allow_databases: file.allow_databases,
+            allow_schemas: file.allow_schemas,
             deny_systems: file.deny_systems,
             ca_file: file.ca_file.map(|path| root.join(path)),
         })
@@ -502,6 +522,7 @@ fn sandbox_settings() -> TargetSettings {
         allow_hosts: vec!["127.0.0.1".to_owned()],
         allow_projects: Vec::new(),
         allow_databases: vec!["*_sandbox".to_owned()],
+        allow_schemas: vec!["public".to_owned()],
         deny_systems: Vec::new(),
         ca_file: None,
     }

@@ -21,9 +21,13 @@ const COMMANDS: &[&[&str]] = &[
     &["sandbox", "up"],
     &["sandbox", "seed"],
     &["evidence"],
+    &["evidence", "list"],
+    &["evidence", "show"],
+    &["evidence", "verify"],
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],
+    &["env", "matrix"],
 ];
 
 fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -4,15 +4,20 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod project;
+mod schema;
 mod server;
 
+mod another_schema;
 mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod drill;
+mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
+mod matrix;
 mod mirror;
 mod node;
 mod parity;
