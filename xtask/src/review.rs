@@ -206,7 +206,8 @@ fn find<'a>(settings: &Settings, runs: &'a [Past], wanted: Option<&str>) -> Resu
     let dir = settings.shown(&settings.evidence_dir());
     let mut known = runs.iter().filter(|past| past.state != State::Foreign);
     let Some(wanted) = wanted else {
-        return known.next_back().ok_or_else(|| Failure::usage(format!("there is no run in `{dir}`")));
+        let none = || Failure::blocked(format!("there is no run in `{dir}`")).hint("cargo xtask forward");
+        return known.next_back().ok_or_else(none);
     };
     let meant: Vec<&Past> =
         known.filter(|past| past.name.starts_with(wanted) || short_id(&past.name).starts_with(wanted)).collect();
@@ -221,57 +222,72 @@ fn find<'a>(settings: &Settings, runs: &'a [Past], wanted: Option<&str>) -> Resu
 
 /// A record as a page of text. What it does not have is left out.
 fn in_words(record: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
     let mut lines = vec![format!("{}: {}", text(&record["command"]), text(&record["status"]))];
-    let mut fact = |name: &str, value: String| lines.push(format!("  {name:<8} {value}"));
-    let target = &record["target"];
-    if target.is_object() {
-        let (name, database, host) = (text(&target["name"]), text(&target["database"]), text(&target["host"]));
-        fact("target", format!("{name} is database `{database}` on {host}:{}", target["port"]));
-    }
-    let server = &record["server"];
-    if server.is_object() {
-        let claimed = if server["claimed"] == true { "claimed as disposable" } else { "unclaimed" };
-        fact("server", format!("Postgres {} at {}, {claimed}", text(&server["version"]), text(&server["address"])));
-    }
-    let until = record["finished_at"].as_str().unwrap_or("nobody knows");
-    fact("time", format!("{} to {until}", text(&record["started_at"])));
-    let operator = &record["operator"];
-    let who: Vec<&str> = ["user", "host", "ci_run"].iter().filter_map(|key| operator[key].as_str()).collect();
-    fact("who", format!("{}, as the environment said", who.join(", ")));
-    if let Some(commit) = record["git"]["commit"].as_str() {
-        let dirty = if record["git"]["dirty"] == true { ", with uncommitted changes" } else { "" };
-        fact("commit", format!("{commit}{dirty}"));
-    }
-    let tools = record["tools"].as_object().into_iter().flatten();
-    let tools: Vec<String> =
-        tools.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?))).collect();
-    fact("tools", tools.join(", "));
-    if let Some(by) = record["abandoned"]["closed_by"].as_str() {
-        fact("closed", format!("by {by}, which found it open"));
-    }
+    lines.extend(facts(record).into_iter().map(|(name, value)| format!("  {name:<8} {value}")));
     lines.extend(stages(record));
     if let Ok(counts) = serde_json::from_value::<BeforeAfter>(record["counts"].clone()) {
         lines.push(console::counts_table(&counts));
     }
-    let causes = record["error"]["causes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(record["error"]["message"].as_str().map(|message| format!("error: {message}")));
-    for refusal in record["refusals"].as_array().into_iter().flatten() {
-        lines.push(format!("  {}: {}", text(&refusal["check"]), text(&refusal["message"])));
+    lines.extend(ending(record));
+    lines.join("\n")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("unknown")
+}
+
+fn facts(record: &Value) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let (target, server, operator) = (&record["target"], &record["server"], &record["operator"]);
+    if target.is_object() {
+        let (name, database, host) = (text(&target["name"]), text(&target["database"]), text(&target["host"]));
+        facts.push(("target", format!("{name} is database `{database}` on {host}:{}", target["port"])));
     }
-    lines.extend(causes.map(|cause| format!("caused by: {cause}")));
+    if server.is_object() {
+        let claimed = if server["claimed"] == true { "claimed as disposable" } else { "unclaimed" };
+        let (version, address) = (text(&server["version"]), text(&server["address"]));
+        facts.push(("server", format!("Postgres {version} at {address}, {claimed}")));
+    }
+    let until = record["finished_at"].as_str().unwrap_or("nobody knows");
+    facts.push(("time", format!("{} to {until}", text(&record["started_at"]))));
+    let who: Vec<&str> = ["user", "host", "ci_run"].iter().filter_map(|key| operator[key].as_str()).collect();
+    facts.push(("who", format!("{}, as the environment said", who.join(", "))));
+    if let Some(commit) = record["git"]["commit"].as_str() {
+        let dirty = if record["git"]["dirty"] == true { ", with uncommitted changes" } else { "" };
+        facts.push(("commit", format!("{commit}{dirty}")));
+    }
+    let tools = record["tools"].as_object().into_iter().flatten();
+    let tools: Vec<String> =
+        tools.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?))).collect();
+    facts.push(("tools", tools.join(", ")));
+    if let Some(by) = record["abandoned"]["closed_by"].as_str() {
+        facts.push(("closed", format!("by {by}, which found it open")));
+    }
+    facts
+}
+
+fn ending(record: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(record["error"]["message"].as_str().map(|message| format!("error: {message}")));
+    let refusals = record["refusals"].as_array().into_iter().flatten();
+    lines.extend(refusals.map(|refusal| format!("  {}: {}", text(&refusal["check"]), text(&refusal["message"]))));
+    let causes = record["error"]["causes"].as_array().into_iter().flatten();
+    lines.extend(causes.map(|cause| format!("caused by: {}", text(cause))));
     lines.extend(record["hint"].as_str().map(|hint| format!("hint: {hint}")));
     lines.extend(record["notes"].as_array().into_iter().flatten().map(|note| format!("note: {}", text(note))));
-    lines.join("\n")
+    lines
 }
 
 fn stages(record: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for stage in record["stages"].as_array().into_iter().flatten() {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         lines.push(format!("{}: {}", text(&stage["name"]), text(&stage["status"])));
         for step in stage["steps"].as_array().into_iter().flatten() {
-            let mark = if step["status"] == "ok" { "✓" } else { "✗" };
+            let mark = match step["status"].as_str() {
+                Some("ok") => "✓",
+                Some("skipped") => "-",
+                _ => "✗",
+            };
             let found = step["detail"].as_str().or(step["log"].as_str()).unwrap_or_default();
             let (name, status, took) = (text(&step["name"]), text(&step["status"]), &step["duration_ms"]);
             lines.push(format!("  {mark} {name}: {status}, {took} ms  {found}").trim_end().to_owned());

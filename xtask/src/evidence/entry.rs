@@ -96,7 +96,8 @@ fn pairs(parity: &Value) -> String {
     for pair in parity["pairs"].as_array().into_iter().flatten() {
         let name = inline(pair["name"].as_str().unwrap_or_default());
         let share = pair["diff_pct"].as_f64().map_or("no rows in Prisma".to_owned(), |share| format!("{share:.2} %"));
-        let _ = writeln!(text, "| {name} | {} | {} | {} ({share}) |", pair["prisma"], pair["mirror"], pair["delta"]);
+        let delta = pair["delta"].as_i64().unwrap_or_default();
+        let _ = writeln!(text, "| {name} | {} | {} | {delta:+} ({share}) |", pair["prisma"], pair["mirror"]);
     }
     let _ = writeln!(text, "\nThreshold: {} %.", parity["threshold_pct"]);
     text

@@ -104,7 +104,7 @@ fn conflict(text: &[u8]) -> Option<usize> {
 
 /// Bytes, not text: what people wrote need not be UTF-8.
 fn with_entry(old: &[u8], entry: &str) -> Vec<u8> {
-    let mark = memchr::memmem::find(old, MARK.as_bytes());
+    let mark = old.windows(MARK.len()).position(|window| window == MARK.as_bytes());
     let (above, below) = mark.map_or((old, &b""[..]), |at| (&old[..at], &old[at + MARK.len()..]));
     let mut new = above.to_vec();
     if mark.is_none() && !above.is_empty() {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::evidence::folder_lock;
 use crate::evidence::record::{Abandonment, Operator, Previous};
-use crate::evidence::run::{RECORD, sha256};
+use crate::evidence::run::{RECORD, read_plain, sha256};
 use crate::outcome::TargetView;
 
 /// `<UTC>-<command>-<short id>`
@@ -145,7 +145,7 @@ impl Past {
     }
 
     fn look(&mut self) {
-        let bytes = match fs::read(self.folder.join(RECORD)) {
+        let bytes = match read_plain(&self.folder.join(RECORD)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.state = State::Unreadable(format!("`{RECORD}` is missing"));

@@ -227,6 +227,20 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
+/// `path`, if it is a file itself: a link leads elsewhere, and a pipe would be waited for.
+///
+/// # Errors
+/// `InvalidInput` for what is no file; else what the file system says.
+pub fn plain(path: &Path) -> io::Result<PathBuf> {
+    if path.symlink_metadata()?.is_file() { Ok(path.to_path_buf()) } else { Err(io::ErrorKind::InvalidInput.into()) }
+}
+
+/// # Errors
+/// As `plain`.
+pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(plain(path)?)
+}
+
 fn is_plain(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }

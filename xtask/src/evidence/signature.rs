@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Failure, Result};
-use crate::evidence::run::RECORD;
+use crate::evidence::run::{RECORD, read_plain};
 use crate::interrupt::Interrupt;
 use crate::process::{self, Exit, Finished, Invocation};
 use crate::settings::Settings;
@@ -83,7 +83,7 @@ pub enum Signed {
 /// `blocked` when ssh-keygen is not installed.
 pub fn check(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> Result<Option<Signed>> {
     let (signature, record) = (folder.join(SIGNATURE), folder.join(RECORD));
-    let Ok(armour) = fs::read(&signature) else { return Ok(None) };
+    let Ok(armour) = read_plain(&signature) else { return Ok(None) };
     if !is_canonical(&armour) {
         return Ok(Some(Signed::Wrong));
     }

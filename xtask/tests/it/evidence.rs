@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::interrupt::{await_statement, stop};
 use crate::project::{Answer, Project};
+use crate::record_schema::complaint;
 
 const DIR: &str = "feedback/evidence";
 
@@ -127,6 +128,9 @@ fn files_that_are_gone_new_or_no_files_are_found() {
     caused by: `<1>/later.txt` was added after the run was closed at <time>
     hint: git log --stat -- feedback/evidence
     ");
+    // A pipe that nobody writes to would be waited for.
+    let status = std::process::Command::new("mkfifo").arg(folder.join("attestation.intoto.json")).status().unwrap();
+    assert!(status.success() && project.findings().contains(&found("added", &runs[0], "attestation.intoto.json")));
     let one = project.run(&["evidence", "verify", &runs[1]]).expect(0);
     insta::assert_snapshot!(steady(&one.stdout, &[&runs[0], &runs[1]]), @r"
     `<2>`: every file is as its record says
@@ -444,6 +448,34 @@ fn a_key_that_asks_for_a_passphrase_stops_the_run_before_it_begins() {
     "#);
     assert_eq!(database.one::<i64>("select count(*) from pg_namespace where nspname = 'staging_drill'"), 0);
     assert!(!project.path("feedback").exists());
+}
+
+#[test]
+fn the_schema_takes_what_a_run_left_and_nothing_that_contradicts_itself() {
+    let project = Project::new();
+    let right = project.record(&refused(&project));
+    assert_eq!(complaint(&right), None);
+    let contradictions = [
+        ("a key that nobody knows", json!({ "extra": 1 })),
+        ("a run that went well with an error", json!({ "status": "ok", "exit_code": 0 })),
+        ("a run that failed without one", json!({ "error": null })),
+        (
+            "a closed run with a stage that runs",
+            json!({ "stages": [{ "name": "forward", "status": "running", "duration_ms": 0, "steps": [] }] }),
+        ),
+        (
+            "an abandoned run that nobody closed",
+            json!({ "status": "abandoned", "exit_code": null, "finished_at": null }),
+        ),
+        ("a run that ended and runs", json!({ "status": "running" })),
+        ("a digest that is none", json!({ "files": { "plan.json": "x" } })),
+        ("no digests at all", json!({ "files": null })),
+    ];
+    for (what, change) in contradictions {
+        let mut record = right.clone();
+        record.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert!(complaint(&record).is_some(), "{what}");
+    }
 }
 
 fn stderr(mut command: std::process::Command) -> (String, String) {

@@ -4,10 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod project;
-mod schema;
+mod record_schema;
 mod server;
 
-mod another_schema;
 mod backward;
 mod bad_input;
 mod claim;
@@ -27,4 +26,5 @@ mod rehearse;
 mod reset;
 mod restore;
 mod sandbox;
+mod schema;
 mod secrets;
