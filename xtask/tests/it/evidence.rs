@@ -149,6 +149,8 @@ fn a_removed_run_is_missed_by_the_next_one_and_by_its_entry() {
         fs::rename(project.path("elsewhere"), &folder).unwrap();
     }
     fs::rename(project.run_folder(&runs[1]), project.path("elsewhere")).unwrap();
+    project.run(&["evidence", "verify", &runs[1]]).expect(5);
+    project.run(&["evidence", "verify", &runs[0]]).expect(0);
     let answer = project.verify(5);
     insta::assert_snapshot!(steady(&answer.stderr, &[&runs[0], &runs[1], &runs[2]]), @r"
     error: the evidence in `feedback/evidence` is not what was recorded
