@@ -1,16 +1,21 @@
-//! `evidence list`, `show` and `verify`: past runs, for the person who has to believe them. Reads files and nothing
-//! else.
+//! `evidence list`, `show`, `verify` and `report`: past runs, for the person who has to believe them. Nothing here
+//! changes a run.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::console::{self, Console};
 use crate::drill::Drill;
 use crate::error::{Failure, Result};
-use crate::evidence::past::{Past, State, Summary, find};
+use crate::evidence::past::{Past, State, Summary, find, read_all};
+use crate::evidence::reading::Reading;
+use crate::evidence::report;
 use crate::evidence::run::RECORD;
 use crate::evidence::verify::{Finding, Kind, Verification};
 use crate::outcome::{BeforeAfter, Outcome};
 use crate::settings::Settings;
+use redact::Redactor;
 
 /// Every run, newest first, with what `verify` says of it; runs that are gone, too.
 pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
@@ -85,6 +90,28 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
     Err(Failure::different(format!("the evidence in `{dir}` is not what was recorded"))
         .because_all(findings.iter().map(|finding| finding.message.clone()))
         .hint(format!("git log --stat -- {dir}")))
+}
+
+/// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the
+/// evidence.
+pub fn report(
+    drill: &Drill<'_>,
+    wanted: Option<&str>,
+    out: Option<&Path>,
+    redactor: &Redactor,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    let dir = settings.evidence_dir();
+    let runs = read_all(&dir)
+        .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
+    let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder)?;
+    let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
+    outcome.extra.insert("report".to_owned(), shown.clone().into());
+    if !settings.output.json {
+        console.result(&shown);
+    }
+    Ok(())
 }
 
 /// The name of a run, which may be gone: who asks for that one has read of it elsewhere.

@@ -137,7 +137,8 @@ impl Run {
         Ok(())
     }
 
-    fn masked(&self, record: &impl Serialize) -> Result<Vec<u8>> {
+    /// The bytes of `record` as `save` writes them.
+    pub fn masked(&self, record: &impl Serialize) -> Result<Vec<u8>> {
         Ok(self.redactor.bytes(pretty(record)?.as_bytes()))
     }
 
