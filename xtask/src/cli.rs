@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::parity::comparison::Source;
+
 const AFTER_HELP: &str = "\
 Start here:
   cargo xtask forward --sandbox      rehearse on an embedded Postgres; needs nothing but Node and Rust
@@ -59,10 +61,12 @@ pub enum Command {
     Forward(Forward),
     /// Take applied migrations back, newest first, and verify what is left on the server
     Backward(Backward),
-    /// Rehearse the way there and back
+    /// Forward, backward, forward, mirror and parity as one run, each verified, and each leading to the next
     Drill(Drill),
     /// Apply the mirror's script through the Supabase CLI, and verify it on the server
     Mirror,
+    /// Compare the mirror with Prisma's tables, count by count, and say where they differ
+    Parity(Parity),
     /// Snapshot every row, drop the schema, apply every migration, and verify
     Reset(Reset),
     /// Put a snapshot's rows back, and verify counts and checksums
@@ -107,8 +111,27 @@ pub struct Backward {
 #[derive(Debug, Args)]
 pub struct Drill {
     /// Take every migration up, down and up again in a throw-away database with rows, and say which can be taken back
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["steps", "accept_data_loss", "no_mirror", "resume"])]
     pub each: bool,
+    /// How many migrations to take back and apply again
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub steps: u16,
+    /// Go on where rows or values would be lost, after a snapshot of them; they are put back after the second forward
+    #[arg(long)]
+    pub accept_data_loss: bool,
+    /// Leave out mirror and parity: this project has no Supabase
+    #[arg(long)]
+    pub no_mirror: bool,
+    /// Go on with the last drill of the target, from the stage that missed
+    #[arg(long, conflicts_with_all = ["steps", "no_mirror"])]
+    pub resume: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Parity {
+    /// How to count the mirror's side: sql, in the same database and the same snapshot
+    #[arg(long, value_enum, default_value_t = Source::Sql)]
+    pub source: Source,
 }
 
 #[derive(Debug, Args)]
@@ -154,7 +177,7 @@ pub enum Sandbox {
     Status,
     /// Print its URL, for psql and other clients
     Url,
-    /// Add believable rows to every table
+    /// Add believable rows to every table, and to the mirror where there is one
     Seed(Seed),
 }
 
@@ -163,10 +186,25 @@ pub struct Seed {
     /// How many rows each table gets
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub rows: u64,
+    /// How many percent of the new facts never reach the mirror, spread evenly
+    #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
+    pub mirror_drop: f64,
+    /// How many percent of the new facts reach the mirror twice
+    #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
+    pub mirror_duplicate: f64,
+    /// How long a fact is on its way to the mirror: younger ones are not there yet
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub mirror_delay: u64,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Evidence {
+    /// List the runs, newest first, and say of each whether it is as it was recorded
+    List,
+    /// Show what one run did and found
+    Show(PastRun),
+    /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
+    Verify(PastRun),
     /// Write a run's report again, from its folder, which stays as it is
     Report(Report),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
@@ -175,9 +213,8 @@ pub enum Evidence {
 
 #[derive(Debug, Args)]
 pub struct Report {
-    /// The run's folder name, or an end of it like `4368db` [default: the newest run]
-    #[arg(value_name = "RUN")]
-    pub run: Option<String>,
+    #[command(flatten)]
+    pub past: PastRun,
     /// Write to FILE, which must not be there yet [default: .drill/reports/RUN.html]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -190,10 +227,22 @@ pub struct Matrix {
     pub check: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct PastRun {
+    /// The run's name, its beginning, or its short id, as `evidence list` shows it
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Env {
     /// Say whether the variables are complete and name a staging database; exit 0 or 3
     Check,
     /// Write what the target's variables and hosts are, never a value, to docs/deployment/env_matrix.md
     Matrix(Matrix),
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 100 is needed".to_owned())
 }

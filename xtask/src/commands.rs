@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -9,17 +10,17 @@ use clap::error::ErrorKind;
 use crate::cli::{self, Cli, Command, Env, Evidence, Sandbox};
 use crate::clock;
 use crate::console::{self, Console};
+use crate::database::feed::Mishaps;
 use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::github;
-use crate::evidence::reading::{self, Reading};
-use crate::evidence::report;
 use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
 use crate::matrix;
 use crate::outcome::Outcome;
+use crate::review;
 use crate::sandbox;
 use crate::seeding;
 use crate::settings::{Output, Settings};
@@ -27,10 +28,13 @@ use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
+use crate::stages::parity::Parity;
 use crate::stages::rehearse::Rehearse;
 use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
+use crate::stages::round::Round;
 use crate::stages::settle::Settle;
+use crate::stages::whole::Whole;
 use redact::Redactor;
 use serde_json::Value;
 
@@ -85,6 +89,7 @@ fn name(command: &Command) -> &'static str {
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
         Command::Mirror => "mirror",
+        Command::Parity(_) => "parity",
         Command::Reset(_) => "reset",
         Command::Restore(_) => "restore",
         Command::Claim(_) => "claim",
@@ -93,6 +98,9 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Status) => "sandbox status",
         Command::Sandbox(Sandbox::Url) => "sandbox url",
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::List) => "evidence list",
+        Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Report(_)) => "evidence report",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
@@ -110,13 +118,15 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke }, outcome),
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
         Command::Backward(args) => backward(args, &drill, outcome),
         Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
-        Command::Drill(_) => {
-            Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
+        Command::Drill(args) => {
+            let cli::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
+            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
+        Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
         Command::Restore(args) => {
@@ -125,7 +135,13 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
-        Command::Evidence(Evidence::Report(args)) => evidence_report(args, &drill, outcome),
+        Command::Evidence(Evidence::List) => review::list(&settings, console, outcome),
+        Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Report(args)) => {
+            let (run, out) = (args.past.run.as_deref(), args.out.as_deref());
+            review::report(&settings, console, run, out, &known_secrets(&settings), outcome)
+        }
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
         Command::Env(Env::Matrix(args)) => env_matrix(args.check, &drill, outcome),
@@ -138,7 +154,7 @@ fn backward(args: &cli::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> R
         return drill.stage(&Settle { accept_data_loss }, outcome);
     }
     let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
-    drill.stage(&Backward { extent, accept_data_loss }, outcome)
+    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
 /// Newest first: name, age, size, and what is in it.
@@ -184,7 +200,14 @@ fn sandbox_command(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) 
             outcome.extra.insert("url".to_owned(), url.into());
             Ok(())
         }
-        Sandbox::Seed(seed) => seeding::run(drill, seed.rows, outcome),
+        Sandbox::Seed(seed) => {
+            let mishaps = Mishaps {
+                drop_pct: seed.mirror_drop,
+                duplicate_pct: seed.mirror_duplicate,
+                delay: Duration::from_secs(seed.mirror_delay),
+            };
+            seeding::run(drill, seed.rows, &mishaps, outcome)
+        }
     }
 }
 
@@ -192,19 +215,6 @@ fn report(status: sandbox::Status, outcome: &mut Outcome) -> Result<()> {
     let json =
         serde_json::to_value(status).map_err(|error| Failure::bug("cannot print the status").caused_by(&error))?;
     outcome.extra.insert("sandbox".to_owned(), json);
-    Ok(())
-}
-
-/// A view of an old run, written beside its folder and not into it: a file more would be a change of the evidence.
-fn evidence_report(args: &cli::Report, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
-    let settings = drill.settings;
-    let reading = Reading::open(&reading::find(&drill.evidence_dir(), args.run.as_deref())?)?;
-    let path = report::save(&reading, args.out.as_deref(), &settings.private_dir(), &known_secrets(settings))?;
-    let shown = settings.shown(&path);
-    outcome.extra.insert("report".to_owned(), shown.clone().into());
-    if !settings.output.json {
-        drill.console.result(&shown);
-    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::error::{DATA_LOSS, Failure, Status};
 use crate::outcome::{BeforeAfter, Outcome};
+use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
 use redact::Redactor;
 
@@ -123,6 +124,12 @@ impl Console {
         }
     }
 
+    pub fn parity(&self, comparison: &Comparison) {
+        if !self.output.quiet {
+            self.prose(&parity_table(comparison));
+        }
+    }
+
     /// How the run ended: the failure in full, or one line; the evidence path is always the last line.
     pub fn finish(&self, outcome: &Outcome, failure: Option<&Failure>) {
         if let Some(failure) = failure {
@@ -227,7 +234,23 @@ fn seconds(took: Duration) -> String {
     }
 }
 
-fn counts_table(counts: &BeforeAfter) -> String {
+/// Rows under a header, in columns that align.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    trimmed(&table)
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows of every table before and after.
+pub fn counts_table(counts: &BeforeAfter) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["  table", "before", "after", "change"]);
@@ -237,12 +260,27 @@ fn counts_table(counts: &BeforeAfter) -> String {
         let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
         table.add_row([format!("  {name}"), shown(before), shown(after), change(before, after)]);
     }
+    numbers_to_the_right(table)
+}
+
+fn parity_table(comparison: &Comparison) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["  pair", "Prisma", "mirror", "difference"]);
+    for pair in &comparison.pairs {
+        let difference = format!("{:+} ({})", pair.delta, percent(pair.diff_pct));
+        table.add_row([format!("  {}", pair.name), pair.prisma.to_string(), pair.mirror.to_string(), difference]);
+    }
+    numbers_to_the_right(table)
+}
+
+fn numbers_to_the_right(mut table: Table) -> String {
     for column in 1..4 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    trimmed(&table)
 }
 
 fn change(before: Option<&u64>, after: Option<&u64>) -> String {

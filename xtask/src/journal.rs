@@ -4,13 +4,14 @@ use std::io::{Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
-use crate::evidence::reading::Reading;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
-use crate::evidence::{junit, report};
+use crate::evidence::views;
 use crate::interrupt::Interrupt;
 use crate::outcome::{StageView, StepView};
 use crate::process::{self, Exit, Finished, Invocation};
@@ -22,6 +23,8 @@ pub struct Journal<'a> {
     pub redactor: Redactor,
     run: Run,
     record: Mutex<Record>,
+    /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
+    chapter: Mutex<String>,
 }
 
 /// One stage that is running.
@@ -39,14 +42,39 @@ impl<'a> Journal<'a> {
         run: Run,
         record: Record,
     ) -> Result<Self> {
-        let mut record = record;
-        record.previous = run.previous();
         run.save(&record)?;
-        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record) })
+        for left in run.adopted() {
+            console.show(&left.sentence);
+        }
+        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), chapter: Mutex::default() })
     }
 
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name. Each of a
+    /// drill's stages leaves files of the same names.
+    pub fn chapter(&self, name: &str) {
+        name.clone_into(&mut self.chapter.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes a new file of the stage that is at work.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let chapter = self.chapter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = if chapter.is_empty() { name.to_owned() } else { format!("{chapter}/{name}") };
+        self.run.write_json(&name, value)
+    }
+
+    /// A stage that was left out: named, so that nobody takes silence for success.
+    pub fn skip(&self, name: &str, why: &str) -> Result<()> {
+        {
+            let mut record = self.record();
+            let view = StageView::running(name, record.outcome.elapsed_ms());
+            record.outcome.stages.push(StageView { status: "skipped".to_owned(), ..view });
+        }
+        self.console.say(format!("{name}: left out, {why}"));
+        self.save()
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {
@@ -54,7 +82,7 @@ impl<'a> Journal<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        self.run.save(&self.record())
+        self.run.save(&*self.record())
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
@@ -69,13 +97,16 @@ impl<'a> Journal<'a> {
         Ok(Stage { journal: self, index, begun: Instant::now() })
     }
 
-    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word.
-    pub fn close(&self, result: &Result<()>) -> Result<(Record, String)> {
-        let leaked = self.run.purge_leaks()?;
+    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns what the
+    /// run came to, which a leak or a record that cannot be written makes worse.
+    pub fn close(&self, result: Result<()>) -> Result<()> {
+        let result = match self.run.purge_leaks() {
+            Ok(leaked) if leaked.is_empty() => result,
+            Ok(leaked) => Err(leak_failure(&leaked)),
+            Err(failure) => both(result, failure),
+        };
         let mut record = self.record();
-        let mut late = (!leaked.is_empty()).then(|| leak_failure(&leaked));
-        let failure = late.as_ref().or(result.as_ref().err());
-        record.outcome.finish(failure, clock::rfc3339(clock::now()));
+        record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
         let word = record.outcome.status.clone();
         for stage in &mut record.outcome.stages {
             for step in stage.steps.iter_mut().filter(|step| step.status == "running") {
@@ -85,24 +116,24 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
-        if let Err(failure) = self.add_views(&record) {
-            if result.is_ok() && late.is_none() {
-                record.outcome.finish(Some(&failure), clock::rfc3339(clock::now()));
-            }
-            late = late.or(Some(failure));
-        }
-        let digest = self.run.close(&mut record)?;
-        match late {
-            Some(failure) => Err(failure),
-            None => Ok((record.clone(), digest)),
+        let result = match views::write(&self.run, &*record) {
+            Ok(()) => result,
+            Err(failure) => both(result, failure),
+        };
+        record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+        match self.run.close(&mut record) {
+            Ok(()) => result,
+            Err(failure) => both(result, failure),
         }
     }
+}
 
-    /// The report and JUnit's file say how the run ended, so they come when that is known, and before the digests.
-    fn add_views(&self, record: &Record) -> Result<()> {
-        let reading = Reading::closing(&self.run, record)?;
-        report::write(&self.run, &reading).and(junit::write(&self.run, &reading))
-    }
+/// The run's own failure comes first; that the evidence has a hole is said with it.
+fn both(result: Result<()>, evidence: Failure) -> Result<()> {
+    Err(match result {
+        Ok(()) => evidence,
+        Err(failure) => failure.because(evidence.message).because_all(evidence.causes),
+    })
 }
 
 fn leak_failure(files: &[String]) -> Failure {

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Refusal, Status};
+use crate::parity::comparison::Comparison;
 use crate::process::Exit;
 
 pub const SCHEMA: &str = "drill/v1";
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub leftovers: Vec<Leftover>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rehearsal: Vec<Rehearsed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Comparison>,
     /// What is worth knowing and no failure: an unclaimed database, grants that only the target has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -50,7 +53,7 @@ pub struct Outcome {
     pub extra: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TargetView {
     pub name: String,
     pub host: String,
@@ -92,7 +95,7 @@ pub struct StepView {
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BeforeAfter {
     pub before: Counts,
     pub after: Counts,
@@ -177,6 +180,7 @@ impl Outcome {
             migrations: None,
             leftovers: Vec::new(),
             rehearsal: Vec::new(),
+            parity: None,
             notes: Vec::new(),
             extra: BTreeMap::new(),
         }

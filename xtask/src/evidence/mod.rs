@@ -2,12 +2,23 @@
 //!
 //! The only module that writes into the evidence folder and the feedback files. It knows nothing of stages.
 
-pub mod feedback;
+mod abandoned;
+mod attestation;
+mod chain;
+mod entry;
+mod feedback;
+mod folder_lock;
 pub mod github;
-pub mod junit;
-pub mod planned;
+mod junit;
+pub mod past;
+mod planned;
 pub mod reading;
 pub mod record;
 pub mod report;
 pub mod run;
-pub mod words;
+pub mod seal;
+pub mod signature;
+pub mod verify;
+pub mod views;
+mod vouchers;
+mod words;

@@ -4,18 +4,22 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod project;
+mod record_schema;
 mod server;
 
 mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod drill;
+mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
 mod matrix;
 mod mirror;
 mod node;
+mod parity;
 mod pinning;
 mod recipes;
 mod rehearse;
