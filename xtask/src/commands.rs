@@ -139,8 +139,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Report(args)) => {
-            let (run, out) = (args.past.run.as_deref(), args.out.as_deref());
-            review::report(&settings, console, run, out, &known_secrets(&settings), outcome)
+            review::report(&drill, args.run.as_deref(), args.out.as_deref(), &known_secrets(&settings), outcome)
         }
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
+use crate::evidence::reading::Reading;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
-use crate::evidence::views;
+use crate::evidence::{junit, report};
 use crate::interrupt::Interrupt;
 use crate::outcome::{StageView, StepView};
 use crate::process::{self, Exit, Finished, Invocation};
@@ -68,11 +69,10 @@ impl<'a> Journal<'a> {
 
     /// A stage that was left out: named, so that nobody takes silence for success.
     pub fn skip(&self, name: &str, why: &str) -> Result<()> {
-        {
-            let mut record = self.record();
-            let view = StageView::running(name, record.outcome.elapsed_ms());
-            record.outcome.stages.push(StageView { status: "skipped".to_owned(), ..view });
-        }
+        let mut record = self.record();
+        let now = record.outcome.elapsed_ms();
+        record.outcome.stages.push(StageView { status: "skipped".to_owned(), ..StageView::running(name, now) });
+        drop(record);
         self.console.say(format!("{name}: left out, {why}"));
         self.save()
     }
@@ -116,15 +116,24 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
-        let result = match views::write(&self.run, &*record) {
+        let result = match self.add_views(&record) {
             Ok(()) => result,
-            Err(failure) => both(result, failure),
+            Err(failure) => {
+                let result = both(result, failure);
+                record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+                result
+            }
         };
-        record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
         match self.run.close(&mut record) {
             Ok(()) => result,
             Err(failure) => both(result, failure),
         }
+    }
+
+    /// The report and JUnit's file say how the run ended, so they come when that is known, and before the digests.
+    fn add_views(&self, record: &Record) -> Result<()> {
+        let reading = Reading::closing(&self.run, record)?;
+        report::write(&self.run, &reading).and(junit::write(&self.run, &reading))
     }
 }
 

@@ -1,7 +1,8 @@
-//! Runs that ended without a word: SIGKILL, a power cut. The next run in the same folder finds their lock free and closes their record.
+//! Runs that ended without a word: SIGKILL, a power cut. The next run in the same folder finds their lock free and
+//! closes their record.
 //!
-//! It says no more than is known: which steps were running, what the files were when they were found, and who found them. When
-//! the run ended, and with which exit code, nobody knows.
+//! It says no more than is known: which steps were running, what the files were when they were found, and who found
+//! them. When the run ended, and with which exit code, nobody knows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,6 @@ use crate::evidence::folder_lock;
 use crate::evidence::past::{Past, State, read_all};
 use crate::evidence::record::Abandonment;
 use crate::evidence::run::{RECORD, Run};
-use crate::evidence::views;
 use redact::Redactor;
 
 pub const ABANDONED: &str = "abandoned";
@@ -60,8 +60,14 @@ fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Optio
         return Ok(None);
     }
     let leaked = run.purge_leaks()?;
+    let closing = run.closing()?;
     let running = end_steps(&mut record);
     record["status"] = json!(ABANDONED);
+    record["files"] = json!(closing.files);
+    record["previous"] = json!(closing.previous);
+    if !closing.merged.is_empty() {
+        record["merged"] = json!(closing.merged);
+    }
     record[ABANDONED] = json!(Abandonment { closed_by: by.to_owned(), closed_at: clock::rfc3339(clock::now()) });
     if !leaked.is_empty() {
         let note = json!(format!("removed, because a secret was in it: {}", leaked.join(", ")));
@@ -69,13 +75,6 @@ fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Optio
             Some(notes) => notes.push(note),
             None => record["notes"] = json!([note]),
         }
-    }
-    views::write(&run, &record)?;
-    let closing = run.closing()?;
-    record["files"] = json!(closing.files);
-    record["previous"] = json!(closing.previous);
-    if !closing.merged.is_empty() {
-        record["merged"] = json!(closing.merged);
     }
     run.save_closed(&record)?;
     Ok(Some(sentence(&past.name, &running)))

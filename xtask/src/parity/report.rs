@@ -1,5 +1,6 @@
-//! `parity.json`: all that was counted and where it differs, under the keys that the old probe wrote as well, so that what read its output
-//! reads this (`event`, `prisma`, `supabase`, `deltas`, `diffPct`, `timestamp`; `status` and `reason` where it could not count).
+//! `parity.json`: all that was counted and where it differs, under the keys that the old probe wrote as well, so that
+//! what read its output reads this (`event`, `prisma`, `supabase`, `deltas`, `diffPct`, `timestamp`; `status` and
+//! `reason` where it could not count).
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -32,7 +33,7 @@ pub struct Finding {
     pub levels: Vec<Level>,
 }
 
-/// What was counted; `last` is the look that counts, `looks` are all of them.
+/// What was counted; the last of `looks` is the one that counts.
 pub fn counted(looks: &[Look], last: &Look, findings: &[Finding]) -> Value {
     let Comparison { threshold_pct, pairs, source } = &last.comparison;
     let status = if last.comparison.within() { Status::Ok } else { Status::Different };
@@ -51,8 +52,8 @@ pub fn counted(looks: &[Look], last: &Look, findings: &[Finding]) -> Value {
     })
 }
 
-/// Why nothing was counted.
-pub fn blocked(reason: &str, failure: &Failure, at: &str) -> Value {
+/// Why there is no verdict. A first look may be there, and is none: rows may have been in flight.
+pub fn unfinished(looks: &[Look], reason: Option<&str>, failure: &Failure, at: &str) -> Value {
     json!({
         "event": EVENT,
         "status": failure.status.word(),
@@ -60,6 +61,7 @@ pub fn blocked(reason: &str, failure: &Failure, at: &str) -> Value {
         "message": failure.message,
         "hint": failure.hint,
         "timestamp": at,
+        "looks": looks,
     })
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Stage;
 use crate::clock;
 use crate::database::parity::{Moment, shapes};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, Status};
 use crate::execute;
 use crate::guard::Demand;
 use crate::journal::{self, Journal};
@@ -111,11 +111,12 @@ impl Stage for Parity {
         let mut state = execution.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let result = match (result, state.breach.take()) {
             (Err(failure), Some(moment)) => {
-                Err(failure.because_all(locate(session, &inspection.shapes, &stage, moment, &mut state)))
+                let told = locate(session, &inspection.shapes, &stage, moment, &mut state);
+                session.interrupt.check().and(Err(failure.because_all(told)))
             }
             (result, _) => result,
         };
-        let recorded = state.record(journal, result.as_ref().err());
+        let recorded = state.record(journal, &result);
         stage.end(&result)?;
         result.and(recorded)
     }
@@ -137,14 +138,20 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn record(&self, journal: &Journal<'_>, failure: Option<&Failure>) -> Result<()> {
+    /// `parity.json` in any case; the comparison only where it is a verdict: two looks, or one that was within.
+    fn record(&self, journal: &Journal<'_>, result: &Result<()>) -> Result<()> {
         let run = journal.run();
-        if let (Some(reason), Some(failure)) = (self.reason, failure) {
-            return run.write_json("parity.json", &report::blocked(reason, failure, &clock::rfc3339(clock::now())));
-        }
-        let Some(last) = self.looks.last() else { return Ok(()) };
+        let (last, within) = match (self.looks.last(), result) {
+            (Some(last), Ok(())) => (last, true),
+            (Some(last), Err(failure)) if failure.status == Status::Different => (last, false),
+            (_, Err(failure)) => {
+                let now = clock::rfc3339(clock::now());
+                return run.write_json("parity.json", &report::unfinished(&self.looks, self.reason, failure, &now));
+            }
+            (None, Ok(())) => return Err(Failure::bug("parity ended well and counted nothing")),
+        };
         run.write_json("parity.json", &report::counted(&self.looks, last, &self.findings))?;
-        if !self.findings.is_empty() {
+        if !within {
             run.write("parity.svg", &plot::svg(&self.findings))?;
         }
         journal.console.parity(&last.comparison);

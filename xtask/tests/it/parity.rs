@@ -92,6 +92,21 @@ fn equal_sides_are_within_under_the_new_keys_and_the_old_ones() {
 }
 
 #[test]
+fn a_plan_counts_nothing() {
+    let (project, _) = with_tables("parity_plan");
+    let plan = project.run(&["parity", "--plan"]).expect(0);
+    insta::assert_snapshot!(plan.stdout, @r"
+    parity on staging: compare `view`, `refresh`, up to 1 % apart.
+
+    1. tables: look at tables, columns, grants and row security of both sides
+    2. count: count both sides in one snapshot and compare with 1 %; over it again after 0 s, then find where
+
+    Nothing was changed.
+    ");
+    assert!(!project.path("feedback").exists());
+}
+
+#[test]
 fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
     let (project, database) = with_facts("parity_loss");
     database.execute(
@@ -118,7 +133,7 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
     assert_eq!(
         found["places"],
         serde_json::json!([{
-            "from": "2026-10-09T14:05:00Z", "to": "2026-10-09T14:08:00Z", "width": "minute", "buckets": 3, "prisma": 18, "mirror": 3,
+            "from": "2026-10-09T14:05:00Z", "to": "2026-10-09T14:08:00Z", "width": "minute", "buckets": 3, "throughout": true, "prisma": 18, "mirror": 3,
         }])
     );
     let times: Vec<&str> =
@@ -139,10 +154,8 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
     project.assert_no_secret(&[&answer]);
 }
 
-#[test]
-fn rows_in_flight_that_arrive_are_no_breach() {
-    let (project, database) = with_facts("parity_flight");
-    configure(&project, "settle_seconds = 3");
+/// Takes sixty views out of the mirror, starts `parity`, and returns when its first look has seen that.
+fn started_on_a_breach(project: &Project, database: &Database) -> std::process::Child {
     database.execute(
         "create table late as select * from facts where created_at > '2026-10-09 14:50Z';
          delete from facts where id in (select id from late)",
@@ -158,23 +171,53 @@ fn rows_in_flight_that_arrive_are_no_breach() {
         let log = server::shared().log();
         log.lines().any(|line| line.contains(&database.name) && line.contains("pg_export_snapshot"))
     };
-    while !looked() || looking() {
+    while !looked() {
         std::thread::yield_now();
     }
-    database.execute("insert into facts select * from late");
+    while looking() {
+        std::thread::yield_now();
+    }
+    drill
+}
+
+fn ended(drill: std::process::Child) -> Answer {
     let output = drill.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
-    assert!(
-        stderr.contains("count: `view`, `refresh` are within 1 % (counted again after 3 s, for rows in flight)"),
-        "{stderr}"
-    );
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let looks: Value =
-        serde_json::from_str(&project.read(&format!("{}/parity.json", json["evidence"].as_str().unwrap()))).unwrap();
-    let views: Vec<&Value> =
-        looks["looks"].as_array().unwrap().iter().map(|look| &look["pairs"][0]["mirror"]).collect();
+    Answer {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn terminate(drill: &std::process::Child) {
+    rustix::process::kill_process(rustix::process::Pid::from_child(drill), rustix::process::Signal::TERM).unwrap();
+}
+
+#[test]
+fn rows_in_flight_that_arrive_are_no_breach() {
+    let (project, database) = with_facts("parity_flight");
+    configure(&project, "settle_seconds = 4");
+    let drill = started_on_a_breach(&project, &database);
+    database.execute("insert into facts select * from late");
+    let answer = ended(drill).expect(0);
+    let line = "count: `view`, `refresh` are within 1 % (counted again after 4 s, for rows in flight)";
+    assert!(answer.stderr.contains(line), "{}", answer.stderr);
+    let json = parity_json(&project, &answer);
+    let views: Vec<&Value> = json["looks"].as_array().unwrap().iter().map(|look| &look["pairs"][0]["mirror"]).collect();
     assert_eq!(views, [901, 960], "both looks are kept");
+}
+
+#[test]
+fn a_first_look_is_no_verdict() {
+    let (project, database) = with_facts("parity_first");
+    configure(&project, "settle_seconds = 3600");
+    let drill = started_on_a_breach(&project, &database);
+    terminate(&drill);
+    let answer = ended(drill).expect(143);
+    assert_eq!(answer.json()["parity"], Value::Null);
+    let json = parity_json(&project, &answer);
+    assert_eq!((json["status"].as_str(), json["prisma"].as_str()), (Some("interrupted"), None));
+    assert_eq!(json["looks"][0]["pairs"][0]["within"], false);
 }
 
 /// Facts and their copies appear together, thousands of them while it counts: only one snapshot sees as many of both.
@@ -233,44 +276,43 @@ fn a_mirror_that_is_not_there_is_blocked_as_the_old_readers_know_it() {
 fn each_reason_not_to_count_is_told_apart() {
     let (project, database) = with_facts("parity_reasons");
     let user = &database.user;
+    let away = "create extension file_fdw; create server away foreign data wrapper file_fdw;
+         create foreign table away (topic text, key text, created_at timestamptz) server away options (filename '/none'); grant select on away to";
+    server::shared().superuser(&database.name).batch_execute(&format!("{away} {user}")).unwrap();
     let cases = [
+        ("alter table facts force row level security", "alter table facts no force row level security", "row_security"),
+        ("revoke select on facts from OWNER", "grant select on facts to OWNER", "grants_missing"),
         (
-            "alter table facts force row level security".to_owned(),
-            "alter table facts no force row level security".to_owned(),
-            "row_security",
-        ),
-        (format!("revoke select on facts from {user}"), format!("grant select on facts to {user}"), "grants_missing"),
-        (
-            "alter table facts rename to kept; create view facts as select * from kept".to_owned()
-                + &format!("; revoke select on kept from {user}"),
-            format!("drop view facts; alter table kept rename to facts; grant select on facts to {user}"),
+            "alter table facts rename to kept; create view facts as select * from kept; revoke select on kept from OWNER",
+            "drop view facts; alter table kept rename to facts; grant select on facts to OWNER",
             "grants_missing",
         ),
+        ("alter table facts rename key to kee", "alter table facts rename kee to key", "column_missing"),
         (
-            "alter table facts rename key to kee".to_owned(),
-            "alter table facts rename kee to key".to_owned(),
-            "column_missing",
-        ),
-        (
-            "alter table facts alter created_at drop default, alter created_at type text".to_owned(),
-            "alter table facts alter created_at type timestamptz using created_at::timestamptz".to_owned(),
+            "alter table facts alter created_at drop default, alter created_at type text",
+            "alter table facts alter created_at type timestamptz using created_at::timestamptz",
             "column_is_no_time",
         ),
         (
-            r#"alter table "DashboardFact" rename to gone"#.to_owned(),
-            r#"alter table gone rename to "DashboardFact""#.to_owned(),
+            "alter table facts rename to kept;
+             create view facts as select topic, key, created_at from kept union all select * from away",
+            "drop view facts; alter table kept rename to facts",
+            "table_is_foreign",
+        ),
+        (
+            r#"alter table "DashboardFact" rename to gone"#,
+            r#"alter table gone rename to "DashboardFact""#,
             "prisma.table_missing",
         ),
     ];
     let mut told = String::new();
-    for (spoil, mend, reason) in &cases {
-        database.execute(spoil);
+    for (spoil, mend, reason) in cases {
+        database.execute(&spoil.replace("OWNER", user));
         let answer = project.run(&["parity"]).expect(4);
-        assert_eq!(parity_json(&project, &answer)["reason"], *reason);
+        assert_eq!(parity_json(&project, &answer)["reason"], reason);
         let words = answer.prose().replace(user, "OWNER");
-        told += &words[words.find("error:").unwrap()..];
-        told += "\n\n";
-        database.execute(mend);
+        told += &format!("{}\n\n", &words[words.find("error:").unwrap()..]);
+        database.execute(&mend.replace("OWNER", user));
     }
     project.run(&["parity"]).expect(0);
     insta::assert_snapshot!(told, @r#"
@@ -291,6 +333,10 @@ fn each_reason_not_to_count_is_told_apart() {
     error: the mirror: `created_at` of `public.facts` is of type `text`, which is no time
     hint: name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml
 
+    error: the mirror: `public.facts` leads to a foreign table
+    caused by: its rows are on another server, and nobody has proven that one to be staging
+    hint: name a table of this database in `[[parity.pairs]]`
+
     error: Prisma's side has no table `public.DashboardFact`
     hint: cargo xtask forward
     "#);
@@ -309,12 +355,7 @@ fn while_counting(project: &Project, database: &Database, meanwhile: impl FnOnce
         }
     };
     meanwhile(&drill, pid);
-    let output = drill.wait_with_output().unwrap();
-    Answer {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    ended(drill)
 }
 
 #[test]
@@ -348,7 +389,7 @@ fn a_count_that_takes_too_long_or_loses_its_server_is_not_a_count() {
 fn a_signal_stops_the_count_on_the_server_too() {
     let (project, database) = with_facts("parity_signal");
     let answer = while_counting(&project, &database, |drill, _| {
-        rustix::process::kill_process(rustix::process::Pid::from_child(drill), rustix::process::Signal::TERM).unwrap();
+        terminate(drill);
     })
     .expect(143);
     let run: Value = serde_json::from_str(&evidence(&project, &answer, "run.json")).unwrap();

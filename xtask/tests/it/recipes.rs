@@ -40,7 +40,10 @@ fn the_recipes_that_act_on_a_target_pass_their_arguments_through() {
     project.write(script, &std::fs::read_to_string(workspace().join(script)).unwrap());
     assert!(succeeds(&project, &["mirror-staging", "--plan"]).contains("Nothing was changed."));
     assert!(succeeds(&project, &["parity-staging", "--plan"]).contains("Nothing was changed."));
+    assert!(succeeds(&project, &["drill-staging", "--plan"]).contains("Nothing was changed."));
     let sandbox = Project::new();
+    assert!(!just(&sandbox, &["drill-sandbox", "--plan"]).status.success(), "it has no mirror");
+    assert!(succeeds(&sandbox, &["drill-sandbox", "--no-mirror", "--plan"]).contains("Nothing was changed."));
     assert!(succeeds(&sandbox, &["migrate-sandbox"]).contains("evidence: .drill/evidence/"));
 }
 
@@ -60,6 +63,8 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
         ("migrate-staging", "cargo xtask forward \"$@\""),
         ("migrate-sandbox", "cargo xtask forward --sandbox \"$@\""),
         ("rollback-staging", "cargo xtask backward \"$@\""),
+        ("drill-staging", "cargo xtask drill \"$@\""),
+        ("drill-sandbox", "cargo xtask drill --sandbox \"$@\""),
         ("reset-staging", "cargo xtask reset \"$@\""),
         ("restore-staging", "cargo xtask restore \"$@\""),
         ("mirror-staging", "cargo xtask mirror \"$@\""),

@@ -19,7 +19,7 @@ fn record(changes: Value) -> Value {
         "schema": "drill/v1", "command": "forward", "status": "ok", "exit_code": 0,
         "target": {"name": "staging", "host": "db.staging.hotdash.app", "port": 5432, "database": "hotdash_staging", "project_ref": null},
         "started_at": "2026-11-22T20:04:01Z", "finished_at": "2026-11-22T20:04:09Z", "stages": [], "evidence": "feedback/evidence/x",
-        "hint": null, "error": null, "argv": ["forward"], "operator": {"user": "ana", "host": null, "ci_run": null}, "git": null,
+        "hint": null, "error": null, "argv": ["forward"], "operator": {"user": "ana", "host": "desk", "ci_run": null}, "git": null,
         "tools": {"drill": "0.1.0", "node": "20.20.2", "prisma": "7.10.0", "engine": null}, "server": null, "inputs": {}, "files": {}, "previous": null,
     });
     for (key, value) in changes.as_object().unwrap() {
@@ -166,7 +166,7 @@ fn a_report_of_an_old_run_is_written_beside_its_folder() {
     project.run(&["evidence", "report"]).expect(0);
     let named = project.run(&["evidence", "report", "000001", "--json"]).expect(0);
     assert_eq!(named.json()["report"], ".drill/reports/20261122T200401Z-forward-000001.html");
-    project.run(&["evidence", "report", "00000"]).expect(2);
+    project.run(&["evidence", "report", "0000"]).expect(2);
     project.run(&["evidence", "report", "000001", "--out", project.path("here.html").to_str().unwrap()]).expect(0);
     let written = project.read("here.html");
     let again =
@@ -180,6 +180,7 @@ fn a_report_of_an_old_run_is_written_beside_its_folder() {
     project.write("feedback/evidence/20261122T200401Z-forward-000009/run.json", "[");
     let broken = project.run(&["evidence", "report"]).expect(4);
     assert!(broken.stderr.contains("has no `run.json` that can be read"), "{}", broken.stderr);
+    // Every record that a test leaves is checked against the schema.
     fs::remove_dir_all(project.path("feedback/evidence/20261122T200401Z-forward-000009")).unwrap();
 }
 
