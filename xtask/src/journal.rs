@@ -9,10 +9,9 @@ use serde::Serialize;
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
-use crate::evidence::reading::Reading;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
-use crate::evidence::{junit, report};
+use crate::evidence::views;
 use crate::interrupt::Interrupt;
 use crate::outcome::{StageView, StepView};
 use crate::process::{self, Exit, Finished, Invocation};
@@ -116,7 +115,7 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
-        let result = match self.add_views(&record) {
+        let result = match views::write(&self.run, &*record) {
             Ok(()) => result,
             Err(failure) => {
                 let result = both(result, failure);
@@ -128,12 +127,6 @@ impl<'a> Journal<'a> {
             Ok(()) => result,
             Err(failure) => both(result, failure),
         }
-    }
-
-    /// The report and JUnit's file say how the run ended, so they come when that is known, and before the digests.
-    fn add_views(&self, record: &Record) -> Result<()> {
-        let reading = Reading::closing(&self.run, record)?;
-        report::write(&self.run, &reading).and(junit::write(&self.run, &reading))
     }
 }
 

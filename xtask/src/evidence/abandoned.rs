@@ -15,6 +15,7 @@ use crate::evidence::folder_lock;
 use crate::evidence::past::{Past, State, read_all};
 use crate::evidence::record::Abandonment;
 use crate::evidence::run::{RECORD, Run};
+use crate::evidence::views;
 use redact::Redactor;
 
 pub const ABANDONED: &str = "abandoned";
@@ -60,14 +61,8 @@ fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Optio
         return Ok(None);
     }
     let leaked = run.purge_leaks()?;
-    let closing = run.closing()?;
     let running = end_steps(&mut record);
     record["status"] = json!(ABANDONED);
-    record["files"] = json!(closing.files);
-    record["previous"] = json!(closing.previous);
-    if !closing.merged.is_empty() {
-        record["merged"] = json!(closing.merged);
-    }
     record[ABANDONED] = json!(Abandonment { closed_by: by.to_owned(), closed_at: clock::rfc3339(clock::now()) });
     if !leaked.is_empty() {
         let note = json!(format!("removed, because a secret was in it: {}", leaked.join(", ")));
@@ -75,6 +70,13 @@ fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Optio
             Some(notes) => notes.push(note),
             None => record["notes"] = json!([note]),
         }
+    }
+    views::write(&run, &record)?;
+    let closing = run.closing()?;
+    record["files"] = json!(closing.files);
+    record["previous"] = json!(closing.previous);
+    if !closing.merged.is_empty() {
+        record["merged"] = json!(closing.merged);
     }
     run.save_closed(&record)?;
     Ok(Some(sentence(&past.name, &running)))

@@ -7,24 +7,14 @@
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use crate::error::Result;
 use crate::evidence::planned::unreached;
 use crate::evidence::reading::Reading;
-use crate::evidence::run::Run;
 use crate::evidence::words::{found, list, text};
 
 pub const JUNIT: &str = "junit.xml";
 
 /// Bytes of a failed step's log.
 const TAIL: u64 = 8 * 1024;
-
-/// Writes the file of a run that is about to be closed.
-///
-/// # Errors
-/// `failed` when the folder cannot be written, or a child put a file of that name there.
-pub fn write(run: &Run, reading: &Reading) -> Result<()> {
-    run.write(JUNIT, &document(reading))
-}
 
 struct Suite {
     name: String,

@@ -9,11 +9,11 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Failure, Result};
-use crate::evidence::record::Record;
-use crate::evidence::run::{RECORD, Run, digest_of};
+use crate::evidence::run::{RECORD, Run, digest_of, files};
 
 /// Bytes of a JSON file that are worth reading for a page.
 const JSON_LIMIT: u64 = 32 * 1024 * 1024;
@@ -54,7 +54,7 @@ impl Reading {
     ///
     /// # Errors
     /// `blocked` when the folder cannot be read.
-    pub fn closing(run: &Run, record: &Record) -> Result<Reading> {
+    pub fn closing(run: &Run, record: &impl Serialize) -> Result<Reading> {
         let record = serde_json::from_slice(&run.masked(record)?)
             .map_err(|error| Failure::bug("masking broke the record's JSON").caused_by(&error))?;
         Ok(Reading { run: inert_json(record), ..Reading::of(run.folder())? })
@@ -62,8 +62,8 @@ impl Reading {
 
     fn of(folder: &Path) -> Result<Reading> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = plain_files(folder).map_err(|error| unreadable(&name).caused_by(&error))?;
-        Ok(Reading { run: Value::Null, name, files })
+        let files = files(folder).map_err(|error| unreadable(&name).caused_by(&error))?;
+        Ok(Reading { run: Value::Null, name, files: files.into_iter().collect() })
     }
 
     /// The file as JSON, its strings made inert; null where there is none that can be read.
@@ -111,24 +111,6 @@ impl Reading {
 
 fn unreadable(name: &str) -> Failure {
     Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read"))
-}
-
-/// Every plain file below `folder` by its name in it; links are not followed.
-fn plain_files(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next)? {
-            let (entry, path) = entry.map(|entry| (entry.file_type(), entry.path()))?;
-            let kind = entry?;
-            if kind.is_dir() {
-                folders.push(path);
-            } else if kind.is_file() {
-                files.insert(path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned(), path);
-            }
-        }
-    }
-    Ok(files)
 }
 
 fn excerpt(path: &Path, limit: u64) -> io::Result<Excerpt> {

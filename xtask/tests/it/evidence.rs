@@ -287,6 +287,11 @@ fn a_run_that_was_killed_is_closed_by_the_next_one_and_not_while_it_lives() {
     let steps: Vec<&str> =
         record["stages"][0]["steps"].as_array().unwrap().iter().map(|step| step["status"].as_str().unwrap()).collect();
     assert!(steps.contains(&"abandoned") && !steps.contains(&"running"), "{steps:?}");
+    assert!(
+        record["files"]["report.html"].is_string() && record["files"]["junit.xml"].is_string(),
+        "{}",
+        record["files"]
+    );
     assert_eq!(record["previous"]["run"], *beside);
     assert_eq!(project.record(&next)["previous"]["run"], *killed);
     assert!(record["files"].as_object().unwrap().contains_key("plan.json"));

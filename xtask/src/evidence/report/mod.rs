@@ -23,7 +23,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, Result};
 use crate::evidence::reading::Reading;
-use crate::evidence::run::Run;
 use crate::evidence::words::text;
 use redact::Redactor;
 
@@ -31,14 +30,6 @@ pub const REPORT: &str = "report.html";
 
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
-
-/// Writes the report of a run that is about to be closed.
-///
-/// # Errors
-/// `failed` when the folder cannot be written, or a child put a file of that name there.
-pub fn write(run: &Run, reading: &Reading) -> Result<()> {
-    run.write(REPORT, &page(reading))
-}
 
 /// Writes the report of an old run to `out`, which must be new, or to its place in `private_dir`; returns the path.
 ///

@@ -76,6 +76,7 @@ fn headline(run: &Value) -> &str {
     match text(&run["status"]) {
         _ if !message.is_empty() => message,
         "ok" => "Done, and verified on the server.",
+        "abandoned" => "The run's process ended without a word; a later run closed this record.",
         "running" => "This record was never closed: the run is still at work, or it was killed.",
         _ => "The run ended without a message.",
     }
