@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
+mod clients;
 mod project;
 mod server;
 
