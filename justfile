@@ -29,6 +29,10 @@ restore-staging *args:
 mirror-staging *args:
     cargo xtask mirror "$@"
 
+# Compare the mirror with Prisma's tables, and say where they differ
+parity-staging *args:
+    cargo xtask parity "$@"
+
 # Is the env file complete, and is it staging? No network
 check-staging *args:
     cargo xtask env check "$@"

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::parity::comparison::Source;
+
 const AFTER_HELP: &str = "\
 Start here:
   cargo xtask forward --sandbox      rehearse on an embedded Postgres; needs nothing but Node and Rust
@@ -63,6 +65,8 @@ pub enum Command {
     Drill(Drill),
     /// Apply the mirror's script through the Supabase CLI, and verify it on the server
     Mirror,
+    /// Compare the mirror with Prisma's tables, count by count, and say where they differ
+    Parity(Parity),
     /// Snapshot every row, drop the schema, apply every migration, and verify
     Reset(Reset),
     /// Put a snapshot's rows back, and verify counts and checksums
@@ -112,6 +116,13 @@ pub struct Drill {
 }
 
 #[derive(Debug, Args)]
+pub struct Parity {
+    /// How to count the mirror's side: sql, in the same database and the same snapshot
+    #[arg(long, value_enum, default_value_t = Source::Sql)]
+    pub source: Source,
+}
+
+#[derive(Debug, Args)]
 pub struct Reset {
     /// Yes, drop every table of the target's schema
     #[arg(long)]
@@ -154,7 +165,7 @@ pub enum Sandbox {
     Status,
     /// Print its URL, for psql and other clients
     Url,
-    /// Add believable rows to every table
+    /// Add believable rows to every table, and to the mirror where there is one
     Seed(Seed),
 }
 
@@ -163,6 +174,15 @@ pub struct Seed {
     /// How many rows each table gets
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub rows: u64,
+    /// How many percent of the new facts never reach the mirror, spread evenly
+    #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
+    pub mirror_drop: f64,
+    /// How many percent of the new facts reach the mirror twice
+    #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
+    pub mirror_duplicate: f64,
+    /// How long a fact is on its way to the mirror: younger ones are not there yet
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub mirror_delay: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -175,4 +195,9 @@ pub enum Evidence {
 pub enum Env {
     /// Say whether the variables are complete and name a staging database; exit 0 or 3
     Check,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 100 is needed".to_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -9,6 +10,7 @@ use clap::error::ErrorKind;
 use crate::cli::{self, Cli, Command, Env, Evidence, Sandbox};
 use crate::clock;
 use crate::console::{self, Console};
+use crate::database::feed::Mishaps;
 use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
@@ -23,6 +25,7 @@ use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
+use crate::stages::parity::Parity;
 use crate::stages::rehearse::Rehearse;
 use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
@@ -62,6 +65,7 @@ fn name(command: &Command) -> &'static str {
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
         Command::Mirror => "mirror",
+        Command::Parity(_) => "parity",
         Command::Reset(_) => "reset",
         Command::Restore(_) => "restore",
         Command::Claim(_) => "claim",
@@ -92,6 +96,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
         }
         Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
         Command::Restore(args) => {
@@ -157,7 +162,14 @@ fn sandbox_command(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) 
             outcome.extra.insert("url".to_owned(), url.into());
             Ok(())
         }
-        Sandbox::Seed(seed) => seeding::run(drill, seed.rows, outcome),
+        Sandbox::Seed(seed) => {
+            let mishaps = Mishaps {
+                drop_pct: seed.mirror_drop,
+                duplicate_pct: seed.mirror_duplicate,
+                delay: Duration::from_secs(seed.mirror_delay),
+            };
+            seeding::run(drill, seed.rows, &mishaps, outcome)
+        }
     }
 }
 

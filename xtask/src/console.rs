@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::error::{DATA_LOSS, Failure, Status};
 use crate::outcome::{BeforeAfter, Outcome};
+use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
 use redact::Redactor;
 
@@ -110,6 +111,12 @@ impl Console {
     pub fn counts(&self, counts: &BeforeAfter) {
         if !self.output.quiet {
             self.prose(&counts_table(counts));
+        }
+    }
+
+    pub fn parity(&self, comparison: &Comparison) {
+        if !self.output.quiet {
+            self.prose(&parity_table(comparison));
         }
     }
 
@@ -227,6 +234,21 @@ fn counts_table(counts: &BeforeAfter) -> String {
         let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
         table.add_row([format!("  {name}"), shown(before), shown(after), change(before, after)]);
     }
+    numbers_to_the_right(table)
+}
+
+fn parity_table(comparison: &Comparison) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["  pair", "Prisma", "mirror", "difference"]);
+    for pair in &comparison.pairs {
+        let difference = format!("{:+} ({})", pair.delta, percent(pair.diff_pct));
+        table.add_row([format!("  {}", pair.name), pair.prisma.to_string(), pair.mirror.to_string(), difference]);
+    }
+    numbers_to_the_right(table)
+}
+
+fn numbers_to_the_right(mut table: Table) -> String {
     for column in 1..4 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

@@ -23,6 +23,7 @@ mod install;
 mod interrupt;
 mod journal;
 mod outcome;
+mod parity;
 mod pin;
 mod plan;
 mod process;

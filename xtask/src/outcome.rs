@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Failure, Refusal, Status};
+use crate::parity::comparison::Comparison;
 use crate::process::Exit;
 
 pub const SCHEMA: &str = "drill/v1";
@@ -38,6 +39,8 @@ pub struct Outcome {
     pub leftovers: Vec<Leftover>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rehearsal: Vec<Rehearsed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Comparison>,
     /// What is worth knowing and no failure: an unclaimed database, grants that only the target has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -161,6 +164,7 @@ impl Outcome {
             migrations: None,
             leftovers: Vec::new(),
             rehearsal: Vec::new(),
+            parity: None,
             notes: Vec::new(),
             extra: BTreeMap::new(),
         }

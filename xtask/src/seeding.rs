@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::clock;
 use crate::database::counts::counts;
+use crate::database::feed::Mishaps;
 use crate::database::lock::RunLock;
 use crate::database::seed::seed;
 use crate::drill::Drill;
@@ -11,8 +12,8 @@ use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::outcome::{BeforeAfter, Outcome};
 
-/// Adds `rows` rows to every table.
-pub fn run(drill: &Drill<'_>, rows: u64, outcome: &mut Outcome) -> Result<()> {
+/// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `mishaps` keep from it.
+pub fn run(drill: &Drill<'_>, rows: u64, mishaps: &Mishaps, outcome: &mut Outcome) -> Result<()> {
     let declared = drill.declare()?;
     let session = drill.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
     let _lock = RunLock::take(session.connect()?)?;
@@ -23,7 +24,7 @@ pub fn run(drill: &Drill<'_>, rows: u64, outcome: &mut Outcome) -> Result<()> {
     if before.is_empty() {
         return Err(Failure::blocked("the sandbox has no tables yet").hint("cargo xtask forward --sandbox"));
     }
-    seed(&mut connection, rows, clock::now())?;
+    seed(&mut connection, rows, mishaps, clock::now())?;
     let counts = BeforeAfter { before, after: counts(&mut connection, &[schema])? };
     drill.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     drill.console.counts(&counts);

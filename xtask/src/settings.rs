@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::cli::Global;
 use crate::error::{Failure, Result};
+use crate::parity::pair::{self, FilePair, Pair};
 
 pub const SANDBOX: &str = "sandbox";
 
@@ -24,6 +25,7 @@ pub struct Settings {
     pub target: TargetSettings,
     pub prisma: PrismaSettings,
     pub supabase: SupabaseSettings,
+    pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
     pub timeouts: Timeouts,
     pub environment: BTreeMap<String, String>,
@@ -96,6 +98,15 @@ impl SupabaseSettings {
 }
 
 #[derive(Debug, Clone)]
+pub struct ParitySettings {
+    pub pairs: Vec<Pair>,
+    /// Differences of up to this many percent of Prisma's rows are within; 0 to 100.
+    pub threshold_pct: f64,
+    /// How long rows in flight have to arrive before a breach counts.
+    pub settle: Duration,
+}
+
+#[derive(Debug, Clone)]
 pub struct EvidenceSettings {
     pub dir: PathBuf,
     pub deployment: PathBuf,
@@ -131,6 +142,7 @@ impl Settings {
             target,
             prisma: file.prisma(&root),
             supabase: SupabaseSettings { mirror_sql: relative(&file.supabase.mirror_sql) },
+            parity: file.parity.checked()?,
             evidence: EvidenceSettings {
                 dir: relative(&file.evidence.dir),
                 deployment: relative(&file.evidence.deployment),
@@ -160,6 +172,15 @@ impl Settings {
     /// A variable of our own environment, absent when it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// One of our commands as it would be typed for this target.
+    pub fn command(&self, name: &str) -> String {
+        match self.target.name.as_str() {
+            "staging" => format!("cargo xtask {name}"),
+            SANDBOX => format!("cargo xtask {name} --sandbox"),
+            target => format!("cargo xtask {name} --target {target}"),
+        }
     }
 
     /// The ignored folder for what belongs to this machine alone.
@@ -220,6 +241,7 @@ struct File {
     targets: BTreeMap<String, FileTarget>,
     prisma: FilePrisma,
     supabase: FileSupabase,
+    parity: FileParity,
     evidence: FileEvidence,
     timeouts: FileTimeouts,
 }
@@ -291,11 +313,49 @@ impl Default for FileSupabase {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct FileParity {
+    threshold_pct: f64,
+    /// Seconds.
+    settle_seconds: u64,
+    pairs: Option<Vec<FilePair>>,
+}
+
+impl Default for FileParity {
+    fn default() -> Self {
+        FileParity { threshold_pct: 1.0, settle_seconds: 2, pairs: None }
+    }
+}
+
+impl FileParity {
+    /// Longer than this a breach is no row in flight.
+    const MOST_SETTLE_SECONDS: u64 = 3600;
+
+    fn checked(&self) -> Result<ParitySettings> {
+        let wrong = |what: String| {
+            Failure::usage(format!("`drill.toml` cannot be used: {what}"))
+                .hint("correct `[parity]`; docs/configuration.md lists every key")
+        };
+        if !(0.0..=100.0).contains(&self.threshold_pct) {
+            return Err(wrong(format!("`threshold_pct` is {}, and must be from 0 to 100", self.threshold_pct)));
+        }
+        if self.settle_seconds > Self::MOST_SETTLE_SECONDS {
+            return Err(wrong(format!("`settle_seconds` is more than {}", Self::MOST_SETTLE_SECONDS)));
+        }
+        Ok(ParitySettings {
+            pairs: self.pairs.as_deref().map_or_else(|| Ok(pair::defaults()), pair::checked)?,
+            threshold_pct: self.threshold_pct,
+            settle: Duration::from_secs(self.settle_seconds),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct FileEvidence {
     dir: String,
     /// The feedback file of `forward`.
     deployment: String,
-    /// The feedback file of `mirror`.
+    /// The feedback file of `mirror` and `parity`.
     data: String,
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,

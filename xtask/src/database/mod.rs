@@ -1,4 +1,4 @@
-//! The only module that speaks to Postgres: identity, claim, ledger, counts, catalog, replay, activity, seed, snapshot.
+//! The only module that speaks to Postgres: identity, claim, ledger, counts, catalog, replay, activity, seed, parity, snapshot.
 //!
 //! It dials a loopback address alone (the pin carries it on to the verified server), so there is no TLS here. It spawns
 //! nothing and prints nothing. Every name it uses is qualified with `pg_catalog.` and every session has its own
@@ -10,11 +10,13 @@ pub mod catalog;
 pub mod claim;
 pub mod connect;
 pub mod counts;
+pub mod feed;
 pub mod history;
 pub mod identity;
 pub mod ledger;
 pub mod lock;
 pub mod oids;
+pub mod parity;
 pub mod privileges;
 pub mod ready;
 pub mod rehearsal;

@@ -14,6 +14,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::connect::{Connection, failure};
 use super::counts::Counts;
+use super::feed::{Mishaps, feed, no_time_limit};
 use crate::error::{Failure, Result};
 
 /// How far back the rows reach, in milliseconds: 30 days.
@@ -55,22 +56,23 @@ const RATIONALES: [&str; 4] = [
 
 /// Adds `rows` to each of the three tables of schema `public`, with times in the 30 days before `now`; returns how many
 /// were added. All of it is one transaction. Running it again adds rows with fresh keys. A column that the seeder does
-/// not know keeps its default or NULL where it may, and is filled by its type otherwise.
+/// not know keeps its default or NULL where it may, and is filled by its type otherwise. A mirror gets the new facts as well (an empty one
+/// all facts), but for what `mishaps` keep from it.
 ///
 /// # Errors
 /// `blocked` when a table is not there; `failed` when the server refuses the rows.
-pub fn seed(connection: &mut Connection, rows: u64, now: Timestamp) -> Result<Counts> {
+pub fn seed(connection: &mut Connection, rows: u64, mishaps: &Mishaps, now: Timestamp) -> Result<Counts> {
     connection.write(|transaction| {
-        // So many rows may take longer than any statement should.
-        transaction
-            .batch_execute("set local statement_timeout = 0")
-            .map_err(|error| failure("begin to seed", &error))?;
+        no_time_limit(transaction)?;
         let mut counts = Counts::new();
         for table in TABLES {
             let columns = columns(transaction, table)?;
             let start = start(transaction, table)?;
             copy(transaction, table, &columns, start..start + rows, now)?;
             counts.insert(format!("public.{table}"), rows);
+        }
+        if let Some(mirrored) = feed(transaction, mishaps, now)? {
+            counts.insert("public.facts".to_owned(), mirrored);
         }
         Ok(counts)
     })
@@ -456,10 +458,10 @@ mod tests {
     #[test]
     fn every_table_gets_the_rows_asked_for_none_included() {
         let mut database = database();
-        let added = seed(&mut database.connection, 0, now()).unwrap();
+        let added = seed(&mut database.connection, 0, &Mishaps::default(), now()).unwrap();
         assert_eq!(added.values().sum::<u64>(), 0);
         assert_eq!(TABLES.map(|table| rows(&mut database, table)), [0, 0, 0]);
-        let added = seed(&mut database.connection, 1001, now()).unwrap();
+        let added = seed(&mut database.connection, 1001, &Mishaps::default(), now()).unwrap();
         assert_eq!(added["public.DashboardFact"], 1001);
         assert_eq!(TABLES.map(|table| rows(&mut database, table)), [1001, 1001, 1001]);
     }
@@ -467,13 +469,13 @@ mod tests {
     #[test]
     fn seeding_again_adds_fresh_keys_even_after_rows_were_deleted() {
         let mut database = database();
-        seed(&mut database.connection, 300, now()).unwrap();
+        seed(&mut database.connection, 300, &Mishaps::default(), now()).unwrap();
         database.run(
             r#"delete from "Session" where right(id, 2) < '80'; insert into "Session" (id, shop, state, "accessToken")
                         values ('offline_shop', 's', 't', 'u')"#,
         );
         let left = rows(&mut database, "Session");
-        seed(&mut database.connection, 300, now()).unwrap();
+        seed(&mut database.connection, 300, &Mishaps::default(), now()).unwrap();
         assert_eq!(rows(&mut database, "Session"), left + 300);
         let free: bool = database
             .ask(r#"select nextval('public."DashboardFact_id_seq"') > (select max(id) from public."DashboardFact")"#);
@@ -484,8 +486,8 @@ mod tests {
     fn equal_databases_get_equal_rows() {
         let digest = || -> String {
             let mut database = database();
-            seed(&mut database.connection, 500, now()).unwrap();
-            seed(&mut database.connection, 500, now()).unwrap();
+            seed(&mut database.connection, 500, &Mishaps::default(), now()).unwrap();
+            seed(&mut database.connection, 500, &Mishaps::default(), now()).unwrap();
             database.ask(
                 r#"select md5(string_agg(f::text, '' order by id)) || (select md5(string_agg(s::text, '' order by id))
                               from public."Session" s) from public."DashboardFact" f"#,
@@ -497,7 +499,7 @@ mod tests {
     #[test]
     fn rows_are_believable() {
         let mut database = database();
-        seed(&mut database.connection, 2000, now()).unwrap();
+        seed(&mut database.connection, 2000, &Mishaps::default(), now()).unwrap();
         let wrong: i64 = database.ask(
             r#"select count(*) from public."DashboardFact"
                 where not ("createdAt" between '2026-10-23 12:00' and '2026-11-22 12:00')
@@ -533,7 +535,7 @@ mod tests {
                    add doubled int generated always as (extra * 2) stored, add ident int generated always as identity,
                    add given text not null default 'x'"#,
         );
-        seed(&mut database.connection, 100, now()).unwrap();
+        seed(&mut database.connection, 100, &Mishaps::default(), now()).unwrap();
         let left: bool = database
             .ask(r#"select bool_and(given = 'x' and later is null and mood = 'it''s\fine') from public."DecisionLog""#);
         assert!(left);
@@ -543,12 +545,12 @@ mod tests {
     fn what_cannot_be_seeded_is_said_and_nothing_is_added() {
         let mut database = database();
         database.run(r#"alter table "DecisionLog" add place point not null"#);
-        let failure = seed(&mut database.connection, 10, now()).unwrap_err();
+        let failure = seed(&mut database.connection, 10, &Mishaps::default(), now()).unwrap_err();
         assert_eq!(failure.status, Status::Blocked);
         assert!(failure.message.contains("`public.DecisionLog.place` of type `point`"), "{failure:?}");
         assert_eq!(rows(&mut database, "Session"), 0);
         database.run(r#"drop table "DecisionLog""#);
-        let failure = seed(&mut database.connection, 10, now()).unwrap_err();
+        let failure = seed(&mut database.connection, 10, &Mishaps::default(), now()).unwrap_err();
         assert_eq!(failure.message, "there is no table `public.DecisionLog` to seed");
     }
 }

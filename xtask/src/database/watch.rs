@@ -21,25 +21,32 @@ pub fn interruptible<T>(
     work: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
 ) -> Result<T> {
     let token = transaction.cancel_token();
-    let done = AtomicBool::new(false);
-    let result = std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(&token, interrupt, &done));
-        let result = work(transaction);
-        done.store(true, Ordering::Relaxed);
-        watcher.thread().unpark();
-        result
-    });
+    let result = watched(std::slice::from_ref(&token), interrupt, || work(transaction));
     result.map_err(|failure| {
         let _ = token.cancel_query(NoTls);
         interrupt.status().map_or(failure, Failure::interrupted)
     })
 }
 
-fn watch(token: &CancelToken, interrupt: &Interrupt, done: &AtomicBool) {
+/// Does `work`, and cancels the statements of `sessions` when a signal comes.
+pub(super) fn watched<T>(sessions: &[CancelToken], interrupt: &Interrupt, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| watch(sessions, interrupt, &done));
+        let result = work();
+        done.store(true, Ordering::Relaxed);
+        watcher.thread().unpark();
+        result
+    })
+}
+
+fn watch(sessions: &[CancelToken], interrupt: &Interrupt, done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {
         // Again and again: a cancellation that comes between two statements is lost.
         if interrupt.status().is_some() {
-            let _ = token.cancel_query(NoTls);
+            for session in sessions {
+                let _ = session.cancel_query(NoTls);
+            }
         }
         std::thread::park_timeout(LOOK);
     }

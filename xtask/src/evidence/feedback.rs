@@ -10,6 +10,7 @@ use fs4::FileExt;
 use crate::error::{Failure, Result};
 use crate::evidence::record::Record;
 use crate::outcome::BeforeAfter;
+use crate::parity::comparison::{Compared, Comparison, percent};
 
 /// Entries go right below this line; a file without it gets it at its end.
 pub const MARK: &str = "<!-- staging drill: newest entry first -->";
@@ -88,11 +89,23 @@ fn entry(record: &Record, folder: &str, digest: &str) -> String {
     if let Some(counts) = &outcome.counts {
         text.push_str(&table(counts));
     }
+    if let Some(parity) = &outcome.parity {
+        text.push_str(&pairs(parity));
+    }
     text
 }
 
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "nothing (none was pending)".to_owned() } else { format!("`{}`", names.join("`, `")) }
+}
+
+fn pairs(parity: &Comparison) -> String {
+    let mut text = "\n| pair | Prisma | mirror | difference |\n|---|---:|---:|---:|\n".to_owned();
+    for Compared { name, prisma, mirror, delta, diff_pct, .. } in &parity.pairs {
+        let _ = writeln!(text, "| {name} | {prisma} | {mirror} | {delta:+} ({}) |", percent(*diff_pct));
+    }
+    let _ = writeln!(text, "\nThreshold: {} %.", parity.threshold_pct);
+    text
 }
 
 fn table(counts: &BeforeAfter) -> String {

@@ -4,6 +4,7 @@ pub mod backward;
 pub mod claim;
 pub mod forward;
 pub mod mirror;
+pub mod parity;
 pub mod rehearse;
 pub mod reset;
 pub mod restore;

@@ -13,6 +13,7 @@ const COMMANDS: &[&[&str]] = &[
     &["backward"],
     &["drill"],
     &["mirror"],
+    &["parity"],
     &["claim"],
     &["reset"],
     &["restore"],

@@ -16,6 +16,7 @@ mod guard;
 mod interrupt;
 mod mirror;
 mod node;
+mod parity;
 mod pinning;
 mod recipes;
 mod rehearse;

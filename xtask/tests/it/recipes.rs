@@ -39,6 +39,7 @@ fn the_recipes_that_act_on_a_target_pass_their_arguments_through() {
     let script = "supabase/sql/analytics_facts_table.sql";
     project.write(script, &std::fs::read_to_string(workspace().join(script)).unwrap());
     assert!(succeeds(&project, &["mirror-staging", "--plan"]).contains("Nothing was changed."));
+    assert!(succeeds(&project, &["parity-staging", "--plan"]).contains("Nothing was changed."));
     let sandbox = Project::new();
     assert!(succeeds(&sandbox, &["migrate-sandbox"]).contains("evidence: .drill/evidence/"));
 }
@@ -62,6 +63,7 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
         ("reset-staging", "cargo xtask reset \"$@\""),
         ("restore-staging", "cargo xtask restore \"$@\""),
         ("mirror-staging", "cargo xtask mirror \"$@\""),
+        ("parity-staging", "cargo xtask parity \"$@\""),
         ("check-staging", "cargo xtask env check \"$@\""),
         ("test", "cargo test \"$@\""),
         ("ci", ".ci/run"),

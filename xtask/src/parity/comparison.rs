@@ -1,0 +1,128 @@
+//! Two counts and the rule that judges them: the difference in percent of what Prisma holds.
+
+use serde::Serialize;
+
+/// All pairs at one moment: the key `parity` of `--json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    pub threshold_pct: f64,
+    pub pairs: Vec<Compared>,
+    pub source: Source,
+}
+
+/// How the mirror's side was counted; Prisma's is always counted by SQL. `sql` is for a mirror in the same database: one snapshot sees both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    Sql,
+}
+
+/// What a pair came to. `delta` is negative where the mirror has fewer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Compared {
+    pub name: String,
+    pub prisma: u64,
+    pub mirror: u64,
+    pub delta: i64,
+    pub diff_pct: f64,
+    pub within: bool,
+}
+
+impl Compared {
+    pub fn new(name: &str, prisma: u64, mirror: u64, threshold_pct: f64) -> Compared {
+        let diff_pct = diff_pct(prisma, mirror);
+        Compared {
+            name: name.to_owned(),
+            prisma,
+            mirror,
+            delta: mirror as i64 - prisma as i64,
+            diff_pct,
+            within: diff_pct <= threshold_pct,
+        }
+    }
+
+    /// `view: Prisma has 400 rows, the mirror 394: 6 fewer, 1.50 %`
+    pub fn in_words(&self) -> String {
+        let Compared { name, prisma, mirror, .. } = self;
+        let much = match self.delta {
+            0 => return format!("{name}: {prisma} on both sides"),
+            delta if delta < 0 => format!("{} fewer", delta.unsigned_abs()),
+            delta => format!("{delta} more"),
+        };
+        format!("{name}: Prisma has {prisma}, the mirror {mirror}: {much}, {}", percent(self.diff_pct))
+    }
+}
+
+impl Comparison {
+    pub fn breaches(&self) -> impl Iterator<Item = &Compared> {
+        self.pairs.iter().filter(|pair| !pair.within)
+    }
+
+    pub fn within(&self) -> bool {
+        self.breaches().next().is_none()
+    }
+
+    /// Of one that is within.
+    pub fn in_words(&self) -> String {
+        let names: Vec<String> = self.pairs.iter().map(|pair| format!("`{}`", pair.name)).collect();
+        let are = if names.len() == 1 { "is" } else { "are" };
+        format!("{} {are} within {} %", names.join(", "), self.threshold_pct)
+    }
+}
+
+/// The old probe's rule: |prisma - mirror| in percent of prisma; nothing against nothing is 0, nothing against something is 100.
+///
+/// Multiplied before it is divided, so that a difference of exactly one percent is exactly 1.
+fn diff_pct(prisma: u64, mirror: u64) -> f64 {
+    match (prisma, mirror) {
+        (0, 0) => 0.0,
+        (0, _) => 100.0,
+        _ => prisma.abs_diff(mirror) as f64 * 100.0 / prisma as f64,
+    }
+}
+
+/// To two places, and never `0.00 %` where there is a difference.
+pub fn percent(value: f64) -> String {
+    if value > 0.0 && value < 0.005 { "less than 0.01 %".to_owned() } else { format!("{value:.2} %") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(prisma: u64, mirror: u64, threshold_pct: f64) -> (f64, bool) {
+        let compared = Compared::new("view", prisma, mirror, threshold_pct);
+        (compared.diff_pct, compared.within)
+    }
+
+    #[test]
+    fn the_rule_is_that_of_the_old_probe() {
+        assert_eq!(of(0, 0, 0.0), (0.0, true));
+        assert_eq!(of(0, 1, 99.9), (100.0, false));
+        assert_eq!(of(0, 1, 100.0), (100.0, true));
+        assert_eq!(of(5, 0, 1.0), (100.0, false));
+        assert_eq!(of(100, 250, 100.0), (150.0, false), "more than twice as much is more than 100 %");
+        assert_eq!(of(400, 394, 1.0), (1.5, false));
+    }
+
+    #[test]
+    fn exactly_the_threshold_is_within_and_one_row_more_is_not() {
+        for rows in [100, 300, 700, 1_100, 9_999_900, 1 << 50] {
+            let rows = rows / 100 * 100;
+            assert!(of(rows, rows - rows / 100, 1.0).1, "{rows}");
+            assert!(!of(rows, rows - rows / 100 - 1, 1.0).1, "{rows}");
+            assert!(of(rows, rows + rows / 100, 1.0).1, "{rows}");
+            assert!(!of(rows, rows + rows / 100 + 1, 1.0).1, "{rows}");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_never_shown_as_none() {
+        assert_eq!(percent(0.0), "0.00 %");
+        assert_eq!(percent(0.001), "less than 0.01 %");
+        let words = |prisma, mirror| Compared::new("view", prisma, mirror, 1.0).in_words();
+        assert_eq!(words(400, 394), "view: Prisma has 400, the mirror 394: 6 fewer, 1.50 %");
+        assert_eq!(words(400, 401), "view: Prisma has 400, the mirror 401: 1 more, 0.25 %");
+        assert_eq!(words(0, 0), "view: 0 on both sides");
+    }
+}

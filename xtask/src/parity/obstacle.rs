@@ -1,0 +1,135 @@
+//! Why a count could not be had. Each cause has its own sentence, its own fix and its own word for machines, because a count that is missing,
+//! thinned out or stale looks the same from afar. docs/parity.md has them as a table.
+
+use std::time::Duration;
+
+use super::pair::Which;
+use crate::error::Failure;
+use crate::settings::Settings;
+
+#[derive(Debug, Clone)]
+pub enum Obstacle {
+    NoTable {
+        which: Which,
+        table: String,
+    },
+    /// A foreign table: its rows are on a server that nobody proved to be staging.
+    Elsewhere {
+        which: Which,
+        table: String,
+    },
+    NoGrant {
+        which: Which,
+        table: String,
+    },
+    RowSecurity {
+        which: Which,
+        table: String,
+    },
+    NoColumn {
+        which: Which,
+        table: String,
+        column: String,
+    },
+    /// The time column is of a type that no stretch of time can be cut from.
+    NoTime {
+        which: Which,
+        table: String,
+        column: String,
+        kind: String,
+    },
+    TimedOut {
+        which: Which,
+        limit: Duration,
+    },
+    /// The server refused, in its own words: a view over a table that the role may not read.
+    Refused {
+        which: Which,
+        words: String,
+    },
+    /// The connection ended while it counted.
+    Lost {
+        which: Which,
+        words: String,
+    },
+    /// Anything else, as it came.
+    Other(Failure),
+}
+
+impl From<Failure> for Obstacle {
+    fn from(failure: Failure) -> Self {
+        Obstacle::Other(failure)
+    }
+}
+
+impl Obstacle {
+    /// The key `reason` of `parity.json`. The first is the old probe's word, which others read.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Obstacle::NoTable { which: Which::Mirror, .. } => "supabase.facts_table_missing",
+            Obstacle::NoTable { which: Which::Prisma, .. } => "prisma.table_missing",
+            Obstacle::Elsewhere { .. } => "table_is_foreign",
+            Obstacle::NoGrant { .. } | Obstacle::Refused { .. } => "grants_missing",
+            Obstacle::RowSecurity { .. } => "row_security",
+            Obstacle::NoColumn { .. } => "column_missing",
+            Obstacle::NoTime { .. } => "column_is_no_time",
+            Obstacle::TimedOut { .. } => "statement_timeout",
+            Obstacle::Lost { .. } => "connection_lost",
+            Obstacle::Other(_) => "failed",
+        }
+    }
+
+    /// The failure that a run ends with. `schema` holds both tables, `user` counts them.
+    pub fn failure(&self, settings: &Settings, schema: &str, user: &str) -> Failure {
+        match self {
+            Obstacle::NoTable { which, table } => {
+                let make = if *which == Which::Prisma { "forward" } else { "mirror" };
+                Failure::blocked(format!("{} has no table `{schema}.{table}`", which.in_words()))
+                    .hint(settings.command(make))
+            }
+            Obstacle::Elsewhere { which, table } => {
+                Failure::blocked(format!("{}: `{schema}.{table}` is a foreign table", which.in_words()))
+                    .because("its rows are on another server, and nobody has proven that one to be staging")
+                    .hint("name a table of this database in `[[parity.pairs]]`")
+            }
+            Obstacle::NoGrant { which, table } => {
+                Failure::blocked(format!("{}: `{user}` may not read `{schema}.{table}`", which.in_words()))
+                    .hint(format!(
+                        "as its owner: grant usage on schema \"{schema}\" to \"{user}\"; grant select on \"{schema}\".\"{table}\" to \"{user}\""
+                    ))
+            }
+            Obstacle::RowSecurity { which, table } => Failure::blocked(format!(
+                "{}: row-level security keeps rows of `{schema}.{table}` from `{user}`",
+                which.in_words()
+            ))
+            .because("a count would be of some rows, and pass for all of them")
+            .hint(format!("connect as the role that owns the table, or: alter role \"{user}\" bypassrls")),
+            Obstacle::NoColumn { which, table, column } => {
+                Failure::blocked(format!("{}: `{schema}.{table}` has no column `{column}`", which.in_words()))
+                    .hint("correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml")
+            }
+            Obstacle::NoTime { which, table, column, kind } => Failure::blocked(format!(
+                "{}: `{column}` of `{schema}.{table}` is of type `{kind}`, which is no time",
+                which.in_words()
+            ))
+            .hint("name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml"),
+            Obstacle::TimedOut { which, limit } => {
+                let limit = limit.as_secs();
+                Failure::blocked(format!("{}: counting took longer than {limit} s", which.in_words()))
+                    .because("the server stopped it (SQLSTATE 57014)")
+                    .hint(format!("set `query` under `[timeouts]` in drill.toml to more than {limit}"))
+            }
+            Obstacle::Refused { which, words } => {
+                Failure::blocked(format!("{}: the server does not let `{user}` count every row", which.in_words()))
+                    .because(words)
+                    .hint("connect as the role that owns the tables: it reads them whole, whatever their row security says")
+            }
+            Obstacle::Lost { which, words } => {
+                Failure::blocked(format!("{}: the connection was lost while the server counted", which.in_words()))
+                    .because(words)
+                    .hint(format!("was the project paused or restarted? Wake it, then {}", settings.command("parity")))
+            }
+            Obstacle::Other(failure) => failure.clone(),
+        }
+    }
+}

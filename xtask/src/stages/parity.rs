@@ -1,0 +1,309 @@
+//! Parity: counts both sides of each pair at one moment, looks twice before a difference counts, and then finds where it is.
+//!
+//! It reads and no more. A side that cannot be counted whole is not counted: what the role may not see would pass for what is not there.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::Stage;
+use crate::clock;
+use crate::database::parity::{Moment, shapes};
+use crate::error::{Failure, Result, Status};
+use crate::execute;
+use crate::guard::Demand;
+use crate::journal::{self, Journal};
+use crate::parity::bisect;
+use crate::parity::comparison::{Compared, Comparison, Source};
+use crate::parity::obstacle::Obstacle;
+use crate::parity::pair::{Pair, Which};
+use crate::parity::report::{self, Finding, Look};
+use crate::parity::shape::{self, Shapes};
+use crate::parity::{place, plot};
+use crate::plan::{Action, Plan, Step};
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+
+/// How often a wait asks whether somebody wants to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The option of `parity`.
+pub struct Parity {
+    pub source: Source,
+}
+
+pub struct Inspection {
+    shapes: Shapes,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    /// Both sides of each pair are there, with their columns, and can be read whole.
+    Tables,
+    /// Count, and on a breach count again.
+    Count,
+}
+
+impl Stage for Parity {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::ReadOnly;
+
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let pairs = &session.settings.parity.pairs;
+        if pairs.is_empty() {
+            return Err(Failure::blocked("there is no pair to compare")
+                .because("`pairs` of `[parity]` in drill.toml is empty")
+                .hint("remove the key for the defaults, or add a `[[parity.pairs]]`"));
+        }
+        let tables: Vec<&str> =
+            pairs.iter().flat_map(|pair| Which::BOTH.map(|which| pair.side(which).table.as_str())).collect();
+        Ok(Inspection { shapes: shapes(&mut session.connection(), &session.target.dsn().schema, &tables)? })
+    }
+
+    fn plan(&self, session: &Session<'_>, _: &Inspection) -> Result<Plan<Own>> {
+        let parity = &session.settings.parity;
+        let (target, threshold) = (&session.settings.target.name, parity.threshold_pct);
+        let names: Vec<String> = parity.pairs.iter().map(|pair| format!("`{}`", pair.name)).collect();
+        let again = format!("; over it again after {} s, then find where", parity.settle.as_secs());
+        let step = |name, does: String, failure, own| vec![Step { name, does, failure, action: Action::Own(own) }];
+        Ok(Plan {
+            stage: "parity",
+            summary: format!("parity on {target}: compare {}, up to {threshold} % apart.", names.join(", ")),
+            scripts: Vec::new(),
+            rows: crate::outcome::Counts::new(),
+            losses: Vec::new(),
+            groups: vec![
+                step(
+                    "tables",
+                    "look at tables, columns, grants and row security of both sides".to_owned(),
+                    "a side cannot be counted",
+                    Own::Tables,
+                ),
+                step(
+                    "count",
+                    format!("count both sides in one snapshot and compare with {threshold} %{again}"),
+                    "the two sides differ",
+                    Own::Count,
+                ),
+            ],
+        })
+    }
+
+    fn open(&self, _: &Journal<'_>, _: &Inspection) -> Result<()> {
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("parity")?;
+        let execution = Execution { session, shapes: &inspection.shapes, source: self.source, state: Mutex::default() };
+        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let mut state = execution.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let result = match (result, state.breach.take()) {
+            (Err(failure), Some(moment)) => {
+                Err(failure.because_all(locate(session, &inspection.shapes, &stage, moment, &mut state)))
+            }
+            (result, _) => result,
+        };
+        let recorded = state.record(journal, &result);
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.data
+    }
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct State<'a> {
+    looks: Vec<Look>,
+    /// Why a side could not be counted, as `parity.json` names it.
+    reason: Option<&'static str>,
+    /// The moment of the last look, kept where it was a breach: where it is must be asked of the same snapshot.
+    breach: Option<Moment<'a>>,
+    findings: Vec<Finding>,
+}
+
+impl State<'_> {
+    /// `parity.json` in any case; the comparison only where it is a verdict: two looks, or one that was within.
+    fn record(&self, journal: &Journal<'_>, result: &Result<()>) -> Result<()> {
+        let run = journal.run();
+        let (last, within) = match (self.looks.last(), result) {
+            (Some(last), Ok(())) => (last, true),
+            (Some(last), Err(failure)) if failure.status == Status::Different => (last, false),
+            (_, Err(failure)) => {
+                let now = clock::rfc3339(clock::now());
+                return run.write_json("parity.json", &report::unfinished(&self.looks, self.reason, failure, &now));
+            }
+            (None, Ok(())) => return Err(Failure::bug("parity ended well and counted nothing")),
+        };
+        run.write_json("parity.json", &report::counted(&self.looks, last, &self.findings))?;
+        if !within {
+            run.write("parity.svg", &plot::svg(&self.findings))?;
+        }
+        journal.console.parity(&last.comparison);
+        journal.record().outcome.parity = Some(last.comparison.clone());
+        Ok(())
+    }
+}
+
+struct Execution<'a> {
+    session: &'a Session<'a>,
+    shapes: &'a Shapes,
+    source: Source,
+    state: Mutex<State<'a>>,
+}
+
+impl<'a> Execution<'a> {
+    fn own(&self, action: &Own) -> Result<String> {
+        let done = match action {
+            Own::Tables => self.tables(),
+            Own::Count => self.count(),
+        };
+        done.map_err(|obstacle| {
+            // A difference is a finding, and an interruption is neither.
+            if !matches!(obstacle, Obstacle::Other(_)) {
+                self.state().reason = Some(obstacle.reason());
+            }
+            in_words(self.session, &obstacle)
+        })
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pairs(&self) -> &'a [Pair] {
+        &self.session.settings.parity.pairs
+    }
+
+    fn tables(&self) -> Result<String, Obstacle> {
+        self.pairs().iter().try_for_each(|pair| shape::check(pair, self.shapes))?;
+        let tables: Vec<String> = self.shapes.keys().map(|table| format!("`{table}`")).collect();
+        Ok(format!("{} can be read whole", tables.join(" and ")))
+    }
+
+    fn count(&self) -> Result<String, Obstacle> {
+        let (first, moment) = self.look()?;
+        if first.within() {
+            return Ok(first.in_words());
+        }
+        // A snapshot held open while we wait would keep the server from cleaning up.
+        drop(moment);
+        let settle = self.session.settings.parity.settle;
+        wait(self.session, settle)?;
+        let (second, moment) = self.look()?;
+        let waited = format!("after {} s, for rows in flight", settle.as_secs());
+        if second.within() {
+            return Ok(format!("{} (counted again {waited})", second.in_words()));
+        }
+        self.state().breach = Some(moment);
+        Err(self.different(&second, &waited).into())
+    }
+
+    /// Counts all pairs at one moment.
+    fn look(&self) -> Result<(Comparison, Moment<'a>), Obstacle> {
+        let Session { settings, interrupt, target, .. } = self.session;
+        let at = clock::rfc3339(clock::now());
+        let (prisma, mirror) = (self.session.connect()?, self.session.connect()?);
+        let mut moment = Moment::new(prisma, mirror, &target.dsn().schema, settings.timeouts.query, interrupt)?;
+        let counts = moment.counts(self.pairs())?;
+        let threshold_pct = settings.parity.threshold_pct;
+        let compare =
+            |(pair, (prisma, mirror)): (&Pair, (u64, u64))| Compared::new(&pair.name, prisma, mirror, threshold_pct);
+        let pairs = self.pairs().iter().zip(counts).map(compare).collect();
+        let comparison = Comparison { threshold_pct, pairs, source: self.source };
+        self.state().looks.push(Look { at, comparison: comparison.clone() });
+        Ok((comparison, moment))
+    }
+
+    fn different(&self, comparison: &Comparison, waited: &str) -> Failure {
+        let names: Vec<String> = comparison.breaches().map(|pair| format!("`{}`", pair.name)).collect();
+        let (threshold, again) = (comparison.threshold_pct, self.session.settings.command("parity"));
+        Failure::different(format!("Prisma and the mirror are more than {threshold} % apart in {}", names.join(", ")))
+            .because_all(comparison.breaches().map(Compared::in_words))
+            .because(format!("counted twice, the second time {waited}"))
+            .hint(format!("parity.json and parity.svg show where; mirror what is missing, then: {again}"))
+    }
+}
+
+fn in_words(session: &Session<'_>, obstacle: &Obstacle) -> Failure {
+    obstacle.failure(session.settings, &session.target.dsn().schema, &session.identity.user)
+}
+
+/// Waits, but not for longer than the user wants.
+fn wait(session: &Session<'_>, duration: Duration) -> Result<()> {
+    let deadline = Instant::now() + duration;
+    while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        session.interrupt.check()?;
+        std::thread::sleep(left.min(LOOK));
+    }
+    session.interrupt.check()
+}
+
+/// A step that no plan has: only a breach has a place. What it finds is told with the failure, and so is that it could not.
+fn locate(
+    session: &Session<'_>,
+    shapes: &Shapes,
+    stage: &journal::Stage<'_, '_>,
+    mut moment: Moment<'_>,
+    state: &mut State<'_>,
+) -> Vec<String> {
+    let Some(comparison) = state.looks.last().map(|look| look.comparison.clone()) else { return Vec::new() };
+    let findings = &mut state.findings;
+    let work = || {
+        for compared in comparison.breaches() {
+            let pair = session.settings.parity.pairs.iter().find(|pair| pair.name == compared.name);
+            let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that nobody named"))?;
+            let found = find(&mut moment, pair, shapes, compared.delta);
+            findings.push(found.map_err(|obstacle| in_words(session, &obstacle))?);
+        }
+        let places = |finding: &Finding| format!("`{}` differs in {}", finding.pair, counted(finding.places.len()));
+        Ok(findings.iter().map(places).collect::<Vec<_>>().join(", "))
+    };
+    let result = stage.announce(&["locate"]).and_then(|numbers| stage.step(numbers[0], "locate", work));
+    let mut told = sentences(&state.findings);
+    if let Err(failure) = result {
+        told.push(format!("where else is not known: {}", failure.message));
+    }
+    told
+}
+
+fn counted(places: usize) -> String {
+    if places == 1 { "1 place".to_owned() } else { format!("{places} places") }
+}
+
+fn sentences(findings: &[Finding]) -> Vec<String> {
+    let of = |finding: &Finding| {
+        let pair = finding.pair.clone();
+        finding.sentences.clone().into_iter().map(move |sentence| format!("{pair}: {sentence}"))
+    };
+    findings.iter().flat_map(of).collect()
+}
+
+fn find(moment: &mut Moment<'_>, pair: &Pair, shapes: &Shapes, delta: i64) -> Result<Finding, Obstacle> {
+    let located = bisect::locate(|width, ranges| moment.buckets(pair, width, ranges))?;
+    let sample = match located.places.first() {
+        Some(worst) => Some(moment.sample(pair, shapes, worst.range)?),
+        None => None,
+    };
+    Ok(Finding {
+        pair: pair.name.clone(),
+        sentences: place::in_words(&located.places, delta),
+        places: located.places,
+        sample,
+        levels: located.levels,
+    })
+}
