@@ -191,10 +191,19 @@ pub enum Evidence {
     Redact,
 }
 
+#[derive(Debug, Args)]
+pub struct Matrix {
+    /// Write nothing; exit 5 when a host, database, project or kind of key is not the one in the table
+    #[arg(long)]
+    pub check: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Env {
     /// Say whether the variables are complete and name a staging database; exit 0 or 3
     Check,
+    /// Write what the target's variables and hosts are, never a value, to docs/deployment/env_matrix.md
+    Matrix(Matrix),
 }
 
 fn percent(text: &str) -> Result<f64, String> {

@@ -15,8 +15,9 @@ use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
 use crate::error::{Failure, Result, Status};
-use crate::guard::Source;
+use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
+use crate::matrix;
 use crate::outcome::Outcome;
 use crate::sandbox;
 use crate::seeding;
@@ -76,6 +77,7 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
+        Command::Env(Env::Matrix(_)) => "env matrix",
     }
 }
 
@@ -107,6 +109,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
+        Command::Env(Env::Matrix(args)) => env_matrix(args.check, &drill, outcome),
     }
 }
 
@@ -193,15 +196,47 @@ fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
 }
 
 /// Layers 1 to 3 of the guard alone: no network, nothing spawned.
-fn env_check(drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
-    let Drill { settings, console, .. } = *drill;
+fn declared_target(drill: &Drill<'_>) -> Result<(Declared, Candidate)> {
+    let Drill { settings, console, command, .. } = *drill;
     if settings.target.is_sandbox() {
-        return Err(Failure::usage("`env check` is about the variables of a target, and the sandbox has none")
-            .hint("cargo xtask env check"));
+        return Err(Failure::usage(format!(
+            "`{command}` is about the variables of a target, and the sandbox has none"
+        ))
+        .hint(format!("cargo xtask {command}")));
     }
     let declared = Declared::of_environment(settings)?;
     console.mask(&declared.redactor());
     let candidate = declared.check().map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
+    Ok((declared, candidate))
+}
+
+/// The document is made true, or with `check` compared.
+fn env_matrix(check: bool, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, plan_only, .. } = *drill;
+    let (declared, candidate) = declared_target(drill)?;
+    outcome.target = Some(crate::session::view(settings, &candidate));
+    let column = matrix::column(settings, &declared, &candidate);
+    let write = !check && !plan_only;
+    let changes = matrix::update(&settings.root, &column, clock::now(), write)?;
+    changes.iter().for_each(|change| console.say(change.in_words()));
+    let json = serde_json::json!({ "path": matrix::PATH, "written": write, "changes": changes });
+    outcome.extra.insert("matrix".to_owned(), json);
+    match changes.len() {
+        0 => console.say(format!("`{}` is true", matrix::PATH)),
+        _ if write => console.say(format!("`{}` is updated: commit it", matrix::PATH)),
+        _ if check => {
+            return Err(Failure::different(format!("`{}` does not say what `{}` is", matrix::PATH, column.target))
+                .because_all(changes.iter().map(matrix::Change::in_words))
+                .hint("cargo xtask env matrix"));
+        }
+        _ => console.say("Nothing was changed."),
+    }
+    Ok(())
+}
+
+fn env_check(drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    let (_, candidate) = declared_target(drill)?;
     let view = crate::session::view(settings, &candidate);
     let project = view.project_ref.as_ref().map(|project| format!(", project {project}")).unwrap_or_default();
     console.say(format!(

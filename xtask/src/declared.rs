@@ -1,7 +1,7 @@
 //! What says where a target is: the env file or the process environment, and files in the project that could say otherwise.
 //! Read here, judged by the guard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -86,18 +86,34 @@ impl Declared {
         })
     }
 
+    /// The variables that a target has, of the target and of the application.
+    pub fn known_variables(&self) -> impl Iterator<Item = &str> {
+        let own = guard::target_variables(&self.policy).into_iter();
+        own.chain(self.policy.application_variables.iter().map(String::as_str))
+    }
+
+    /// The names of the variables that are given: all of the env file's, or those of the process that a target has.
+    pub fn given(&self) -> BTreeSet<String> {
+        match &self.env_file {
+            Some(_) => self.file_variables().into_iter().map(|(name, _)| name).collect(),
+            None => {
+                self.known_variables().filter(|&name| self.exported.contains_key(name)).map(str::to_owned).collect()
+            }
+        }
+    }
+
+    fn file_variables(&self) -> Vec<(String, Secret)> {
+        let bytes = self.env_file.as_ref().map(|(_, bytes)| bytes.as_slice());
+        bytes.and_then(|bytes| crate::env_file::parse(bytes).ok()).unwrap_or_default()
+    }
+
     /// Knows every value that may be a secret, and the env file's raw text in case it cannot be parsed.
     pub fn redactor(&self) -> Redactor {
-        let secrets: Vec<(String, Secret)> = match &self.env_file {
-            Some((_, bytes)) => crate::env_file::parse(bytes).unwrap_or_default(),
-            None => Vec::new(),
-        };
         // In CI the application's own variables come from there too, and children get them.
-        let names = guard::target_variables(&self.policy).into_iter();
-        let exported = names
-            .chain(self.policy.application_variables.iter().map(String::as_str))
+        let exported = self
+            .known_variables()
             .filter_map(|name| Some((name.to_owned(), Secret::new(self.exported.get(name)?.clone()))));
-        let secrets: Vec<_> = secrets.into_iter().chain(exported).collect();
+        let secrets: Vec<_> = self.file_variables().into_iter().chain(exported).collect();
         let raw: Vec<&[u8]> = self.env_file.iter().map(|(_, bytes)| bytes.as_slice()).collect();
         Redactor::new(&secrets, &raw)
     }
@@ -109,6 +125,7 @@ fn policy(settings: &Settings) -> Policy {
         allow_hosts: target.allow_hosts.clone(),
         allow_projects: target.allow_projects.clone(),
         allow_databases: target.allow_databases.clone(),
+        allow_schemas: target.allow_schemas.clone(),
         deny_systems: target.deny_systems.clone(),
         url_env: settings.prisma.url_env.clone(),
         direct_url_env: settings.prisma.direct_url_env.clone(),

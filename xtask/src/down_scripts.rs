@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::database::catalog::{Catalog, Object, quoted};
 use crate::database::history::{History, sha256};
 use crate::database::replay::with_throw_away_database;
 use crate::database::rollback::{Down, Origin};
 use crate::error::{Failure, Result};
+use crate::expected;
 use crate::process::{self, Exit};
 use crate::session::Session;
 use crate::tools::prisma::Prisma;
@@ -105,6 +107,7 @@ fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     with_throw_away_database(&mut session.connect()?, |shadow| diff(session, &paths, shadow, &migration))?;
     let sql = fs::read_to_string(output)
         .map_err(|error| Failure::failed(format!("Prisma wrote no script for `{migration}`")).caused_by(&error))?;
+    let sql = with_constraints(session, history, sql)?;
     keep(&kept_as(session, history), &sql);
     Ok(Down { migration, sql, origin: Origin::Generated })
 }
@@ -124,6 +127,33 @@ fn diff(session: &Session<'_>, [from, to, output]: &[PathBuf; 3], shadow: &str, 
             .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
             .hint(format!("write the way back by hand as `{migration}/down.sql`"))),
     }
+}
+
+/// Prisma takes a unique constraint for its index and drops that, which Postgres refuses (2BP01; measured on 7.10): the
+/// constraint has to go instead.
+fn with_constraints(session: &Session<'_>, history: &History, sql: String) -> Result<String> {
+    if !sql.contains(DROP_INDEX) {
+        return Ok(sql);
+    }
+    let catalog = expected::catalog(session, history)?.catalog;
+    let line = |line: &str| format!("{}\n", drop_constraint(line, &catalog).unwrap_or_else(|| line.to_owned()));
+    Ok(sql.lines().map(line).collect())
+}
+
+const DROP_INDEX: &str = "DROP INDEX ";
+
+/// What drops the constraint whose index `line` wants to drop, if there is one.
+fn drop_constraint(line: &str, catalog: &Catalog) -> Option<String> {
+    let index = line.strip_prefix(DROP_INDEX)?.strip_suffix(';')?;
+    let names = |path: &[String]| {
+        let [schema, _, name] = path else { return false };
+        index == quoted([name]) || index == quoted([schema, name])
+    };
+    let unique = |object: &Object| object.properties.get("definition").is_some_and(|sql| sql.starts_with("UNIQUE"));
+    let mut constraints = catalog.objects.iter().filter(|(key, _)| key.kind == "constraint");
+    let (key, _) = constraints.find(|(key, object)| names(&key.path) && unique(object))?;
+    let (name, table) = key.path.split_last()?;
+    Some(format!("ALTER TABLE {} DROP CONSTRAINT {};", quoted(table), quoted([name])))
 }
 
 /// Real files: Prisma passes over symbolic links.

@@ -22,6 +22,7 @@ mod guard;
 mod install;
 mod interrupt;
 mod journal;
+mod matrix;
 mod outcome;
 mod parity;
 mod pin;

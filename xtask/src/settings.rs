@@ -54,6 +54,7 @@ pub struct TargetSettings {
     pub allow_hosts: Vec<String>,
     pub allow_projects: Vec<String>,
     pub allow_databases: Vec<String>,
+    pub allow_schemas: Vec<String>,
     pub deny_systems: Vec<String>,
     pub ca_file: Option<PathBuf>,
 }
@@ -253,6 +254,8 @@ struct FileTarget {
     allow_hosts: Vec<String>,
     allow_projects: Vec<String>,
     allow_databases: Vec<String>,
+    /// What `?schema=` may name: `prisma migrate reset` drops it.
+    allow_schemas: Vec<String>,
     /// System identifiers of production servers (`select system_identifier from pg_control_system()`), refused whatever else fits.
     deny_systems: Vec<String>,
     /// PEM file with the certificate authority for `sslmode=verify-ca` and `verify-full`.
@@ -267,6 +270,7 @@ impl Default for FileTarget {
             allow_hosts: owned(&["*.staging.hotdash.app"]),
             allow_projects: Vec::new(),
             allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
+            allow_schemas: owned(&["public"]),
             deny_systems: Vec::new(),
             ca_file: None,
         }
@@ -432,6 +436,7 @@ impl File {
             allow_hosts: file.allow_hosts,
             allow_projects: file.allow_projects,
             allow_databases: file.allow_databases,
+            allow_schemas: file.allow_schemas,
             deny_systems: file.deny_systems,
             ca_file: file.ca_file.map(|path| root.join(path)),
         })
@@ -502,6 +507,7 @@ fn sandbox_settings() -> TargetSettings {
         allow_hosts: vec!["127.0.0.1".to_owned()],
         allow_projects: Vec::new(),
         allow_databases: vec!["*_sandbox".to_owned()],
+        allow_schemas: vec!["public".to_owned()],
         deny_systems: Vec::new(),
         ca_file: None,
     }

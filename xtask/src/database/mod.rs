@@ -11,6 +11,7 @@ pub mod claim;
 pub mod connect;
 pub mod counts;
 pub mod feed;
+pub mod filler;
 pub mod history;
 pub mod identity;
 pub mod ledger;

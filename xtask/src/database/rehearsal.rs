@@ -2,7 +2,8 @@
 //! known before anybody needs it.
 //!
 //! Rows are compared by a sum of hashes for each column, which no order of rows changes. Only what was there before a
-//! migration counts: what is written into a new column is lost with the column, and everybody expects that.
+//! migration counts: what is written into a new column is lost with the column, and everybody expects that. Where there
+//! was no value to compare, a table or column that is dropped and made again counts as lost: in doubt, not reversible.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +13,10 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::catalog::{Catalog, Concern, Difference, catalog, diff};
 use super::connect::{Connection, failure};
+use super::filler::fill_empty;
 use super::history::{History, Migration};
 use super::replay::{apply, in_throw_away_database};
-use super::rollback::{Down, Place, Stock, stock_in, try_out};
+use super::rollback::{Down, Id, Place, Stock, stock_in, try_out};
 use super::seed::seed_empty;
 use crate::error::{Failure, Result};
 
@@ -31,6 +33,8 @@ pub struct Rung {
     pub lost: Vec<String>,
     /// Why down, or up for the second time, did not run.
     pub failure: Option<Failure>,
+    /// Tables that had no rows to lose, each as a sentence.
+    pub unproven: Vec<String>,
 }
 
 impl Rung {
@@ -62,8 +66,8 @@ pub fn climb(
             }
             for (migration, down) in history.migrations.iter().zip(downs).skip(rungs.len()) {
                 go_on()?;
-                seed_empty(connection, ROWS, now)?;
-                rungs.push(rung(connection, migration, down, schemas)?);
+                let unproven = populate(connection, schemas, now)?;
+                rungs.push(Rung { unproven, ..rung(connection, migration, down, schemas)? });
                 if !rungs.last().is_some_and(Rung::is_clean) {
                     break;
                 }
@@ -72,6 +76,13 @@ pub fn climb(
         })?;
     }
     Ok(rungs)
+}
+
+/// Rows for every table: believable ones where the tables are HotDash's, some of each type elsewhere.
+fn populate(connection: &mut Connection, schemas: &[&str], now: Timestamp) -> Result<Vec<String>> {
+    // Another project's table may have the name of one of ours; then its own columns decide.
+    let _ = seed_empty(connection, ROWS, now);
+    fill_empty(connection, schemas, ROWS)
 }
 
 fn rung(connection: &mut Connection, migration: &Migration, down: &Down, schemas: &[&str]) -> Result<Rung> {
@@ -99,7 +110,11 @@ fn definition(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
 /// A table or column, and what is in it.
 struct Print {
     place: Place,
+    id: Id,
+    /// Of the table.
     rows: u64,
+    /// Not null; of a table, its rows.
+    values: u64,
     /// Of all values, whatever their order; of a table, none.
     hash: String,
 }
@@ -109,7 +124,7 @@ fn prints(connection: &mut Connection, schemas: &[&str]) -> Result<BTreeMap<Plac
         let stock = stock_in(transaction, schemas)?;
         let mut prints = BTreeMap::new();
         for (table, columns) in tables(&stock) {
-            for print in prints_of(transaction, &table, &columns)? {
+            for print in prints_of(transaction, table, columns)? {
                 prints.insert(print.place.clone(), print);
             }
         }
@@ -117,52 +132,114 @@ fn prints(connection: &mut Connection, schemas: &[&str]) -> Result<BTreeMap<Plac
     })
 }
 
+type Identified = (Id, Place);
+
 /// Tables with their columns. A partition's rows are its root's.
-fn tables(stock: &Stock) -> Vec<(Place, Vec<Place>)> {
-    let mut tables: Vec<(Place, Vec<Place>)> = Vec::new();
-    for place in stock.places_of_roots() {
+fn tables(stock: &Stock) -> Vec<(Identified, Vec<Identified>)> {
+    let mut tables: Vec<(Identified, Vec<Identified>)> = Vec::new();
+    for (id, place) in stock.of_roots() {
         match (place.column.is_none(), tables.last_mut()) {
-            (false, Some((_, columns))) => columns.push(place),
-            _ => tables.push((place, Vec::new())),
+            (false, Some((_, columns))) => columns.push((id, place)),
+            _ => tables.push(((id, place), Vec::new())),
         }
     }
     tables
 }
 
-fn prints_of(transaction: &mut Transaction<'_>, table: &Place, columns: &[Place]) -> Result<Vec<Print>> {
-    let hash = |place: &Place| {
-        let column = escape_identifier(place.column.as_deref().unwrap_or_default());
+fn prints_of(transaction: &mut Transaction<'_>, table: Identified, columns: Vec<Identified>) -> Result<Vec<Print>> {
+    let (id, place) = table;
+    let name = |(_, place): &Identified| escape_identifier(place.column.as_deref().unwrap_or_default());
+    let hash = |column: &Identified| {
+        let column = name(column);
         format!("coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t.{column}::text, 0)::numeric), 0)::text")
     };
     let hashes: Vec<String> = columns.iter().map(hash).collect();
+    let values: Vec<String> = columns.iter().map(|column| format!("pg_catalog.count(t.{})", name(column))).collect();
     let sql = format!(
-        "select pg_catalog.count(*), array[{}]::text[] from {}.{} t",
+        "select pg_catalog.count(*), array[{}]::text[], array[{}]::int8[] from {}.{} t",
         hashes.join(", "),
-        escape_identifier(&table.schema),
-        escape_identifier(&table.table),
+        values.join(", "),
+        escape_identifier(&place.schema),
+        escape_identifier(&place.table),
     );
-    let row = transaction.query_one(&sql, &[]).map_err(|error| failure(&format!("read {table}"), &error))?;
+    let row = transaction.query_one(&sql, &[]).map_err(|error| failure(&format!("read {place}"), &error))?;
     let rows = row.get::<_, i64>(0).unsigned_abs();
-    let of_columns = columns.iter().zip(row.get::<_, Vec<String>>(1));
-    let of_columns = of_columns.map(|(place, hash)| Print { place: place.clone(), rows, hash });
-    Ok([Print { place: table.clone(), rows, hash: String::new() }].into_iter().chain(of_columns).collect())
+    let contents = row.get::<_, Vec<String>>(1).into_iter().zip(row.get::<_, Vec<i64>>(2));
+    let of_column = |((id, place), (hash, values)): (Identified, (String, i64))| Print {
+        place,
+        id,
+        rows,
+        values: values.unsigned_abs(),
+        hash,
+    };
+    let of_columns = columns.into_iter().zip(contents).map(of_column);
+    Ok([Print { place, id, rows, values: rows, hash: String::new() }].into_iter().chain(of_columns).collect())
 }
 
-/// What was there and is no more. A column whose table lost rows is not named beside it.
+/// What was there and is no more. A column whose table lost rows, or was made again itself, is not named beside it.
 fn lost(before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, Print>) -> Vec<String> {
-    let table = |place: &Place| Place { column: None, ..place.clone() };
-    let rows = |prints: &BTreeMap<Place, Print>, place: &Place| prints.get(&table(place)).map(|print| print.rows);
-    let mut lost = Vec::new();
-    for (place, print) in before.iter().filter(|(_, print)| print.rows > 0) {
-        let same_rows = rows(after, place) == Some(print.rows);
-        match (&place.column, after.get(place)) {
-            (None, None) => lost.push(format!("{place}: all {} rows are gone", print.rows)),
-            (None, Some(now)) if !same_rows => lost.push(format!("{place}: {} rows, {} before", now.rows, print.rows)),
-            (Some(_), Some(now)) if same_rows && now.hash != print.hash => {
-                lost.push(format!("{place}: its values are not those from before"));
-            }
-            _ => {}
+    before.values().filter_map(|print| loss(print, before, after)).collect()
+}
+
+fn loss(print: &Print, before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, Print>) -> Option<String> {
+    let Print { place, rows, .. } = print;
+    let table = Place { column: None, ..place.clone() };
+    let table_is_same = before.get(&table).map(|print| print.id) == after.get(&table).map(|print| print.id);
+    let unproven = "is dropped and made again, and no value was there to show that it comes back";
+    match (&place.column, after.get(place)) {
+        (None, None) if *rows > 0 => Some(format!("{place}: all {rows} rows are gone")),
+        (None, Some(now)) if *rows > 0 && now.rows != *rows => {
+            Some(format!("{place}: {} rows, {rows} before", now.rows))
         }
+        (None, Some(_)) if *rows == 0 && !table_is_same => Some(format!("{place} {unproven}")),
+        (Some(_), Some(now)) if now.rows == *rows && now.hash != print.hash => {
+            Some(format!("{place}: its values are not those from before"))
+        }
+        (Some(_), Some(now)) if print.values == 0 && table_is_same && now.id != print.id => {
+            Some(format!("{place} {unproven}"))
+        }
+        _ => None,
     }
-    lost
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::rollback::Origin;
+    use crate::database::server::{Database, open};
+
+    /// What is lost when `up` is taken back with `down`, after a migration that made table `t` with `columns`.
+    fn lost_by(columns: &str, up: &str, down: &str) -> Vec<String> {
+        let migrations = vec![Migration::new("1", format!("create table t ({columns})")), Migration::new("2", up)];
+        let written = |(number, sql): (usize, &str)| Down {
+            migration: (number + 1).to_string(),
+            sql: sql.to_owned(),
+            origin: Origin::Written,
+        };
+        let downs: Vec<Down> = ["drop table t", down].into_iter().enumerate().map(written).collect();
+        let history = History { provider: None, migrations };
+        let mut admin = Database::new().connection;
+        let open = |name: &str| Ok(open(name));
+        let rungs = climb(&mut admin, open, &history, &downs, &["public"], Timestamp::UNIX_EPOCH, || Ok(())).unwrap();
+        assert!(rungs.iter().all(Rung::is_clean), "{rungs:?}");
+        rungs.into_iter().next_back().unwrap().lost
+    }
+
+    #[test]
+    fn a_column_that_is_made_again_has_lost_the_values_that_a_rename_keeps() {
+        let remade = lost_by("a int, b text", "alter table t drop column b", "alter table t add b text");
+        assert_eq!(remade, ["column \"public\".\"t\".\"b\": its values are not those from before"]);
+        let renamed = lost_by("a int, b text", "alter table t rename b to c", "alter table t rename c to b");
+        assert_eq!(renamed, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_has_no_values_to_show_is_not_called_reversible() {
+        // No value of type `point` is made up, and no row satisfies the check.
+        let column = lost_by("a int, b point", "alter table t drop column b", "alter table t add b point");
+        let why = "is dropped and made again, and no value was there to show that it comes back";
+        assert_eq!(column, [format!("column \"public\".\"t\".\"b\" {why}")]);
+        let table = lost_by("a int check (a < 0)", "drop table t", "create table t (a int check (a < 0))");
+        assert_eq!(table, [format!("table \"public\".\"t\" {why}")]);
+    }
 }

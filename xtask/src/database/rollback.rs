@@ -237,7 +237,7 @@ fn refused(down: &Down, sql: &str, error: &postgres::Error) -> Failure {
 }
 
 /// Relation and column number; 0 is the table itself.
-type Id = (u32, i16);
+pub(super) type Id = (u32, i16);
 
 /// Every table and column, by identity.
 #[derive(Debug, Clone, Default)]
@@ -249,9 +249,9 @@ pub(super) struct Stock {
 
 impl Stock {
     /// All tables but partitions, each followed by its columns.
-    pub(super) fn places_of_roots(&self) -> impl Iterator<Item = Place> {
+    pub(super) fn of_roots(&self) -> impl Iterator<Item = (Id, Place)> {
         let roots = self.columns.iter().filter(|((relation, _), _)| !self.roots.contains_key(relation));
-        roots.map(|(_, place)| place.clone())
+        roots.map(|(id, place)| (*id, place.clone()))
     }
 
     fn place(&self, id: Id) -> Place {

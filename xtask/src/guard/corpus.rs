@@ -358,7 +358,7 @@ database: `DATABASE_URL` names the database `hotdash`, which target `staging` do
 password: `DATABASE_URL` has no password
   write `user:password@` in `DATABASE_URL`; only loopback does without
 schema: `DATABASE_URL` names the schema `auth`, which a reset would drop and target `staging` does not allow
-  write `schema=` and one of `public`, or leave it out
+  write `schema=` and one of `public`, or leave it out; or, if the schema is yours, add it to `allow_schemas` in drill.toml
 source: `DIRECT_URL` still holds a placeholder in the environment
   replace every part of `DIRECT_URL` with the real value
 supabase-url: `SUPABASE_URL` is not the address of one Supabase project

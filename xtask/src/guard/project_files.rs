@@ -13,6 +13,7 @@ use super::{Declared, Reading, project_ref};
 
 /// Every file that contradicts the target.
 pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {
+    let schema = reading.dsn.as_ref().map_or("public", |dsn| &dsn.schema);
     let check_file = |(name, bytes): &(String, Vec<u8>)| {
         let text = String::from_utf8_lossy(bytes);
         let base = name.rsplit('/').next().unwrap_or(name);
@@ -22,7 +23,9 @@ pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<R
                 loaded_by_prisma(declared.policy, name, &text, given)
             }
             _ if is_config(name) => check_config(name, &without_comments(&text, "//")),
-            _ if base.ends_with(".prisma") => check_schema(declared.policy, name, &without_comments(&text, "//")),
+            _ if base.ends_with(".prisma") => {
+                check_schema(declared.policy, name, &without_comments(&text, "//"), schema)
+            }
             _ => Vec::new(),
         }
     };
@@ -54,7 +57,8 @@ fn check_config(name: &str, text: &str) -> Vec<Refusal> {
     literal.into_iter().chain(overrides).collect()
 }
 
-fn check_schema(policy: &Policy, name: &str, text: &str) -> Vec<Refusal> {
+/// A reset drops every schema that is listed, and the drill counts, copies and compares that of the target alone.
+fn check_schema(policy: &Policy, name: &str, text: &str, ours: &str) -> Vec<Refusal> {
     let literal = holds_literal_url(text).then(|| {
         let seen = format!("`{name}` holds a database URL, so Prisma would not use the target's");
         Refusal::new("project-file", seen, format!("write `url = env(\"{}\")` in `{name}`", policy.url_env))
@@ -62,13 +66,10 @@ fn check_schema(policy: &Policy, name: &str, text: &str) -> Vec<Refusal> {
     let squeezed = squeezed(text);
     let listed = squeezed.split_once("schemas=[").and_then(|(_, rest)| rest.split_once(']')).map(|(list, _)| list);
     let names = listed.unwrap_or_default().split(',').map(|entry| entry.trim_matches('"'));
-    let foreign = names.filter(|schema| !schema.is_empty() && !policy.allows_schema(schema)).map(|schema| {
-        let seen =
-            format!("`{name}` lists the schema `{}`, which `prisma migrate reset` drops", schema.escape_default());
-        let fix = format!(
-            "remove it from `schemas` in `{name}`; or, if it is yours, add it to `allow_schemas` in drill.toml"
-        );
-        Refusal::new("schema", seen, fix)
+    let foreign = names.filter(|schema| !schema.is_empty() && *schema != ours).map(|schema| {
+        let listed = schema.escape_default();
+        let seen = format!("`{name}` lists the schema `{listed}`, which `prisma migrate reset` drops beside `{ours}`");
+        Refusal::new("schema", seen, format!("remove it from `schemas` in `{name}`: the drill knows one schema"))
     });
     literal.into_iter().chain(foreign).collect()
 }
@@ -185,8 +186,8 @@ mod tests {
     fn schemas_that_a_reset_drops_must_be_allowed() {
         let policy = Policy::new("staging");
         let schema = "datasource db {\n  provider = \"postgresql\"\n  schemas = [\"public\", \"auth\"]\n}";
-        assert_eq!(check_schema(&policy, "schema.prisma", schema).len(), 1);
-        assert_eq!(check_schema(&policy, "schema.prisma", "schemas = [\"public\"]"), []);
+        assert_eq!(check_schema(&policy, "schema.prisma", schema, "public").len(), 1);
+        assert_eq!(check_schema(&policy, "schema.prisma", "schemas = [\"public\"]", "public"), []);
     }
 
     #[test]

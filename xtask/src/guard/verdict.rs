@@ -108,7 +108,9 @@ fn wrong_schema(policy: &Policy, variable: &str, dsn: &Dsn) -> Refusal {
             "`{variable}` names the schema `{}`, which a reset would drop and target `{}` does not allow",
             dsn.schema, policy.target
         ),
-        format!("write `schema=` and one of `{allowed}`, or leave it out"),
+        format!(
+            "write `schema=` and one of `{allowed}`, or leave it out; or, if the schema is yours, add it to `allow_schemas` in drill.toml"
+        ),
     )
 }
 

@@ -3,6 +3,7 @@
 //! It happens in a throw-away database with made-up rows on the target's server, so the target's own rows are never at
 //! stake; a claim is asked for all the same, because migrations run there that may do anything.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -113,7 +114,12 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
         climb(&mut workshop.connect()?, open, history, downs, &[schema], clock::now(), go_on)
     })?;
     let rehearsed: Vec<Rehearsed> = rungs.iter().map(rehearsed).collect();
-    journal.record().outcome.rehearsal.clone_from(&rehearsed);
+    // A table is named once, although it stays empty from rung to rung.
+    let unproven: BTreeSet<String> = rungs.into_iter().flat_map(|rung| rung.unproven).collect();
+    let mut record = journal.record();
+    record.outcome.rehearsal.clone_from(&rehearsed);
+    record.outcome.notes.extend(unproven);
+    drop(record);
     verdict(&rehearsed)
 }
 

@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],
+    &["env", "matrix"],
 ];
 
 fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -69,7 +69,12 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
         ("2_leaves", "create function f() returns int language sql as 'select 1'", "select 1"),
         ("3_fails", "alter table t add column c int", "alter table t drop column d"),
         ("4_loses", "update t set c = 1", "delete from t where id = 1"),
-        ("5_fine", "create view v as select id from t", "drop view v"),
+        (
+            "5_fine",
+            "create view v as select id from t; create table never (id int check (false))",
+            "drop view v; drop table never",
+        ),
+        ("6_idle", "select 1", "select 1"),
     ] {
         project.migration(name, up);
         project.write(&format!("prisma/postgres/migrations/{name}/down.sql"), down);
@@ -82,10 +87,13 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
         ("3_fails", "failed"),
         ("4_loses", "lossy"),
         ("5_fine", "reversible"),
+        ("6_idle", "reversible"),
     ];
     assert_eq!(verdicts(&json), expected, "{}", json["rehearsal"]);
     assert!(json["rehearsal"][1]["leftovers"][0].as_str().unwrap().contains("function \"public\".\"f\""));
     assert!(answer.stderr.contains("2_leaves/down.sql"), "{}", answer.stderr);
+    let note = json["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("no rows could be made for table public.never: "), "{note}");
 }
 
 #[test]

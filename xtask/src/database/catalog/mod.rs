@@ -74,9 +74,14 @@ pub struct ObjectKey {
 impl ObjectKey {
     /// `"public"."T"."c"`, as it would be written in SQL.
     pub fn name(&self) -> String {
-        let quoted: Vec<String> = self.path.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
-        format!("{}{}", quoted.join("."), self.signature)
+        format!("{}{}", quoted(&self.path), self.signature)
     }
+}
+
+/// `"public"."T"`, of the parts of a path.
+pub fn quoted<'a>(path: impl IntoIterator<Item = &'a String>) -> String {
+    let parts = path.into_iter().map(|part| format!("\"{}\"", part.replace('"', "\"\"")));
+    parts.collect::<Vec<_>>().join(".")
 }
 
 impl fmt::Display for ObjectKey {

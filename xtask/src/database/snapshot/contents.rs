@@ -39,10 +39,13 @@ impl Source {
         }
     }
 
+    /// Fills a table that this transaction has emptied. Nobody else can see its rows before the transaction ends, so they are
+    /// frozen at once, which spares reading them again for it; a partitioned table refuses that.
     pub fn copy_in(&self, columns: &[String]) -> String {
         let list = columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");
         let list = if columns.is_empty() { String::new() } else { format!(" ({list})") };
-        format!("copy {}{list} from stdin", self.sql_name())
+        let freeze = if self.partitioned { "" } else { " with (freeze)" };
+        format!("copy {}{list} from stdin{freeze}", self.sql_name())
     }
 }
 

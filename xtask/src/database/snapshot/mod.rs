@@ -10,7 +10,6 @@
 
 mod contents;
 mod put_back;
-mod rows;
 mod store;
 mod take;
 

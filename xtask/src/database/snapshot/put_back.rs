@@ -9,20 +9,19 @@
 //! - sequences are restarted before they are set: only that makes setting them part of the transaction.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, Write};
 
-use lz4_flex::frame::FrameDecoder;
 use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use super::contents::{Source, tables};
-use super::rows::RowSum;
 use super::take::{allow_time, copy_out, server_failure};
 use super::{Sequence, Snapshot, Table};
 use crate::database::connect::{Connection, failure};
 use crate::database::watch::interruptible;
 use crate::error::{Failure, Result};
 use crate::session::Session;
+use rowfile::{Reader, RowSum};
 
 /// How a snapshot goes into the schema as it is now.
 #[derive(Debug)]
@@ -234,7 +233,7 @@ fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitt
         Failure::failed(format!("cannot read the snapshot's file `{}`", fitted.table.file)).caused_by(&error)
     };
     let packed = File::open(snapshot.folder.join(&fitted.table.file)).map_err(unreadable)?;
-    let mut rows = BufReader::with_capacity(1 << 16, FrameDecoder::new(packed));
+    let mut rows = Reader::new(packed);
     let sql = fitted.target.copy_in(&fitted.columns());
     let mut writer = transaction.copy_in(&sql).map_err(|error| failure(&intent, &error))?;
     let mut sum = RowSum::default();
@@ -285,7 +284,11 @@ fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> R
 /// Reads the rows back from the server and compares them with what was sent and with what the manifest says.
 fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) -> Result<()> {
     let table = &fitted.table;
-    let found = copy_out(transaction, &fitted.target, &fitted.columns(), |_| Ok(()))?;
+    let mut found = RowSum::default();
+    copy_out(transaction, &fitted.target, &fitted.columns(), |piece| {
+        found.add(piece);
+        Ok(())
+    })?;
     let as_sent = (found.rows(), found.checksum()) == (sent.rows(), sent.checksum());
     let as_promised = sent.rows() == table.rows && (!fitted.is_whole() || sent.checksum() == table.checksum);
     if as_sent && as_promised {

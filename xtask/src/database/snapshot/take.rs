@@ -1,15 +1,11 @@
 //! Copies all rows into files, in one read-only transaction, in pieces: memory stays flat whatever the size.
 
-use std::fs::File;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 use std::time::Duration;
 
-use lz4_flex::frame::FrameEncoder;
 use postgres::Transaction;
-use sha2::{Digest, Sha256};
 
 use super::contents::{Source, sequences, tables};
-use super::rows::RowSum;
 use super::store::{Draft, Store};
 use super::{FORMAT, Manifest, Origin, Snapshot, Table};
 use crate::clock;
@@ -20,6 +16,7 @@ use crate::database::watch::interruptible;
 use crate::error::{Failure, Result};
 use crate::evidence::run::hex;
 use crate::session::Session;
+use rowfile::{Writer, Written};
 
 /// Takes a snapshot of the target's schemas for the command `reason`, then prunes old ones.
 ///
@@ -75,39 +72,36 @@ pub fn allow_time(transaction: &mut Transaction<'_>, timeout: Duration) -> Resul
 fn copy_table(transaction: &mut Transaction<'_>, draft: &Draft, index: usize, source: &Source) -> Result<Table> {
     // Not by the table's name, which may hold what a file's may not.
     let file = format!("{:04}.copy.lz4", index + 1);
-    let mut hashed = Hashed { file: draft.create(&file)?, hasher: Sha256::new() };
     let unwritable = |error: io::Error| draft.unwritable(&file, &error);
-    let mut packed = FrameEncoder::new(&mut hashed);
-    let sum = copy_out(transaction, source, &source.columns, |piece| packed.write_all(piece).map_err(unwritable))?;
-    packed.finish().map_err(|error| unwritable(error.into()))?;
-    hashed.file.sync_all().map_err(unwritable)?;
+    let mut writer = Writer::new(draft.create(&file)?);
+    copy_out(transaction, source, &source.columns, |piece| writer.add(piece).map_err(unwritable))?;
+    let Written { file: written, sha256, sum } = writer.finish().map_err(unwritable)?;
+    written.sync_all().map_err(unwritable)?;
     Ok(Table {
         schema: source.schema.clone(),
         name: source.name.clone(),
         columns: source.columns.clone(),
         rows: sum.rows(),
         checksum: sum.checksum(),
-        file_sha256: hex(&hashed.hasher.finalize()),
+        file_sha256: hex(&sha256),
         file,
     })
 }
 
-/// Reads all rows of `columns`, gives them to `sink` in pieces, and sums them.
+/// Reads all rows of `columns` and gives them to `sink` in pieces.
 pub fn copy_out(
     transaction: &mut Transaction<'_>,
     source: &Source,
     columns: &[String],
     mut sink: impl FnMut(&[u8]) -> Result<()>,
-) -> Result<RowSum> {
+) -> Result<()> {
     let intent = format!("read the rows of `{}.{}`", source.schema, source.name);
     let mut reader = transaction.copy_out(&source.copy_out(columns)).map_err(|error| failure(&intent, &error))?;
-    let mut sum = RowSum::default();
     loop {
         let piece = reader.fill_buf().map_err(|error| server_failure(&intent, error))?;
         if piece.is_empty() {
-            return Ok(sum);
+            return Ok(());
         }
-        sum.add(piece);
         sink(piece)?;
         let length = piece.len();
         reader.consume(length);
@@ -119,23 +113,5 @@ pub fn server_failure(intent: &str, error: io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
         Some(error) => failure(intent, error),
         None => Failure::failed(format!("could not {intent}")).caused_by(&error),
-    }
-}
-
-/// A file that knows its own digest when it is written.
-struct Hashed {
-    file: File,
-    hasher: Sha256,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }

@@ -16,6 +16,7 @@ pub struct RowSum {
 }
 
 impl RowSum {
+    /// Takes the next bytes of a table in COPY's text form, cut anywhere.
     pub fn add(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -39,6 +40,7 @@ impl RowSum {
         self.rows += 1;
     }
 
+    /// Rows whose end has come.
     pub fn rows(&self) -> u64 {
         self.rows
     }
