@@ -26,6 +26,7 @@ pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome, redactor:
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
         previous: None,
+        merged: Vec::new(),
     }
 }
 
@@ -70,6 +71,7 @@ fn operator(settings: &Settings) -> Operator {
     };
     Operator {
         user: variable("USER").or_else(|| variable("LOGNAME")),
+        host: rustix::system::uname().nodename().to_str().ok().map(str::to_owned),
         ci_run: github().or_else(|| variable("CI_JOB_URL")),
     }
 }

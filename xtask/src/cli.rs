@@ -61,7 +61,7 @@ pub enum Command {
     Forward(Forward),
     /// Take applied migrations back, newest first, and verify what is left on the server
     Backward(Backward),
-    /// Rehearse the way there and back
+    /// Forward, backward, forward, mirror and parity as one run, each verified, and each leading to the next
     Drill(Drill),
     /// Apply the mirror's script through the Supabase CLI, and verify it on the server
     Mirror,
@@ -111,8 +111,20 @@ pub struct Backward {
 #[derive(Debug, Args)]
 pub struct Drill {
     /// Take every migration up, down and up again in a throw-away database with rows, and say which can be taken back
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["steps", "accept_data_loss", "no_mirror", "resume"])]
     pub each: bool,
+    /// How many migrations to take back and apply again
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub steps: u16,
+    /// Go on where rows or values would be lost, after a snapshot of them; they are put back after the second forward
+    #[arg(long)]
+    pub accept_data_loss: bool,
+    /// Leave out mirror and parity: this project has no Supabase
+    #[arg(long)]
+    pub no_mirror: bool,
+    /// Go on with the last drill of the target, from the stage that missed
+    #[arg(long, conflicts_with_all = ["steps", "no_mirror"])]
+    pub resume: bool,
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +199,12 @@ pub struct Seed {
 
 #[derive(Debug, Subcommand)]
 pub enum Evidence {
+    /// List the runs, newest first, and say of each whether it is as it was recorded
+    List,
+    /// Show what one run did and found
+    Show(PastRun),
+    /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
+    Verify(PastRun),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
     Redact,
 }
@@ -196,6 +214,13 @@ pub struct Matrix {
     /// Write nothing; exit 5 when a host, database, project or kind of key is not the one in the table
     #[arg(long)]
     pub check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct PastRun {
+    /// The run's name, its beginning, or its short id, as `evidence list` shows it
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

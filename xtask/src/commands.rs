@@ -19,6 +19,7 @@ use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
 use crate::matrix;
 use crate::outcome::Outcome;
+use crate::review;
 use crate::sandbox;
 use crate::seeding;
 use crate::settings::Settings;
@@ -30,7 +31,9 @@ use crate::stages::parity::Parity;
 use crate::stages::rehearse::Rehearse;
 use crate::stages::reset::Reset;
 use crate::stages::restore::Restore;
+use crate::stages::round::Round;
 use crate::stages::settle::Settle;
+use crate::stages::whole::Whole;
 use redact::Redactor;
 
 pub fn run() -> ExitCode {
@@ -75,6 +78,9 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Status) => "sandbox status",
         Command::Sandbox(Sandbox::Url) => "sandbox url",
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::List) => "evidence list",
+        Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
         Command::Env(Env::Matrix(_)) => "env matrix",
@@ -91,13 +97,14 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke }, outcome),
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
         Command::Backward(args) => backward(args, &drill, outcome),
         Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
-        Command::Drill(_) => {
-            Err(Failure::usage("`drill` knows only `--each` so far").hint("cargo xtask drill --each --sandbox"))
+        Command::Drill(args) => {
+            let cli::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
+            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => drill.stage(&Mirror, outcome),
+        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
         Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
@@ -107,6 +114,9 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Sandbox(command) => sandbox_command(command, &drill, outcome),
+        Command::Evidence(Evidence::List) => review::list(&settings, console, outcome),
+        Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
         Command::Env(Env::Matrix(args)) => env_matrix(args.check, &drill, outcome),
@@ -119,7 +129,7 @@ fn backward(args: &cli::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> R
         return drill.stage(&Settle { accept_data_loss }, outcome);
     }
     let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
-    drill.stage(&Backward { extent, accept_data_loss }, outcome)
+    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
 /// Newest first: name, age, size, and what is in it.

@@ -224,7 +224,23 @@ fn seconds(took: Duration) -> String {
     }
 }
 
-fn counts_table(counts: &BeforeAfter) -> String {
+/// Rows under a header, in columns that align.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    trimmed(&table)
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows of every table before and after.
+pub fn counts_table(counts: &BeforeAfter) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["  table", "before", "after", "change"]);
@@ -254,7 +270,7 @@ fn numbers_to_the_right(mut table: Table) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    trimmed(&table)
 }
 
 fn change(before: Option<&u64>, after: Option<&u64>) -> String {

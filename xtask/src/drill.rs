@@ -1,18 +1,17 @@
 //! Calls the parts in order: declare, guard, dial, inspect, plan, consent, apply, verify, record. Holds no logic of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-
-use serde::Serialize;
 
 use crate::circumstances;
+use crate::clock;
 use crate::console::Console;
 use crate::database::lock::RunLock;
 use crate::declared::Declared;
 use crate::error::{Failure, Result, Status};
-use crate::evidence::feedback;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
+use crate::evidence::seal::seal;
+use crate::evidence::signature;
 use crate::guard::{Candidate, Demand, Standing};
 use crate::install;
 use crate::interrupt::Interrupt;
@@ -52,7 +51,7 @@ impl Drill<'_> {
             Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
         };
         if self.plan_only {
-            return self.show(&plan, outcome);
+            return self.show(stage, &plan, outcome);
         }
         self.announce(&session);
         if let Err(failure) = stage.consent(&session, &plan, self.console) {
@@ -110,12 +109,12 @@ impl Drill<'_> {
         Ok((lock, inspection, plan))
     }
 
-    fn show<A: Serialize>(&self, plan: &Plan<A>, outcome: &mut Outcome) -> Result<()> {
+    fn show<S: Stage>(&self, stage: &S, plan: &Plan<S::Action>, outcome: &mut Outcome) -> Result<()> {
         let json =
             serde_json::to_value(plan).map_err(|error| Failure::bug("cannot print the plan").caused_by(&error))?;
         outcome.extra.insert("plan".to_owned(), json);
         if !self.settings.output.json {
-            self.console.result(&plan.in_words());
+            self.console.result(&stage.in_words(plan));
         }
         Ok(())
     }
@@ -144,6 +143,7 @@ impl Drill<'_> {
     /// The first programs of a run (Node and git, for their versions): nothing is spawned before the guard and the user have
     /// said yes.
     fn begin(&self, session: &Session<'_>, outcome: &mut Outcome) -> Result<Journal<'_>> {
+        signature::rehearse(self.settings)?;
         let mut record = circumstances::record(self.settings, &self.argv, outcome, &session.redactor);
         circumstances::add_server(&mut record, session);
         circumstances::add_tools(&mut record, session)?;
@@ -152,19 +152,10 @@ impl Drill<'_> {
 
     fn journal(&self, mut record: Record, redactor: &Redactor, outcome: &mut Outcome) -> Result<Journal<'_>> {
         let stamp = outcome.started_at.replace(['-', ':'], "");
-        let run = Run::open(&self.evidence_dir(), &stamp, self.command, redactor)?;
+        let run = Run::open(&self.settings.evidence_dir(), &stamp, self.command, redactor)?;
         outcome.evidence = Some(self.settings.shown(run.folder()));
         record.outcome.evidence.clone_from(&outcome.evidence);
         Journal::new(self.console, self.interrupt, redactor.clone(), run, record)
-    }
-
-    /// Sandbox runs keep to the ignored folder unless told otherwise: trying things out must not dirty a checkout.
-    fn recorded(&self) -> bool {
-        !self.settings.target.is_sandbox() || self.settings.record
-    }
-
-    fn evidence_dir(&self) -> PathBuf {
-        if self.recorded() { self.settings.evidence.dir.clone() } else { self.settings.private_dir().join("evidence") }
     }
 
     /// A panic is our own bug; the evidence is closed all the same.
@@ -181,21 +172,24 @@ impl Drill<'_> {
         result: Result<()>,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        let closed = journal.close(&result);
+        let result = journal.close(result);
         *outcome = journal.record().outcome.clone();
-        let (record, digest) = match closed {
-            Ok(closed) => closed,
-            Err(failure) => return result.and(Err(failure)),
-        };
-        if let Some(counts) = &record.outcome.counts {
+        if let Some(counts) = &outcome.counts {
             self.console.counts(counts);
         }
-        if !self.recorded() {
-            return result;
+        let feedback = self.settings.recorded().then(|| stage.feedback(&self.settings.evidence));
+        match seal(self.settings, journal.run(), feedback) {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| self.console.show(warning));
+                outcome.notes.extend(warnings);
+            }
+            Err(failure) if result.is_ok() => {
+                outcome.finish(Some(&failure), clock::rfc3339(clock::now()));
+                return Err(failure);
+            }
+            Err(failure) => self.console.show(format!("warning: {failure}")),
         }
-        let folder = record.outcome.evidence.clone().unwrap_or_default();
-        let attached = feedback::add(stage.feedback(&self.settings.evidence), &record, &folder, &digest);
-        result.and(attached)
+        result
     }
 
     /// A run that ended before its first step is evidence too. Nothing is spawned for it, so it does not know what git says.

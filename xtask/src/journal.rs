@@ -4,6 +4,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
@@ -20,6 +22,8 @@ pub struct Journal<'a> {
     pub redactor: Redactor,
     run: Run,
     record: Mutex<Record>,
+    /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
+    chapter: Mutex<String>,
 }
 
 /// One stage that is running.
@@ -37,14 +41,36 @@ impl<'a> Journal<'a> {
         run: Run,
         record: Record,
     ) -> Result<Self> {
-        let mut record = record;
-        record.previous = run.previous();
         run.save(&record)?;
-        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record) })
+        for left in run.adopted() {
+            console.show(&left.sentence);
+        }
+        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), chapter: Mutex::default() })
     }
 
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name. Each of a
+    /// drill's stages leaves files of the same names.
+    pub fn chapter(&self, name: &str) {
+        name.clone_into(&mut self.chapter.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes a new file of the stage that is at work.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let chapter = self.chapter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = if chapter.is_empty() { name.to_owned() } else { format!("{chapter}/{name}") };
+        self.run.write_json(&name, value)
+    }
+
+    /// A stage that was left out: named, so that nobody takes silence for success.
+    pub fn skip(&self, name: &str, why: &str) -> Result<()> {
+        let view = StageView { name: name.to_owned(), status: "skipped".to_owned(), duration_ms: 0, steps: Vec::new() };
+        self.record().outcome.stages.push(view);
+        self.console.say(format!("{name}: left out, {why}"));
+        self.save()
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {
@@ -52,7 +78,7 @@ impl<'a> Journal<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        self.run.save(&self.record())
+        self.run.save(&*self.record())
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
@@ -67,13 +93,16 @@ impl<'a> Journal<'a> {
         Ok(Stage { journal: self, index, begun: Instant::now() })
     }
 
-    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word.
-    pub fn close(&self, result: &Result<()>) -> Result<(Record, String)> {
-        let leaked = self.run.purge_leaks()?;
+    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns what the
+    /// run came to, which a leak or a record that cannot be written makes worse.
+    pub fn close(&self, result: Result<()>) -> Result<()> {
+        let result = match self.run.purge_leaks() {
+            Ok(leaked) if leaked.is_empty() => result,
+            Ok(leaked) => Err(leak_failure(&leaked)),
+            Err(failure) => both(result, failure),
+        };
         let mut record = self.record();
-        let leak = (!leaked.is_empty()).then(|| leak_failure(&leaked));
-        let failure = leak.as_ref().or(result.as_ref().err());
-        record.outcome.finish(failure, clock::rfc3339(clock::now()));
+        record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
         let word = record.outcome.status.clone();
         for stage in &mut record.outcome.stages {
             for step in stage.steps.iter_mut().filter(|step| step.status == "running") {
@@ -83,12 +112,19 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
-        let digest = self.run.close(&mut record)?;
-        match leak {
-            Some(failure) => Err(failure),
-            None => Ok((record.clone(), digest)),
+        match self.run.close(&mut record) {
+            Ok(()) => result,
+            Err(failure) => both(result, failure),
         }
     }
+}
+
+/// The run's own failure comes first; that the evidence has a hole is said with it.
+fn both(result: Result<()>, evidence: Failure) -> Result<()> {
+    Err(match result {
+        Ok(()) => evidence,
+        Err(failure) => failure.because(evidence.message).because_all(evidence.causes),
+    })
 }
 
 fn leak_failure(files: &[String]) -> Failure {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Refusal, Status};
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub extra: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TargetView {
     pub name: String,
     pub host: String,
@@ -87,7 +87,7 @@ pub struct StepView {
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BeforeAfter {
     pub before: Counts,
     pub after: Counts,

@@ -23,7 +23,7 @@ pub struct Plan<A> {
     pub groups: Vec<Vec<Step<A>>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Script {
     pub name: String,
     pub sha256: String,
@@ -72,6 +72,14 @@ impl<A> Plan<A> {
     /// As `--plan` prints it.
     pub fn in_words(&self) -> String {
         let mut lines = vec![self.summary.clone(), String::new()];
+        lines.extend(self.steps_in_words());
+        lines.extend(self.stakes_in_words());
+        lines.join("\n")
+    }
+
+    /// The steps alone, a line or two each.
+    pub fn steps_in_words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         for (number, group) in self.groups.iter().enumerate() {
             for step in group {
                 let beside = if group.len() > 1 { "  (side by side)" } else { "" };
@@ -81,6 +89,12 @@ impl<A> Plan<A> {
                 }
             }
         }
+        lines
+    }
+
+    /// What is there, what would go, and the scripts.
+    pub fn stakes_in_words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         if !self.rows.is_empty() {
             lines.push("\nRows there now:".to_owned());
             lines.extend(self.rows.iter().map(|(table, rows)| format!("  {table}: {rows}")));
@@ -93,6 +107,6 @@ impl<A> Plan<A> {
             lines.push(format!("\n-- {}\n{}", script.name, script.sql.trim_end()));
         }
         lines.push("\nNothing was changed.".to_owned());
-        lines.join("\n")
+        lines
     }
 }

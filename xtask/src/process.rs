@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -38,16 +39,23 @@ pub struct Invocation {
     pub env: BTreeMap<OsString, OsString>,
     /// Run as this user and group instead of as root.
     pub user: Option<u32>,
+    /// The file that it reads as its stdin; None for a closed one.
+    pub stdin: Option<PathBuf>,
 }
 
 impl Invocation {
     pub fn new(program: impl Into<PathBuf>, dir: &Path) -> Self {
         let (program, dir) = (program.into(), dir.to_path_buf());
-        Invocation { program, args: Vec::new(), dir, env: BTreeMap::new(), user: None }
+        Invocation { program, args: Vec::new(), dir, env: BTreeMap::new(), user: None, stdin: None }
     }
 
     pub fn user(mut self, user: u32) -> Self {
         self.user = Some(user);
+        self
+    }
+
+    pub fn stdin(mut self, file: impl Into<PathBuf>) -> Self {
+        self.stdin = Some(file.into());
         self
     }
 
@@ -78,19 +86,20 @@ impl Invocation {
         std::iter::once(name).chain(args).collect::<Vec<_>>().join(" ")
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> std::io::Result<Command> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.dir).env_clear().envs(&self.env).process_group(0);
         if let Some(user) = self.user {
             command.gid(user).uid(user);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+        let stdin = self.stdin.as_ref().map(File::open).transpose()?.map_or_else(Stdio::null, Stdio::from);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
     }
 
     fn spawn(&self) -> Result<Child> {
         self.command()
-            .spawn()
+            .and_then(|mut command| command.spawn())
             .map_err(|error| Failure::blocked(format!("cannot start `{}`", self.program.display())).caused_by(&error))
     }
 }
@@ -200,7 +209,8 @@ pub fn run_visibly(program: &Path, args: &[&str], dir: &Path) -> Result<Exit> {
 /// Starts a server that outlives us: in a group of its own, its output in `log`.
 pub fn start_detached(invocation: &Invocation, log: std::fs::File) -> Result<u32> {
     let second = log.try_clone().map_err(|error| Failure::blocked("cannot open the server's log").caused_by(&error))?;
-    let child = invocation.command().stdout(log).stderr(second).spawn().map_err(|error| {
+    let spawn = || invocation.command()?.stdout(log).stderr(second).spawn();
+    let child = spawn().map_err(|error| {
         Failure::blocked(format!("cannot start `{}`", invocation.program.display())).caused_by(&error)
     })?;
     Ok(child.id())

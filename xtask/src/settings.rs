@@ -113,6 +113,8 @@ pub struct EvidenceSettings {
     pub deployment: PathBuf,
     pub data: PathBuf,
     pub qa: PathBuf,
+    /// Who may sign, in the format of ssh-keygen; None: nobody has to.
+    pub allowed_signers: Option<PathBuf>,
 }
 
 /// One deadline for each kind of step.
@@ -149,6 +151,7 @@ impl Settings {
                 deployment: relative(&file.evidence.deployment),
                 data: relative(&file.evidence.data),
                 qa: relative(&file.evidence.qa),
+                allowed_signers: file.evidence.allowed_signers.as_deref().map(relative),
             },
             timeouts: file.timeouts.durations(),
             output: output(global, &environment),
@@ -168,6 +171,16 @@ impl Settings {
     pub fn for_sandbox(mut self) -> Settings {
         self.target = sandbox_settings();
         self
+    }
+
+    /// Sandbox runs keep to the ignored folder unless told otherwise: trying things out must not dirty a checkout.
+    pub fn recorded(&self) -> bool {
+        !self.target.is_sandbox() || self.record
+    }
+
+    /// Where runs against the target leave their folders.
+    pub fn evidence_dir(&self) -> PathBuf {
+        if self.recorded() { self.evidence.dir.clone() } else { self.private_dir().join("evidence") }
     }
 
     /// A variable of our own environment, absent when it is empty.
@@ -363,6 +376,7 @@ struct FileEvidence {
     data: String,
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,
+    allowed_signers: Option<String>,
 }
 
 impl Default for FileEvidence {
@@ -372,6 +386,7 @@ impl Default for FileEvidence {
             deployment: "feedback/deployment.md".to_owned(),
             data: "feedback/data.md".to_owned(),
             qa: "feedback/qa.md".to_owned(),
+            allowed_signers: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postgres::Transaction;
 
-use super::connect::failure;
+use super::connect::{Connection, failure};
 use crate::error::{Failure, Result};
 
 /// Of all facts that the app mirrors.
@@ -50,6 +50,18 @@ pub(super) fn feed(transaction: &mut Transaction<'_>, mishaps: &Mishaps, now: Ti
     let new = "xmin = pg_catalog.pg_current_xact_id()::xid";
     let which = if has_facts(transaction)? { new } else { "true" };
     copy_facts(transaction, which, mishaps, now).map(Some)
+}
+
+/// Feeds a mirror that has no facts yet with all there are; returns how many it got, None where a table of the two is not there.
+///
+/// # Errors
+/// `failed` when the server refuses the rows.
+pub fn feed_mirror(connection: &mut Connection, now: Timestamp) -> Result<Option<u64>> {
+    connection.write(|transaction| {
+        no_time_limit(transaction)?;
+        let facts = "select pg_catalog.to_regclass('public.\"DashboardFact\"') is not null";
+        if ask(transaction, facts, &[])? { feed(transaction, &Mishaps::default(), now) } else { Ok(None) }
+    })
 }
 
 /// So many rows may take longer than any statement should.

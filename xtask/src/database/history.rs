@@ -63,6 +63,12 @@ impl History {
         History { provider: self.provider.clone(), migrations }
     }
 
+    /// The migrations of these names, in the folder's order: with one pending in the middle, what is applied is no prefix.
+    pub fn only(&self, names: &[String]) -> History {
+        let migrations = self.migrations.iter().filter(|migration| names.contains(&migration.name)).cloned().collect();
+        History { provider: self.provider.clone(), migrations }
+    }
+
     /// Names the names, their order and every byte of the scripts.
     pub fn digest(&self) -> String {
         let lines: Vec<String> = self.migrations.iter().map(|m| format!("{}\0{}\n", m.name, m.checksum)).collect();

@@ -1,7 +1,7 @@
 //! Both sides of all pairs at one moment: two sessions that see one snapshot, and count side by side.
 //!
-//! A table is read once for all its pairs (`count(*) filter`). Equal values are one parameter, so that the planner can draw what all pairs
-//! have in common out of the OR and answer from an index where one serves.
+//! Counts that the server would read a whole table for are taken in one scan of it (`count(*) filter`); those that an index answers are left to
+//! it, one by one, which costs less than a filter on what they have in common.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -21,6 +21,12 @@ use crate::parity::obstacle::Obstacle;
 use crate::parity::pair::{Pair, Side, Which};
 use crate::parity::sample::{self, MOST_ROWS, Sample};
 use crate::parity::shape::{Column, Shape, Shapes};
+
+/// In a plan: a whole table is read.
+const SCAN: &str = "Seq Scan";
+
+/// In a plan: another server is asked, by a view or a partition.
+const FOREIGN: &str = "Foreign Scan";
 
 /// What the catalog knows of `tables` of `schema`, those that are there.
 ///
@@ -95,10 +101,15 @@ impl<'a> Moment<'a> {
     /// Why a side could not be counted; `interrupted` when a signal came.
     pub fn counts(&mut self, pairs: &[Pair]) -> Result<Vec<(u64, u64)>, Obstacle> {
         let schema = self.schema;
-        let [prisma, mirror] = self.both(|client, which| {
-            let sides: Vec<&Side> = pairs.iter().map(|pair| pair.side(which)).collect();
-            count(client, schema, &sides)
-        })?;
+        let sides = |which: Which| pairs.iter().map(move |pair| pair.side(which)).collect::<Vec<&Side>>();
+        let plans = self.both(|client, which| plans(client, schema, &sides(which)))?;
+        for (which, plans) in Which::BOTH.into_iter().zip(&plans) {
+            if let Some((side, _)) = sides(which).iter().zip(plans).find(|(_, plan)| plan.contains(FOREIGN)) {
+                return Err(Obstacle::Elsewhere { which, table: side.table.clone() });
+            }
+        }
+        let [prisma, mirror] =
+            self.both(|client, which| count(client, schema, &sides(which), &plans[which as usize]))?;
         Ok(prisma.into_iter().zip(mirror).collect())
     }
 
@@ -236,8 +247,8 @@ impl Parameters {
         format!("({})", terms.join(" or "))
     }
 
-    fn query(self, client: &mut Client, sql: &str) -> Result<Vec<Row>, postgres::Error> {
-        let values: Vec<Text> = self.places.into_iter().map(|(_, value)| Text(value)).collect();
+    fn query(&self, client: &mut Client, sql: &str) -> Result<Vec<Row>, postgres::Error> {
+        let values: Vec<Text> = self.places.iter().map(|(_, value)| Text(value.clone())).collect();
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
         client.query(sql, &values)
     }
@@ -252,26 +263,51 @@ fn table(schema: &str, side: &Side) -> String {
     format!("{}.{}", escape_identifier(schema), escape_identifier(&side.table))
 }
 
-/// Rows of each side, in order; the sides of one table in one scan.
-fn count(client: &mut Client, schema: &str, sides: &[&Side]) -> Result<Vec<u64>, postgres::Error> {
+/// What the server would do to count each side, as EXPLAIN tells it.
+fn plans(client: &mut Client, schema: &str, sides: &[&Side]) -> Result<Vec<String>, postgres::Error> {
+    let plan = |side: &&Side| {
+        let (sql, parameters) = count_of(schema, side);
+        let lines = parameters.query(client, &format!("explain (costs off) {sql}"))?;
+        Ok(lines.iter().map(|line| line.get::<_, String>(0)).collect::<Vec<_>>().join("\n"))
+    };
+    sides.iter().map(plan).collect()
+}
+
+fn count_of(schema: &str, side: &Side) -> (String, Parameters) {
+    let mut parameters = Parameters::default();
+    let filter = parameters.filter(side);
+    (format!("select pg_catalog.count(*) from {} where {filter}", table(schema, side)), parameters)
+}
+
+/// Rows of each side, in order.
+fn count(client: &mut Client, schema: &str, sides: &[&Side], plans: &[String]) -> Result<Vec<u64>, postgres::Error> {
     let mut counts = vec![0; sides.len()];
-    let mut tables: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut scans: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, side) in sides.iter().enumerate() {
-        tables.entry(&side.table).or_default().push(index);
+        if plans[index].contains(SCAN) {
+            scans.entry(&side.table).or_default().push(index);
+        } else {
+            let (sql, parameters) = count_of(schema, side);
+            counts[index] = numbers(&parameters.query(client, &sql)?, 1)[0];
+        }
     }
-    for indices in tables.values() {
+    for indices in scans.values() {
         let mut parameters = Parameters::default();
         let filters: Vec<String> = indices.iter().map(|&index| parameters.filter(sides[index])).collect();
         let columns: Vec<String> =
             filters.iter().map(|filter| format!("pg_catalog.count(*) filter (where {filter})")).collect();
-        let any: Vec<String> = filters.iter().map(|filter| format!("({filter})")).collect();
-        let (columns, any, table) = (columns.join(", "), any.join(" or "), table(schema, sides[indices[0]]));
-        let rows = parameters.query(client, &format!("select {columns} from {table} where {any}"))?;
-        for (column, &index) in indices.iter().enumerate() {
-            counts[index] = rows.first().map_or(0, |row| row.get::<_, i64>(column).unsigned_abs());
+        let sql = format!("select {} from {}", columns.join(", "), table(schema, sides[indices[0]]));
+        let scanned = numbers(&parameters.query(client, &sql)?, indices.len());
+        for (&index, rows) in indices.iter().zip(scanned) {
+            counts[index] = rows;
         }
     }
     Ok(counts)
+}
+
+/// The counts in the one row of an answer.
+fn numbers(rows: &[Row], columns: usize) -> Vec<u64> {
+    (0..columns).map(|column| rows.first().map_or(0, |row| row.get::<_, i64>(column).unsigned_abs())).collect()
 }
 
 /// Rows by the second that their bucket begins with, the newest buckets.

@@ -15,7 +15,7 @@ use std::time::Duration;
 use postgres::Transaction;
 use postgres::error::SqlState;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::activity::{self, PRISMA_LOCK};
 use super::catalog::{Catalog, Concern, catalog, catalog_in, diff};
@@ -82,15 +82,20 @@ impl fmt::Display for Down {
 }
 
 /// A table, or one of its columns.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     pub schema: String,
     pub table: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
 }
 
 impl Place {
+    /// As `counts` names the table.
+    pub fn full_table_name(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+
     fn relation(&self) -> String {
         format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.table))
     }
@@ -106,7 +111,7 @@ impl fmt::Display for Place {
 }
 
 /// What a script drops.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removal {
     /// Its name when the script runs.
     pub then: Place,
@@ -115,7 +120,7 @@ pub struct Removal {
 }
 
 /// A removal with what is in it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loss {
     pub removal: Removal,
     pub rows: u64,
@@ -134,7 +139,7 @@ impl fmt::Display for Loss {
 }
 
 /// One step of a rehearsal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rung {
     pub removals: Vec<Removal>,
     /// The catalog of the history without the migration.
@@ -144,7 +149,7 @@ pub struct Rung {
 }
 
 /// What a throw-away database says of some down scripts before they run for real.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rehearsal {
     /// The catalog of the whole history.
     pub start: Catalog,
@@ -301,13 +306,16 @@ pub(super) fn stock_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> R
     Ok(stock)
 }
 
-/// Counts what is in `removals` now.
+/// Counts what is in `removals` now. What a pending migration has yet to make is empty.
 ///
 /// # Errors
 /// `failed` when the server refuses, as where row security hides rows from this role.
-pub fn losses(connection: &mut Connection, removals: &[Removal]) -> Result<Vec<Loss>> {
+pub fn losses(connection: &mut Connection, removals: &[Removal], schemas: &[&str]) -> Result<Vec<Loss>> {
     connection.read(|transaction| {
-        let counted = contents(transaction, removals.iter().map(|removal| removal.now.as_ref()))?;
+        let there: BTreeSet<Place> = stock_in(transaction, schemas)?.columns.into_values().collect();
+        let now = |removal: &'_ Removal| removal.now.clone().filter(|place| there.contains(place));
+        let places: Vec<Option<Place>> = removals.iter().map(now).collect();
+        let counted = contents(transaction, places.iter().map(Option::as_ref))?;
         let loss = |(removal, (rows, values)): (&Removal, (u64, u64))| Loss { removal: removal.clone(), rows, values };
         Ok(removals.iter().zip(counted).map(loss).collect())
     })

@@ -78,13 +78,14 @@ pub fn seed(connection: &mut Connection, rows: u64, mishaps: &Mishaps, now: Time
     })
 }
 
-/// As `seed`, for those of the tables that are there and hold nothing yet.
+/// As `seed`, for those of the tables that are there and hold nothing yet; returns which those were.
 ///
 /// # Errors
 /// As `seed`.
-pub(super) fn seed_empty(connection: &mut Connection, rows: u64, now: Timestamp) -> Result<()> {
+pub fn seed_empty(connection: &mut Connection, rows: u64, now: Timestamp) -> Result<Vec<String>> {
     const IS_THERE: &str = "select pg_catalog.to_regclass('public.' || pg_catalog.quote_ident($1)) is not null";
     connection.write(|transaction| {
+        let mut filled = Vec::new();
         for table in TABLES {
             let ask = |error| failure("look at the tables to seed", &error);
             let is_there: bool = transaction.query_one(IS_THERE, &[&table]).map_err(ask)?.get(0);
@@ -92,9 +93,10 @@ pub(super) fn seed_empty(connection: &mut Connection, rows: u64, now: Timestamp)
             if is_there && transaction.query(&any, &[]).map_err(ask)?.is_empty() {
                 let columns = columns(transaction, table)?;
                 copy(transaction, table, &columns, 0..rows, now)?;
+                filled.push(format!("public.{table}"));
             }
         }
-        Ok(())
+        Ok(filled)
     })
 }
 

@@ -1,13 +1,13 @@
 //! Where a database stands in its history: the ledger laid beside the migrations folder. Pure; Prisma's own `migrate
 //! status` says nothing about an edited or a missing migration, nor about a failed one when others are pending.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::history::History;
 use super::ledger::Ledger;
 
 /// Names of migrations, each list in the order of the history or, for what the folder does not have, of the ledger.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     pub applied: Vec<String>,
     /// In the folder, and neither applied nor begun.

@@ -1,119 +1,155 @@
-//! One entry a run in a feedback file, newest first, below the line that says so.
+//! One entry a run in a feedback file: newest first, below the line that says so. The rest of the file is people's, and stays as it is.
 
-use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use fs4::FileExt;
+use serde_json::Value;
 
 use crate::error::{Failure, Result};
-use crate::evidence::record::Record;
-use crate::outcome::BeforeAfter;
-use crate::parity::comparison::{Compared, Comparison, percent};
+use crate::evidence::entry::{Place, entry, relative};
+use crate::evidence::folder_lock;
 
-/// Entries go right below this line; a file without it gets it at its end.
+/// Entries go right below the first such line; a file without one gets one at its end.
 pub const MARK: &str = "<!-- staging drill: newest entry first -->";
+/// In the run's folder: an entry that found no place in the feedback file.
+pub const KEPT: &str = "feedback-entry.md";
 
-/// Adds an entry that names the verdict, the target, the commit, the counts, the folder and its digest.
+/// Adds the entry of the run in `folder`. `shown` makes paths readable.
 ///
-/// The file is replaced in one step under a lock, so that two runs at once are both kept.
+/// The file is replaced in one step under a lock, so that two runs at once are both kept. Where it cannot be written to, or must
+/// not, the entry is kept in the run's folder, and the sentence that says so is returned.
 ///
 /// # Errors
-/// `failed`, with the entry's text as a cause, when the file cannot be written: nothing of it is lost.
-pub fn add(path: &Path, record: &Record, folder: &str, digest: &str) -> Result<()> {
-    let entry = entry(record, folder, digest);
-    insert(path, &entry).map_err(|error| {
-        Failure::failed(format!("cannot add the entry to `{}`", path.display()))
+/// `failed`, with the entry's text as the hint, when it cannot be kept either.
+pub fn add(
+    path: &Path,
+    record: &Value,
+    sha256: &str,
+    folder: &Path,
+    shown: impl Fn(&Path) -> String,
+) -> Result<Option<String>> {
+    let link = relative(path.parent().unwrap_or(path), folder);
+    let place = Place { shown: &shown(folder), link: &link.to_string_lossy() };
+    let entry = entry(record, sha256, &place);
+    let Err(obstacle) = insert(path, &entry) else { return Ok(None) };
+    let kept = folder.join(KEPT);
+    keep(&kept, &entry).map_err(|error| {
+        Failure::failed(format!("cannot add the entry to `{}`", shown(path)))
+            .because(obstacle.to_string())
             .caused_by(&error)
             .hint(format!("make the file writable and add by hand:\n{entry}"))
-    })
+    })?;
+    Ok(Some(format!("warning: `{}` got no entry: {obstacle}; the entry is in `{}`", shown(path), shown(&kept))))
+}
+
+fn keep(path: &Path, entry: &str) -> io::Result<()> {
+    File::create_new(path)?.write_all(entry.as_bytes())
 }
 
 fn insert(path: &Path, entry: &str) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path, ".lock"))?;
-    FileExt::lock(&lock)?;
-    let old = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)?;
+    let _lock = folder_lock::take(folder)?;
+    // A link stays one: what it leads to is replaced.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let old = match fs::read(&path) {
+        Ok(old) => old,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    let draft = beside(path, ".new");
+    if let Some(line) = conflict(&old) {
+        return Err(io::Error::other(format!("it has a merge conflict at line {line}")));
+    }
+    replace(&path, &with_entry(&old, entry))
+}
+
+/// Replaces the file in one step, and keeps who may read and write it.
+fn replace(path: &Path, new: &[u8]) -> io::Result<()> {
+    let permissions = fs::metadata(path).map(|metadata| metadata.permissions()).ok();
+    // A rename needs no leave of the file itself, and for root nothing does; who made it read-only meant something by it.
+    if permissions.as_ref().is_some_and(fs::Permissions::readonly) {
+        return Err(io::Error::other("it is read-only"));
+    }
+    let draft = draft(path);
     let mut file = File::create(&draft)?;
-    file.write_all(with_entry(&old, entry).as_bytes())?;
-    file.sync_data()?;
-    fs::rename(&draft, path)
-}
-
-/// A hidden neighbour of `path`; both kinds are ignored by git.
-fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}{suffix}"))
-}
-
-fn with_entry(old: &str, entry: &str) -> String {
-    match old.split_once(MARK) {
-        Some((above, below)) => {
-            format!("{above}{MARK}\n\n{entry}\n{}", below.trim_start_matches('\n')).trim_end().to_owned() + "\n"
+    let write = || -> io::Result<()> {
+        file.write_all(new)?;
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
         }
-        None if old.is_empty() => format!("{MARK}\n\n{entry}"),
-        None => format!("{}\n\n{MARK}\n\n{entry}", old.trim_end()),
-    }
-}
-
-fn entry(record: &Record, folder: &str, digest: &str) -> String {
-    let outcome = &record.outcome;
-    let mut text = format!("## {} — {} {}\n\n", outcome.started_at, outcome.command, outcome.status);
-    let mut fact = |name: &str, value: String| {
-        let _ = writeln!(text, "- {name}: {value}");
+        file.sync_data()?;
+        fs::rename(&draft, path)
     };
-    if let Some(target) = &outcome.target {
-        fact("target", format!("{} (`{}` on `{}:{}`)", target.name, target.database, target.host, target.port));
-    }
-    if let Some(git) = &record.git {
-        fact("commit", format!("`{}`{}", git.commit, if git.dirty { ", with uncommitted changes" } else { "" }));
-    }
-    if let Some(migrations) = &outcome.migrations {
-        match migrations.rolled_back.as_slice() {
-            [] => fact("applied", listed(&migrations.applied)),
-            names => fact("taken back", listed(names)),
-        }
-    }
-    if let Some(error) = &outcome.error {
-        fact("error", error.message.clone());
-    }
-    fact("evidence", format!("`{folder}`, run.json sha256 `{digest}`"));
-    if let Some(counts) = &outcome.counts {
-        text.push_str(&table(counts));
-    }
-    if let Some(parity) = &outcome.parity {
-        text.push_str(&pairs(parity));
-    }
-    text
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&draft);
+    })
 }
 
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "nothing (none was pending)".to_owned() } else { format!("`{}`", names.join("`, `")) }
+/// A hidden neighbour of `path`, which git ignores.
+fn draft(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.new"))
 }
 
-fn pairs(parity: &Comparison) -> String {
-    let mut text = "\n| pair | Prisma | mirror | difference |\n|---|---:|---:|---:|\n".to_owned();
-    for Compared { name, prisma, mirror, delta, diff_pct, .. } in &parity.pairs {
-        let _ = writeln!(text, "| {name} | {prisma} | {mirror} | {delta:+} ({}) |", percent(*diff_pct));
-    }
-    let _ = writeln!(text, "\nThreshold: {} %.", parity.threshold_pct);
-    text
+/// The line of the first conflict marker that git left: whatever is written near it is lost with one of the sides.
+fn conflict(text: &[u8]) -> Option<usize> {
+    let is_marker = |line: &[u8]| {
+        [b"<<<<<<<", b">>>>>>>"].iter().any(|marker| {
+            line.strip_prefix(marker.as_slice()).is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
+        })
+    };
+    text.split(|&byte| byte == b'\n').position(is_marker).map(|index| index + 1)
 }
 
-fn table(counts: &BeforeAfter) -> String {
-    let mut text = "\n| table | before | after |\n|---|---:|---:|\n".to_owned();
-    let names: std::collections::BTreeSet<_> = counts.before.keys().chain(counts.after.keys()).collect();
-    for name in names {
-        let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
-        let _ = writeln!(text, "| {name} | {} | {} |", shown(counts.before.get(name)), shown(counts.after.get(name)));
+/// Bytes, not text: what people wrote need not be UTF-8.
+fn with_entry(old: &[u8], entry: &str) -> Vec<u8> {
+    let mark = memchr::memmem::find(old, MARK.as_bytes());
+    let (above, below) = mark.map_or((old, &b""[..]), |at| (&old[..at], &old[at + MARK.len()..]));
+    let mut new = above.to_vec();
+    if mark.is_none() && !above.is_empty() {
+        new = [above.trim_ascii_end(), b"\n\n"].concat();
     }
-    text
+    new.extend_from_slice(format!("{MARK}\n\n{entry}").as_bytes());
+    let below = below.trim_ascii();
+    if !below.is_empty() {
+        new.push(b'\n');
+        new.extend_from_slice(below);
+        new.push(b'\n');
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn added(old: &[u8]) -> String {
+        String::from_utf8_lossy(&with_entry(old, "## new\n")).into_owned()
+    }
+
+    #[test]
+    fn the_newest_entry_comes_first_and_what_people_wrote_stays() {
+        let mark = MARK;
+        assert_eq!(added(b""), format!("{mark}\n\n## new\n"));
+        assert_eq!(added(b"# QA\n\nours\n"), format!("# QA\n\nours\n\n{mark}\n\n## new\n"));
+        let old = format!("# QA\n\n{mark}\n\n## old\n\n- x\n");
+        assert_eq!(added(old.as_bytes()), format!("# QA\n\n{mark}\n\n## new\n\n## old\n\n- x\n"));
+        let twice = format!("{mark}\n\n## old\n\n{mark}\n\n## older\n");
+        assert_eq!(added(twice.as_bytes()), format!("{mark}\n\n## new\n\n## old\n\n{mark}\n\n## older\n"));
+    }
+
+    #[test]
+    fn text_that_is_no_utf8_keeps_its_bytes() {
+        let old = [b"caf\xe9\n".as_slice(), MARK.as_bytes(), b"\n\nna\xefve\n"].concat();
+        let new = with_entry(&old, "## new\n");
+        assert!(new.starts_with(b"caf\xe9\n") && new.ends_with(b"\n\nna\xefve\n"), "{}", String::from_utf8_lossy(&new));
+    }
+
+    #[test]
+    fn a_conflict_is_a_line_that_git_wrote() {
+        assert_eq!(conflict(b"a\n<<<<<<< HEAD\nb\n=======\nc\n>>>>>>> other\n"), Some(2));
+        assert_eq!(conflict(b"a\r\n<<<<<<<\r\n"), Some(2));
+        assert_eq!(conflict(b"a\n <<<<<<< HEAD\n<<<<<<<<\n=======\n"), None);
+    }
 }

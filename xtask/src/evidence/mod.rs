@@ -2,6 +2,16 @@
 //!
 //! The only module that writes into the evidence folder and the feedback files. It knows nothing of stages.
 
-pub mod feedback;
+mod abandoned;
+mod attestation;
+mod chain;
+mod entry;
+mod feedback;
+mod folder_lock;
+pub mod past;
 pub mod record;
 pub mod run;
+pub mod seal;
+pub mod signature;
+pub mod verify;
+mod vouchers;

@@ -21,13 +21,19 @@ pub struct Record {
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 of every other file in this folder.
     pub files: BTreeMap<String, String>,
+    /// The run that was closed before this one; null until this one is closed, and for the first.
     pub previous: Option<Previous>,
+    /// Other ends of the chain that this run follows too: branches that were merged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<Previous>,
 }
 
 /// Who ran it and where; no more than the environment says of itself.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Operator {
     pub user: Option<String>,
+    /// As the machine calls itself.
+    pub host: Option<String>,
     pub ci_run: Option<String>,
 }
 
@@ -58,9 +64,17 @@ pub struct Server {
     pub claimed: bool,
 }
 
-/// The run before this one in the same folder, by the digest of its `run.json`.
+/// A run in the same folder, by the digest of its `run.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Previous {
     pub run: String,
     pub sha256: String,
+}
+
+/// Of a run whose process was gone before it could close its record: who closed it instead. Nobody knows when it ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Abandonment {
+    /// The run that found it.
+    pub closed_by: String,
+    pub closed_at: String,
 }

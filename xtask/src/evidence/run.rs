@@ -7,23 +7,40 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, Result};
+use crate::evidence::abandoned::{self, Adopted};
+use crate::evidence::attestation::{ATTESTATION, statement};
+use crate::evidence::chain::Chain;
+use crate::evidence::folder_lock;
 use crate::evidence::record::{Previous, Record};
 use redact::Redactor;
 
 pub const RECORD: &str = "run.json";
+const DRAFT: &str = ".run.json.new";
 
 #[derive(Debug)]
 pub struct Run {
+    dir: PathBuf,
     folder: PathBuf,
     redactor: Redactor,
-    previous: Option<Previous>,
+    adopted: Vec<Adopted>,
+    /// Held until the process ends, however it ends: who finds it free knows that this run is over.
+    _lock: Option<File>,
+}
+
+/// What a record gets when it is closed. No other run takes a place in the chain while this value lives.
+pub struct Closing {
+    pub files: BTreeMap<String, String>,
+    pub previous: Option<Previous>,
+    pub merged: Vec<Previous>,
+    _chain: Chain,
 }
 
 impl Run {
-    /// Creates `<dir>/<stamp>-<command>-<short id>/`.
+    /// Creates `<dir>/<stamp>-<command>-<short id>/`, and closes the records that a crash left open in `dir`.
     ///
     /// # Errors
     /// `blocked` when the folder cannot be written: a run without evidence does not start.
@@ -34,18 +51,31 @@ impl Run {
                 .hint("make the folder writable, or name another one as `dir` under `[evidence]` in drill.toml")
         };
         fs::create_dir_all(dir).map_err(blocked)?;
-        let previous = latest(dir).map_err(blocked)?;
-        let folder = dir.join(format!("{stamp}-{command}-{}", short_id()?));
+        let name = format!("{stamp}-{command}-{}", short_id()?);
+        let folder = dir.join(&name);
         fs::create_dir(&folder).map_err(blocked)?;
-        Ok(Run { folder, redactor: redactor.clone(), previous })
+        let lock = folder_lock::take(&folder).map_err(blocked)?;
+        let adopted = abandoned::close_all(dir, &name, redactor);
+        Ok(Run { dir: dir.to_path_buf(), folder, redactor: redactor.clone(), adopted, _lock: lock })
+    }
+
+    /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not reach is
+    /// thrown away.
+    pub fn adopt(dir: &Path, folder: &Path, redactor: &Redactor, lock: File) -> Run {
+        for name in [DRAFT, ATTESTATION] {
+            let _ = fs::remove_file(folder.join(name));
+        }
+        let (dir, folder) = (dir.to_path_buf(), folder.to_path_buf());
+        Run { dir, folder, redactor: redactor.clone(), adopted: Vec::new(), _lock: Some(lock) }
+    }
+
+    /// The runs that a crash had left open, and this one closed.
+    pub fn adopted(&self) -> &[Adopted] {
+        &self.adopted
     }
 
     pub fn folder(&self) -> &Path {
         &self.folder
-    }
-
-    pub fn previous(&self) -> Option<Previous> {
-        self.previous.clone()
     }
 
     /// The new log of the run's step `number`. Its writer gets bytes that are masked already.
@@ -65,25 +95,58 @@ impl Run {
         self.write(name, &pretty(value)?)
     }
 
-    /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole.
-    pub fn save(&self, record: &Record) -> Result<()> {
-        let draft = self.folder.join(".run.json.new");
-        let bytes = self.redactor.bytes(pretty(record)?.as_bytes());
+    /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole. It is on the disk
+    /// before this returns: a step must not begin before the record says so.
+    pub fn save(&self, record: &impl Serialize) -> Result<()> {
+        self.replace_record(&self.masked(record)?)
+    }
+
+    /// The digests of all files, and the run's place in the chain.
+    ///
+    /// # Errors
+    /// `failed` when a file or the folder of the chain cannot be read.
+    pub fn closing(&self) -> Result<Closing> {
+        let unwritable = |error: io::Error| self.unwritable(RECORD, &error);
+        let files = self.digests().map_err(unwritable)?;
+        let chain = Chain::lock(&self.dir).map_err(unwritable)?;
+        let (previous, merged) = chain.ends().map_err(unwritable)?;
+        Ok(Closing { files, previous, merged, _chain: chain })
+    }
+
+    /// Saves the record for the last time.
+    pub fn close(&self, record: &mut Record) -> Result<()> {
+        let closing = self.closing()?;
+        record.files.clone_from(&closing.files);
+        record.previous.clone_from(&closing.previous);
+        record.merged.clone_from(&closing.merged);
+        self.save_closed(record)
+    }
+
+    /// Writes a record that is closed, and its attestation before it: whoever sees a closed record sees both.
+    pub fn save_closed(&self, record: &impl Serialize) -> Result<()> {
+        let bytes = self.masked(record)?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Failure::bug("a masked record is no JSON any more").caused_by(&error))?;
+        self.write(ATTESTATION, &pretty(&statement(&value, &sha256(&bytes)))?)?;
+        self.replace_record(&bytes)?;
+        // The last rename, too, is worth waiting for.
+        let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
+        Ok(())
+    }
+
+    fn masked(&self, record: &impl Serialize) -> Result<Vec<u8>> {
+        Ok(self.redactor.bytes(pretty(record)?.as_bytes()))
+    }
+
+    fn replace_record(&self, bytes: &[u8]) -> Result<()> {
+        let draft = self.folder.join(DRAFT);
         let write = || -> io::Result<()> {
             let mut file = File::create(&draft)?;
-            file.write_all(&bytes)?;
+            file.write_all(bytes)?;
+            file.sync_data()?;
             fs::rename(&draft, self.folder.join(RECORD))
         };
         write().map_err(|error| self.unwritable(RECORD, &error))
-    }
-
-    /// Adds the digests of all files, saves the record for the last time, and returns the record's own digest.
-    pub fn close(&self, record: &mut Record) -> Result<String> {
-        record.files = self.digests().map_err(|error| self.unwritable(RECORD, &error))?;
-        self.save(record)?;
-        // Only the last state is worth waiting for the disk.
-        let _ = File::open(self.folder.join(RECORD)).and_then(|file| file.sync_all());
-        digest_of(&self.folder.join(RECORD)).map_err(|error| self.unwritable(RECORD, &error))
     }
 
     /// Names of files that hold a secret in spite of all masking. They are removed: a hole in the record is better than a leak.
@@ -113,9 +176,8 @@ impl Run {
         OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| self.unwritable(name, &error))
     }
 
-    /// Every file by its path in the folder.
     fn files(&self) -> io::Result<Vec<(String, PathBuf)>> {
-        Ok(entries(&self.folder)?.into_iter().filter(|(_, path)| is_plain(path)).collect())
+        files(&self.folder)
     }
 
     fn digests(&self) -> io::Result<BTreeMap<String, String>> {
@@ -124,11 +186,28 @@ impl Run {
     }
 
     fn unwritable(&self, name: &str, error: &io::Error) -> Failure {
-        Failure::failed(format!("cannot write the evidence `{}`", self.folder.join(name).display())).caused_by(error)
+        Failure::failed(format!("cannot write the evidence `{}`", self.folder.join(name).display()))
+            .caused_by(error)
+            .hint("make room, or make the folder writable, and run this again")
     }
 }
 
-/// Everything below `folder` that is no folder itself: names relative to it, and paths, in order.
+/// Every plain file below `folder`: names relative to it, and paths, in order.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    Ok(entries(folder)?.into_iter().filter(|(_, path)| is_plain(path)).collect())
+}
+
+/// Everything below `folder` that is neither file nor folder: links, pipes.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn strange(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    Ok(entries(folder)?.into_iter().filter(|(_, path)| !is_plain(path)).collect())
+}
+
 fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -148,15 +227,15 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-fn strange(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
-    Ok(entries(folder)?.into_iter().filter(|(_, path)| !is_plain(path)).collect())
-}
-
 fn is_plain(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
-fn pretty(value: &impl Serialize) -> Result<String> {
+/// As every JSON file of the evidence is written.
+///
+/// # Errors
+/// `bug`: values of ours can be written.
+pub fn pretty(value: &impl Serialize) -> Result<String> {
     let mut text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::bug("cannot write a record as JSON").caused_by(&error))?;
     text.push('\n');
@@ -176,18 +255,13 @@ pub fn digest_of(path: &Path) -> io::Result<String> {
     }
 }
 
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// SHA-256 of bytes, in hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
-/// The newest run in `dir`. Folder names begin with their time, so the last name is the newest.
-fn latest(dir: &Path) -> io::Result<Option<Previous>> {
-    let mut names: Vec<String> = fs::read_dir(dir)?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .filter(|name| dir.join(name).join(RECORD).is_file())
-        .collect();
-    names.sort();
-    names.pop().map(|run| Ok(Previous { sha256: digest_of(&dir.join(&run).join(RECORD))?, run })).transpose()
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn short_id() -> Result<String> {

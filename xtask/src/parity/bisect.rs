@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::place::Place;
+use super::place::{Place, places};
 
 /// Seconds since 1970, UTC.
 pub type Second = i64;
@@ -16,8 +16,9 @@ pub type Second = i64;
 /// Most counts that a side gives for one question: eleven years of days. Of more, the newest are looked at.
 pub const MOST_BUCKETS: usize = 4096;
 
-/// Most buckets whose parts are looked at; with more that differ about as much, the difference is spread and not in places.
-const MOST_CULPRITS: usize = 16;
+/// Most days and most hours whose parts are looked at; with more that differ about as much, the difference is spread and not in places.
+const MOST_DAYS: usize = 16;
+const MOST_HOURS: usize = 48;
 
 /// A bucket that differs by less than this part of the worst one is noise beside it, and is not looked into.
 const NOISE: u64 = 4;
@@ -38,6 +39,8 @@ pub struct Range {
     #[serde(serialize_with = "rfc3339")]
     pub to: Second,
 }
+
+const ALL_TIME: Range = Range { from: Second::MIN, to: Second::MAX };
 
 /// What both sides hold from `start` on, for one width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -122,29 +125,49 @@ pub fn merged(mut prisma: Vec<(Second, u64)>, mut mirror: Vec<(Second, u64)>) ->
 /// Those of `ask`.
 pub fn locate<E>(mut ask: impl FnMut(Width, &[Range]) -> Result<Vec<Bucket>, E>) -> Result<Located, E> {
     let mut located = Located { levels: Vec::new(), places: Vec::new() };
-    let mut stretches = Vec::new();
+    let mut stretches = vec![ALL_TIME];
     for width in [Width::Day, Width::Hour, Width::Minute] {
-        let buckets = ask(width, &stretches)?;
-        let culprits = if width == Width::Minute { Vec::new() } else { culprits(&buckets) };
-        located.places.extend(super::place::places(&buckets, width, &culprits));
+        let buckets = ask(width, if width == Width::Day { &[] } else { &stretches })?;
+        let culprits = culprits(&buckets, width);
+        for stretch in stretches {
+            let within = buckets.iter().filter(|bucket| (stretch.from..stretch.to).contains(&bucket.start));
+            located.places.extend(places(within, width, &culprits));
+        }
         stretches = joined(&culprits, width);
         located.levels.push(Level { width, buckets });
         if stretches.is_empty() {
             break;
         }
     }
-    located
-        .places
-        .sort_by_key(|place| (place.width.seconds(), Reverse(place.delta().unsigned_abs()), place.range.from));
+    let sharpest = |place: &Place| (place.width.seconds(), Reverse(place.delta().unsigned_abs()), place.range.from);
+    located.places.sort_by_key(sharpest);
     Ok(located)
 }
 
-/// The buckets that are worth looking into, in order of time.
-fn culprits(buckets: &[Bucket]) -> Vec<Second> {
+/// The buckets that are worth looking into, in order of time: those that differ most, and their neighbours that differ in the same
+/// direction, since a stretch begins and ends in the midst of an hour.
+fn culprits(buckets: &[Bucket], width: Width) -> Vec<Second> {
+    let most = match width {
+        Width::Day => MOST_DAYS,
+        Width::Hour => MOST_HOURS,
+        Width::Minute => 0,
+    };
     let worst = buckets.iter().map(|bucket| bucket.delta().unsigned_abs()).max().unwrap_or(0);
-    let loud = |bucket: &&Bucket| bucket.delta() != 0 && bucket.delta().unsigned_abs() * NOISE >= worst;
-    let culprits: Vec<Second> = buckets.iter().filter(loud).map(|bucket| bucket.start).collect();
-    if culprits.len() > MOST_CULPRITS { Vec::new() } else { culprits }
+    let loud = |bucket: &Bucket| bucket.delta() != 0 && bucket.delta().unsigned_abs() * NOISE >= worst;
+    if buckets.iter().filter(|bucket| loud(bucket)).count() > most {
+        return Vec::new();
+    }
+    let near = |bucket: &Bucket, other: &Bucket| {
+        loud(other)
+            && other.delta().signum() == bucket.delta().signum()
+            && other.start.abs_diff(bucket.start) == width.seconds().unsigned_abs()
+    };
+    let meant = |&at: &usize| {
+        let bucket = &buckets[at];
+        let around = buckets[at.saturating_sub(1)..].iter().take(3);
+        bucket.delta() != 0 && (loud(bucket) || around.into_iter().any(|other| near(bucket, other)))
+    };
+    (0..buckets.len()).filter(meant).map(|at| buckets[at].start).collect()
 }
 
 /// Neighbours as one stretch.
@@ -203,7 +226,7 @@ mod tests {
         }
     }
 
-    fn places(located: &Located) -> Vec<(Second, Second, i64)> {
+    fn told(located: &Located) -> Vec<(Second, Second, i64)> {
         let of = |place: &Place| (place.range.from - NOON, place.range.to - NOON, place.delta());
         located.places.iter().map(of).collect()
     }
@@ -212,7 +235,7 @@ mod tests {
     fn a_hole_is_found_to_the_minute_with_one_question_a_level() {
         let mut world = World::new(30, 20, |at| (7_500..7_800).contains(&at));
         let located = world.locate();
-        assert_eq!(places(&located), [(7_500, 7_800, -15)]);
+        assert_eq!(told(&located), [(7_500, 7_800, -15)]);
         assert_eq!((world.questions, located.levels.len()), (3, 3));
     }
 
@@ -220,7 +243,7 @@ mod tests {
     fn a_hole_is_found_beside_noise_on_every_day() {
         let mut world = World::new(30, 20, |at| (7_500..7_800).contains(&at) || at % 86_400 == 40_000);
         let located = world.locate();
-        assert_eq!(places(&located)[..1], [(7_500, 7_800, -15)]);
+        assert_eq!(told(&located)[..1], [(7_500, 7_800, -15)]);
         let delta = world.mirror.len() as i64 - world.prisma.len() as i64;
         assert_eq!(located.places.iter().map(Place::delta).sum::<i64>(), delta, "what is noise is told too");
     }
@@ -238,14 +261,33 @@ mod tests {
         let mut world = World::new(3, 60, |at| (0..120).contains(&at));
         world.mirror.extend([NOON + 3_600, NOON + 3_601, NOON + 3_602]);
         let located = world.locate();
-        assert_eq!(places(&located), [(3_600, 3_660, 3), (0, 120, -2)]);
+        assert_eq!(told(&located), [(3_600, 3_660, 3), (0, 120, -2)]);
     }
 
     #[test]
     fn a_place_reaches_over_midnight() {
         let midnight = 43_200;
         let mut world = World::new(3, 30, |at| (midnight - 120..midnight + 180).contains(&at));
-        assert_eq!(places(&world.locate()), [(midnight - 120, midnight + 180, -10)]);
+        assert_eq!(told(&world.locate()), [(midnight - 120, midnight + 180, -10)]);
+    }
+
+    #[test]
+    fn the_ends_of_a_long_stretch_are_found_to_the_minute_though_rows_are_rare() {
+        let (from, to) = (43_200 - 900, 43_200 + 30 * 3_600 + 420);
+        let mut world = World::new(9, 210, |at| (from..to).contains(&at));
+        let located = world.locate();
+        let [place] = located.places.as_slice() else { panic!("{:?}", located.places) };
+        let ends = [place.range.from - NOON - from, to - place.range.to + NOON];
+        assert!(ends.into_iter().all(|off| off.abs() < 210), "no row lies between: {ends:?}");
+        assert_eq!(place.delta(), world.mirror.len() as i64 - world.prisma.len() as i64);
+    }
+
+    #[test]
+    fn some_rows_of_each_minute_are_one_loss_and_two_holes_are_two() {
+        let mut some = World::new(3, 20, |at| (7_200..10_800).contains(&at) && at % 140 == 0);
+        assert_eq!(told(&some.locate()), [(7_260, 10_800, -26)]);
+        let mut two = World::new(3, 20, |at| (7_200..7_320).contains(&at) || (9_000..9_060).contains(&at));
+        assert_eq!(told(&two.locate()), [(7_200, 7_320, -6), (9_000, 9_060, -3)]);
     }
 
     #[test]

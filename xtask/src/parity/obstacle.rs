@@ -13,7 +13,7 @@ pub enum Obstacle {
         which: Which,
         table: String,
     },
-    /// A foreign table: its rows are on a server that nobody proved to be staging.
+    /// A foreign table, or a view or a partition that leads to one: its rows are on a server that nobody proved to be staging.
     Elsewhere {
         which: Which,
         table: String,
@@ -88,7 +88,7 @@ impl Obstacle {
                     .hint(settings.command(make))
             }
             Obstacle::Elsewhere { which, table } => {
-                Failure::blocked(format!("{}: `{schema}.{table}` is a foreign table", which.in_words()))
+                Failure::blocked(format!("{}: `{schema}.{table}` leads to a foreign table", which.in_words()))
                     .because("its rows are on another server, and nobody has proven that one to be staging")
                     .hint("name a table of this database in `[[parity.pairs]]`")
             }

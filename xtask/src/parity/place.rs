@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::bisect::{Bucket, Range, Second, Width, instant};
 
-/// Equal buckets that may lie within one place: a loss of some rows of each minute is one loss.
-const GAP: Second = 5;
-
 /// Sentences for one pair; what is beyond is summed up.
 const MOST_SENTENCES: usize = 3;
+
+/// Places that one stretch is told by; with more of them the stretch itself is the place.
+const MOST_APART: usize = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Place {
@@ -17,6 +17,8 @@ pub struct Place {
     pub width: Width,
     /// How many buckets of that width differ between its ends.
     pub buckets: u64,
+    /// Whether every row of it is in a bucket that differs.
+    pub throughout: bool,
     pub prisma: u64,
     pub mirror: u64,
 }
@@ -36,40 +38,60 @@ impl Place {
             (false, 1) => "the mirror has 1 row too many".to_owned(),
             (false, _) => format!("the mirror has {rows} rows too many"),
         };
-        let span = (self.range.to - self.range.from) / self.width.seconds();
-        let some = match i64::try_from(self.buckets) {
-            Ok(buckets) if buckets < span => format!(" in {buckets} {}s", self.width.word()),
-            _ => String::new(),
+        let some = match self.throughout {
+            true => String::new(),
+            false => format!(" in {} {}s", self.buckets, self.width.word()),
         };
         format!("{what}{some} {} (UTC)", when(self.range, self.width))
     }
 
     fn starting(bucket: &Bucket, width: Width) -> Place {
         let range = Range { from: bucket.start, to: bucket.start + width.seconds() };
-        Place { range, width, buckets: 1, prisma: bucket.prisma, mirror: bucket.mirror }
+        Place { range, width, buckets: 1, throughout: true, prisma: bucket.prisma, mirror: bucket.mirror }
     }
 
-    fn takes(&self, bucket: &Bucket) -> bool {
-        let near = bucket.start - self.range.to <= GAP * self.width.seconds();
-        near && (bucket.delta() < 0) == (self.delta() < 0)
+    fn differs_as(&self, bucket: &Bucket) -> bool {
+        (bucket.delta() < 0) == (self.delta() < 0)
+    }
+
+    /// Grows over a later place, and what lies between.
+    fn take(&mut self, later: &Place) {
+        self.range.to = later.range.to;
+        self.buckets += later.buckets;
+        self.prisma += later.prisma;
+        self.mirror += later.mirror;
     }
 }
 
-/// What differs in `buckets`, but for those that are looked into: neighbours that differ in the same direction are one place.
-pub fn places(buckets: &[Bucket], width: Width, looked_into: &[Second]) -> Vec<Place> {
+/// What differs in the buckets of one stretch, but for those that are looked into.
+///
+/// Buckets that differ in the same direction are one place unless one that does not differ lies between. Where that leaves more than a few,
+/// it is a loss of some rows here and there, and one place as long as all of them.
+pub fn places<'a>(buckets: impl Iterator<Item = &'a Bucket>, width: Width, looked_into: &[Second]) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
-    for bucket in buckets.iter().filter(|bucket| bucket.delta() != 0 && !looked_into.contains(&bucket.start)) {
+    let mut open = false;
+    for bucket in buckets {
+        let differs = bucket.delta() != 0 && !looked_into.contains(&bucket.start);
         match places.last_mut() {
-            Some(last) if last.takes(bucket) => {
-                last.range.to = bucket.start + width.seconds();
-                last.buckets += 1;
-                last.prisma += bucket.prisma;
-                last.mirror += bucket.mirror;
-            }
-            _ => places.push(Place::starting(bucket, width)),
+            Some(last) if differs && open && last.differs_as(bucket) => last.take(&Place::starting(bucket, width)),
+            _ if differs => places.push(Place::starting(bucket, width)),
+            _ => {}
         }
+        open = differs;
     }
-    places
+    let (fewer, more) = places.into_iter().partition(|place| place.delta() < 0);
+    few(fewer).into_iter().chain(few(more)).collect()
+}
+
+fn few(places: Vec<Place>) -> Vec<Place> {
+    if places.len() <= MOST_APART {
+        return places;
+    }
+    let whole = places.into_iter().reduce(|mut whole, later| {
+        whole.take(&later);
+        Place { throughout: false, ..whole }
+    });
+    whole.into_iter().collect()
 }
 
 /// Sentences for `places`, the worst first; `delta` is the pair's whole difference.
@@ -130,7 +152,7 @@ mod tests {
 
     fn place(from: Second, to: Second, width: Width, prisma: u64, mirror: u64) -> Place {
         let buckets = ((to - from) / width.seconds()) as u64;
-        Place { range: Range { from: DAY + from, to: DAY + to }, width, buckets, prisma, mirror }
+        Place { range: Range { from: DAY + from, to: DAY + to }, width, buckets, throughout: true, prisma, mirror }
     }
 
     #[test]
@@ -154,7 +176,7 @@ mod tests {
             words(0, 72 * hour, Width::Day, 9, 0),
             "9 rows are missing from the mirror from 9 October 2026 to 11 October 2026 (UTC)"
         );
-        let some = Place { buckets: 12, ..place(120, 3_420, Width::Minute, 100, 83) };
+        let some = Place { buckets: 12, throughout: false, ..place(120, 3_420, Width::Minute, 100, 83) };
         assert_eq!(
             some.in_words(),
             "17 rows are missing from the mirror in 12 minutes between 00:02 and 00:57 on 9 October 2026 (UTC)"

@@ -7,7 +7,7 @@ use super::bisect::{Bucket, Level, Second, Width};
 use super::place::{clock, date};
 use super::report::Finding;
 
-const WIDTH: f64 = 720.0;
+const WIDTH: f64 = 860.0;
 const LEFT: f64 = 8.0;
 const BARS: f64 = 64.0;
 const PANEL: f64 = 108.0;
@@ -106,10 +106,10 @@ mod tests {
             svg.lines().filter(|line| line.starts_with("<rect") || line.starts_with("<text")).collect();
         insta::assert_snapshot!(drawn[1..].join("\n"), @r#"
         <text x="8" y="54">view: 3 rows are missing</text>
-        <rect class="mirror" x="8.0" y="76.0" width="149.6" height="64.0"/>
-        <rect class="mirror" x="360.0" y="124.0" width="149.6" height="16.0"/>
-        <rect class="missing" x="360.0" y="76.0" width="149.6" height="48.0"/>
-        <rect class="extra" x="536.0" y="108.0" width="149.6" height="32.0"/>
+        <rect class="mirror" x="8.0" y="76.0" width="179.3" height="64.0"/>
+        <rect class="mirror" x="430.0" y="124.0" width="179.3" height="16.0"/>
+        <rect class="missing" x="430.0" y="76.0" width="179.3" height="48.0"/>
+        <rect class="extra" x="641.0" y="108.0" width="179.3" height="32.0"/>
         <text x="8" y="158">by minute: 14:05 on 9 October 2026 to 14:08 on 9 October 2026; the tallest bar is 4 rows</text>
         "#);
     }

@@ -11,7 +11,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fs4::FileExt;
 use serde::{Deserialize, Serialize};
 
 use crate::database::birth;
@@ -184,7 +183,7 @@ fn lock(base: &Path) -> Result<fs::File> {
     let path = base.join("lock");
     let open = || -> io::Result<fs::File> {
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-        FileExt::lock(&file)?;
+        file.lock()?;
         Ok(file)
     };
     open().map_err(|error| Failure::blocked(format!("cannot lock `{}`", path.display())).caused_by(&error))

@@ -5,20 +5,18 @@
 //! change together, one transaction a migration.
 
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::forward::{check_standing, leftover, migrations_in_words};
 use crate::console::Console;
-use crate::database::activity::lock_holders;
-use crate::database::catalog::{Catalog, Difference, catalog};
+use crate::database::catalog::{Catalog, Difference};
 use crate::database::claim;
-use crate::database::connect::Connection;
-use crate::database::counts::{Counts, counts};
+use crate::database::counts::Counts;
 use crate::database::history::History;
-use crate::database::ledger::ledger;
-use crate::database::rollback::{self, Down, Loss, Order, Rehearsal, RolledBack};
+use crate::database::rollback::{self, Down, Loss, Order, Rehearsal, RolledBack, Rung};
 use crate::database::snapshot;
 use crate::database::standing::Standing;
 use crate::down_scripts;
@@ -28,11 +26,12 @@ use crate::execute;
 use crate::guard::Demand;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
-use crate::outcome::{BeforeAfter, Migrations};
+use crate::outcome::Migrations;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::process::{self, Exit};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 use crate::workshop;
 
@@ -43,6 +42,8 @@ const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
 pub struct Backward {
     pub extent: Extent,
     pub accept_data_loss: bool,
+    /// In a drill the forward that follows has Prisma's own word on what is pending, and rows are put back after it.
+    pub drilled: bool,
 }
 
 /// How far.
@@ -54,15 +55,18 @@ pub enum Extent {
 }
 
 pub struct Inspection {
-    /// What is applied, in the order of the folder.
-    applied: History,
-    pending: Vec<String>,
-    counts: Counts,
-    catalog: Catalog,
-    /// Newest first, as are the next two.
+    history: History,
+    before: State,
+    way: Way,
+    /// For each script.
+    losses: Vec<Vec<Loss>>,
+}
+
+/// The scripts that lead back, newest first, and what a throw-away database says of them. Depends on the history alone.
+#[derive(Clone)]
+pub struct Way {
     downs: Vec<Down>,
     rehearsal: Rehearsal,
-    losses: Vec<Vec<Loss>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,37 +92,19 @@ impl super::Stage for Backward {
     /// fails in the rehearsal. Nothing was changed then.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let mut connection = session.connect()?;
-        let schema = session.target.dsn().schema.as_str();
-        let standing = standing(&mut connection, &history, schema)?;
-        check_standing(&standing)?;
-        if let Some(name) = standing.failed.first() {
-            return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
-                .hint("cargo xtask backward --failed"));
-        }
-        let steps = self.steps(&history, &standing)?;
-        let applied = applied(&history, &standing);
-        let (downs, rehearsal) = workshop::open(session, |workshop| {
-            let downs = down_scripts::of(workshop, &applied, steps)?;
-            let open = |name: &str| workshop.connect_to(name);
-            let rehearsal = rollback::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
-            Ok((downs, rehearsal))
-        })?;
-        let counted = rehearsal.rungs.iter().map(|rung| rollback::losses(&mut connection, &rung.removals));
-        let losses = counted.collect::<Result<_>>()?;
-        let counts = counts(&mut connection, &[schema])?;
-        let catalog = catalog(&mut connection, &[schema])?;
-        Ok(Inspection { applied, pending: standing.pending, counts, catalog, downs, rehearsal, losses })
+        let before = State::read(session, &history)?;
+        let way = self.way(session, &history, &before.standing)?;
+        Inspection::new(session, history, before, way)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
         let mut summary = format!(
             "backward on {}: take {} back and verify.",
             session.settings.target.name,
-            migrations_in_words(inspection.downs.len())
+            migrations_in_words(inspection.way.downs.len())
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
-        let snapshot = snapshot_step(self.accept_data_loss, &inspection.counts, Own::Snapshot);
+        let snapshot = self.snapshot(inspection);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
         let script = |down: &Down| Script {
             name: format!("down/{}.sql", down.migration),
@@ -128,32 +114,21 @@ impl super::Stage for Backward {
         Ok(Plan {
             stage: "backward",
             summary,
-            scripts: inspection.downs.iter().map(script).collect(),
-            rows: inspection.counts.clone(),
+            scripts: inspection.way.downs.iter().map(script).collect(),
+            rows: inspection.before.counts.clone(),
             losses: losses.map(ToString::to_string).collect(),
-            groups: snapshot.into_iter().chain(groups(inspection)).collect(),
+            groups: snapshot.into_iter().chain(groups(inspection, self.drilled)).collect(),
         })
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
-        if plan.losses.is_empty() {
-            return Ok(());
-        }
-        console.say(format!("What would be lost:\n  {}", plan.losses.join("\n  ")));
-        if self.accept_data_loss {
-            return Ok(());
-        }
-        let refusal =
-            |loss: &String| Refusal::new(DATA_LOSS, loss.clone(), "add --accept-data-loss: a snapshot is taken first");
-        Err(Failure::refused(&session.settings.target.name, plan.losses.iter().map(refusal).collect())
-            .message("rolling back would lose data, and `--accept-data-loss` was not given")
-            .hint("cargo xtask backward --plan shows the scripts; --accept-data-loss takes a snapshot and goes on"))
+        consent_to_loss(session, &plan.losses, self.accept_data_loss, "backward", console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-        journal.record().inputs.insert("migrations".to_owned(), inspection.applied.digest());
-        journal.run().write_json("catalog-before.json", &inspection.catalog)?;
-        inspection.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
+        journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        journal.write_json("catalog-before.json", &inspection.before.catalog)?;
+        inspection.way.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
     }
 
     fn run(
@@ -164,7 +139,7 @@ impl super::Stage for Backward {
         plan: &Plan<Own>,
     ) -> Result<()> {
         let stage = journal.stage("backward")?;
-        let execution = Execution { options: self, session, journal, inspection };
+        let execution = Execution { options: self, session, journal, inspection, after: OnceLock::new() };
         let result = execute::plan(&stage, plan, &|action| execution.own(action));
         let recorded = execution.record_state();
         let result = result.map_err(|failure| execution.explain_state(failure));
@@ -182,22 +157,62 @@ fn file_of(down: &Down) -> String {
     format!("down/{}.sql", down.migration)
 }
 
-/// The ledger of the server beside the folder.
-pub(super) fn standing(connection: &mut Connection, history: &History, schema: &str) -> Result<Standing> {
-    let ledger = ledger(connection, schema)?;
-    let lock_held = !lock_holders(connection)?.is_empty();
-    Ok(Standing::new(history, ledger.as_ref(), lock_held))
-}
-
-/// The part of the folder that is applied: with a migration pending in the middle, no prefix of it.
-pub(super) fn applied(history: &History, standing: &Standing) -> History {
-    let migrations = history.migrations.iter().filter(|migration| standing.applied.contains(&migration.name));
-    History { provider: history.provider.clone(), migrations: migrations.cloned().collect() }
+/// Shows what would be lost, and refuses to lose it unless the user has said that it may go.
+pub(super) fn consent_to_loss(
+    session: &Session<'_>,
+    losses: &[String],
+    accepted: bool,
+    command: &str,
+    console: &Console,
+) -> Result<()> {
+    if losses.is_empty() {
+        return Ok(());
+    }
+    console.say(format!("What would be lost:\n  {}", losses.join("\n  ")));
+    if accepted {
+        return Ok(());
+    }
+    let refusal =
+        |loss: &String| Refusal::new(DATA_LOSS, loss.clone(), "add --accept-data-loss: a snapshot is taken first");
+    Err(Failure::refused(&session.settings.target.name, losses.iter().map(refusal).collect())
+        .message("rolling back would lose data, and `--accept-data-loss` was not given")
+        .hint(format!(
+            "cargo xtask {command} --plan shows the scripts; --accept-data-loss takes a snapshot and goes on"
+        )))
 }
 
 impl Backward {
-    fn steps(&self, history: &History, standing: &Standing) -> Result<usize> {
-        let applied = &standing.applied;
+    /// The way back from `standing`, which may be one that is only foreseen.
+    ///
+    /// # Errors
+    /// As `inspect`.
+    pub(super) fn way(&self, session: &Session<'_>, history: &History, standing: &Standing) -> Result<Way> {
+        check_standing(standing)?;
+        if let Some(name) = standing.failed.first() {
+            return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
+                .hint("cargo xtask backward --failed"));
+        }
+        let steps = self.steps(history, &standing.applied)?;
+        let applied = history.only(&standing.applied);
+        let schema = session.target.dsn().schema.as_str();
+        workshop::open(session, |workshop| {
+            let downs = down_scripts::of(workshop, &applied, steps)?;
+            let open = |name: &str| workshop.connect_to(name);
+            let rehearsal = rollback::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
+            Ok(Way { downs, rehearsal })
+        })
+    }
+
+    /// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows. A drill's plan is made before there
+    /// may be any rows.
+    fn snapshot(&self, inspection: &Inspection) -> Option<Vec<Step<Own>>> {
+        match self.drilled {
+            true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Own::Snapshot)]),
+            false => snapshot_step(self.accept_data_loss, &inspection.before.counts, Own::Snapshot),
+        }
+    }
+
+    fn steps(&self, history: &History, applied: &[String]) -> Result<usize> {
         let listed =
             format!("applied are: {}", if applied.is_empty() { "none".to_owned() } else { applied.join(", ") });
         match &self.extent {
@@ -227,10 +242,35 @@ impl Backward {
     }
 }
 
+impl Way {
+    pub(super) fn migrations(&self) -> Vec<String> {
+        self.downs.iter().map(|down| down.migration.clone()).collect()
+    }
+}
+
 impl Inspection {
+    /// Counts what `way` would drop now.
+    pub(super) fn new(session: &Session<'_>, history: History, before: State, way: Way) -> Result<Inspection> {
+        let schema = session.target.dsn().schema.as_str();
+        let count = |rung: &Rung| rollback::losses(&mut session.connection(), &rung.removals, &[schema]);
+        let losses = way.rehearsal.rungs.iter().map(count).collect::<Result<_>>()?;
+        Ok(Inspection { history, before, way, losses })
+    }
+
+    pub(super) fn losses(&self) -> impl Iterator<Item = &Loss> {
+        self.losses.iter().flatten()
+    }
+
+    /// What is empty as long as those migrations are pending.
+    pub(super) fn made_by(&self, pending: &[String]) -> impl Iterator<Item = &Loss> {
+        let rungs = self.way.downs.iter().zip(&self.losses);
+        let of_pending = rungs.filter(move |(down, _)| pending.contains(&down.migration));
+        of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0)
+    }
+
     /// What the scripts leave undone, by the rehearsal: for each a line that says so.
     fn undone(&self) -> impl Iterator<Item = String> {
-        self.downs.iter().zip(&self.rehearsal.rungs).flat_map(|(down, rung)| {
+        self.way.downs.iter().zip(&self.way.rehearsal.rungs).flat_map(|(down, rung)| {
             let differences = drift::between(&rung.expected, &rung.found).definition;
             differences.into_iter().map(move |difference| format!("{down} leaves: {difference}"))
         })
@@ -238,38 +278,39 @@ impl Inspection {
 
     /// The catalog of the history that is to be reached.
     fn expected(&self) -> &Catalog {
-        self.rehearsal.rungs.last().map_or(&self.rehearsal.start, |rung| &rung.expected)
+        self.way.rehearsal.rungs.last().map_or(&self.way.rehearsal.start, |rung| &rung.expected)
     }
 
     /// What set the database apart from its history before we came, which no down script is asked to undo.
     fn drift_before(&self) -> Vec<Difference> {
-        drift::between(&self.rehearsal.start, &self.catalog).definition
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.applied.migrations.iter().map(|migration| migration.name.clone()).collect()
+        // Whoever takes nothing back, in a drill that is resumed, came after it: what differs now was left behind.
+        if self.way.downs.is_empty() {
+            return Vec::new();
+        }
+        drift::between(&self.way.rehearsal.start, &self.before.catalog).definition
     }
 }
 
-/// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows.
 pub(super) fn snapshot_step<A>(may_lose: bool, counts: &Counts, action: A) -> Option<Vec<Step<A>>> {
     let rows: u64 = counts.values().sum();
-    (may_lose && rows > 0).then(|| {
-        vec![Step {
-            name: "snapshot",
-            does: format!("copy {rows} rows to `.drill/snapshots`, from where `restore` puts them back"),
-            failure: "no snapshot was taken",
-            action: Action::Own(action),
-        }]
-    })
+    (may_lose && rows > 0).then(|| vec![snapshot(format!("{rows} rows"), action)])
 }
 
-fn groups(inspection: &Inspection) -> Vec<Vec<Step<Own>>> {
+fn snapshot<A>(what: String, action: A) -> Step<A> {
+    Step {
+        name: "snapshot",
+        does: format!("copy {what} to `.drill/snapshots`, from where `restore` puts them back"),
+        failure: "no snapshot was taken",
+        action: Action::Own(action),
+    }
+}
+
+fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Own>>> {
     let roll_back = |(at, down): (usize, &Down)| {
         let empty: Vec<String> = inspection.losses[at]
             .iter()
             .filter(|loss| loss.values == 0)
-            .map(|loss| format!(", drops {} (empty)", loss.removal.then))
+            .map(|loss| format!(", drops {} ({})", loss.removal.then, if drilled { "empty now" } else { "empty" }))
             .collect();
         vec![Step {
             name: "roll back",
@@ -287,7 +328,11 @@ fn groups(inspection: &Inspection) -> Vec<Vec<Step<Own>>> {
         },
         Step {
             name: "verify pending",
-            does: "ask the ledger and Prisma which migrations are pending".to_owned(),
+            does: match drilled {
+                true => "ask the ledger which migrations are pending; Prisma says so in the forward that follows",
+                false => "ask the ledger and Prisma which migrations are pending",
+            }
+            .to_owned(),
             failure: "other migrations are pending than those taken back",
             action: Action::Own(Own::VerifyPending),
         },
@@ -298,7 +343,7 @@ fn groups(inspection: &Inspection) -> Vec<Vec<Step<Own>>> {
             action: Action::Own(Own::VerifyClaim),
         },
     ];
-    inspection.downs.iter().enumerate().map(roll_back).chain([verify]).collect()
+    inspection.way.downs.iter().enumerate().map(roll_back).chain([verify]).collect()
 }
 
 struct Execution<'a> {
@@ -306,6 +351,8 @@ struct Execution<'a> {
     session: &'a Session<'a>,
     journal: &'a Journal<'a>,
     inspection: &'a Inspection,
+    /// Read once, when no script runs any more.
+    after: OnceLock<State>,
 }
 
 impl Execution<'_> {
@@ -319,16 +366,20 @@ impl Execution<'_> {
         }
     }
 
-    fn schema(&self) -> &str {
-        &self.session.target.dsn().schema
+    /// What the database is after the last script.
+    fn after(&self) -> Result<&State> {
+        if self.after.get().is_none() {
+            let _ = self.after.set(State::read(self.session, &self.inspection.history)?);
+        }
+        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
     fn roll_back(&self, at: usize) -> Result<String> {
-        let names = self.inspection.names();
+        let names = &self.inspection.before.standing.applied;
         let order = Order {
-            schema: self.schema(),
+            schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],
-            down: &self.inspection.downs[at],
+            down: &self.inspection.way.downs[at],
             losses: Some(&self.inspection.losses[at]),
             accept_data_loss: self.options.accept_data_loss,
             must_reach: None,
@@ -339,10 +390,9 @@ impl Execution<'_> {
     }
 
     fn verify_catalog(&self) -> Result<String> {
-        let actual = catalog(&mut self.session.connect()?, &[self.schema()])?;
         let expected = self.inspection.expected();
         let before = self.inspection.drift_before();
-        let drift = drift::between(expected, &actual).definition;
+        let drift = self.drift(expected)?;
         let (known, left): (Vec<_>, Vec<_>) = drift.into_iter().partition(|difference| before.contains(difference));
         let mut record = self.journal.record();
         record.outcome.notes.extend(known.iter().map(|difference| format!("was so before: {difference}")));
@@ -352,59 +402,66 @@ impl Execution<'_> {
         }
         Err(Failure::different("the migrations are taken back, but not everything that they made")
             .because_all(left.iter().map(Difference::to_string))
-            .hint(format!("take it back by hand, and put that into `{}/down.sql`", self.inspection.downs[0].migration)))
+            .hint(match self.inspection.way.downs.first() {
+                Some(newest) => format!("take it back by hand, and put that into `{}/down.sql`", newest.migration),
+                None => "take it back by hand".to_owned(),
+            }))
+    }
+
+    fn drift(&self, expected: &Catalog) -> Result<Vec<Difference>> {
+        let after = self.after()?;
+        Ok(match self.inspection.way.downs.is_empty() {
+            true => {
+                let history = self.inspection.history.only(&after.standing.applied);
+                drift::of_target(self.session, &history, &after.catalog)?.definition
+            }
+            false => drift::between(expected, &after.catalog).definition,
+        })
     }
 
     /// Our reading of the ledger and Prisma's must both say that exactly what was taken back is pending.
     fn verify_pending(&self) -> Result<String> {
-        let history = History::load(&self.session.settings.prisma.migrations)?;
-        let standing = standing(&mut self.session.connect()?, &history, self.schema())?;
-        let taken = self.inspection.downs.iter().map(|down| &down.migration);
-        let mut expected: Vec<String> = taken.chain(&self.inspection.pending).cloned().collect();
+        let standing = &self.after()?.standing;
+        let taken = self.inspection.way.downs.iter().map(|down| &down.migration);
+        let mut expected: Vec<String> = taken.chain(&self.inspection.before.standing.pending).cloned().collect();
         expected.sort();
-        let prisma = ask_prisma(self.session, self.journal)?;
-        for (who, found) in [("the ledger", &standing.pending), ("Prisma", &prisma)] {
-            if *found != expected {
+        let prisma =
+            if self.options.drilled { None } else { Some(("Prisma", ask_prisma(self.session, self.journal)?)) };
+        for (who, found) in [("the ledger", standing.pending.clone())].into_iter().chain(prisma) {
+            if found != expected {
                 return Err(Failure::different(format!("{who} says that other migrations are pending"))
-                    .because(format!("expected {}, found {}", listed(&expected), listed(found)))
+                    .because(format!("expected {}, found {}", listed(&expected), listed(&found)))
                     .hint("cargo xtask forward --plan says what Prisma would do"));
             }
         }
-        Ok(format!("the ledger and Prisma agree: {} pending", migrations_in_words(expected.len())))
+        let pending = migrations_in_words(expected.len());
+        Ok(match self.options.drilled {
+            true => format!("the ledger says {pending} pending; the forward that follows has Prisma's word on it"),
+            false => format!("the ledger and Prisma agree: {pending} pending"),
+        })
     }
 
-    /// What the database is after the last step: read again, and written down whatever came before.
+    /// Whatever came before, the record says what the database is now.
     fn record_state(&self) -> Result<()> {
-        let mut connection = self.session.connect()?;
-        let after = counts(&mut connection, &[self.schema()])?;
-        let catalog = catalog(&mut connection, &[self.schema()])?;
-        let counts = BeforeAfter { before: self.inspection.counts.clone(), after };
-        let run = self.journal.run();
-        run.write_json("counts.json", &counts)?;
-        run.write_json("catalog-after.json", &catalog)?;
-        let (rolled_back, pending) = self.rolled_back(&mut connection)?;
-        let mut record = self.journal.record();
-        record.outcome.counts = Some(counts);
-        record.outcome.migrations = Some(Migrations { applied: Vec::new(), pending, rolled_back });
+        let after = self.after()?;
+        after.record(self.journal, &self.inspection.before.counts)?;
+        let (pending, rolled_back) = (after.standing.pending.clone(), self.rolled_back()?);
+        self.journal.record().outcome.migrations = Some(Migrations { applied: Vec::new(), pending, rolled_back });
         Ok(())
     }
 
-    /// What is no longer applied, newest first, and all that is pending.
-    fn rolled_back(&self, connection: &mut Connection) -> Result<(Vec<String>, Vec<String>)> {
-        let standing = standing(connection, &self.inspection.applied, self.schema())?;
-        let mut gone = self.inspection.names();
-        gone.retain(|name| !standing.applied.contains(name));
-        let mut pending: Vec<String> = gone.iter().chain(&self.inspection.pending).cloned().collect();
-        pending.sort();
-        gone.reverse();
-        Ok((gone, pending))
+    /// What is no longer applied, newest first.
+    fn rolled_back(&self) -> Result<Vec<String>> {
+        let still = &self.after()?.standing.applied;
+        let gone = self.inspection.before.standing.applied.iter().filter(|name| !still.contains(name));
+        Ok(gone.rev().cloned().collect())
     }
 
     /// Adds to a failure what became of the database.
     fn explain_state(&self, failure: Failure) -> Failure {
-        match self.session.connect().and_then(|mut connection| self.rolled_back(&mut connection)) {
-            Ok((gone, _)) if gone.is_empty() => failure.because("the database now: nothing is taken back"),
-            Ok((gone, _)) => failure.because(format!("the database now: taken back are {}", listed(&gone))),
+        match self.rolled_back() {
+            Ok(gone) if gone.is_empty() => failure.because("the database now: nothing is taken back"),
+            Ok(gone) => failure.because(format!("the database now: taken back are {}", listed(&gone))),
             Err(other) => failure.because(format!("the state of the database could not be read: {}", other.message)),
         }
     }
@@ -428,8 +485,9 @@ pub(super) fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Res
     Ok(format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name))
 }
 
-fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) }
+pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Takes one migration back; a signal stops the script on the server, and nothing of it stays.

@@ -4,16 +4,15 @@
 //! afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away database.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::database::activity::lock_holders;
-use crate::database::catalog::{Catalog, Difference, catalog};
-use crate::database::counts::{Counts, counts};
+use super::backward::listed;
+use super::round::{self, Round};
+use crate::database::catalog::{Catalog, Difference};
 use crate::database::history::{History, Migration};
-use crate::database::ledger::ledger;
 use crate::database::standing::Standing;
 use crate::drift;
 use crate::error::{Failure, Result};
@@ -21,44 +20,25 @@ use crate::execute;
 use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::{BeforeAfter, Leftover, Migrations};
+use crate::outcome::{Leftover, Migrations};
 use crate::pin::Lease;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::process::Invocation;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 
 /// The options of `forward`.
 pub struct Forward {
     pub smoke: bool,
+    pub round: Round,
 }
 
 pub struct Inspection {
     history: History,
     before: State,
     leases: Leases,
-}
-
-/// What the server says the database is.
-struct State {
-    standing: Standing,
-    counts: Counts,
-    catalog: Catalog,
-}
-
-impl State {
-    fn read(session: &Session<'_>, history: &History) -> Result<State> {
-        let schema = &session.target.dsn().schema;
-        let mut connection = session.connection();
-        let ledger = ledger(&mut connection, schema)?;
-        let lock_held = !lock_holders(&mut connection)?.is_empty();
-        Ok(State {
-            standing: Standing::new(history, ledger.as_ref(), lock_held),
-            counts: counts(&mut connection, &[schema])?,
-            catalog: catalog(&mut connection, &[schema])?,
-        })
-    }
 }
 
 /// One way through the pin for each child that needs the database.
@@ -74,6 +54,7 @@ pub enum Own {
     Replay,
     VerifyLedger,
     VerifyCatalog,
+    Round(round::Own),
 }
 
 impl super::Stage for Forward {
@@ -88,12 +69,7 @@ impl super::Stage for Forward {
         let history = History::load(&session.settings.prisma.migrations)?;
         check_providers(session, &history)?;
         let before = State::read(session, &history)?;
-        check_standing(&before.standing)?;
-        if let Some(name) = before.standing.failed.first() {
-            return Err(failed_before(session, &history, &before, name));
-        }
-        let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
-        Ok(Inspection { history, before, leases })
+        self.at(session, history, before)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
@@ -108,9 +84,10 @@ impl super::Stage for Forward {
             0 => "nothing is pending; generate the client and verify".to_owned(),
             count => format!("apply {} and verify", migrations_in_words(count)),
         };
-        let mut groups = vec![apply_group(session, inspection)?];
+        let mut groups = vec![self.apply_group(session, inspection)?];
         groups.extend(verification().map(|step| vec![step]));
         groups.extend(self.smoke.then(|| vec![smoke(session, &inspection.leases)]));
+        groups.extend(self.round.steps(Own::Round).into_iter().map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
             summary: format!("forward on {}: {what}.", session.settings.target.name),
@@ -123,7 +100,7 @@ impl super::Stage for Forward {
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
-        journal.run().write_json("catalog-before.json", &inspection.before.catalog)
+        journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
     fn run(
@@ -134,7 +111,7 @@ impl super::Stage for Forward {
         plan: &Plan<Own>,
     ) -> Result<()> {
         let stage = journal.stage("forward")?;
-        let execution = Execution { session, journal, inspection, after: OnceLock::new() };
+        let execution = Execution { options: self, session, journal, inspection, after: Mutex::default() };
         let result = execute::plan(&stage, plan, &|action| execution.own(action));
         let recorded = execution.record_state();
         let result = result.map_err(|failure| execution.explain_state(failure));
@@ -147,12 +124,55 @@ impl super::Stage for Forward {
     }
 }
 
+impl Forward {
+    /// As `inspect`, of a state that was read before or that is only foreseen.
+    pub(super) fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+        check_standing(&before.standing)?;
+        if let Some(name) = before.standing.failed.first() {
+            return Err(failed_before(session, &history, &before, name));
+        }
+        let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
+        Ok(Inspection { history, before, leases })
+    }
+
+    /// Beside the engine, which is the slowest: the client, and what the schema should be.
+    fn apply_group(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Own>>> {
+        let prisma = Prisma::new(session, &inspection.leases.deploy);
+        let timeouts = session.settings.timeouts;
+        let generate = Step {
+            name: "generate",
+            does: "generate the Prisma client from the schema".to_owned(),
+            failure: "the client was not generated",
+            action: child(prisma.generate()?, timeouts.generate),
+        };
+        Ok(vec![
+            self.round.client(Own::Round).unwrap_or(generate),
+            Step {
+                name: "migrate deploy",
+                does: format!(
+                    "apply {} of {} migrations",
+                    inspection.before.standing.pending.len(),
+                    inspection.history.migrations.len()
+                ),
+                failure: "the migrations were not applied",
+                action: child(prisma.deploy()?, timeouts.migrate),
+            },
+            Step {
+                name: "replay",
+                does: "replay the history in a throw-away database, to know what the schema should be".to_owned(),
+                failure: "what the schema should be is not known",
+                action: Action::Own(Own::Replay),
+            },
+        ])
+    }
+}
+
 pub(super) fn migrations_in_words(count: usize) -> String {
     if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") }
 }
 
 /// Prisma finds this out too (P3019), but only after it has created a database that was missing.
-fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
+pub(super) fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
     let schema = &session.settings.prisma.schema;
     let shown = session.settings.shown(schema);
     let text = std::fs::read_to_string(schema).map_err(|error| {
@@ -216,35 +236,6 @@ fn failed_before(session: &Session<'_>, history: &History, state: &State, name: 
     failure.because(found).hint("cargo xtask backward --failed")
 }
 
-fn apply_group(session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Own>>> {
-    let prisma = Prisma::new(session, &inspection.leases.deploy);
-    let timeouts = session.settings.timeouts;
-    Ok(vec![
-        Step {
-            name: "generate",
-            does: "generate the Prisma client from the schema".to_owned(),
-            failure: "the client was not generated",
-            action: child(prisma.generate()?, timeouts.generate),
-        },
-        Step {
-            name: "migrate deploy",
-            does: format!(
-                "apply {} of {} migrations",
-                inspection.before.standing.pending.len(),
-                inspection.history.migrations.len()
-            ),
-            failure: "the migrations were not applied",
-            action: child(prisma.deploy()?, timeouts.migrate),
-        },
-        Step {
-            name: "replay",
-            does: "replay the history in a throw-away database, to know what the schema should be".to_owned(),
-            failure: "what the schema should be is not known",
-            action: Action::Own(Own::Replay),
-        },
-    ])
-}
-
 fn child(invocation: Invocation, deadline: Duration) -> Action<Own> {
     Action::Child { invocation, deadline, explain: prisma::explain }
 }
@@ -276,11 +267,12 @@ fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Own> {
 }
 
 struct Execution<'a> {
+    options: &'a Forward,
     session: &'a Session<'a>,
     journal: &'a Journal<'a>,
     inspection: &'a Inspection,
-    /// Read once, when no child works any more.
-    after: OnceLock<State>,
+    /// Read when no child works any more, and again when we have changed rows ourselves.
+    after: Mutex<Option<Arc<State>>>,
 }
 
 impl Execution<'_> {
@@ -289,34 +281,68 @@ impl Execution<'_> {
             Own::Replay => Ok(expected::catalog(self.session, &self.inspection.history)?.in_words()),
             Own::VerifyLedger => self.verify_ledger(),
             Own::VerifyCatalog => self.verify_catalog(),
+            Own::Round(action) => self.round(action),
         }
+    }
+
+    fn round(&self, action: &round::Own) -> Result<String> {
+        match (action, &self.options.round) {
+            (round::Own::Seed(rows), _) => self.changing(|_| round::seed(self.session, *rows)),
+            (round::Own::VerifyClient, Round::Second(second)) => second.verify_client(self.session),
+            (round::Own::PutBack, Round::Second(second)) => self.changing(|state| second.put_back(self.session, state)),
+            (round::Own::VerifyRows, Round::Second(second)) => second.verify_rows(self.session, &self.after()?.counts),
+            _ => Err(Failure::bug("a step of the second forward in the first")),
+        }
+    }
+
+    /// What was read before `work` is no longer true after it.
+    fn changing(&self, work: impl FnOnce(&State) -> Result<String>) -> Result<String> {
+        let result = work(&*self.after()?);
+        *self.read_last() = None;
+        result
+    }
+
+    fn read_last(&self) -> MutexGuard<'_, Option<Arc<State>>> {
+        self.after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the database is after the last child. A child that was stopped leaves the server finishing what it had sent; only
     /// then does the ledger tell the truth.
-    fn after(&self) -> Result<&State> {
-        if self.after.get().is_none() {
-            self.session.settle(&self.inspection.leases.deploy)?;
-            let state = State::read(self.session, &self.inspection.history)?;
-            let _ = self.after.set(state);
+    fn after(&self) -> Result<Arc<State>> {
+        let mut after = self.read_last();
+        if let Some(state) = &*after {
+            return Ok(Arc::clone(state));
         }
-        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
+        self.session.settle(&self.inspection.leases.deploy)?;
+        let state = Arc::new(State::read(self.session, &self.inspection.history)?);
+        *after = Some(Arc::clone(&state));
+        Ok(state)
     }
 
     fn verify_ledger(&self) -> Result<String> {
-        let standing = &self.after()?.standing;
+        let after = self.after()?;
+        let standing = &after.standing;
         if let Some(name) = standing.failed.iter().chain(&standing.running).chain(&standing.pending).next() {
             return Err(Failure::failed(format!("migration `{name}` is not applied, although Prisma ended well"))
                 .hint("read the step's log in the evidence folder, then run this again"));
         }
-        Ok(format!("all {} migrations are applied, none failed", standing.applied.len()))
+        let all = format!("all {} migrations are applied, none failed", standing.applied.len());
+        let Round::Second(second) = &self.options.round else { return Ok(all) };
+        let again = self.newly_applied(standing);
+        second.verify_applied(&again)?;
+        Ok(format!("{all}; Prisma applied {} again, which backward had taken back", listed(&again)))
     }
 
     fn verify_catalog(&self) -> Result<String> {
         let drift = drift::of_target(self.session, &self.inspection.history, &self.after()?.catalog)?;
         self.record_drift(&drift);
         match drift.definition.len() {
-            0 => Ok(format!("{} objects are exactly what the migrations make", drift.objects)),
+            0 => {
+                if let Round::Second(second) = &self.options.round {
+                    second.verify_catalog(&self.after()?.catalog)?;
+                }
+                Ok(format!("{} objects are exactly what the migrations make", drift.objects))
+            }
             count => Err(Failure::different(format!(
                 "the schema differs from what its migrations make, in {count} {}",
                 if count == 1 { "place" } else { "places" }
@@ -337,16 +363,10 @@ impl Execution<'_> {
 
     /// Whatever came before, the record says what the database is now.
     fn record_state(&self) -> Result<()> {
-        let State { standing, counts, catalog } = self.after()?;
-        let counts = BeforeAfter { before: self.inspection.before.counts.clone(), after: counts.clone() };
-        let run = self.journal.run();
-        run.write_json("counts.json", &counts)?;
-        run.write_json("catalog-after.json", catalog)?;
-        let applied = self.newly_applied(standing);
-        let mut record = self.journal.record();
-        record.outcome.counts = Some(counts);
-        record.outcome.migrations =
-            Some(Migrations { applied, pending: standing.pending.clone(), rolled_back: Vec::new() });
+        let after = self.after()?;
+        after.record(self.journal, &self.inspection.before.counts)?;
+        let (applied, pending) = (self.newly_applied(&after.standing), after.standing.pending.clone());
+        self.journal.record().outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
         Ok(())
     }
 
@@ -364,7 +384,8 @@ impl Execution<'_> {
     }
 
     fn state_in_words(&self) -> Result<String> {
-        let State { standing, catalog, .. } = self.after()?;
+        let after = self.after()?;
+        let State { standing, catalog, .. } = &*after;
         let new = self.newly_applied(standing).len();
         let pending = standing.pending.len();
         let summary = format!("the database now: {} applied by this run, {pending} pending", migrations_in_words(new));

@@ -8,10 +8,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::Stage;
-use crate::database::catalog::{Catalog, catalog};
-use crate::database::counts::{Counts, counts};
+use crate::clock;
+use crate::database::catalog::catalog;
+use crate::database::feed::feed_mirror;
 use crate::database::history::History;
-use crate::database::ledger::ledger;
 use crate::database::service_role::{self, Trial};
 use crate::drift;
 use crate::error::{Failure, Result};
@@ -20,21 +20,22 @@ use crate::execute;
 use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::BeforeAfter;
 use crate::pin::Lease;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::supabase::{self, Supabase};
 
-/// The command has no options of its own.
-pub struct Mirror;
+pub struct Mirror {
+    /// Also fill a mirror that has no facts, so that a drill on the sandbox has something to compare.
+    pub feed: bool,
+}
 
 pub struct Inspection {
     history: History,
     sql: String,
-    counts: Counts,
-    catalog: Catalog,
+    before: State,
     lease: Lease,
 }
 
@@ -45,6 +46,7 @@ pub enum Own {
     Replay,
     VerifyCatalog,
     VerifyWrite,
+    Feed,
 }
 
 impl Stage for Mirror {
@@ -54,25 +56,9 @@ impl Stage for Mirror {
     const DEMAND: Demand = Demand::Additive;
 
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
-        let sql = session.settings.supabase.script()?.ok_or_else(|| {
-            Failure::blocked(format!("there is no `{path}`"))
-                .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
-        })?;
-        let schema = &session.target.dsn().schema;
-        let mut connection = session.connection();
-        if ledger(&mut connection, schema)?.is_none() {
-            return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
-                .because("Prisma refuses a database that has tables and no ledger (P3005)")
-                .hint("cargo xtask forward"));
-        }
-        Ok(Inspection {
-            history: History::load(&session.settings.prisma.migrations)?,
-            sql,
-            counts: counts(&mut connection, &[schema])?,
-            catalog: catalog(&mut connection, &[schema])?,
-            lease: session.lease("supabase db query"),
-        })
+        let history = History::load(&session.settings.prisma.migrations)?;
+        let before = State::read(session, &history)?;
+        self.at(session, history, before)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
@@ -86,9 +72,9 @@ impl Stage for Mirror {
                 sha256: hex(&Sha256::digest(inspection.sql.as_bytes())),
                 sql: inspection.sql.clone(),
             }],
-            rows: inspection.counts.clone(),
+            rows: inspection.before.counts.clone(),
             losses: Vec::new(),
-            groups: vec![
+            groups: [
                 vec![
                     Step {
                         name: "supabase db query",
@@ -119,12 +105,15 @@ impl Stage for Mirror {
                     "the service role cannot write the mirror",
                     Own::VerifyWrite,
                 )],
-            ],
+            ]
+            .into_iter()
+            .chain(self.feed.then(|| vec![feed_step()]))
+            .collect(),
         })
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-        journal.run().write_json("catalog-before.json", &inspection.catalog)
+        journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
     fn run(
@@ -139,6 +128,7 @@ impl Stage for Mirror {
             Own::Replay => replay(session, inspection),
             Own::VerifyCatalog => verify_catalog(session, inspection),
             Own::VerifyWrite => verify_write(session),
+            Own::Feed => feed(session),
         });
         let recorded = record(session, journal, inspection);
         stage.end(&result)?;
@@ -147,6 +137,23 @@ impl Stage for Mirror {
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
         &settings.data
+    }
+}
+
+impl Mirror {
+    /// As `inspect`, of a state that was read before or that is only foreseen.
+    pub(super) fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+        let sql = session.settings.supabase.script()?.ok_or_else(|| {
+            Failure::blocked(format!("there is no `{path}`"))
+                .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
+        })?;
+        if !before.has_ledger(session) {
+            return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
+                .because("Prisma refuses a database that has tables and no ledger (P3005)")
+                .hint("cargo xtask forward"));
+        }
+        Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
     }
 }
 
@@ -181,13 +188,20 @@ fn verify_write(session: &Session<'_>) -> Result<String> {
     })
 }
 
+fn feed_step() -> Step<Own> {
+    let does = "copy the facts into the mirror as the app does, if it has none";
+    own("feed", does, "the mirror was not fed", Own::Feed)
+}
+
+fn feed(session: &Session<'_>) -> Result<String> {
+    Ok(match feed_mirror(&mut session.connection(), clock::now())? {
+        None => "not done: there are no facts to copy".to_owned(),
+        Some(0) => "it has facts already, or there are none to copy".to_owned(),
+        Some(rows) => format!("{rows} facts copied"),
+    })
+}
+
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
     session.settle(&inspection.lease)?;
-    let schema = &session.target.dsn().schema;
-    let mut connection = session.connection();
-    let counts = BeforeAfter { before: inspection.counts.clone(), after: counts(&mut connection, &[schema])? };
-    journal.run().write_json("counts.json", &counts)?;
-    journal.run().write_json("catalog-after.json", &catalog(&mut connection, &[schema])?)?;
-    journal.record().outcome.counts = Some(counts);
-    Ok(())
+    State::read(session, &inspection.history)?.record(journal, &inspection.before.counts)
 }

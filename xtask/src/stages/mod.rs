@@ -8,7 +8,9 @@ pub mod parity;
 pub mod rehearse;
 pub mod reset;
 pub mod restore;
+pub mod round;
 pub mod settle;
+pub mod whole;
 
 use std::path::Path;
 
@@ -37,6 +39,11 @@ pub trait Stage {
 
     /// The steps, decided from what was inspected and from nothing else.
     fn plan(&self, session: &Session<'_>, inspection: &Self::Inspection) -> Result<Plan<Self::Action>>;
+
+    /// As `--plan` prints it.
+    fn in_words(&self, plan: &Plan<Self::Action>) -> String {
+        plan.in_words()
+    }
 
     /// The user's word, where the stage destroys: what is at stake is shown first.
     ///

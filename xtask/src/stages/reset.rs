@@ -12,27 +12,26 @@ use serde::Serialize;
 use super::Stage;
 use crate::consent::Question;
 use crate::console::Console;
-use crate::database::activity::lock_holders;
-use crate::database::catalog::{Catalog, Change, Difference, catalog};
+use crate::database::catalog::{Catalog, Change, Difference};
 use crate::database::claim;
-use crate::database::counts::{Counts, counts};
+use crate::database::counts::Counts;
 use crate::database::history::History;
-use crate::database::ledger::{LEDGER_TABLE, ledger};
+use crate::database::ledger::LEDGER_TABLE;
 use crate::database::oids::oids;
 use crate::database::privileges::{self, Privileges, privileges};
 use crate::database::snapshot::{self, Snapshot};
-use crate::database::standing::Standing;
 use crate::drift;
 use crate::error::{Failure, Result};
 use crate::execute;
 use crate::expected;
 use crate::guard::{Demand, forwarded_markers};
 use crate::journal::Journal;
-use crate::outcome::{BeforeAfter, Migrations};
+use crate::outcome::Migrations;
 use crate::pin::Lease;
 use crate::plan::{Action, Explanation, Plan, Step};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 use crate::tools::supabase::{self, Supabase};
 
@@ -44,7 +43,7 @@ pub struct Reset {
 
 pub struct Inspection {
     history: History,
-    before: State,
+    before: Standpoint,
     /// What migrations, and the mirror's script where the mirror is there, make.
     expected: Catalog,
     mirror: Option<String>,
@@ -59,31 +58,23 @@ struct Leases {
     mirror: Lease,
 }
 
-/// What the server says the database is.
-struct State {
-    standing: Standing,
-    counts: Counts,
-    catalog: Catalog,
+/// What the server says the database is, down to which very tables it has.
+struct Standpoint {
+    state: State,
+    /// Which tables these are, whatever their names.
     oids: BTreeMap<String, u32>,
 }
 
-impl State {
-    fn read(session: &Session<'_>, history: &History) -> Result<State> {
-        let schema = &session.target.dsn().schema;
-        let mut connection = session.connect()?;
-        let ledger = ledger(&mut connection, schema)?;
-        let lock_held = !lock_holders(&mut connection)?.is_empty();
-        Ok(State {
-            standing: Standing::new(history, ledger.as_ref(), lock_held),
-            counts: counts(&mut connection, &[schema])?,
-            catalog: catalog(&mut connection, &[schema])?,
-            oids: oids(&mut connection, schema)?,
-        })
+impl Standpoint {
+    fn read(session: &Session<'_>, history: &History) -> Result<Standpoint> {
+        let state = State::read(session, history)?;
+        Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.dsn().schema)? })
     }
 
     /// The very same tables, and everything about them.
-    fn is_untouched(&self, before: &State) -> bool {
-        self.oids == before.oids && self.catalog == before.catalog && self.standing == before.standing
+    fn is_untouched(&self, before: &Standpoint) -> bool {
+        let (now, then) = (&self.state, &before.state);
+        self.oids == before.oids && now.catalog == then.catalog && now.standing == then.standing
     }
 }
 
@@ -108,13 +99,13 @@ impl Stage for Reset {
     /// `failed` when the history does not apply to an empty database: a reset would end half way.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let before = State::read(session, &history)?;
+        let before = Standpoint::read(session, &history)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
-        let with_mirror = with_mirror.filter(|catalog| drift::has_mirror(&plain, catalog, &before.catalog));
+        let with_mirror = with_mirror.filter(|catalog| drift::has_mirror(&plain, catalog, &before.state.catalog));
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
-        let drift = drift::between(&expected, &before.catalog).definition;
+        let drift = drift::between(&expected, &before.state.catalog).definition;
         let strangers = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
         let privileges = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
         let leases =
@@ -123,7 +114,7 @@ impl Stage for Reset {
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
-        let filled = inspection.before.counts.iter().filter(|(_, rows)| **rows > 0);
+        let filled = inspection.before.state.counts.iter().filter(|(_, rows)| **rows > 0);
         let rows = filled.map(|(table, rows)| format!("{rows} rows of `{table}`"));
         let strangers =
             inspection.strangers.iter().map(|stranger| format!("{}: no migration makes it", stranger.object));
@@ -143,7 +134,7 @@ impl Stage for Reset {
                 inspection.history.migrations.len()
             ),
             scripts: Vec::new(),
-            rows: inspection.before.counts.clone(),
+            rows: inspection.before.state.counts.clone(),
             losses: rows.chain(strangers).collect(),
             groups,
         })
@@ -170,8 +161,8 @@ impl Stage for Reset {
             record.outcome.notes.push("no snapshot was taken, as asked (--no-snapshot)".to_owned());
         }
         drop(record);
-        journal.run().write_json("privileges-before.json", &inspection.privileges)?;
-        journal.run().write_json("catalog-before.json", &inspection.before.catalog)
+        journal.write_json("privileges-before.json", &inspection.privileges)?;
+        journal.write_json("catalog-before.json", &inspection.before.state.catalog)
     }
 
     fn run(
@@ -285,7 +276,7 @@ struct Execution<'a> {
     inspection: &'a Inspection,
     snapshot: OnceLock<Snapshot>,
     /// Read once, when no child works any more.
-    after: OnceLock<State>,
+    after: OnceLock<Standpoint>,
 }
 
 impl Execution<'_> {
@@ -315,17 +306,17 @@ impl Execution<'_> {
 
     /// What was dropped: counted in the snapshot's own transaction where there is one, since a table may have grown after the inspection.
     fn dropped(&self) -> Counts {
-        let mut counts = self.inspection.before.counts.clone();
+        let mut counts = self.inspection.before.state.counts.clone();
         counts.extend(self.snapshot.get().map(Snapshot::counts).unwrap_or_default());
         counts
     }
 
     /// What the database is after the last child. A child that was stopped leaves the server finishing what it had sent.
-    fn after(&self) -> Result<&State> {
+    fn after(&self) -> Result<&Standpoint> {
         if self.after.get().is_none() {
             self.session.settle(&self.inspection.leases.reset)?;
             self.session.settle(&self.inspection.leases.mirror)?;
-            let _ = self.after.set(State::read(self.session, &self.inspection.history)?);
+            let _ = self.after.set(Standpoint::read(self.session, &self.inspection.history)?);
         }
         self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
@@ -341,7 +332,7 @@ impl Execution<'_> {
     }
 
     fn verify_ledger(&self) -> Result<String> {
-        let standing = &self.after()?.standing;
+        let standing = &self.after()?.state.standing;
         if standing.is_clean() {
             return Ok(format!("all {} migrations are applied, none failed", standing.applied.len()));
         }
@@ -355,7 +346,7 @@ impl Execution<'_> {
             return Err(Failure::different(format!("the table `{name}` was not dropped, although Prisma ended well"))
                 .hint("read the step's log in the evidence folder"));
         }
-        let filled = after.counts.iter().filter(|(table, rows)| **rows > 0 && !table.ends_with(LEDGER_TABLE));
+        let filled = after.state.counts.iter().filter(|(table, rows)| **rows > 0 && !table.ends_with(LEDGER_TABLE));
         let filled: Vec<String> = filled.map(|(table, rows)| format!("{rows} in `{table}`")).collect();
         let all = format!("all {} tables are new", after.oids.len());
         Ok(if filled.is_empty() {
@@ -366,7 +357,7 @@ impl Execution<'_> {
     }
 
     fn verify_catalog(&self) -> Result<String> {
-        let drift = drift::between(&self.inspection.expected, &self.after()?.catalog);
+        let drift = drift::between(&self.inspection.expected, &self.after()?.state.catalog);
         if drift.definition.is_empty() {
             return Ok(format!("{} objects are exactly what the migrations make", drift.objects));
         }
@@ -389,16 +380,13 @@ impl Execution<'_> {
 
     /// Whatever came before, the record says what the database is now.
     fn record(&self) -> Result<()> {
-        let State { standing, counts, catalog, .. } = self.after()?;
-        let counts = BeforeAfter { before: self.dropped(), after: counts.clone() };
-        let run = self.journal.run();
-        run.write_json("counts.json", &counts)?;
-        run.write_json("catalog-after.json", catalog)?;
+        let state = &self.after()?.state;
+        state.record(self.journal, &self.dropped())?;
+        let State { standing, catalog, .. } = state;
         let gone = self.inspection.strangers.iter().filter(|stranger| !catalog.objects.contains_key(&stranger.object));
         let gone =
             gone.map(|stranger| format!("gone: {}; no migration makes it, so make it again by hand", stranger.object));
         let mut record = self.journal.record();
-        record.outcome.counts = Some(counts);
         record.outcome.notes.extend(gone);
         let (applied, pending) = (standing.applied.clone(), standing.pending.clone());
         record.outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
@@ -420,7 +408,7 @@ impl Execution<'_> {
                 .map_or(failure.clone(), |gate| self.refused_by_prisma(&failure, gate))
                 .because("the database is as it was before");
         }
-        let (applied, all) = (after.standing.applied.len(), self.inspection.history.migrations.len());
+        let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
             .because(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
         match self.snapshot.get() {

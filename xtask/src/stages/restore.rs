@@ -14,10 +14,10 @@ use crate::error::{Failure, Refusal, Result};
 use crate::execute;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::BeforeAfter;
 use crate::plan::{Action, Plan, Step};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::record_counts;
 
 /// The options of `restore`.
 pub struct Restore {
@@ -131,7 +131,7 @@ impl Stage for Restore {
             .outcome
             .notes
             .extend(inspection.fit.left_out.iter().map(|what| format!("not put back: {what}")));
-        journal.run().write_json("catalog-before.json", &inspection.catalog)
+        journal.write_json("catalog-before.json", &inspection.catalog)
     }
 
     fn run(
@@ -208,8 +208,5 @@ fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<Stri
 
 /// What the database is now, whatever came before.
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-    let counts = BeforeAfter { before: inspection.counts.clone(), after: current_counts(session, inspection)? };
-    journal.run().write_json("counts.json", &counts)?;
-    journal.record().outcome.counts = Some(counts);
-    Ok(())
+    record_counts(journal, &inspection.counts, &current_counts(session, inspection)?)
 }

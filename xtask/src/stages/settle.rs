@@ -8,10 +8,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::backward::{applied, ask_prisma, roll_back, snapshot_step, standing, take_snapshot};
+use super::backward::{ask_prisma, roll_back, snapshot_step, take_snapshot};
 use super::forward::check_standing;
-use crate::database::catalog::{Catalog, Difference, catalog};
-use crate::database::counts::{Counts, counts};
+use crate::database::catalog::{Catalog, Difference};
 use crate::database::history::History;
 use crate::database::ledger::ledger;
 use crate::database::rollback::{Down, Order};
@@ -23,11 +22,12 @@ use crate::execute;
 use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::{BeforeAfter, Migrations};
+use crate::outcome::Migrations;
 use crate::pin::Lease;
 use crate::plan::{Action, Plan, Script, Step};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 
 /// The options of `backward --failed`.
@@ -37,13 +37,11 @@ pub struct Settle {
 
 pub struct Inspection {
     history: History,
-    standing: Standing,
+    before: State,
     failed: String,
-    counts: Counts,
-    catalog: Catalog,
     /// The catalog before the failed migration.
-    before: Catalog,
-    /// What sets the database apart from `before`.
+    sound: Catalog,
+    /// What sets the database apart from `sound`.
     left: Vec<Difference>,
     way: Way,
     lease: Lease,
@@ -74,23 +72,20 @@ impl super::Stage for Settle {
     /// `usage` when nothing failed; `different`, naming what was left behind, when only a person can settle it.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let mut connection = session.connect()?;
-        let schema = session.target.dsn().schema.as_str();
-        let standing = standing(&mut connection, &history, schema)?;
-        check_standing(&standing)?;
+        let before = State::read(session, &history)?;
+        let standing = &before.standing;
+        check_standing(standing)?;
         let failed = standing.failed.first().cloned().ok_or_else(|| {
             Failure::usage("no migration has failed, so there is nothing to settle").hint("cargo xtask backward --plan")
         })?;
-        let catalog = catalog(&mut connection, &[schema])?;
-        let counts = counts(&mut connection, &[schema])?;
-        let before = point(session, &applied(&history, &standing), &catalog)?;
-        let left = drift::between(&before, &catalog).definition;
-        let logged = ledger(&mut connection, schema)?
+        let sound = point(session, &history.only(&standing.applied), &before.catalog)?;
+        let left = drift::between(&sound, &before.catalog).definition;
+        let logged = ledger(&mut session.connection(), &session.target.dsn().schema)?
             .is_some_and(|ledger| ledger.failed().any(|entry| entry.name == failed && entry.logs.is_some()));
-        let after = after(session, &history, &standing, &failed, &catalog);
-        let way = way(session, &failed, &before, after.as_ref(), &catalog, logged)?;
+        let after = after(session, &history, standing, &failed, &before.catalog);
+        let way = way(session, &failed, &sound, after.as_ref(), &before.catalog, logged)?;
         let lease = session.lease("prisma migrate resolve");
-        Ok(Inspection { history, standing, failed, counts, catalog, before, left, way, lease })
+        Ok(Inspection { history, before, failed, sound, left, way, lease })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
@@ -106,7 +101,7 @@ impl super::Stage for Settle {
             }
         };
         let may_lose = self.accept_data_loss && matches!(inspection.way, Way::TakenBack(_));
-        let snapshot = snapshot_step(may_lose, &inspection.counts, Own::Snapshot);
+        let snapshot = snapshot_step(may_lose, &inspection.before.counts, Own::Snapshot);
         let verify = Step {
             name: "verify",
             does: "read the ledger and the schema, and ask Prisma".to_owned(),
@@ -117,7 +112,7 @@ impl super::Stage for Settle {
             stage: "settle",
             summary: format!("settle `{failed}` on {}: {found}.", session.settings.target.name),
             scripts,
-            rows: inspection.counts.clone(),
+            rows: inspection.before.counts.clone(),
             losses: Vec::new(),
             groups: snapshot.into_iter().chain([vec![settle], vec![verify]]).collect(),
         })
@@ -125,7 +120,7 @@ impl super::Stage for Settle {
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
-        journal.run().write_json("catalog-before.json", &inspection.catalog)?;
+        journal.write_json("catalog-before.json", &inspection.before.catalog)?;
         match &inspection.way {
             Way::TakenBack(down) => journal.run().write(&format!("down/{}.sql", down.migration), &down.sql),
             _ => Ok(()),
@@ -172,9 +167,7 @@ fn after(
     failed: &str,
     now: &Catalog,
 ) -> Option<Catalog> {
-    let mut with = standing.clone();
-    with.applied.push(failed.to_owned());
-    let history = applied(history, &with);
+    let history = history.only(&[standing.applied.as_slice(), &[failed.to_owned()]].concat());
     (history.migrations.len() > standing.applied.len()).then(|| point(session, &history, now).ok())?
 }
 
@@ -231,11 +224,11 @@ impl Settle {
         let Way::TakenBack(down) = &inspection.way else { return Err(Failure::bug("there is no script to run")) };
         let order = Order {
             schema: &session.target.dsn().schema,
-            applied: &inspection.standing.applied,
+            applied: &inspection.before.standing.applied,
             down,
             losses: None,
             accept_data_loss: self.accept_data_loss,
-            must_reach: Some(&inspection.before),
+            must_reach: Some(&inspection.sound),
             limit: session.settings.timeouts.migrate,
         };
         roll_back(session, &order)?;
@@ -245,9 +238,7 @@ impl Settle {
 
 fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
     let failed = &inspection.failed;
-    let schema = session.target.dsn().schema.as_str();
-    let mut connection = session.connect()?;
-    let standing = standing(&mut connection, &inspection.history, schema)?;
+    let standing = State::read(session, &inspection.history)?.standing;
     if standing.failed.contains(failed) {
         return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma ended well"))
             .hint("read the step's log in the evidence folder"));
@@ -270,18 +261,13 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
 }
 
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-    let schema = session.target.dsn().schema.as_str();
-    let mut connection = session.connect()?;
-    let standing = standing(&mut connection, &inspection.history, schema)?;
-    let counts = BeforeAfter { before: inspection.counts.clone(), after: counts(&mut connection, &[schema])? };
-    journal.run().write_json("counts.json", &counts)?;
-    journal.run().write_json("catalog-after.json", &catalog(&mut connection, &[schema])?)?;
+    let after = State::read(session, &inspection.history)?;
+    after.record(journal, &inspection.before.counts)?;
+    let standing = after.standing;
     let failed = || vec![inspection.failed.clone()];
     let applied = if standing.applied.contains(&inspection.failed) { failed() } else { Vec::new() };
     let settled = !standing.failed.contains(&inspection.failed);
     let rolled_back = if settled && applied.is_empty() { failed() } else { Vec::new() };
-    let mut record = journal.record();
-    record.outcome.counts = Some(counts);
-    record.outcome.migrations = Some(Migrations { applied, pending: standing.pending, rolled_back });
+    journal.record().outcome.migrations = Some(Migrations { applied, pending: standing.pending, rolled_back });
     Ok(())
 }

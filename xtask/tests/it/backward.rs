@@ -38,7 +38,7 @@ const LEDGER: &str = r#"create table "_prisma_migrations" (
 
 /// A claimed staging database with a history of its own, applied without the seconds that Prisma needs: each has a name,
 /// a script, and a down.sql unless that is empty.
-fn with_history(name: &str, migrations: &[(&str, &str, &str)]) -> (Project, Database) {
+pub fn with_history(name: &str, migrations: &[(&str, &str, &str)]) -> (Project, Database) {
     let (project, database) = Project::on_staging(name);
     std::fs::remove_dir_all(project.path("prisma/postgres/migrations")).unwrap();
     project.write("prisma/postgres/migrations/migration_lock.toml", "provider = \"postgresql\"\n");
@@ -52,7 +52,7 @@ fn with_history(name: &str, migrations: &[(&str, &str, &str)]) -> (Project, Data
     (project, database)
 }
 
-fn apply(project: &Project, database: &Database) {
+pub fn apply(project: &Project, database: &Database) {
     let mut folders: Vec<String> = std::fs::read_dir(project.path("prisma/postgres/migrations"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -77,7 +77,7 @@ fn record(database: &Database, name: &str, sql: &str, finished_at: &str, logs: &
     ));
 }
 
-fn applied(database: &Database) -> Vec<String> {
+pub fn applied(database: &Database) -> Vec<String> {
     let sql = "select coalesce(array_agg(migration_name::text order by migration_name), '{}') from _prisma_migrations
                 where finished_at is not null and rolled_back_at is null";
     database.one(sql)

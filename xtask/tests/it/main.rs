@@ -5,12 +5,16 @@
 
 mod clients;
 mod project;
+mod schema;
 mod server;
 
+mod another_schema;
 mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod drill;
+mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
@@ -24,5 +28,4 @@ mod rehearse;
 mod reset;
 mod restore;
 mod sandbox;
-mod schema;
 mod secrets;

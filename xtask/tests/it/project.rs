@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::schema;
 use crate::server::{self, Database, PASSWORD, PASSWORD_IN_URL, install_packages, workspace};
 
 /// Removed with the test; its path has spaces in it.
@@ -126,10 +127,16 @@ impl Project {
 }
 
 impl Drop for Project {
-    /// A sandbox that a test started must not outlive it.
+    /// A sandbox that a test started must not outlive it, and every record that it left must follow the schema.
     fn drop(&mut self) {
         if self.path(".drill/sandbox/state.json").is_file() {
             let _ = self.command(&["sandbox", "down", "-q"]).output();
+        }
+        // A test that fails says why itself, and a second panic would hide it.
+        if !std::thread::panicking() {
+            for evidence in ["feedback/evidence", ".drill/evidence"] {
+                schema::assert_followed(&self.path(evidence));
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::database::ledger::LEDGER_TABLE;
 use crate::error::{Failure, Result};
 
 /// A table as the server has it now.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Source {
     pub schema: String,
     pub name: String,

@@ -8,6 +8,7 @@
 //! - triggers of users are disabled, since the rows already went through them, and put back into the state that each had;
 //! - sequences are restarted before they are set: only that makes setting them part of the transaction.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
 
@@ -18,6 +19,8 @@ use super::contents::{Source, tables};
 use super::take::{allow_time, copy_out, server_failure};
 use super::{Sequence, Snapshot, Table};
 use crate::database::connect::{Connection, failure};
+use crate::database::counts::Counts;
+use crate::database::rollback::Place;
 use crate::database::watch::interruptible;
 use crate::error::{Failure, Result};
 use crate::session::Session;
@@ -28,6 +31,8 @@ use rowfile::{Reader, RowSum};
 pub struct Fit {
     tables: Vec<Fitted>,
     sequences: Vec<Sequence>,
+    /// The same sequences as they are now.
+    present: Vec<Sequence>,
     /// What will not be put back although the snapshot has it, each as a sentence.
     pub left_out: Vec<String>,
 }
@@ -38,6 +43,16 @@ struct Fitted {
     target: Source,
     /// Positions of the snapshot's columns that the table still has.
     kept: Vec<usize>,
+    /// What the table must be now, or it is not replaced.
+    guard: Option<Guard>,
+}
+
+/// That nobody wrote to a table since the snapshot but those who dropped some of its columns and added them again.
+#[derive(Debug)]
+struct Guard {
+    rows: u64,
+    /// Positions of the snapshot's columns whose values were never dropped.
+    untouched: Vec<usize>,
 }
 
 impl Fit {
@@ -50,6 +65,11 @@ impl Fit {
 impl Fitted {
     fn columns(&self) -> Vec<String> {
         self.kept.iter().map(|&index| self.table.columns[index].clone()).collect()
+    }
+
+    /// As if the snapshot had those columns alone.
+    fn narrowed(&self, kept: Vec<usize>) -> Fitted {
+        Fitted { table: self.table.clone(), target: self.target.clone(), kept, guard: None }
     }
 
     fn is_whole(&self) -> bool {
@@ -65,7 +85,7 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
     let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
     let (mut there, sequences) = connection
         .read(|transaction| Ok((tables(transaction, &schemas)?, super::contents::sequences(transaction, &schemas)?)))?;
-    let mut fit = Fit { tables: Vec::new(), sequences: Vec::new(), left_out: Vec::new() };
+    let mut fit = Fit { tables: Vec::new(), sequences: Vec::new(), present: Vec::new(), left_out: Vec::new() };
     let mut misfits = Vec::new();
     for table in &snapshot.manifest.tables {
         let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
@@ -81,6 +101,7 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
     let names_one_there =
         |one: &&Sequence| sequences.iter().any(|other| other.schema == one.schema && other.name == one.name);
     fit.sequences = snapshot.manifest.sequences.iter().filter(names_one_there).cloned().collect();
+    fit.present = sequences;
     if misfits.is_empty() {
         return Ok(fit);
     }
@@ -93,6 +114,28 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
 }
 
 impl Fit {
+    /// Only `tables`, and only while each has as many rows as `now` says and, in columns that are not `lost`, the values that
+    /// the snapshot has. Sequences are moved forward only: others may have drawn from them since.
+    pub fn only(mut self, tables: &BTreeSet<String>, lost: &[Place], now: &Counts) -> Fit {
+        self.tables.retain(|fitted| tables.contains(&fitted.table.full_name()));
+        for fitted in &mut self.tables {
+            let name = fitted.table.full_name();
+            let lost: Vec<&Place> = lost.iter().filter(|place| place.full_table_name() == name).collect();
+            let is_lost =
+                |column: &String| lost.iter().any(|place| place.column.as_ref().is_none_or(|lost| lost == column));
+            let untouched = fitted.kept.iter().copied().filter(|&index| !is_lost(&fitted.table.columns[index]));
+            let rows = now.get(&name).copied().unwrap_or_default();
+            fitted.guard = Some(Guard { rows, untouched: untouched.collect() });
+        }
+        let present = self.present.clone();
+        let is_behind = |wanted: &Sequence| {
+            let here = present.iter().find(|here| (&here.schema, &here.name) == (&wanted.schema, &wanted.name));
+            here.is_some_and(|here| (here.last_value, here.is_called) < (wanted.last_value, wanted.is_called))
+        };
+        self.sequences.retain(is_behind);
+        self
+    }
+
     fn add(&mut self, table: &Table, target: Source, misfits: &mut Vec<String>) {
         let is_new = |column: &&String| !table.columns.contains(column);
         if let Some(column) = target.required.iter().find(is_new).filter(|_| table.rows > 0) {
@@ -107,7 +150,7 @@ impl Fit {
             .iter()
             .map(|&index| format!("column `{}` of `{}`, which is not there", table.columns[index], table.full_name()));
         self.left_out.extend(gone);
-        self.tables.push(Fitted { table: table.clone(), target, kept });
+        self.tables.push(Fitted { table: table.clone(), target, kept, guard: None });
     }
 }
 
@@ -132,6 +175,7 @@ fn in_transaction(
         return Ok(0);
     }
     allow_time(transaction, session.settings.timeouts.snapshot)?;
+    fit.tables.iter().try_for_each(|fitted| check_guard(transaction, snapshot, fitted))?;
     let obstacles = Obstacles::find(transaction, fit)?;
     run(transaction, "clear the way", &obstacles.away)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
@@ -229,24 +273,31 @@ impl Obstacles {
 /// Sends a table's rows; returns the sum of what was sent.
 fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
     let intent = format!("put rows back into `{}`", fitted.table.full_name());
+    let sql = fitted.target.copy_in(&fitted.columns());
+    let mut writer = transaction.copy_in(&sql).map_err(|error| failure(&intent, &error))?;
+    let mut sum = RowSum::default();
+    each_piece(snapshot, fitted, |piece| {
+        sum.add(piece);
+        writer.write_all(piece).map_err(|error| server_failure(&intent, error))
+    })?;
+    writer.finish().map_err(|error| failure(&intent, &error))?;
+    Ok(sum)
+}
+
+/// Unpacks the rows of one table, in the columns that it still has.
+fn each_piece(snapshot: &Snapshot, fitted: &Fitted, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let unreadable = |error: io::Error| {
         Failure::failed(format!("cannot read the snapshot's file `{}`", fitted.table.file)).caused_by(&error)
     };
     let packed = File::open(snapshot.folder.join(&fitted.table.file)).map_err(unreadable)?;
     let mut rows = Reader::new(packed);
-    let sql = fitted.target.copy_in(&fitted.columns());
-    let mut writer = transaction.copy_in(&sql).map_err(|error| failure(&intent, &error))?;
-    let mut sum = RowSum::default();
     loop {
         let piece = next_piece(&mut rows, fitted).map_err(unreadable)?;
         if piece.is_empty() {
-            break;
+            return Ok(());
         }
-        sum.add(&piece);
-        writer.write_all(&piece).map_err(|error| server_failure(&intent, error))?;
+        sink(&piece)?;
     }
-    writer.finish().map_err(|error| failure(&intent, &error))?;
-    Ok(sum)
 }
 
 /// The next rows as they go in: some bytes as they are or, where a column is gone, one row without it. Empty at the end.
@@ -267,6 +318,33 @@ fn next_piece(rows: &mut impl BufRead, fitted: &Fitted) -> io::Result<Vec<u8>> {
     Ok(kept)
 }
 
+/// Closes the table to writers and makes sure that replacing it loses nothing.
+fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<()> {
+    let Some(guard) = &fitted.guard else { return Ok(()) };
+    let lock = format!("lock table {} in access exclusive mode", fitted.target.sql_name());
+    run(transaction, "close a table to writers", &[lock])?;
+    let narrow = fitted.narrowed(guard.untouched.clone());
+    let now = sum_on_server(transaction, &fitted.target, &narrow.columns())?;
+    // Where rows went, values cannot be compared as a whole.
+    let comparable = now.rows() == fitted.table.rows && !guard.untouched.is_empty();
+    let same = now.rows() == guard.rows && (!comparable || now.checksum() == sum_of(snapshot, &narrow)?.checksum());
+    if same {
+        return Ok(());
+    }
+    Err(Failure::different(format!("`{}` was written to since the snapshot", fitted.table.full_name()))
+        .because("by a migration or by somebody else: replacing its rows by the snapshot's would lose that"))
+}
+
+/// Of the snapshot's own rows, in the columns of `fitted`.
+fn sum_of(snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
+    let mut sum = RowSum::default();
+    each_piece(snapshot, fitted, |piece| {
+        sum.add(piece);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
 fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> Result<()> {
     for Sequence { schema, name, last_value, is_called } in sequences {
         let sql_name = format!("{}.{}", escape_identifier(schema), escape_identifier(name));
@@ -281,14 +359,20 @@ fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> R
     Ok(())
 }
 
+/// The sum of the rows that the server has.
+fn sum_on_server(transaction: &mut Transaction<'_>, source: &Source, columns: &[String]) -> Result<RowSum> {
+    let mut sum = RowSum::default();
+    copy_out(transaction, source, columns, |piece| {
+        sum.add(piece);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
 /// Reads the rows back from the server and compares them with what was sent and with what the manifest says.
 fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) -> Result<()> {
     let table = &fitted.table;
-    let mut found = RowSum::default();
-    copy_out(transaction, &fitted.target, &fitted.columns(), |piece| {
-        found.add(piece);
-        Ok(())
-    })?;
+    let found = sum_on_server(transaction, &fitted.target, &fitted.columns())?;
     let as_sent = (found.rows(), found.checksum()) == (sent.rows(), sent.checksum());
     let as_promised = sent.rows() == table.rows && (!fitted.is_whole() || sent.checksum() == table.checksum);
     if as_sent && as_promised {

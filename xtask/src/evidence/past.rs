@@ -1,0 +1,184 @@
+//! The runs in an evidence folder, read back, in whatever state a crash or a person left them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde::Deserialize;
+
+use crate::evidence::folder_lock;
+use crate::evidence::record::{Abandonment, Operator, Previous};
+use crate::evidence::run::{RECORD, sha256};
+use crate::outcome::TargetView;
+
+/// `<UTC>-<command>-<short id>`
+static NAME: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("^[0-9]{8}T[0-9]{6}Z-[a-z-]+-[0-9a-f]{6}$").expect("the pattern is a constant that a test compiles")
+});
+
+/// What lies in an evidence folder under one name.
+#[derive(Debug)]
+pub struct Past {
+    pub name: String,
+    pub folder: PathBuf,
+    pub state: State,
+    /// Of `run.json`; None where there is none.
+    pub sha256: Option<String>,
+    /// None where it cannot be read.
+    pub summary: Option<Summary>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Closed,
+    /// Its process is at work, or the file system cannot tell.
+    Running,
+    /// Its process is gone, and no other run has closed it yet.
+    Unclosed,
+    /// Named like a run, but without a record that can be read: why.
+    Unreadable(String),
+    /// No run's folder.
+    Foreign,
+}
+
+/// The part of `run.json` that is read again. Keys of a newer drill are none of its business.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Summary {
+    pub command: String,
+    pub status: String,
+    pub target: Option<TargetView>,
+    pub started_at: String,
+    pub finished_at: Option<String>,
+    pub evidence: Option<String>,
+    pub operator: Operator,
+    pub files: BTreeMap<String, String>,
+    pub previous: Option<Previous>,
+    #[serde(default)]
+    pub merged: Vec<Previous>,
+    pub abandoned: Option<Abandonment>,
+}
+
+impl Summary {
+    /// When the record got its last state; None while it runs.
+    pub fn closed_at(&self) -> Option<&str> {
+        self.finished_at.as_deref().or_else(|| self.abandoned.as_ref().map(|abandoned| abandoned.closed_at.as_str()))
+    }
+
+    /// The runs that this one followed.
+    pub fn followed(&self) -> impl Iterator<Item = &Previous> {
+        self.previous.iter().chain(&self.merged)
+    }
+}
+
+/// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is no such folder.
+///
+/// # Errors
+/// The folder is there and cannot be read.
+pub fn read_all(dir: &Path) -> io::Result<Vec<Past>> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let mut runs: Vec<Past> = names.iter().map(|name| Past::read(dir, name)).collect();
+    // Names are to the second; of the runs of one second, the chain knows the order.
+    let depths = depths(&runs);
+    let stamp = |past: &Past| past.name.split_once('-').map(|(stamp, _)| stamp.to_owned());
+    runs.sort_by_cached_key(|past| (past.state != State::Foreign, stamp(past), depths.get(&past.name).copied()));
+    Ok(runs)
+}
+
+/// How many runs each one came after, by their links.
+fn depths(runs: &[Past]) -> BTreeMap<String, usize> {
+    let links = runs
+        .iter()
+        .filter_map(|past| Some((past.name.as_str(), past.summary.as_ref()?.previous.as_ref()?.run.as_str())));
+    let links: BTreeMap<&str, &str> = links.collect();
+    let mut known = BTreeMap::new();
+    for past in runs {
+        depth(&past.name, &links, &mut known);
+    }
+    known.into_iter().map(|(name, depth)| (name.to_owned(), depth)).collect()
+}
+
+fn depth<'a>(name: &'a str, links: &BTreeMap<&'a str, &'a str>, known: &mut BTreeMap<&'a str, usize>) -> usize {
+    if let Some(depth) = known.get(name) {
+        return *depth;
+    }
+    known.insert(name, 0); // Links that somebody bent into a ring come to an end here.
+    let steps = links.get(name).map_or(0, |previous| depth(previous, links, known) + 1);
+    known.insert(name, steps);
+    steps
+}
+
+/// Whether a folder of this name is a run's.
+pub fn is_run(name: &str) -> bool {
+    NAME.is_match(name)
+}
+
+impl Past {
+    pub fn read(dir: &Path, name: &str) -> Past {
+        let folder = dir.join(name);
+        let mut past = Past { name: name.to_owned(), folder, state: State::Foreign, sha256: None, summary: None };
+        let is_folder = past.folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        if is_folder && is_run(name) {
+            past.look();
+            // It may have been closed between the look at its record and the look at its lock.
+            if past.state == State::Running && folder_lock::is_free(&past.folder) {
+                past.look();
+                if past.state == State::Running {
+                    past.state = State::Unclosed;
+                }
+            }
+        }
+        past
+    }
+
+    fn look(&mut self) {
+        let bytes = match fs::read(self.folder.join(RECORD)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.state = State::Unreadable(format!("`{RECORD}` is missing"));
+                return;
+            }
+            Err(error) => {
+                self.state = State::Unreadable(format!("`{RECORD}` cannot be read: {error}"));
+                return;
+            }
+        };
+        self.sha256 = Some(sha256(&bytes));
+        match serde_json::from_slice::<Summary>(&bytes) {
+            Ok(summary) => {
+                self.state = if summary.status == "running" { State::Running } else { State::Closed };
+                self.summary = Some(summary);
+            }
+            Err(error) => self.state = State::Unreadable(format!("`{RECORD}` is no record of a run: {error}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_known_by_its_name() {
+        assert!(is_run("20261122T200401Z-forward-4368db"));
+        assert!(is_run("20261122T200401Z-env-check-4368db"));
+        for name in
+            ["20261122T200401Z-forward", "20261122T200401Z-forward-4368dbf", "a/20261122T200401Z-forward-4368db", ""]
+        {
+            assert!(!is_run(name), "{name}");
+        }
+    }
+}

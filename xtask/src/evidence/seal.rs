@@ -1,0 +1,49 @@
+//! What is made of a record once it is closed, and so cannot be part of it: the signature, and the entry for people.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{Failure, Result};
+use crate::evidence::feedback;
+use crate::evidence::run::{RECORD, Run, sha256};
+use crate::evidence::signature;
+use crate::settings::Settings;
+
+/// Seals the run, and before it those that it found open. `file` is the feedback file that gets the entries, if any does.
+///
+/// # Errors
+/// `failed` when something could not be made; the rest is made all the same. Warnings are in the `Ok` otherwise.
+pub fn seal(settings: &Settings, run: &Run, file: Option<&Path>) -> Result<Vec<String>> {
+    let adopted = run.adopted().iter().filter(|left| left.closed).map(|left| left.folder.as_path());
+    let mut warnings = Vec::new();
+    let mut result = Ok(());
+    for folder in adopted.chain([run.folder()]) {
+        match seal_one(settings, folder, file) {
+            Ok(warning) => warnings.extend(warning),
+            Err(failure) => result = result.and(Err(failure)),
+        }
+    }
+    result.map(|()| warnings)
+}
+
+fn seal_one(settings: &Settings, folder: &Path, file: Option<&Path>) -> Result<Option<String>> {
+    let unreadable = |error: &(dyn std::error::Error + 'static)| {
+        Failure::failed(format!("cannot read `{}`", settings.shown(&folder.join(RECORD)))).caused_by(error)
+    };
+    let bytes = fs::read(folder.join(RECORD)).map_err(|error| unreadable(&error))?;
+    let record: Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    if record["status"] == "running" {
+        // It could not be closed, which is a failure of its own; the next run will try.
+        return Ok(None);
+    }
+    let signed = signature::sign(settings, folder);
+    let shown = |path: &Path| settings.shown(path);
+    let added = file.map_or(Ok(None), |file| feedback::add(file, &record, &sha256(&bytes), folder, shown));
+    match (signed, added) {
+        (Ok(()), added) => added,
+        (Err(failure), Ok(warning)) => Err(failure.because_all(warning)),
+        (Err(failure), Err(other)) => Err(failure.because(other.message).because_all(other.causes)),
+    }
+}

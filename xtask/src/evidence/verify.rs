@@ -1,0 +1,301 @@
+//! Whether the evidence is what it was when it was written: every file against its record, every record against who vouches for it.
+//!
+//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that somebody wrote anew as a whole, with the
+//! feedback files: against that there is a signature, and a commit that was pushed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::{Failure, Result};
+use crate::evidence::attestation::{ATTESTATION, statement};
+use crate::evidence::chain;
+use crate::evidence::feedback::KEPT;
+use crate::evidence::past::{Past, State, Summary, read_all};
+use crate::evidence::run::{RECORD, digest_of, files, pretty, strange};
+use crate::evidence::signature::{self, SIGNATURE, Signed};
+use crate::evidence::vouchers::{self, Voucher, Vouchers};
+use crate::interrupt::Interrupt;
+use crate::settings::Settings;
+
+#[derive(Debug)]
+pub struct Verification {
+    /// As they lie in the folder, oldest first.
+    pub runs: Vec<Past>,
+    pub findings: Vec<Finding>,
+    /// What is no sign of a change, but limits what was verified.
+    pub notes: Vec<String>,
+    vouchers: Vouchers,
+    /// Who signed, by run.
+    signers: BTreeMap<String, Signed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub run: String,
+    /// In the run's folder; None when it is the run as a whole.
+    pub file: Option<String>,
+    pub kind: Kind,
+    /// The last moment at which it is known to have been right (RFC 3339).
+    pub since: Option<String>,
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Changed,
+    Missing,
+    Added,
+    /// The run's folder is gone.
+    Removed,
+    Renamed,
+    Unreadable,
+    /// It should be signed by somebody on the project's list, and is not.
+    Unsigned,
+}
+
+impl Verification {
+    /// Reads everything once. The target decides whose evidence it is.
+    ///
+    /// # Errors
+    /// `blocked` when the folder of the evidence cannot be read.
+    pub fn of(settings: &Settings) -> Result<Verification> {
+        let dir = settings.evidence_dir();
+        let runs = read_all(&dir)
+            .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
+        let vouchers = vouchers::collect(settings, &runs);
+        let mut findings: Vec<Finding> = runs.iter().flat_map(|past| check(past, vouchers.get(&past.name))).collect();
+        findings.extend(removed(&runs, &vouchers));
+        findings.sort_by(|a, b| (&a.run, &a.file).cmp(&(&b.run, &b.file)));
+        let notes = notes(&runs, &vouchers);
+        Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
+    }
+
+    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of them: what comes before an end
+    /// is vouched for by its digest.
+    ///
+    /// # Errors
+    /// `blocked` when there is a signature and no ssh-keygen.
+    pub fn check_signatures(&mut self, settings: &Settings, interrupt: &Interrupt) -> Result<()> {
+        let listed = settings.evidence.allowed_signers.as_deref().filter(|_| settings.recorded());
+        let ends: BTreeSet<String> = self.ends().iter().map(|past| past.name.clone()).collect();
+        let mut findings = Vec::new();
+        for past in self.runs.iter().filter(|past| past.state == State::Closed) {
+            let name = &past.name;
+            let signed = signature::check(settings, &past.folder, interrupt)?;
+            let finding = match &signed {
+                Some(Signed::Wrong) => {
+                    Some((Kind::Changed, format!("`{name}/{SIGNATURE}` does not sign the record beside it")))
+                }
+                Some(Signed::By(_)) => None,
+                _ if listed.is_none() || !ends.contains(name) => None,
+                Some(Signed::Unknown(key)) => Some((
+                    Kind::Unsigned,
+                    format!("`{name}` is signed by {key}, which nobody on the list of signers has"),
+                )),
+                None => Some((Kind::Unsigned, format!("`{name}` is not signed"))),
+            };
+            findings.extend(finding.map(|(kind, message)| {
+                let file = (kind == Kind::Changed).then(|| SIGNATURE.to_owned());
+                let since = past.summary.as_ref().and_then(Summary::closed_at).map(str::to_owned);
+                Finding { run: name.clone(), file, kind, since, message }
+            }));
+            self.signers.extend(signed.map(|signed| (name.clone(), signed)));
+        }
+        self.findings.extend(findings);
+        Ok(())
+    }
+
+    /// Who signed the run's record, as far as is known; None before the signatures were checked, too.
+    pub fn signed_by(&self, run: &str) -> Option<String> {
+        match self.signers.get(run)? {
+            Signed::By(name) => Some(name.clone()),
+            Signed::Unknown(key) => Some(format!("an unknown key, {key}")),
+            Signed::Wrong => None,
+        }
+    }
+
+    pub fn findings_of(&self, run: &str) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.run == run)
+    }
+
+    /// Who vouches for the record of `run` as it is now, outside its own folder.
+    pub fn vouched_by(&self, past: &Past) -> Vec<&str> {
+        let vouchers = self.vouchers.get(&past.name).into_iter().flatten();
+        let agree = vouchers.filter(|voucher| voucher.outside && Some(&voucher.sha256) == past.sha256.as_ref());
+        agree.map(|voucher| voucher.by.as_str()).collect()
+    }
+
+    /// The runs that end the chain: the newest, and others where branches were merged.
+    pub fn ends(&self) -> Vec<&Past> {
+        chain::ends(&self.runs)
+    }
+}
+
+fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
+    let finding = |file: Option<&str>, kind, since: Option<&str>, message: String| Finding {
+        run: past.name.clone(),
+        file: file.map(str::to_owned),
+        kind,
+        since: since.map(str::to_owned),
+        message,
+    };
+    let vouchers = vouchers.map(Vec::as_slice).unwrap_or_default();
+    let mut findings: Vec<Finding> = changed_record(past, vouchers)
+        .map(|(kind, since, message)| finding(Some(RECORD), kind, since.as_deref(), message))
+        .into_iter()
+        .collect();
+    match (&past.state, &past.summary) {
+        (State::Closed, Some(summary)) => {
+            let since = summary.closed_at();
+            let at = since.map(|at| format!("the run was closed at {at}")).unwrap_or_default();
+            let mut altered = altered(past, summary);
+            if findings.is_empty() {
+                // The attestation is derived from the record; where that was changed, it is no measure.
+                altered.extend(altered_attestation(past));
+            }
+            findings.extend(altered.into_iter().map(|(file, kind, what)| {
+                let message = format!("`{}/{file}` {what} after {at}", past.name);
+                finding(Some(&file), kind, since, message)
+            }));
+            if let Some(name) = other_name(past, summary) {
+                let message = format!("`{}` calls itself `{name}`: the folder was renamed", past.name);
+                findings.push(finding(None, Kind::Renamed, since, message));
+            }
+        }
+        (State::Unreadable(why), _) if findings.is_empty() && !never_began(past) => {
+            findings.push(finding(Some(RECORD), Kind::Unreadable, None, format!("`{}`: {why}", past.name)));
+        }
+        _ => {}
+    }
+    findings
+}
+
+/// A folder without anything in it: its run was killed before its first line.
+fn never_began(past: &Past) -> bool {
+    fs::read_dir(&past.folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// Whether somebody holds another digest of `run.json`, and when it was last known to be right.
+fn changed_record(past: &Past, vouchers: &[Voucher]) -> Option<(Kind, Option<String>, String)> {
+    let differs = |voucher: &&Voucher| Some(&voucher.sha256) != past.sha256.as_ref();
+    let against: Vec<&Voucher> = vouchers.iter().filter(differs).collect();
+    let agree: Vec<&Voucher> = vouchers.iter().filter(|voucher| !differs(voucher)).collect();
+    // Who agrees from outside outweighs the file beside the record, which is then the one that was changed.
+    let beside_alone = against.iter().all(|voucher| !voucher.outside);
+    if against.is_empty() || (beside_alone && agree.iter().any(|voucher| voucher.outside)) {
+        return None;
+    }
+    let since = against.iter().filter_map(|voucher| voucher.at.clone()).max();
+    let by = names(&against);
+    let record = format!("`{}/{RECORD}`", past.name);
+    let kind = if past.sha256.is_some() { Kind::Changed } else { Kind::Missing };
+    let message = match (&since, kind) {
+        (_, Kind::Missing) => format!("{record} is missing; its digest is in {by}"),
+        _ if beside_alone => format!("{record} or {by} beside it was changed: they do not belong together"),
+        (Some(at), _) if agree.is_empty() => format!("{record} was changed after {by} recorded it at {at}"),
+        _ if agree.is_empty() => format!("{record} was changed after {by} recorded it"),
+        _ => format!("{record} was changed between {by} and {}, which hold different digests of it", names(&agree)),
+    };
+    Some((kind, since, message))
+}
+
+fn names(vouchers: &[&Voucher]) -> String {
+    let names: BTreeSet<String> = vouchers.iter().map(|voucher| format!("`{}`", voucher.by)).collect();
+    listed(&names.into_iter().collect::<Vec<_>>())
+}
+
+/// `a, b and c`
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// Files that are not as the record says: which, and what became of them.
+fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> {
+    let mut altered = Vec::new();
+    for (name, sha256) in &summary.files {
+        match digest_of(&past.folder.join(name)) {
+            Ok(digest) if digest == *sha256 => {}
+            Ok(_) => altered.push((name.clone(), Kind::Changed, "was changed")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                altered.push((name.clone(), Kind::Missing, "was removed"));
+            }
+            Err(_) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
+        }
+    }
+    let known = |name: &str| summary.files.contains_key(name) || [RECORD, ATTESTATION, SIGNATURE, KEPT].contains(&name);
+    let there = files(&past.folder).unwrap_or_default().into_iter().filter(|(name, _)| !known(name));
+    let there = there.chain(strange(&past.folder).unwrap_or_default());
+    altered.extend(there.map(|(name, _)| (name, Kind::Added, "was added")));
+    altered
+}
+
+/// It can be made again and compared as a whole.
+fn altered_attestation(past: &Past) -> Option<(String, Kind, &'static str)> {
+    let Ok(found) = fs::read(past.folder.join(ATTESTATION)) else {
+        return Some((ATTESTATION.to_owned(), Kind::Missing, "was removed"));
+    };
+    let made = || -> Option<String> {
+        let record: Value = serde_json::from_slice(&fs::read(past.folder.join(RECORD)).ok()?).ok()?;
+        pretty(&statement(&record, past.sha256.as_ref()?)).ok()
+    };
+    let same = made().is_some_and(|made| made.as_bytes() == found);
+    (!same).then(|| (ATTESTATION.to_owned(), Kind::Changed, "was changed"))
+}
+
+/// The name that the run had when it was recorded, where it has another one now.
+fn other_name<'a>(past: &Past, summary: &'a Summary) -> Option<&'a str> {
+    let recorded = summary.evidence.as_deref()?.rsplit('/').next()?;
+    (recorded != past.name).then_some(recorded)
+}
+
+/// Runs that others know, and whose folders are gone.
+fn removed(runs: &[Past], vouchers: &Vouchers) -> Vec<Finding> {
+    let there: BTreeSet<&str> = runs.iter().map(|past| past.name.as_str()).collect();
+    let gone = vouchers.iter().filter(|(run, _)| !there.contains(run.as_str()));
+    gone.map(|(run, vouchers)| {
+        let since = vouchers.iter().filter_map(|voucher| voucher.at.clone()).max();
+        let at = since.as_ref().map(|at| format!(" after {at}")).unwrap_or_default();
+        let by = names(&vouchers.iter().collect::<Vec<_>>());
+        let message = format!("the run `{run}` was removed{at}; it is named in {by}");
+        Finding { run: run.clone(), file: None, kind: Kind::Removed, since, message }
+    })
+    .collect()
+}
+
+fn notes(runs: &[Past], vouchers: &Vouchers) -> Vec<String> {
+    let note = |past: &Past| {
+        let name = &past.name;
+        match &past.state {
+            State::Closed => None,
+            State::Running => Some(format!("`{name}` is still running: not verified")),
+            State::Unclosed => Some(format!(
+                "`{name}` ended without a word: nothing vouches for its files until the next run closes its record"
+            )),
+            State::Unreadable(_) if never_began(past) && !vouchers.contains_key(name) => {
+                Some(format!("`{name}` is empty: its run was ended before its first step"))
+            }
+            State::Unreadable(_) => None,
+            State::Foreign => Some(format!("`{name}` is no run: not verified")),
+        }
+    };
+    let mut notes: Vec<String> = runs.iter().filter_map(note).collect();
+    let ends = chain::ends(runs);
+    if ends.len() > 1 {
+        let names: Vec<String> = ends.iter().map(|past| format!("`{}`", past.name)).collect();
+        let names = listed(&names);
+        notes.push(format!(
+            "the chain has {} ends, as after a merge of branches: {names}; the next run follows them all",
+            ends.len()
+        ));
+    }
+    notes
+}

@@ -1,0 +1,278 @@
+//! `drill` as one run, with the real Prisma and Supabase CLIs: there, back and there again, and nothing is lost on the way.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::backward::{applied, apply, with_history};
+use crate::interrupt::stop;
+use crate::project::{Answer, Project};
+use crate::server::{self, Database, workspace};
+
+const NEWEST: &str = "20251008090000_add_session_collaborator";
+const MIRROR: &str = "supabase/sql/analytics_facts_table.sql";
+
+fn add_mirror(project: &Project) {
+    project.write(MIRROR, &std::fs::read_to_string(workspace().join(MIRROR)).unwrap());
+}
+
+/// A claimed staging database with this repo's history applied and five sessions in it, whose new columns say something.
+fn with_sessions(name: &str) -> (Project, Database) {
+    let (project, database) = Project::on_staging(name);
+    apply(&project, &database);
+    database.execute(
+        r#"insert into "Session" (id, shop, state, "accessToken", collaborator, "emailVerified")
+           select i::text, 'shop ' || i, 's', 't', i = 2, null from generate_series(1, 5) i"#,
+    );
+    (project, database)
+}
+
+/// Every row of the sessions, as one value.
+fn sessions(database: &Database) -> String {
+    let columns = r#"id, shop, state, "isOnline", "accessToken", collaborator, "emailVerified""#;
+    database.one(&format!(r#"select md5(string_agg(row({columns})::text, ',' order by id)) from "Session""#))
+}
+
+fn stages(json: &Value) -> Vec<String> {
+    let stage = |stage: &Value| format!("{} {}", stage["name"].as_str().unwrap(), stage["status"].as_str().unwrap());
+    json["stages"].as_array().unwrap().iter().map(stage).collect()
+}
+
+fn step(json: &Value, stage: usize, name: &str) -> Value {
+    let steps = json["stages"][stage]["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["name"] == name).unwrap_or_else(|| panic!("{name} is not in {steps:?}")).clone()
+}
+
+fn record(project: &Project, answer: &Answer) -> Value {
+    serde_json::from_str(&project.read(&format!("{}/run.json", answer.json()["evidence"].as_str().unwrap()))).unwrap()
+}
+
+#[track_caller]
+fn says(answer: &Answer, parts: &[&str]) {
+    for part in parts {
+        assert!(answer.stderr.contains(part), "{part} is missing in:\n{}", answer.stderr);
+    }
+}
+
+#[test]
+fn on_the_sandbox_it_goes_through_from_nothing_and_has_something_to_lose() {
+    let project = Project::new();
+    add_mirror(&project);
+    let answer = project.run(&["drill", "--sandbox", "--json"]).expect(0);
+    let json = answer.json();
+    assert_eq!((&json["schema"], &json["command"]), (&json!("drill/v1"), &json!("drill")));
+    assert_eq!((&json["status"], &json["exit_code"]), (&json!("ok"), &json!(0)));
+    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity ok"]);
+    assert_eq!(step(&json, 2, "put back")["status"], "ok");
+    assert!(step(&json, 2, "put back")["detail"].as_str().unwrap().starts_with("1000 rows of `public.Session`"));
+    assert_eq!(json["counts"]["before"], json!({}));
+    for table in ["Session", "DashboardFact", "DecisionLog"] {
+        assert_eq!(json["counts"]["after"][format!("public.{table}")], 1000);
+    }
+    assert_eq!(json["migrations"]["applied"].as_array().unwrap().len(), 4);
+    assert_eq!((&json["migrations"]["rolled_back"], &json["migrations"]["pending"]), (&json!([NEWEST]), &json!([])));
+    assert!(json["evidence"].as_str().unwrap().starts_with(".drill/evidence/"));
+    assert!(!project.path("feedback").exists(), "trying it out dirties no checkout");
+}
+
+#[test]
+fn on_staging_it_asks_first_and_then_loses_nothing() {
+    let (project, database) = with_sessions("drill_staging");
+    add_mirror(&project);
+    let before = sessions(&database);
+    let plan = project.run(&["drill", "--plan"]).expect(0);
+    for part in [
+        "forward on staging: nothing is pending",
+        "backward on staging: take 1 migration back",
+        "DROP COLUMN",
+        "forward on staging: apply 1 migration",
+        "mirror on staging",
+        "collaborator\": 5 values",
+        "Nothing was changed.",
+    ] {
+        assert!(plan.stdout.contains(part), "{part} is missing in:\n{}", plan.stdout);
+    }
+    assert!(!plan.stdout.contains("seed"), "staging is never seeded:\n{}", plan.stdout);
+
+    let refused = project.run(&["drill"]).expect(3);
+    says(&refused, &["column \"public\".\"Session\".\"collaborator\": 5 values", "--accept-data-loss"]);
+    assert_eq!(applied(&database).len(), 4);
+    assert_eq!(sessions(&database), before);
+
+    let answer = project.run(&["drill", "--accept-data-loss", "--json"]).expect(0);
+    let json = answer.json();
+    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity ok"]);
+    assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
+    let record = record(&project, &answer);
+    for file in
+        ["plan.json", "counts.json", "catalog-before.json", "1-forward/counts.json", "2-backward/catalog-after.json"]
+    {
+        assert!(record["files"][file].is_string(), "{file} is not in {}", record["files"]);
+    }
+    let feedback = project.read("feedback/qa.md");
+    assert_eq!(feedback.matches("drill ok").count(), 1, "{feedback}");
+    assert!(feedback.contains("forward ok, backward ok, forward ok, mirror ok, parity ok"), "{feedback}");
+    project.assert_no_secret(&[&plan, &refused, &answer]);
+}
+
+#[test]
+fn without_a_claim_or_a_mirror_nothing_runs() {
+    let (project, database) = Project::on_staging("drill_early");
+    let unclaimed = project.run(&["drill"]).expect(3);
+    says(&unclaimed, &["Nothing was spawned, and nothing was changed."]);
+    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+    let answer = project.run(&["drill"]).expect(4);
+    insta::assert_snapshot!(answer.prose(), @r"
+    error: there is no `supabase/sql/analytics_facts_table.sql`, so there is no mirror to drill
+    hint: name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml; without Supabase: cargo xtask drill --no-mirror
+    ");
+    let resume = project.run(&["drill", "--resume", "--no-mirror"]).expect(2);
+    says(&resume, &["cannot be used with"]);
+    let resume = project.run(&["drill", "--resume"]).expect(2);
+    insta::assert_snapshot!(resume.prose(), @r"
+    error: there is no drill of `staging` to resume
+    hint: cargo xtask drill
+    ");
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}
+
+#[test]
+fn a_migration_that_fails_on_the_rows_stops_it_in_the_first_forward() {
+    let (project, database) = with_sessions("drill_fails");
+    project.migration("20260101000000_broken", "create table half (id int); select 1 / 0;");
+    let early = project.run(&["drill", "--no-mirror", "--accept-data-loss", "--json"]).expect(1);
+    says(&early, &["20260101000000_broken", "division by zero"]);
+    assert_eq!(stages(&early.json()), [""; 0], "a script that works nowhere is found before anything runs");
+    project.migration("20260101000000_broken", r#"alter table "Session" alter column "emailVerified" set not null;"#);
+    let answer = project.run(&["drill", "--no-mirror", "--accept-data-loss", "--json"]).expect(1);
+    let json = answer.json();
+    assert_eq!(stages(&json), ["forward failed"]);
+    says(&answer, &["P3018", "20260101000000_broken", "the drill stopped in stage 1 of 5: the first forward"]);
+    says(&answer, &["the database now: 0 migrations applied by this run", "hint: correct the SQL"]);
+    assert_eq!(applied(&database).len(), 4, "nothing was taken back");
+}
+
+#[test]
+fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() {
+    let (project, database) = with_history(
+        "drill_leftovers",
+        &[
+            ("1_t", "create table t (id int primary key)", ""),
+            (
+                "2_f",
+                "create table u (id int primary key); create or replace function f() returns int language sql as 'select 1'",
+                "drop table u",
+            ),
+        ],
+    );
+    let answer = project.run(&["drill", "--no-mirror", "--json"]).expect(5);
+    let json = answer.json();
+    assert_eq!(stages(&json), ["forward ok", "backward different"]);
+    assert_eq!(json["leftovers"][0]["kind"], "function");
+    assert_eq!(json["migrations"]["pending"], json!(["2_f"]));
+    says(&answer, &["the drill stopped in stage 2 of 5: backward", "then: cargo xtask drill --resume"]);
+    let still = project.run(&["drill", "--resume", "--json"]).expect(5);
+    assert_eq!(stages(&still.json()), ["backward different"]);
+    database.execute("drop function f()");
+    let answer = project.run(&["drill", "--resume", "--json"]).expect(0);
+    assert_eq!(stages(&answer.json()), ["backward ok", "forward ok", "mirror skipped", "parity skipped"]);
+    assert_eq!(applied(&database), ["1_t", "2_f"]);
+}
+
+#[test]
+fn a_migration_that_adds_rows_each_time_is_found() {
+    let (project, database) = with_history(
+        "drill_twice",
+        &[
+            ("1_t", "create table t (id serial primary key, v text)", ""),
+            ("2_rows", "insert into t (v) values ('a'), ('b')", "select 1"),
+        ],
+    );
+    let answer = project.run(&["drill", "--no-mirror", "--json"]).expect(5);
+    assert_eq!(stages(&answer.json()), ["forward ok", "backward ok", "forward different"]);
+    says(&answer, &["`public.t`: 2 rows before, 4 rows now"]);
+    assert_eq!(answer.json()["counts"]["after"]["public.t"], 4);
+    assert_eq!(database.one::<i64>("select count(*) from t"), 4);
+}
+
+#[test]
+fn rows_that_were_changed_since_the_snapshot_are_not_replaced() {
+    let (project, database) = with_history(
+        "drill_changed",
+        &[
+            ("1_t", "create table t (id int primary key, v text)", ""),
+            ("2_c", "alter table t add column c text; update t set v = v || '!'", "alter table t drop column c"),
+        ],
+    );
+    database.execute("insert into t values (1, 'one', 'kept')");
+    let answer = project.run(&["drill", "--no-mirror", "--accept-data-loss", "--json"]).expect(5);
+    says(
+        &answer,
+        &[
+            "`public.t` was written to since the snapshot",
+            "what backward dropped is in the snapshot",
+            "cargo xtask restore",
+        ],
+    );
+    assert_eq!(database.one::<String>("select v from t"), "one!", "what was written since is still there");
+}
+
+/// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a second to
+/// begin with anything.
+fn await_second_forward(project: &Project) {
+    let begun = Instant::now();
+    let is_there = || -> Option<bool> {
+        let folder = std::fs::read_dir(project.path("feedback/evidence")).ok()?.flatten();
+        let run = folder.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("-drill-"))?;
+        let record: Value = serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).ok()?).ok()?;
+        Some(record["stages"][2]["steps"][1]["name"] == "migrate deploy")
+    };
+    while is_there() != Some(true) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the second forward never began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn sigterm_in_the_second_forward_leaves_a_true_record_and_a_drill_that_can_be_resumed() {
+    let (project, database) = with_sessions("drill_term");
+    let before = sessions(&database);
+    let child = project.start(&["drill", "--no-mirror", "--accept-data-loss", "--json"]);
+    await_second_forward(&project);
+    let answer = stop(child, Signal::TERM).expect(143);
+    let stopped = record(&project, &answer);
+    assert_eq!(
+        (&stopped["status"], stages(&stopped).last().unwrap().as_str()),
+        (&json!("interrupted"), "forward interrupted")
+    );
+    assert_eq!(stopped["migrations"]["pending"], json!([NEWEST]));
+    says(&answer, &["what backward dropped is in the snapshot", "hint: cargo xtask drill --resume"]);
+    assert_eq!(applied(&database).len(), 3);
+
+    let env = project.read(".env.staging");
+    let other = server::shared().database("drill_elsewhere");
+    apply_elsewhere(&project, &other);
+    let refused = project.run(&["drill", "--resume"]).expect(3);
+    says(&refused, &["the drill to resume is another database's"]);
+    project.write(".env.staging", &env);
+    project.migration("20260101000000_new", "select 1");
+    says(&project.run(&["drill", "--resume"]).expect(4), &["the migrations are not those of the drill"]);
+    std::fs::remove_dir_all(project.path("prisma/postgres/migrations/20260101000000_new")).unwrap();
+    let ledger = "update _prisma_migrations set finished_at = null where migration_name like '%scope'";
+    database.execute(ledger);
+    says(&project.run(&["drill", "--resume"]).expect(4), &["the ledger is not as the drill to resume had left it"]);
+    database.execute(&ledger.replace("null", "now()"));
+
+    let resumed = project.run(&["drill", "--resume", "--json"]).expect(0);
+    assert_eq!(stages(&resumed.json()), ["forward ok", "mirror skipped", "parity skipped"]);
+    assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
+    says(&project.run(&["drill", "--resume"]).expect(2), &["went through: nothing is left to resume"]);
+    project.assert_no_secret(&[&answer, &resumed]);
+}
+
+/// Points the target at another claimed database with the same history.
+fn apply_elsewhere(project: &Project, other: &Database) {
+    project.write(".env.staging", &format!("DATABASE_URL={}\n", other.url()));
+    apply(project, other);
+}
