@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
 mod clients;
+mod postgrest;
 mod project;
 mod schema;
 mod server;
@@ -26,6 +27,7 @@ mod pinning;
 mod recipes;
 mod rehearse;
 mod reset;
+mod rest;
 mod restore;
 mod sandbox;
 mod secrets;
