@@ -39,7 +39,7 @@ fn halve<E>(
     let buckets = (stretch.to - stretch.from) / width.seconds();
     if rows == prisma.iter().map(|(_, rows)| rows).sum::<u64>() {
         found.extend(prisma);
-    } else if buckets <= 1 {
+    } else if rows > 0 && buckets <= 1 {
         found.push((stretch.from, rows));
     } else if rows > 0 {
         let middle = stretch.from + buckets / 2 * width.seconds();

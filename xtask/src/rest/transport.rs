@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use redact::Secret;
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
@@ -59,7 +59,7 @@ impl Transport {
     ) -> Result<Transport, Obstacle> {
         let key = api.key.as_ref().ok_or(Cause::NoKey)?;
         Ok(Transport {
-            agent: agent(timeouts),
+            agent: agent(timeouts, &rustls_native_certs::load_native_certs().certs),
             base: address(&api.url)?,
             schema: schema.to_owned(),
             key: key.secret.clone(),
@@ -122,8 +122,7 @@ impl Transport {
     }
 }
 
-fn agent(timeouts: &Timeouts) -> Agent {
-    let roots = rustls_native_certs::load_native_certs().certs;
+fn agent(timeouts: &Timeouts, roots: &[CertificateDer<'_>]) -> Agent {
     let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
@@ -208,5 +207,84 @@ fn tls(error: &rustls::Error) -> Obstacle {
         }
         rustls::Error::InvalidCertificate(Expired | NotValidYet) => Obstacle::new(Cause::ClockOff, error.to_string()),
         _ => Obstacle::new(Cause::NotTrusted, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(5);
+
+    fn timeouts() -> Timeouts {
+        Timeouts {
+            connect: SECOND,
+            generate: SECOND,
+            migrate: SECOND,
+            query: SECOND,
+            smoke: SECOND,
+            settle: SECOND,
+            snapshot: SECOND,
+        }
+    }
+
+    /// What comes of a server with a certificate of those years, signed by an authority that is trusted or not.
+    fn obstacle(from: i32, to: i32, trusted: bool) -> Obstacle {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(from, 1, 1), date_time_ymd(to, 1, 1));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &issuer).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://localhost:{}/", listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || {
+            let connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, listener.accept().unwrap().0);
+            let _ = stream.read(&mut [0; 1]);
+        });
+        let roots: Vec<_> = trusted.then(|| issuer.der().clone()).into_iter().collect();
+        let request = ureq::http::Request::head(url).body(()).unwrap();
+        let obstacle = exchange(&agent(&timeouts(), &roots), request).unwrap_err();
+        server.join().unwrap();
+        obstacle
+    }
+
+    #[test]
+    fn a_certificate_of_another_time_is_a_clock_that_is_off() {
+        let future = obstacle(4000, 4001, true);
+        assert_eq!(future.cause, Cause::ClockOff);
+        assert!(
+            future.said.starts_with("by this machine's clock its certificate is not valid for another "),
+            "{future:?}"
+        );
+        assert_eq!(obstacle(2001, 2002, true).cause, Cause::ClockOff);
+    }
+
+    #[test]
+    fn a_certificate_of_nobody_we_know_is_not_trusted() {
+        assert_eq!(obstacle(2001, 4001, false).cause, Cause::NotTrusted);
+    }
+
+    #[test]
+    fn plain_http_goes_to_this_machine_only() {
+        assert_eq!(address("http://127.0.0.1:54321").unwrap(), "http://127.0.0.1:54321");
+        assert_eq!(address("http://192.0.2.1:54321").unwrap_err().cause, Cause::NotLoopback);
+        assert_eq!(address("https://x.supabase.co").unwrap(), "https://x.supabase.co");
     }
 }

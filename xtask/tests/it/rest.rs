@@ -10,7 +10,7 @@ use crate::clients::clients;
 use crate::parity::{parity_json, with_facts};
 use crate::postgrest::{Fault, Postgrest, SECRET_KEY, legacy_key};
 use crate::project::{Answer, DRILL_TOML, Project};
-use crate::server::{Database, workspace};
+use crate::server::{Database, second, workspace};
 
 const REST: [&str; 4] = ["parity", "--source", "rest", "--json"];
 
@@ -316,4 +316,24 @@ fn ctrl_c_ends_the_wait_for_an_answer() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// On a server of its own kind: roles belong to a server, and the other tests' service role bypasses row security as a hosted one does.
+#[test]
+fn a_service_role_that_row_security_keeps_rows_from_counts_nothing() {
+    let database = second().database("rest_hidden");
+    let (role, owner) = ("service_role", &database.user);
+    second().superuser("postgres").batch_execute(&format!("create role {role}; grant {role} to {owner}")).unwrap();
+    database.execute(
+        r#"create table "DashboardFact" ("factType" text, "createdAt" timestamp);
+           create table facts (topic text, key text, created_at timestamptz);
+           alter table facts enable row level security;
+           grant select on facts to service_role"#,
+    );
+    let (project, server) = (Project::new(), Postgrest::start(&database));
+    use_key(&project, &database, &server, SECRET_KEY);
+    assert_eq!(obstacle(&project, &project.run(&REST).expect(4))[0], "supabase.row_security");
+    assert_eq!(server.seen().len(), 0, "0 of 0 would have been within");
+    database.execute("create policy all_rows on facts for select to service_role using (true)");
+    assert_eq!(counts(&project.run(&REST).expect(0)), [(0, 0), (0, 0)]);
 }
