@@ -17,6 +17,14 @@ migrate-sandbox *args:
 rollback-staging *args:
     cargo xtask backward "$@"
 
+# Forward, backward, forward, mirror, parity on staging as one run; --accept-data-loss, --steps, --resume, --plan
+drill-staging *args:
+    cargo xtask drill "$@"
+
+# The same on the embedded Postgres, which it fills first: start here
+drill-sandbox *args:
+    cargo xtask drill --sandbox "$@"
+
 # Snapshot every row, drop the schema, apply every migration, verify; needs --confirm
 reset-staging *args:
     cargo xtask reset "$@"

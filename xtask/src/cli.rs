@@ -8,9 +8,9 @@ use crate::parity::comparison::Source;
 
 const AFTER_HELP: &str = "\
 Start here:
-  cargo xtask forward --sandbox      rehearse on an embedded Postgres; needs nothing but Node and Rust
+  cargo xtask drill --sandbox        rehearse on an embedded Postgres; needs nothing but Node and Rust
   cargo xtask env check              is .env.staging complete, and is it staging?
-  cargo xtask forward --plan         what would happen to staging, without doing it
+  cargo xtask drill --plan           what would happen to staging, without doing it
 
 Exit codes: 0 done and verified, 1 failed, 2 wrong arguments, 3 refused, 4 blocked, 5 different, 70 bug, 130/143 interrupted.
 Every run that reaches a target leaves a folder of evidence; its path is the last line.";
@@ -206,8 +206,20 @@ pub enum Evidence {
     Show(PastRun),
     /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
     Verify(PastRun),
+    /// Write a run's report again, from its folder, which stays as it is
+    Report(Report),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
     Redact,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run's folder name, or an end of it like `4368db` [default: the newest run]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Write to FILE, which must not be there yet [default: .drill/reports/RUN.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

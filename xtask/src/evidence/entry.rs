@@ -1,4 +1,5 @@
-//! A run's entry in a feedback file, as Markdown that reads well in a diff. Derived from the closed record, whose texts are masked already.
+//! A run's entry in a feedback file, as Markdown that reads well in a diff. Derived from the closed record, whose
+//! texts are masked already.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -96,7 +97,8 @@ fn pairs(parity: &Value) -> String {
     for pair in parity["pairs"].as_array().into_iter().flatten() {
         let name = inline(pair["name"].as_str().unwrap_or_default());
         let share = pair["diff_pct"].as_f64().map_or("no rows in Prisma".to_owned(), |share| format!("{share:.2} %"));
-        let _ = writeln!(text, "| {name} | {} | {} | {} ({share}) |", pair["prisma"], pair["mirror"], pair["delta"]);
+        let delta = pair["delta"].as_i64().unwrap_or_default();
+        let _ = writeln!(text, "| {name} | {} | {} | {delta:+} ({share}) |", pair["prisma"], pair["mirror"]);
     }
     let _ = writeln!(text, "\nThreshold: {} %.", parity["threshold_pct"]);
     text

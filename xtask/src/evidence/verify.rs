@@ -1,11 +1,13 @@
-//! Whether the evidence is what it was when it was written: every file against its record, every record against who vouches for it.
+//! Whether the evidence is what it was when it was written: every file against its record, every record against who
+//! vouches for it.
 //!
-//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that somebody wrote anew as a whole, with the
-//! feedback files: against that there is a signature, and a commit that was pushed.
+//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that
+//! somebody wrote anew as a whole, with the feedback files: against that there is a signature, and a commit that
+//! was pushed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,8 +16,9 @@ use crate::error::{Failure, Result};
 use crate::evidence::attestation::{ATTESTATION, statement};
 use crate::evidence::chain;
 use crate::evidence::feedback::KEPT;
+use crate::evidence::folder_lock;
 use crate::evidence::past::{Past, State, Summary, read_all};
-use crate::evidence::run::{RECORD, digest_of, files, pretty, strange};
+use crate::evidence::run::{RECORD, digest_of, files, pretty, read_plain, strange};
 use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::vouchers::{self, Voucher, Vouchers};
 use crate::interrupt::Interrupt;
@@ -65,6 +68,8 @@ impl Verification {
     /// `blocked` when the folder of the evidence cannot be read.
     pub fn of(settings: &Settings) -> Result<Verification> {
         let dir = settings.evidence_dir();
+        // Nobody closes a record meanwhile, which another one may already name.
+        let _lock = folder_lock::share(&dir);
         let runs = read_all(&dir)
             .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
         let vouchers = vouchers::collect(settings, &runs);
@@ -75,8 +80,8 @@ impl Verification {
         Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
     }
 
-    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of them: what comes before an end
-    /// is vouched for by its digest.
+    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of
+    /// them: what comes before an end is vouched for by its digest.
     ///
     /// # Errors
     /// `blocked` when there is a signature and no ssh-keygen.
@@ -85,26 +90,11 @@ impl Verification {
         let ends: BTreeSet<String> = self.ends().iter().map(|past| past.name.clone()).collect();
         let mut findings = Vec::new();
         for past in self.runs.iter().filter(|past| past.state == State::Closed) {
-            let name = &past.name;
             let signed = signature::check(settings, &past.folder, interrupt)?;
-            let finding = match &signed {
-                Some(Signed::Wrong) => {
-                    Some((Kind::Changed, format!("`{name}/{SIGNATURE}` does not sign the record beside it")))
-                }
-                Some(Signed::By(_)) => None,
-                _ if listed.is_none() || !ends.contains(name) => None,
-                Some(Signed::Unknown(key)) => Some((
-                    Kind::Unsigned,
-                    format!("`{name}` is signed by {key}, which nobody on the list of signers has"),
-                )),
-                None => Some((Kind::Unsigned, format!("`{name}` is not signed"))),
-            };
-            findings.extend(finding.map(|(kind, message)| {
-                let file = (kind == Kind::Changed).then(|| SIGNATURE.to_owned());
-                let since = past.summary.as_ref().and_then(Summary::closed_at).map(str::to_owned);
-                Finding { run: name.clone(), file, kind, since, message }
-            }));
-            self.signers.extend(signed.map(|signed| (name.clone(), signed)));
+            // A run that was closed a moment ago is still being signed.
+            let demanded = listed.is_some() && ends.contains(&past.name) && folder_lock::is_free(&past.folder);
+            findings.extend(wrong_signature(past, signed.as_ref(), demanded));
+            self.signers.extend(signed.map(|signed| (past.name.clone(), signed)));
         }
         self.findings.extend(findings);
         Ok(())
@@ -136,41 +126,57 @@ impl Verification {
     }
 }
 
-fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
-    let finding = |file: Option<&str>, kind, since: Option<&str>, message: String| Finding {
-        run: past.name.clone(),
-        file: file.map(str::to_owned),
-        kind,
-        since: since.map(str::to_owned),
-        message,
+impl Past {
+    fn finding(&self, file: Option<&str>, kind: Kind, since: Option<&str>, message: String) -> Finding {
+        let (file, since) = (file.map(str::to_owned), since.map(str::to_owned));
+        Finding { run: self.name.clone(), file, kind, since, message }
+    }
+}
+
+fn wrong_signature(past: &Past, signed: Option<&Signed>, demanded: bool) -> Option<Finding> {
+    let name = &past.name;
+    let since = past.summary.as_ref().and_then(Summary::closed_at);
+    let message = match signed {
+        Some(Signed::Wrong) => {
+            let message = format!("`{name}/{SIGNATURE}` does not sign the record beside it");
+            return Some(past.finding(Some(SIGNATURE), Kind::Changed, since, message));
+        }
+        Some(Signed::Unknown(key)) if demanded => {
+            format!("`{name}` is signed by {key}, which nobody on the list of signers has")
+        }
+        None if demanded => format!("`{name}` is not signed"),
+        _ => return None,
     };
-    let vouchers = vouchers.map(Vec::as_slice).unwrap_or_default();
-    let mut findings: Vec<Finding> = changed_record(past, vouchers)
-        .map(|(kind, since, message)| finding(Some(RECORD), kind, since.as_deref(), message))
-        .into_iter()
+    Some(past.finding(None, Kind::Unsigned, since, message))
+}
+
+fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
+    let record = changed_record(past, vouchers.map(Vec::as_slice).unwrap_or_default());
+    let rest = match (&past.state, &past.summary) {
+        (State::Closed, Some(summary)) => changed_folder(past, summary, record.is_none()),
+        (State::Unreadable(why), _) if record.is_none() && !never_began(past) => {
+            vec![past.finding(Some(RECORD), Kind::Unreadable, None, format!("`{}`: {why}", past.name))]
+        }
+        _ => Vec::new(),
+    };
+    record.into_iter().chain(rest).collect()
+}
+
+/// The attestation is derived from the record, so it is a measure only where that is right.
+fn changed_folder(past: &Past, summary: &Summary, record_is_right: bool) -> Vec<Finding> {
+    let since = summary.closed_at();
+    let attestation = if record_is_right { altered_attestation(past) } else { None };
+    let altered = altered(past, summary).into_iter().chain(attestation);
+    let mut findings: Vec<Finding> = altered
+        .map(|(file, kind, what)| {
+            let at = since.unwrap_or("its end");
+            let message = format!("`{}/{file}` {what} after the run was closed at {at}", past.name);
+            past.finding(Some(&file), kind, since, message)
+        })
         .collect();
-    match (&past.state, &past.summary) {
-        (State::Closed, Some(summary)) => {
-            let since = summary.closed_at();
-            let at = since.map(|at| format!("the run was closed at {at}")).unwrap_or_default();
-            let mut altered = altered(past, summary);
-            if findings.is_empty() {
-                // The attestation is derived from the record; where that was changed, it is no measure.
-                altered.extend(altered_attestation(past));
-            }
-            findings.extend(altered.into_iter().map(|(file, kind, what)| {
-                let message = format!("`{}/{file}` {what} after {at}", past.name);
-                finding(Some(&file), kind, since, message)
-            }));
-            if let Some(name) = other_name(past, summary) {
-                let message = format!("`{}` calls itself `{name}`: the folder was renamed", past.name);
-                findings.push(finding(None, Kind::Renamed, since, message));
-            }
-        }
-        (State::Unreadable(why), _) if findings.is_empty() && !never_began(past) => {
-            findings.push(finding(Some(RECORD), Kind::Unreadable, None, format!("`{}`: {why}", past.name)));
-        }
-        _ => {}
+    if let Some(name) = other_name(past, summary) {
+        let message = format!("`{}` calls itself `{name}`: the folder was renamed", past.name);
+        findings.push(past.finding(None, Kind::Renamed, since, message));
     }
     findings
 }
@@ -181,7 +187,7 @@ fn never_began(past: &Past) -> bool {
 }
 
 /// Whether somebody holds another digest of `run.json`, and when it was last known to be right.
-fn changed_record(past: &Past, vouchers: &[Voucher]) -> Option<(Kind, Option<String>, String)> {
+fn changed_record(past: &Past, vouchers: &[Voucher]) -> Option<Finding> {
     let differs = |voucher: &&Voucher| Some(&voucher.sha256) != past.sha256.as_ref();
     let against: Vec<&Voucher> = vouchers.iter().filter(differs).collect();
     let agree: Vec<&Voucher> = vouchers.iter().filter(|voucher| !differs(voucher)).collect();
@@ -201,7 +207,7 @@ fn changed_record(past: &Past, vouchers: &[Voucher]) -> Option<(Kind, Option<Str
         _ if agree.is_empty() => format!("{record} was changed after {by} recorded it"),
         _ => format!("{record} was changed between {by} and {}, which hold different digests of it", names(&agree)),
     };
-    Some((kind, since, message))
+    Some(past.finding(Some(RECORD), kind, since.as_deref(), message))
 }
 
 fn names(vouchers: &[&Voucher]) -> String {
@@ -220,27 +226,26 @@ fn listed(names: &[String]) -> String {
 
 /// Files that are not as the record says: which, and what became of them.
 fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> {
+    let there: BTreeMap<String, PathBuf> = files(&past.folder).unwrap_or_default().into_iter().collect();
     let mut altered = Vec::new();
     for (name, sha256) in &summary.files {
-        match digest_of(&past.folder.join(name)) {
-            Ok(digest) if digest == *sha256 => {}
-            Ok(_) => altered.push((name.clone(), Kind::Changed, "was changed")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                altered.push((name.clone(), Kind::Missing, "was removed"));
-            }
-            Err(_) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
+        match there.get(name).map(|path| digest_of(path)) {
+            None => altered.push((name.clone(), Kind::Missing, "was removed")),
+            Some(Ok(digest)) if digest == *sha256 => {}
+            Some(Ok(_)) => altered.push((name.clone(), Kind::Changed, "was changed")),
+            Some(Err(_)) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
         }
     }
     let known = |name: &str| summary.files.contains_key(name) || [RECORD, ATTESTATION, SIGNATURE, KEPT].contains(&name);
-    let there = files(&past.folder).unwrap_or_default().into_iter().filter(|(name, _)| !known(name));
-    let there = there.chain(strange(&past.folder).unwrap_or_default());
-    altered.extend(there.map(|(name, _)| (name, Kind::Added, "was added")));
+    let new = there.into_keys().filter(|name| !known(name));
+    let new = new.chain(strange(&past.folder).unwrap_or_default().into_iter().map(|(name, _)| name));
+    altered.extend(new.map(|name| (name, Kind::Added, "was added")));
     altered
 }
 
 /// It can be made again and compared as a whole.
 fn altered_attestation(past: &Past) -> Option<(String, Kind, &'static str)> {
-    let Ok(found) = fs::read(past.folder.join(ATTESTATION)) else {
+    let Ok(found) = read_plain(&past.folder.join(ATTESTATION)) else {
         return Some((ATTESTATION.to_owned(), Kind::Missing, "was removed"));
     };
     let made = || -> Option<String> {

@@ -1,4 +1,5 @@
-//! Who says what a run's `run.json` was: the runs that followed it, the entries for people, and the attestation beside it.
+//! Who says what a run's `run.json` was: the runs that followed it, the entries for people, and the attestation
+//! beside it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::evidence::attestation::ATTESTATION;
 use crate::evidence::feedback::KEPT;
 use crate::evidence::past::{Past, State, is_run};
-use crate::evidence::run::RECORD;
+use crate::evidence::run::{RECORD, read_plain};
 use crate::settings::Settings;
 
 /// An entry's line of evidence: the folder, and the digest of its record.
@@ -67,7 +68,7 @@ pub fn collect(settings: &Settings, runs: &[Past]) -> Vouchers {
 
 /// The digest of `run.json` that the attestation beside it states.
 fn attested(folder: &Path) -> Option<String> {
-    let statement: Value = serde_json::from_slice(&fs::read(folder.join(ATTESTATION)).ok()?).ok()?;
+    let statement: Value = serde_json::from_slice(&read_plain(&folder.join(ATTESTATION)).ok()?).ok()?;
     let subject = statement["subject"].as_array()?.iter().find(|subject| subject["name"] == RECORD)?;
     subject["digest"]["sha256"].as_str().map(str::to_owned)
 }

@@ -228,7 +228,10 @@ impl Backward {
             ))
             .hint(match applied.len() {
                 0 => "cargo xtask forward".to_owned(),
-                count => format!("cargo xtask backward --steps {count} takes all of them back"),
+                count => {
+                    let command = if self.drilled { "drill" } else { "backward" };
+                    format!("cargo xtask {command} --steps {count} takes all of them back")
+                }
             })),
             Extent::To(name) => match applied.iter().position(|applied| applied == name) {
                 Some(at) => Ok(applied.len() - at - 1),

@@ -330,7 +330,7 @@ impl Execution<'_> {
         let Round::Second(second) = &self.options.round else { return Ok(all) };
         let again = self.newly_applied(standing);
         second.verify_applied(&again)?;
-        Ok(format!("{all}; Prisma applied {} again, which backward had taken back", listed(&again)))
+        Ok(format!("{all}; applied again: {}", listed(&again)))
     }
 
     fn verify_catalog(&self) -> Result<String> {

@@ -41,7 +41,7 @@ fn a_broken_drill_toml_names_the_line() {
     let answer = project.run(&["forward"]).expect(2);
     insta::assert_snapshot!(answer.stderr, @r"
     error: `drill.toml` cannot be read at line 3
-    caused by: unknown field `allow_host`, expected one of `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `deny_systems`, `ca_file`
+    caused by: unknown field `allow_host`, expected one of `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `allow_schemas`, `deny_systems`, `ca_file`
     hint: correct that line; docs/configuration.md lists every key
     ");
 }

@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["evidence", "list"],
     &["evidence", "show"],
     &["evidence", "verify"],
+    &["evidence", "report"],
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],
@@ -114,6 +115,68 @@ fn every_exit_code_is_documented() {
     for code in [0, 1, 2, 3, 4, 5, 70, 130, 143] {
         assert!(page.contains(&format!("| {code} | `")), "{code}");
     }
+}
+
+/// What a document tells a user to type: lines of `sh` blocks, and code within a sentence.
+fn commands(text: &str) -> Vec<&str> {
+    let mut found: Vec<&str> = Vec::new();
+    let mut shell = false;
+    for line in text.lines() {
+        match line.trim() {
+            "```sh" => shell = true,
+            fence if fence.starts_with("```") => shell = false,
+            line if shell => found.push(line),
+            line => found.extend(line.split('`').skip(1).step_by(2)),
+        }
+    }
+    found
+}
+
+/// Why nobody can type `line`, where it is one of ours.
+fn mistake(line: &str, help: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        ["cargo", "xtask", words @ ..] => {
+            let (flags, words): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.starts_with("--"));
+            let known = |length: usize| COMMANDS.contains(&&words[..length]);
+            let length = (0..=words.len().min(2)).rev().find(|&length| known(length)).unwrap_or(0);
+            let placeholder = words.first().is_none_or(|word| !word.starts_with(|c: char| c.is_ascii_lowercase()));
+            if length == 0 && !placeholder {
+                return Some(format!("`{line}` names no command"));
+            }
+            let title = [&["## `cargo xtask"], &words[..length]].concat().join(" ");
+            let page = help.split_once(&format!("{title}`\n")).map_or("", |(_, page)| page);
+            let page = page.split("\n## `").next().unwrap_or(page);
+            let flag = flags.iter().find(|flag| !page.contains(flag.split('=').next().unwrap()));
+            flag.map(|flag| format!("`{line}`: there is no `{flag}`"))
+        }
+        ["just", recipe, ..] => {
+            let text = fs::read_to_string(workspace().join("justfile")).unwrap();
+            let there = text.lines().any(|line| line.split([' ', ':']).next() == Some(recipe));
+            (!there).then(|| format!("`{line}` names no recipe"))
+        }
+        ["npm", "run", script, ..] => {
+            let text = fs::read_to_string(workspace().join("package.json")).unwrap();
+            (!text.contains(&format!("\"{script}\": "))).then(|| format!("`{line}` names no script"))
+        }
+        _ => None,
+    }
+}
+
+#[test]
+fn every_command_in_the_prose_is_one() {
+    let (mut files, help) = (Vec::new(), help());
+    for wrong in ["cargo xtask forwrd", "cargo xtask reset --confrim", "just migrate-production", "npm run nothing"] {
+        assert!(mistake(wrong, &help).is_some(), "{wrong}");
+    }
+    markdown(workspace(), &mut files);
+    let mut mistakes = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let found = commands(&text).into_iter().filter_map(|line| mistake(line, &help));
+        mistakes.extend(found.map(|mistake| format!("{}: {mistake}", file.display())));
+    }
+    assert_eq!(mistakes, Vec::<String>::new());
 }
 
 /// A promise whose test was renamed or removed is none.

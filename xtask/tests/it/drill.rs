@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::backward::{applied, apply, with_history};
 use crate::interrupt::stop;
-use crate::project::{Answer, Project};
+use crate::project::{Answer, DRILL_TOML, Project};
 use crate::server::{self, Database, workspace};
 
 const NEWEST: &str = "20251008090000_add_session_collaborator";
@@ -27,6 +27,11 @@ fn with_sessions(name: &str) -> (Project, Database) {
     );
     (project, database)
 }
+
+const OPENED: &str = r#"insert into "DashboardFact" ("shopDomain", "factType", value, "updatedAt")
+    values ('a.myshopify.com', 'dashboard.session.opened', '{}', now())"#;
+const MIRRORED: &str = "insert into facts (project, topic, key, value)
+    values ('a.myshopify.com', 'dashboard.analytics', 'view', '{}')";
 
 /// Every row of the sessions, as one value.
 fn sessions(database: &Database) -> String {
@@ -77,9 +82,11 @@ fn on_the_sandbox_it_goes_through_from_nothing_and_has_something_to_lose() {
 }
 
 #[test]
-fn on_staging_it_asks_first_and_then_loses_nothing() {
+fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row() {
     let (project, database) = with_sessions("drill_staging");
     add_mirror(&project);
+    project.write("drill.toml", &format!("{DRILL_TOML}\n[parity]\nsettle_seconds = 0\n"));
+    database.execute(OPENED);
     let before = sessions(&database);
     let plan = project.run(&["drill", "--plan"]).expect(0);
     for part in [
@@ -100,9 +107,11 @@ fn on_staging_it_asks_first_and_then_loses_nothing() {
     assert_eq!(applied(&database).len(), 4);
     assert_eq!(sessions(&database), before);
 
-    let answer = project.run(&["drill", "--accept-data-loss", "--json"]).expect(0);
+    let answer = project.run(&["drill", "--accept-data-loss", "--json"]).expect(5);
     let json = answer.json();
-    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity ok"]);
+    assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity different"]);
+    assert_eq!(json["parity"]["pairs"][0]["within"], false);
+    says(&answer, &["the drill stopped in stage 5 of 5: parity", "then: cargo xtask drill --resume"]);
     assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
     let record = record(&project, &answer);
     for file in
@@ -111,9 +120,13 @@ fn on_staging_it_asks_first_and_then_loses_nothing() {
         assert!(record["files"][file].is_string(), "{file} is not in {}", record["files"]);
     }
     let feedback = project.read("feedback/qa.md");
-    assert_eq!(feedback.matches("drill ok").count(), 1, "{feedback}");
-    assert!(feedback.contains("forward ok, backward ok, forward ok, mirror ok, parity ok"), "{feedback}");
-    project.assert_no_secret(&[&plan, &refused, &answer]);
+    assert_eq!(feedback.matches("drill different").count(), 1, "{feedback}");
+    assert!(feedback.contains("forward ok, backward ok, forward ok, mirror ok, parity different"), "{feedback}");
+
+    database.execute(MIRRORED);
+    let resumed = project.run(&["drill", "--resume", "--json"]).expect(0);
+    assert_eq!(stages(&resumed.json()), ["parity ok"], "what went well is not done again");
+    project.assert_no_secret(&[&plan, &refused, &answer, &resumed]);
 }
 
 #[test]

@@ -6,10 +6,9 @@
 mod clients;
 mod postgrest;
 mod project;
-mod schema;
+mod record_schema;
 mod server;
 
-mod another_schema;
 mod backward;
 mod bad_input;
 mod claim;
@@ -26,8 +25,10 @@ mod parity;
 mod pinning;
 mod recipes;
 mod rehearse;
+mod report;
 mod reset;
 mod rest;
 mod restore;
 mod sandbox;
+mod schema;
 mod secrets;

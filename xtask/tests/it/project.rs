@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::schema;
+use crate::record_schema;
 use crate::server::{self, Database, PASSWORD, PASSWORD_IN_URL, install_packages, workspace};
 
 /// Removed with the test; its path has spaces in it.
@@ -135,7 +135,7 @@ impl Drop for Project {
         // A test that fails says why itself, and a second panic would hide it.
         if !std::thread::panicking() {
             for evidence in ["feedback/evidence", ".drill/evidence"] {
-                schema::assert_followed(&self.path(evidence));
+                record_schema::assert_followed(&self.path(evidence));
             }
         }
     }

@@ -95,9 +95,3 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
     let note = json["notes"][0].as_str().unwrap();
     assert!(note.starts_with("no rows could be made for table public.never: "), "{note}");
 }
-
-#[test]
-fn a_drill_without_each_is_a_usage_error() {
-    let answer = Project::new().run(&["drill"]).expect(2);
-    assert!(answer.stderr.contains("--each"), "{}", answer.stderr);
-}

@@ -1,33 +1,39 @@
-//! `docs/evidence.schema.json` against every record that any test leaves, whatever became of its run.
+//! A datasource with `?schema=`: every command keeps to that schema, and leaves `public` alone.
 
-use std::path::Path;
-use std::sync::OnceLock;
+use crate::project::{DRILL_TOML, Project};
+use crate::server::Database;
 
-use boon::{Compiler, SchemaIndex, Schemas};
-use serde_json::Value;
-
-use crate::server::workspace;
-
-/// What the schema has against a record; None when it is one.
-pub fn complaint(record: &Value) -> Option<String> {
-    static SCHEMA: OnceLock<(Schemas, SchemaIndex)> = OnceLock::new();
-    let (schemas, index) = SCHEMA.get_or_init(|| {
-        let mut schemas = Schemas::new();
-        let path = workspace().join("docs/evidence.schema.json");
-        let index = Compiler::new().compile(path.to_str().unwrap(), &mut schemas).unwrap();
-        (schemas, index)
-    });
-    schemas.validate(record, *index).err().map(|error| format!("{error:#}"))
+/// A table of somebody else, in the schema that the commands must not touch.
+fn with_schema(name: &str) -> (Project, Database) {
+    let (project, database) = Project::on_staging(name);
+    project.write(".env.staging", &format!("DATABASE_URL={}?schema=shop\n", database.url()));
+    project
+        .write("drill.toml", &DRILL_TOML.replace("\nallow_databases", "\nallow_schemas = [\"shop\"]\nallow_databases"));
+    database.execute("create table public.bystander (id int); insert into public.bystander values (1)");
+    (project, database)
 }
 
-/// Panics when a record in `evidence`, a folder of runs, does not follow the schema.
-pub fn assert_followed(evidence: &Path) {
-    for entry in std::fs::read_dir(evidence).into_iter().flatten().flatten() {
-        let path = entry.path().join("run.json");
-        if let Ok(bytes) = std::fs::read(&path) {
-            let record = serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let complaint = complaint(&record);
-            assert!(complaint.is_none(), "{}: {}", path.display(), complaint.unwrap_or_default());
-        }
-    }
+fn facts(database: &Database) -> i64 {
+    database.one("select count(*) from shop.\"DashboardFact\"")
+}
+
+#[test]
+fn a_schema_other_than_public_goes_the_whole_way() {
+    let (project, database) = with_schema("schema");
+    project.run(&["forward"]).expect(0);
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    database.execute(
+        "insert into shop.\"DashboardFact\" (\"shopDomain\", \"factType\", value, \"updatedAt\") values ('s', 'f', '{}', now())",
+    );
+    let json = project.run(&["backward", "--steps", "2", "--json"]).expect(0).json();
+    assert_eq!(json["counts"]["after"]["shop.DashboardFact"], 1, "{json}");
+    project.run(&["forward"]).expect(0);
+    project.run(&["reset", "--confirm"]).expect(0);
+    assert_eq!(facts(&database), 0);
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(facts(&database), 1);
+    let each = project.run(&["drill", "--each", "--json"]).expect(0).json();
+    assert!(each["rehearsal"].as_array().unwrap().iter().all(|one| one["verdict"] == "reversible"), "{each}");
+    assert_eq!(database.one::<i64>("select count(*) from public.bystander"), 1);
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 1);
 }

@@ -4,9 +4,11 @@
 //! begins, from the history, which is known; when its turn comes a stage looks again, and what it would run then must be what
 //! the plan has shown. What a stage leaves is what the next one must find. The first miss stops the run.
 
-use std::collections::BTreeSet;
+mod execution;
+mod leg;
+
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,7 +18,7 @@ use super::backward::{self, Backward, Extent, consent_to_loss};
 use super::forward::{self, Forward};
 use super::mirror::Mirror;
 use super::parity::Parity;
-use super::round::{Landing, Return, Round, differing};
+use super::round::{Landing, Return, Round};
 use crate::console::Console;
 use crate::database::history::History;
 use crate::database::ledger::LEDGER_TABLE;
@@ -26,13 +28,14 @@ use crate::evidence::run::digest_of;
 use crate::expected;
 use crate::guard::Demand;
 use crate::journal::Journal;
-use crate::outcome::Migrations;
 use crate::parity::comparison::Source;
 use crate::plan::{Action, Plan, Step};
-use crate::progress::{self, Earlier, Progress};
+use crate::progress::{Earlier, Progress};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::state::State;
+use execution::Execution;
+use leg::Leg;
 
 /// How many rows each of the sandbox's empty tables gets.
 const ROWS: u64 = 1000;
@@ -49,51 +52,6 @@ pub struct Whole {
     pub no_mirror: bool,
     /// Goes on where the last drill of this target stopped.
     pub resume: bool,
-}
-
-/// One stage's place in the drill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Leg {
-    Forward,
-    Backward,
-    Again,
-    Mirror,
-    Parity,
-}
-
-impl Leg {
-    const ALL: [Leg; 5] = [Leg::Forward, Leg::Backward, Leg::Again, Leg::Mirror, Leg::Parity];
-
-    /// From 1, in the order of the drill.
-    fn number(self) -> usize {
-        self as usize + 1
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Leg::Forward | Leg::Again => "forward",
-            Leg::Backward => "backward",
-            Leg::Mirror => "mirror",
-            Leg::Parity => "parity",
-        }
-    }
-
-    /// Where its files are in the evidence.
-    fn chapter(self) -> String {
-        format!("{}-{}", self.number(), self.name())
-    }
-
-    fn in_words(self) -> &'static str {
-        match self {
-            Leg::Forward => "the first forward",
-            Leg::Again => "the second forward",
-            other => other.name(),
-        }
-    }
-
-    fn is_of_the_mirror(self) -> bool {
-        self >= Leg::Mirror
-    }
 }
 
 pub struct Inspection {
@@ -152,6 +110,9 @@ impl Stage for Whole {
         let progress = earlier.as_ref().map_or_else(|| self.start(&before), |earlier| earlier.progress.clone());
         if !progress.no_mirror {
             check_mirror(session)?;
+        }
+        if progress.stage == Leg::Forward.number() {
+            first_forward(session).at(session, history.clone(), before.clone())?;
         }
         let is_between = (Leg::Backward.number()..=Leg::Again.number()).contains(&progress.stage);
         let between = earlier.as_ref().filter(|_| is_between);
@@ -342,11 +303,8 @@ impl Whole {
 
     /// As far as it is known before: where the first forward led, and what was dropped, are filled in when its turn comes.
     fn second_forward(&self, session: &Session<'_>, inspection: &Inspection, before: &State) -> Forward {
-        let keeps = match inspection.way {
-            Some(_) => self.may_lose(session),
-            None => inspection.progress.snapshot.is_some(),
-        };
-        let snapshot = keeps.then(String::new);
+        let takes_one = inspection.way.is_some() && self.may_lose(session);
+        let snapshot = (takes_one || inspection.progress.snapshot.is_some()).then(String::new);
         let landing = Landing { counts: before.counts.clone(), catalog: before.catalog.clone() };
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
@@ -384,223 +342,4 @@ impl Inspection {
         let way = self.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
         backward::Inspection::new(session, self.history.clone(), before, way)
     }
-}
-
-struct Execution<'a> {
-    options: &'a Whole,
-    session: &'a Session<'a>,
-    journal: &'a Journal<'a>,
-    inspection: &'a Inspection,
-    plan: &'a Plan<Planned>,
-    progress: Mutex<Progress>,
-    /// Where the first forward led.
-    landing: OnceLock<Landing>,
-}
-
-impl Execution<'_> {
-    fn all(&self) -> Result<()> {
-        let mut state = self.inspection.before.clone();
-        for leg in self.inspection.legs() {
-            self.begin(leg, &state)?;
-            self.recorded(leg, self.leg(leg, state))?;
-            state = self.left_by(leg)?;
-        }
-        if self.inspection.progress.no_mirror {
-            self.journal.skip("mirror", "as asked (--no-mirror)")?;
-            self.journal.skip("parity", "as asked (--no-mirror)")?;
-        }
-        self.progress().stage = Leg::ALL.len() + 1;
-        Ok(())
-    }
-
-    fn leg(&self, leg: Leg, before: State) -> Result<()> {
-        let history = self.inspection.history.clone();
-        let is_the_same = History::load(&self.session.settings.prisma.migrations)?.digest() == history.digest();
-        if !is_the_same {
-            return Err(Failure::different("the migrations were changed while the drill ran").hint("cargo xtask drill"));
-        }
-        match leg {
-            Leg::Forward => {
-                let stage = first_forward(self.session);
-                self.stage(leg, &stage, stage.at(self.session, history, before)?)
-            }
-            Leg::Backward => self.backward(before),
-            Leg::Again => {
-                let stage = self.second_forward(&before)?;
-                self.stage(leg, &stage, stage.at(self.session, history, before)?)
-            }
-            Leg::Mirror => {
-                let stage = mirror(self.session);
-                self.stage(leg, &stage, stage.at(self.session, history, before)?)
-            }
-            Leg::Parity => self.stage(leg, &PARITY, PARITY.inspect(self.session)?),
-        }
-    }
-
-    /// Runs a stage as its own command does, if it still is what the plan has shown.
-    fn stage<S: Stage>(&self, leg: Leg, stage: &S, inspection: S::Inspection) -> Result<()> {
-        let plan = stage.plan(self.session, &inspection)?;
-        let at = self.inspection.legs().position(|other| other == leg);
-        let shown = at.and_then(|at| self.plan.groups.get(at)).and_then(|group| group.first());
-        match shown.map(|step| &step.action) {
-            Some(Action::Own(planned)) if planned.promise == Promise::of(&plan) => {}
-            _ => {
-                return Err(Failure::different("what would run now is not what the plan has shown")
-                    .hint("cargo xtask drill --plan"));
-            }
-        }
-        stage.open(self.journal, &inspection)?;
-        stage.run(self.session, self.journal, &inspection, &plan)?;
-        self.session.same_server()
-    }
-
-    fn backward(&self, before: State) -> Result<()> {
-        let inspected = self.inspection.before_backward(self.session, before)?;
-        let lost = inspected.losses().find(|loss| loss.values > 0);
-        if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
-            return Err(Failure::different("going back would lose what was not there when the drill began")
-                .because(loss.to_string())
-                .hint("--accept-data-loss takes a snapshot first, and puts it back"));
-        }
-        let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
-        self.progress().dropped.extend(dropped.cloned());
-        self.save_progress()?;
-        self.stage(Leg::Backward, &self.options.backward(self.session, self.inspection), inspected)
-    }
-
-    fn second_forward(&self, before: &State) -> Result<Forward> {
-        let landing = self.landing.get().cloned().ok_or_else(|| Failure::bug("a second forward without a first"))?;
-        let Progress { snapshot, dropped, .. } = self.progress().clone();
-        let (taken, schema) = (before.standing.pending.clone(), self.inspection.schema.clone());
-        Ok(Forward {
-            smoke: false,
-            round: Round::Second(Box::new(Return { landing, taken, schema, dropped, snapshot })),
-        })
-    }
-
-    /// A stage that ended before its first step is a stage that did not go well.
-    fn recorded(&self, leg: Leg, result: Result<()>) -> Result<()> {
-        let seen = self.journal.record().outcome.stages.len();
-        let begun = seen > leg.number() - self.inspection.progress.stage;
-        if result.is_err() && !begun {
-            self.journal.stage(leg.name())?.end(&result)?;
-        }
-        result
-    }
-
-    /// What a stage says that it left must still be there: nobody else is at work here.
-    fn left_by(&self, leg: Leg) -> Result<State> {
-        let state = State::read(self.session, &self.inspection.history)?;
-        self.update(&state);
-        let said = self.journal.record().outcome.counts.clone();
-        let wrong = said.map(|said| differing(&said.after, &state.counts)).unwrap_or_default();
-        if !wrong.is_empty() {
-            return Err(Failure::different(format!(
-                "somebody else wrote to the database after {} had ended",
-                leg.name()
-            ))
-            .because_all(wrong)
-            .hint("stop what writes there"));
-        }
-        if leg == Leg::Forward {
-            let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.progress().landing = Some(format!("{run}/{}", leg.chapter()));
-            let _ = self.landing.set(Landing { counts: state.counts.clone(), catalog: state.catalog.clone() });
-        }
-        Ok(state)
-    }
-
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, leg: Leg, state: &State) -> Result<()> {
-        self.journal.chapter(&leg.chapter());
-        self.progress().stage = leg.number();
-        self.progress().standing.clone_from(&state.standing);
-        self.save_progress()
-    }
-
-    /// What the server and the stages say of where the drill is.
-    fn update(&self, state: &State) {
-        let snapshot = self
-            .journal
-            .record()
-            .outcome
-            .extra
-            .get("snapshot")
-            .and_then(|view| view["name"].as_str().map(str::to_owned));
-        let mut progress = self.progress();
-        progress.standing.clone_from(&state.standing);
-        progress.snapshot = snapshot.or_else(|| progress.snapshot.take());
-        if progress.stage == Leg::Backward.number() {
-            progress.taken.clone_from(&state.standing.pending);
-        }
-    }
-
-    /// Writes down where the drill is, for `--resume` to read; on disk with the next step.
-    fn save_progress(&self) -> Result<()> {
-        let json = serde_json::to_value(&*self.progress())
-            .map_err(|error| Failure::bug("cannot write down how far the drill came").caused_by(&error))?;
-        self.journal.record().outcome.extra.insert(progress::KEY.to_owned(), json);
-        Ok(())
-    }
-
-    /// Of the whole run: what the database was before the first stage, and what it is now.
-    fn record(&self) -> Result<()> {
-        let after = State::read(self.session, &self.inspection.history)?;
-        self.update(&after);
-        self.save_progress()?;
-        after.record(self.journal, &self.inspection.before.counts)?;
-        let before = &self.inspection.before.standing;
-        let rolled_back = self.progress().taken.clone();
-        let applied = self.inspection.history.migrations.iter().map(|migration| migration.name.clone());
-        let new = |name: &String| {
-            before.pending.contains(name) && (after.standing.applied.contains(name) || rolled_back.contains(name))
-        };
-        let applied = applied.filter(new).collect();
-        let mut record = self.journal.record();
-        record.outcome.notes = unique(std::mem::take(&mut record.outcome.notes));
-        record.outcome.migrations = Some(Migrations { applied, pending: after.standing.pending, rolled_back });
-        Ok(())
-    }
-
-    /// Adds to a failure where the drill stopped, where the rows are, and how to go on.
-    fn explain(&self, failure: Failure) -> Failure {
-        let progress = self.progress().clone();
-        let Some(leg) = Leg::ALL.into_iter().find(|leg| leg.number() == progress.stage) else { return failure };
-        let failure = failure.because(format!(
-            "the drill stopped in stage {} of {}: {}",
-            leg.number(),
-            Leg::ALL.len(),
-            leg.in_words()
-        ));
-        let failure = match (&progress.snapshot, leg) {
-            (Some(name), Leg::Backward | Leg::Again) if !progress.dropped.is_empty() => {
-                failure.because(format!("what backward dropped is in the snapshot `{name}`"))
-            }
-            _ => failure,
-        };
-        let stuck = !progress.standing.failed.is_empty() || !progress.standing.running.is_empty();
-        let sandbox = if self.session.settings.target.is_sandbox() { " --sandbox" } else { "" };
-        let on = match leg {
-            _ if stuck => None,
-            Leg::Forward => failure.hint.is_none().then(|| format!("cargo xtask drill{sandbox}")),
-            Leg::Backward if self.options.accept_data_loss => {
-                Some(format!("cargo xtask drill --resume --accept-data-loss{sandbox}"))
-            }
-            _ => Some(format!("cargo xtask drill --resume{sandbox}")),
-        };
-        match (on, failure.hint.clone()) {
-            (None, _) => failure,
-            (Some(on), None) => failure.hint(on),
-            (Some(on), Some(hint)) => failure.hint(format!("{hint}; then: {on}")),
-        }
-    }
-}
-
-/// Both forwards note what they find.
-fn unique(notes: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    notes.into_iter().filter(|note| seen.insert(note.clone())).collect()
 }
