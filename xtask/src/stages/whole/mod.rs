@@ -41,7 +41,7 @@ use leg::Leg;
 const ROWS: u64 = 1000;
 
 /// One server has both sides, so one snapshot can count them.
-const PARITY: Parity = Parity { source: Source::Sql };
+const PARITY: Parity = Parity { source: Some(Source::Sql) };
 
 /// The options of `drill`.
 pub struct Whole {
