@@ -186,7 +186,7 @@ impl Execution<'_> {
         self.save_progress()?;
         after.record(self.journal, &self.inspection.before.counts)?;
         let before = &self.inspection.before.standing;
-        let rolled_back = self.progress().taken.clone();
+        let rolled_back: Vec<String> = self.progress().taken.iter().rev().cloned().collect();
         let applied = self.inspection.history.migrations.iter().map(|migration| migration.name.clone());
         let new = |name: &String| {
             before.pending.contains(name) && (after.standing.applied.contains(name) || rolled_back.contains(name))
