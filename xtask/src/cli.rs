@@ -205,8 +205,20 @@ pub enum Evidence {
     Show(PastRun),
     /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
     Verify(PastRun),
+    /// Write a run's report again, from its folder, which stays as it is
+    Report(Report),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
     Redact,
+}
+
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The run's folder name, or an end of it like `4368db` [default: the newest run]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Write to FILE, which must not be there yet [default: .drill/reports/RUN.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
 use crate::error::{Failure, Result, Status};
+use crate::evidence::github;
 use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
 use crate::matrix;
@@ -22,7 +23,7 @@ use crate::outcome::Outcome;
 use crate::review;
 use crate::sandbox;
 use crate::seeding;
-use crate::settings::Settings;
+use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
 use crate::stages::forward::Forward;
@@ -35,6 +36,7 @@ use crate::stages::round::Round;
 use crate::stages::settle::Settle;
 use crate::stages::whole::Whole;
 use redact::Redactor;
+use serde_json::Value;
 
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -42,7 +44,8 @@ pub fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     console::tame_panics();
-    let console = Console::new(Settings::output(&cli.global));
+    let output = Settings::output(&cli.global);
+    let console = Console::new(output);
     let name = name(&cli.command);
     let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
     let result = catch_unwind(AssertUnwindSafe(|| execute(&cli, name, &console, &mut outcome)))
@@ -50,8 +53,25 @@ pub fn run() -> ExitCode {
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
     }
+    tell_github(&console, output, &outcome);
     console.finish(&outcome, result.as_ref().err());
     ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())
+}
+
+/// An annotation for what went wrong, and a summary of what a reviewer may want to see.
+fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
+    let json = serde_json::to_string(outcome).unwrap_or_default();
+    let outcome: Value = serde_json::from_str(&console.masked(&json)).unwrap_or_default();
+    let annotation = github::annotation(&outcome);
+    if let Some(summary) = Settings::job_summary()
+        && (annotation.is_some() || outcome["evidence"].is_string())
+        && let Err(error) = github::append(&summary, &console.masked(&github::summary(&outcome)))
+    {
+        console.say(format!("note: cannot write the job's summary: {error}"));
+    }
+    if let Some(annotation) = annotation.filter(|_| output.github) {
+        console.annotate(&annotation);
+    }
 }
 
 /// `--help` and `--version` are no errors; everything else is.
@@ -81,6 +101,7 @@ fn name(command: &Command) -> &'static str {
         Command::Evidence(Evidence::List) => "evidence list",
         Command::Evidence(Evidence::Show(_)) => "evidence show",
         Command::Evidence(Evidence::Verify(_)) => "evidence verify",
+        Command::Evidence(Evidence::Report(_)) => "evidence report",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Env(Env::Check) => "env check",
         Command::Env(Env::Matrix(_)) => "env matrix",
@@ -117,6 +138,9 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Evidence(Evidence::List) => review::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => review::show(&settings, console, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Verify(args)) => review::verify(&drill, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Report(args)) => {
+            review::report(&drill, args.run.as_deref(), args.out.as_deref(), &known_secrets(&settings), outcome)
+        }
         Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
         Command::Env(Env::Check) => env_check(&drill, outcome),
         Command::Env(Env::Matrix(args)) => env_matrix(args.check, &drill, outcome),
@@ -198,11 +222,13 @@ fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
     if settings.output.json {
         return Err(Failure::usage("`evidence redact` writes what it reads, not JSON").hint("leave out `--json`"));
     }
-    let redactor = match Declared::of_environment(settings) {
-        Ok(declared) => declared.redactor(),
-        Err(_) => Redactor::generic(),
-    };
-    console.filter(&redactor).map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+    console
+        .filter(&known_secrets(settings))
+        .map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+}
+
+fn known_secrets(settings: &Settings) -> Redactor {
+    Declared::of_environment(settings).map_or_else(|_| Redactor::generic(), |declared| declared.redactor())
 }
 
 /// Layers 1 to 3 of the guard alone: no network, nothing spawned.

@@ -91,6 +91,16 @@ impl Console {
         println!("{}", inert(&self.redactor().text(text)));
     }
 
+    /// `text` as it may be shown anywhere.
+    pub fn masked(&self, text: &str) -> String {
+        self.redactor().text(text)
+    }
+
+    /// A command to the runner of GitHub Actions: a line of its own, on the stream that `--json` leaves to prose.
+    pub fn annotate(&self, command: &str) {
+        self.live.suspend(|| eprintln!("{}", self.masked(command)));
+    }
+
     /// stdin to stdout, masked.
     pub fn filter(&self, redactor: &Redactor) -> std::io::Result<()> {
         redact::filter(redactor, std::io::stdin().lock(), std::io::stdout().lock())

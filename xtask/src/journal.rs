@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::clock;
 use crate::console::Console;
 use crate::error::{Failure, Result, Status};
+use crate::evidence::reading::Reading;
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
+use crate::evidence::{junit, report};
 use crate::interrupt::Interrupt;
 use crate::outcome::{StageView, StepView};
 use crate::process::{self, Exit, Finished, Invocation};
@@ -67,8 +69,10 @@ impl<'a> Journal<'a> {
 
     /// A stage that was left out: named, so that nobody takes silence for success.
     pub fn skip(&self, name: &str, why: &str) -> Result<()> {
-        let view = StageView { name: name.to_owned(), status: "skipped".to_owned(), duration_ms: 0, steps: Vec::new() };
-        self.record().outcome.stages.push(view);
+        let mut record = self.record();
+        let now = record.outcome.elapsed_ms();
+        record.outcome.stages.push(StageView { status: "skipped".to_owned(), ..StageView::running(name, now) });
+        drop(record);
         self.console.say(format!("{name}: left out, {why}"));
         self.save()
     }
@@ -82,9 +86,9 @@ impl<'a> Journal<'a> {
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
-        let view = StageView { name: name.to_owned(), status: "running".to_owned(), duration_ms: 0, steps: Vec::new() };
         let index = {
             let mut record = self.record();
+            let view = StageView::running(name, record.outcome.elapsed_ms());
             record.outcome.stages.push(view);
             record.outcome.stages.len() - 1
         };
@@ -112,10 +116,24 @@ impl<'a> Journal<'a> {
                 stage.status.clone_from(&word);
             }
         }
+        let result = match self.add_views(&record) {
+            Ok(()) => result,
+            Err(failure) => {
+                let result = both(result, failure);
+                record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+                result
+            }
+        };
         match self.run.close(&mut record) {
             Ok(()) => result,
             Err(failure) => both(result, failure),
         }
+    }
+
+    /// The report and JUnit's file say how the run ended, so they come when that is known, and before the digests.
+    fn add_views(&self, record: &Record) -> Result<()> {
+        let reading = Reading::closing(&self.run, record)?;
+        report::write(&self.run, &reading).and(junit::write(&self.run, &reading))
     }
 }
 
@@ -138,9 +156,10 @@ impl Stage<'_, '_> {
     pub fn announce(&self, names: &[&str]) -> Result<Vec<usize>> {
         let numbers = {
             let mut record = self.journal.record();
+            let now = record.outcome.elapsed_ms();
             let steps = &mut record.outcome.stages[self.index].steps;
             let first = steps.len();
-            steps.extend(names.iter().map(|name| StepView::running(name)));
+            steps.extend(names.iter().map(|name| StepView::running(name, now)));
             (first..steps.len()).collect()
         };
         self.journal.save()?;

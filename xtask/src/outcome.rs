@@ -1,6 +1,7 @@
 //! What a run came to: the JSON of `--json`, and the first half of `run.json`.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +17,9 @@ pub type Counts = BTreeMap<String, u64>;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
+    /// What `offset_ms` of stages and steps counts from: `started_at` by a clock that nobody sets.
+    #[serde(skip)]
+    begun: Instant,
     pub schema: &'static str,
     pub command: String,
     /// `running` until the end, then a word of the exit-code table.
@@ -68,6 +72,8 @@ pub struct ErrorView {
 pub struct StageView {
     pub name: String,
     pub status: String,
+    /// When it began, from the run's start.
+    pub offset_ms: u64,
     pub duration_ms: u64,
     pub steps: Vec<StepView>,
 }
@@ -80,6 +86,8 @@ pub struct StepView {
     pub exit_code: Option<i32>,
     /// How the child ended; null for a step of our own.
     pub exit: Option<Exit>,
+    /// When it was next, from the run's start.
+    pub offset_ms: u64,
     pub duration_ms: u64,
     /// The log's name in the evidence folder.
     pub log: Option<String>,
@@ -131,13 +139,20 @@ pub enum Verdict {
     Failed,
 }
 
+impl StageView {
+    pub fn running(name: &str, offset_ms: u64) -> StageView {
+        StageView { name: name.to_owned(), status: "running".to_owned(), offset_ms, duration_ms: 0, steps: Vec::new() }
+    }
+}
+
 impl StepView {
-    pub fn running(name: &str) -> StepView {
+    pub fn running(name: &str, offset_ms: u64) -> StepView {
         StepView {
             name: name.to_owned(),
             status: "running".to_owned(),
             exit_code: None,
             exit: None,
+            offset_ms,
             duration_ms: 0,
             log: None,
             detail: None,
@@ -148,6 +163,7 @@ impl StepView {
 impl Outcome {
     pub fn begin(command: &str, started_at: String) -> Outcome {
         Outcome {
+            begun: Instant::now(),
             schema: SCHEMA,
             command: command.to_owned(),
             status: "running".to_owned(),
@@ -168,6 +184,11 @@ impl Outcome {
             notes: Vec::new(),
             extra: BTreeMap::new(),
         }
+    }
+
+    /// Milliseconds since the run's start.
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub fn finish(&mut self, failure: Option<&Failure>, finished_at: String) {

@@ -1,22 +1,26 @@
-//! `evidence list`, `show` and `verify`: past runs, for the person who has to believe them. Reads files and nothing else.
+//! `evidence list`, `show`, `verify` and `report`: past runs, for the person who has to believe them. Nothing here changes a run.
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::console::{self, Console};
 use crate::drill::Drill;
 use crate::error::{Failure, Result};
-use crate::evidence::past::{Past, State, Summary};
+use crate::evidence::past::{Past, State, Summary, find};
+use crate::evidence::reading::Reading;
+use crate::evidence::report;
 use crate::evidence::run::RECORD;
 use crate::evidence::verify::{Finding, Verification};
 use crate::outcome::{BeforeAfter, Outcome};
 use crate::settings::Settings;
+use redact::Redactor;
 
 /// Every run, newest first, with what `verify` says of it; runs that are gone, too.
 pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
     let verification = Verification::of(settings)?;
-    outcome
-        .extra
-        .insert("runs".to_owned(), verification.runs.iter().rev().map(|past| listed(past, &verification)).collect());
+    let newest_first = || verification.runs.iter().rev();
+    outcome.extra.insert("runs".to_owned(), newest_first().map(|past| listed(past, &verification)).collect());
     if settings.output.json {
         return Ok(());
     }
@@ -24,7 +28,7 @@ pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Re
         console.result(&format!("no runs in `{}`", settings.shown(&settings.evidence_dir())));
     } else {
         let header = ["id", "started", "command", "status", "target", "who", "evidence"];
-        console.result(&console::table(header, verification.runs.iter().rev().map(|past| row(past, &verification))));
+        console.result(&console::table(header, newest_first().map(|past| row(past, &verification))));
     }
     for finding in &verification.findings {
         console.result(&finding.message);
@@ -35,7 +39,7 @@ pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Re
 /// One run: what it was, what it did, what it counted, and whether that is still what it recorded.
 pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
     let verification = Verification::of(settings)?;
-    let past = find(settings, &verification.runs, wanted)?;
+    let past = find(&verification.runs, wanted, &settings.shown(&settings.evidence_dir()))?;
     let findings: Vec<&Finding> = verification.findings_of(&past.name).collect();
     let record: Option<Value> =
         std::fs::read(past.folder.join(RECORD)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -61,8 +65,8 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
     let Drill { settings, console, interrupt, .. } = *drill;
     let mut verification = Verification::of(settings)?;
     verification.check_signatures(settings, interrupt)?;
-    let verification = verification;
-    let one = wanted.map(|wanted| find(settings, &verification.runs, Some(wanted))).transpose()?;
+    let dir = settings.shown(&settings.evidence_dir());
+    let one = wanted.map(|wanted| find(&verification.runs, Some(wanted), &dir)).transpose()?;
     let findings: Vec<&Finding> =
         verification.findings.iter().filter(|finding| one.is_none_or(|past| finding.run == past.name)).collect();
     let runs = one.map_or_else(|| verification.runs.iter().collect(), |past| vec![past]);
@@ -78,18 +82,35 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
     );
     if findings.is_empty() {
         if !settings.output.json {
-            let words = verified(settings, &verification, one, closed.len());
-            console.result(&words);
+            console.result(&verified(settings, &verification, one, closed.len()));
         }
         return Ok(());
     }
-    let dir = settings.shown(&settings.evidence_dir());
     Err(Failure::different(format!("the evidence in `{dir}` is not what was recorded"))
         .because_all(findings.iter().map(|finding| finding.message.clone()))
         .hint(format!("git log --stat -- {dir}")))
 }
 
 /// No more than was verified.
+/// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the evidence.
+pub fn report(
+    drill: &Drill<'_>,
+    wanted: Option<&str>,
+    out: Option<&Path>,
+    redactor: &Redactor,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    let verification = Verification::of(settings)?;
+    let reading = Reading::open(&find(&verification.runs, wanted, &settings.shown(&settings.evidence_dir()))?.folder)?;
+    let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
+    outcome.extra.insert("report".to_owned(), shown.clone().into());
+    if !settings.output.json {
+        console.result(&shown);
+    }
+    Ok(())
+}
+
 fn verified(settings: &Settings, verification: &Verification, one: Option<&Past>, closed: usize) -> String {
     let dir = settings.shown(&settings.evidence_dir());
     let mut lines = Vec::new();
@@ -127,7 +148,8 @@ fn vouched_in_words(past: &Past, verification: &Verification) -> String {
 }
 
 fn vouched(past: &Past, verification: &Verification) -> Value {
-    json!({ "run": past.name, "sha256": past.sha256, "vouched_by": verification.vouched_by(past), "signed_by": verification.signed_by(&past.name) })
+    let (vouched_by, signed_by) = (verification.vouched_by(past), verification.signed_by(&past.name));
+    json!({ "run": past.name, "sha256": past.sha256, "vouched_by": vouched_by, "signed_by": signed_by })
 }
 
 fn listed(past: &Past, verification: &Verification) -> Value {
@@ -159,13 +181,13 @@ fn row(past: &Past, verification: &Verification) -> [String; 7] {
     let standing = standing(past, verification);
     let Some(summary) = &past.summary else {
         let blank = || "-".to_owned();
-        let name = if past.state == State::Foreign { &past.name } else { short_id(&past.name) };
+        let name = if past.state == State::Foreign { &past.name } else { past.short_id() };
         return [name.to_owned(), blank(), blank(), blank(), blank(), blank(), standing];
     };
     let target = summary.target.as_ref().map_or("-", |target| target.name.as_str());
     let word = if past.state == State::Unclosed { "abandoned" } else { summary.status.as_str() };
     [
-        short_id(&past.name).to_owned(),
+        past.short_id().to_owned(),
         summary.started_at.clone(),
         summary.command.clone(),
         word.to_owned(),
@@ -194,29 +216,6 @@ fn who(summary: &Summary) -> String {
         (Some(url), _, _) => url.clone(),
         (None, Some(user), Some(host)) => format!("{user}@{host}"),
         (None, user, host) => user.clone().or_else(|| host.clone()).unwrap_or_else(|| "-".to_owned()),
-    }
-}
-
-fn short_id(name: &str) -> &str {
-    name.rsplit('-').next().unwrap_or(name)
-}
-
-/// The newest one, or the only one that `wanted` can mean.
-fn find<'a>(settings: &Settings, runs: &'a [Past], wanted: Option<&str>) -> Result<&'a Past> {
-    let dir = settings.shown(&settings.evidence_dir());
-    let mut known = runs.iter().filter(|past| past.state != State::Foreign);
-    let Some(wanted) = wanted else {
-        let none = || Failure::blocked(format!("there is no run in `{dir}`")).hint("cargo xtask forward");
-        return known.next_back().ok_or_else(none);
-    };
-    let meant: Vec<&Past> =
-        known.filter(|past| past.name.starts_with(wanted) || short_id(&past.name).starts_with(wanted)).collect();
-    match meant.as_slice() {
-        [past] => Ok(past),
-        [] => Err(Failure::usage(format!("there is no run `{wanted}` in `{dir}`")).hint("cargo xtask evidence list")),
-        several => Err(Failure::usage(format!("`{wanted}` can mean {} runs", several.len()))
-            .because_all(several.iter().map(|past| past.name.clone()))
-            .hint("name it by more letters")),
     }
 }
 

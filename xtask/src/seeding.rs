@@ -12,7 +12,8 @@ use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::outcome::{BeforeAfter, Outcome};
 
-/// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `mishaps` keep from it.
+/// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `mishaps` keep from
+/// it.
 pub fn run(drill: &Drill<'_>, rows: u64, mishaps: &Mishaps, outcome: &mut Outcome) -> Result<()> {
     let declared = drill.declare()?;
     let session = drill.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;

@@ -167,6 +167,11 @@ impl Settings {
         output(global, &environment())
     }
 
+    /// The file of the job's summary in GitHub Actions, whatever else can be read.
+    pub fn job_summary() -> Option<PathBuf> {
+        environment().remove("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// The same settings for the sandbox's own commands, whatever target was named.
     pub fn for_sandbox(mut self) -> Settings {
         self.target = sandbox_settings();

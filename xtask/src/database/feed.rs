@@ -1,5 +1,6 @@
-//! What HotDash's app does with its facts: a copy of each opened session and each refresh goes into the mirror, with the fact's own value
-//! and time. Done on the server, in the seeder's transaction, with knobs for what can go wrong on the way.
+//! What HotDash's app does with its facts: a copy of each opened session and each refresh goes into the mirror, with
+//! the fact's own value and time. Done on the server, in the seeder's transaction, with knobs for what can go wrong on
+//! the way.
 //!
 //! To feed a new mirror with the facts that are there, seed no rows.
 
@@ -24,7 +25,8 @@ pub struct Mishaps {
     pub drop_pct: f64,
     /// Percent that arrive twice; of a fact that is dropped too, one copy is left.
     pub duplicate_pct: f64,
-    /// How long a fact is on its way: newer ones are not there yet. A fact that arrives carries its own time, not that of its arrival.
+    /// How long a fact is on its way: newer ones are not there yet. A fact that arrives carries its own time, not that
+    /// of its arrival.
     pub delay: Duration,
 }
 
@@ -34,11 +36,13 @@ impl Mishaps {
     }
 }
 
-/// Copies facts into the mirror: those that this very transaction has added, or all of them where the mirror has none yet. What a mirror with
-/// facts in it lacks, it lacks still: that is for parity to find. Returns how many rows it got, None where there is no mirror.
+/// Copies facts into the mirror: those that this very transaction has added, or all of them where the mirror has none
+/// yet. What a mirror with facts in it lacks, it lacks still: that is for parity to find. Returns how many rows it got,
+/// None where there is no mirror.
 ///
 /// # Errors
-/// `blocked` when mishaps are asked for and there is no mirror for them to happen to; `failed` when the server refuses the rows.
+/// `blocked` when mishaps are asked for and there is no mirror for them to happen to; `failed` when the server refuses
+/// the rows.
 pub(super) fn feed(transaction: &mut Transaction<'_>, mishaps: &Mishaps, now: Timestamp) -> Result<Option<u64>> {
     if !is_there(transaction)? {
         return match mishaps.are_none() {
@@ -52,7 +56,8 @@ pub(super) fn feed(transaction: &mut Transaction<'_>, mishaps: &Mishaps, now: Ti
     copy_facts(transaction, which, mishaps, now).map(Some)
 }
 
-/// Feeds a mirror that has no facts yet with all there are; returns how many it got, None where a table of the two is not there.
+/// Feeds a mirror that has no facts yet with all there are; returns how many it got, None where a table of the two is
+/// not there.
 ///
 /// # Errors
 /// `failed` when the server refuses the rows.
@@ -101,7 +106,8 @@ fn copy_facts(transaction: &mut Transaction<'_>, which: &str, mishaps: &Mishaps,
         let facts_there: i64 =
             ask(transaction, &format!("select pg_catalog.count(*) from {facts}"), &[&fact_type, &arrived])?;
         let share = |percent: f64| (facts_there as f64 * percent / 100.0).round() as i64;
-        // The n-th of a share falls on the row at which n whole steps of its width are full. Without a share the server folds it away.
+        // The n-th of a share falls on the row at which n whole steps of its width are full. Without a share the server
+        // folds it away.
         let insert = format!(
             "insert into public.facts (project, topic, key, value, created_at)
              select \"shopDomain\", $3, $4, value, \"createdAt\" at time zone 'UTC'
@@ -123,7 +129,8 @@ mod tests {
     use crate::database::server::Database;
     use crate::error::Status;
 
-    /// A database with a mirror, and a fact a minute of each kind up to `now`: 1,000 views, then 400 refreshes, then 10 of another kind.
+    /// A database with a mirror, and a fact a minute of each kind up to `now`: 1,000 views, then 400 refreshes, then 10
+    /// of another kind.
     fn database() -> Database {
         let mut database = Database::new();
         database.run(include_str!("../../../supabase/sql/analytics_facts_table.sql"));

@@ -1,7 +1,8 @@
-//! Runs that ended without a word: SIGKILL, a power cut. The next run in the same folder finds their lock free and closes their record.
+//! Runs that ended without a word: SIGKILL, a power cut. The next run in the same folder finds their lock free and
+//! closes their record.
 //!
-//! It says no more than is known: which steps were running, what the files were when they were found, and who found them. When
-//! the run ended, and with which exit code, nobody knows.
+//! It says no more than is known: which steps were running, what the files were when they were found, and who found
+//! them. When the run ended, and with which exit code, nobody knows.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! `attestation.intoto.json`: the verdict as an in-toto Statement, which cosign and GitHub can sign and store.
 //!
-//! It is derived from `run.json` and nothing else, so it claims no more than that does, and whoever has one can make the other again.
-//! Statement: <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>. Predicate:
-//! <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md>, where a test is a step.
+//! It is derived from `run.json` and nothing else, so it claims no more than that does, and whoever has one can
+//! make the other again. Statement: <https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md>.
+//! Predicate: <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md>, where a test is a
+//! step.
 
 use serde_json::{Map, Value, json};
 
@@ -51,7 +52,8 @@ fn configuration(record: &Value) -> Vec<Value> {
     used
 }
 
-/// As `stage/NN-step`, numbered as their logs are: those that passed, and those that did not. A skipped one is neither.
+/// As `stage/NN-step`, numbered as their logs are: those that passed, and those that did not. A skipped one is
+/// neither.
 fn steps(record: &Value) -> (Vec<String>, Vec<String>) {
     let (mut passed, mut failed, mut number) = (Vec::new(), Vec::new(), 0);
     for stage in record["stages"].as_array().into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! The order of the runs in an evidence folder: each one names, by digest, the run that was closed before it.
 //!
-//! A record gets its place when it is closed, under a lock: only then is the digest of the one before it final. Two branches that are merged
-//! have two ends; the next run follows both, and names the others as `merged`.
+//! A record gets its place when it is closed, under a lock: only then is the digest of the one before it final. Two
+//! branches that are merged have two ends; the next run follows both, and names the others as `merged`.
 
 use std::fs::File;
 use std::io;

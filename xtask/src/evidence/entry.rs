@@ -1,4 +1,5 @@
-//! A run's entry in a feedback file, as Markdown that reads well in a diff. Derived from the closed record, whose texts are masked already.
+//! A run's entry in a feedback file, as Markdown that reads well in a diff. Derived from the closed record, whose
+//! texts are masked already.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

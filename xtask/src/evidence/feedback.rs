@@ -1,4 +1,5 @@
-//! One entry a run in a feedback file: newest first, below the line that says so. The rest of the file is people's, and stays as it is.
+//! One entry a run in a feedback file: newest first, below the line that says so. The rest of the file is people's,
+//! and stays as it is.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -17,8 +18,8 @@ pub const KEPT: &str = "feedback-entry.md";
 
 /// Adds the entry of the run in `folder`. `shown` makes paths readable.
 ///
-/// The file is replaced in one step under a lock, so that two runs at once are both kept. Where it cannot be written to, or must
-/// not, the entry is kept in the run's folder, and the sentence that says so is returned.
+/// The file is replaced in one step under a lock, so that two runs at once are both kept. Where it cannot be
+/// written to, or must not, the entry is kept in the run's folder, and the sentence that says so is returned.
 ///
 /// # Errors
 /// `failed`, with the entry's text as the hint, when it cannot be kept either.
@@ -67,7 +68,8 @@ fn insert(path: &Path, entry: &str) -> io::Result<()> {
 /// Replaces the file in one step, and keeps who may read and write it.
 fn replace(path: &Path, new: &[u8]) -> io::Result<()> {
     let permissions = fs::metadata(path).map(|metadata| metadata.permissions()).ok();
-    // A rename needs no leave of the file itself, and for root nothing does; who made it read-only meant something by it.
+    // A rename needs no leave of the file itself, and for root nothing does; who made it read-only meant something
+    // by it.
     if permissions.as_ref().is_some_and(fs::Permissions::readonly) {
         return Err(io::Error::other("it is read-only"));
     }

@@ -1,4 +1,5 @@
-//! A lock on a folder itself (flock): it leaves no file behind, and is free as soon as its holder ends, however that ends.
+//! A lock on a folder itself (flock): it leaves no file behind, and is free as soon as its holder ends, however
+//! that ends.
 //!
 //! Who takes it keeps the file that comes back; to drop it is to free the lock.
 
@@ -13,6 +14,15 @@ use std::path::Path;
 pub fn take(folder: &Path) -> io::Result<Option<File>> {
     let file = File::open(folder)?;
     Ok(file.lock().is_ok().then_some(file))
+}
+
+/// As `take`, for those who only read: they wait for a holder and not for each other.
+///
+/// # Errors
+/// The folder cannot be opened.
+pub fn share(folder: &Path) -> io::Result<Option<File>> {
+    let file = File::open(folder)?;
+    Ok(file.lock_shared().is_ok().then_some(file))
 }
 
 /// None when somebody holds it, or when that cannot be told.

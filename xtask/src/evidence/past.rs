@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Deserialize;
 
+use crate::error::{Failure, Result};
 use crate::evidence::folder_lock;
 use crate::evidence::record::{Abandonment, Operator, Previous};
 use crate::evidence::run::{RECORD, read_plain, sha256};
@@ -73,7 +74,8 @@ impl Summary {
     }
 }
 
-/// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is no such folder.
+/// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is
+/// no such folder.
 ///
 /// # Errors
 /// The folder is there and cannot be read.
@@ -126,7 +128,33 @@ pub fn is_run(name: &str) -> bool {
     NAME.is_match(name)
 }
 
+/// The newest run, or the only one that `wanted` can mean: its name, the beginning of it, or its short id. `dir` is
+/// for people.
+///
+/// # Errors
+/// `blocked` when there is no run at all; `usage` when none or several fit.
+pub fn find<'a>(runs: &'a [Past], wanted: Option<&str>, dir: &str) -> Result<&'a Past> {
+    let mut known = runs.iter().filter(|past| past.state != State::Foreign);
+    let Some(wanted) = wanted else {
+        let none = || Failure::blocked(format!("there is no run in `{dir}`")).hint("cargo xtask forward");
+        return known.next_back().ok_or_else(none);
+    };
+    let fits = |past: &&Past| past.name.starts_with(wanted) || past.short_id().starts_with(wanted);
+    match known.filter(fits).collect::<Vec<_>>().as_slice() {
+        [past] => Ok(past),
+        [] => Err(Failure::usage(format!("there is no run `{wanted}` in `{dir}`")).hint("cargo xtask evidence list")),
+        several => Err(Failure::usage(format!("`{wanted}` can mean {} runs", several.len()))
+            .because_all(several.iter().map(|past| past.name.clone()))
+            .hint("name it by more letters")),
+    }
+}
+
 impl Past {
+    /// What ends the name, and is enough to name the run by.
+    pub fn short_id(&self) -> &str {
+        self.name.rsplit('-').next().unwrap_or(&self.name)
+    }
+
     pub fn read(dir: &Path, name: &str) -> Past {
         let folder = dir.join(name);
         let mut past = Past { name: name.to_owned(), folder, state: State::Foreign, sha256: None, summary: None };

@@ -1,5 +1,6 @@
-//! The evidence folder of one run, as a type with a lifetime: opened before the first step, rewritten after each, closed on
-//! every way out. Files are created new and never overwritten, but for `run.json`, which is replaced as a whole.
+//! The evidence folder of one run, as a type with a lifetime: opened before the first step, rewritten after each,
+//! closed on every way out. Files are created new and never overwritten, but for `run.json`, which is replaced as a
+//! whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -59,8 +60,8 @@ impl Run {
         Ok(Run { dir: dir.to_path_buf(), folder, redactor: redactor.clone(), adopted, _lock: lock })
     }
 
-    /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not reach is
-    /// thrown away.
+    /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not
+    /// reach is thrown away.
     pub fn adopt(dir: &Path, folder: &Path, redactor: &Redactor, lock: File) -> Run {
         for name in [DRAFT, ATTESTATION] {
             let _ = fs::remove_file(folder.join(name));
@@ -95,8 +96,8 @@ impl Run {
         self.write(name, &pretty(value)?)
     }
 
-    /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole. It is on the disk
-    /// before this returns: a step must not begin before the record says so.
+    /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole. It is
+    /// on the disk before this returns: a step must not begin before the record says so.
     pub fn save(&self, record: &impl Serialize) -> Result<()> {
         self.replace_record(&self.masked(record)?)
     }
@@ -125,16 +126,19 @@ impl Run {
     /// Writes a record that is closed, and its attestation before it: whoever sees a closed record sees both.
     pub fn save_closed(&self, record: &impl Serialize) -> Result<()> {
         let bytes = self.masked(record)?;
-        let value: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::bug("a masked record is no JSON any more").caused_by(&error))?;
-        self.write(ATTESTATION, &pretty(&statement(&value, &sha256(&bytes)))?)?;
+        let statement = pretty(&statement(&parsed(&bytes)?, &sha256(&bytes)))?;
+        // Made of nothing but the masked record, it is not masked again: whoever makes it anew must get the same
+        // bytes.
+        let mut file = self.create(ATTESTATION)?;
+        file.write_all(statement.as_bytes()).map_err(|error| self.unwritable(ATTESTATION, &error))?;
         self.replace_record(&bytes)?;
         // The last rename, too, is worth waiting for.
         let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
 
-    fn masked(&self, record: &impl Serialize) -> Result<Vec<u8>> {
+    /// The bytes of `record` as `save` writes them.
+    pub fn masked(&self, record: &impl Serialize) -> Result<Vec<u8>> {
         Ok(self.redactor.bytes(pretty(record)?.as_bytes()))
     }
 
@@ -149,7 +153,8 @@ impl Run {
         write().map_err(|error| self.unwritable(RECORD, &error))
     }
 
-    /// Names of files that hold a secret in spite of all masking. They are removed: a hole in the record is better than a leak.
+    /// Names of files that hold a secret in spite of all masking. They are removed: a hole in the record is better
+    /// than a leak.
     ///
     /// A child can write here too, so folders are searched, and what cannot be (a link, a pipe) is removed as a leak.
     pub fn purge_leaks(&self) -> Result<Vec<String>> {
@@ -227,22 +232,21 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// `path`, if it is a file itself: a link leads elsewhere, and a pipe would be waited for.
+/// Reads what is a file itself: a link leads elsewhere, and a pipe would be waited for.
 ///
 /// # Errors
 /// `InvalidInput` for what is no file; else what the file system says.
-pub fn plain(path: &Path) -> io::Result<PathBuf> {
-    if path.symlink_metadata()?.is_file() { Ok(path.to_path_buf()) } else { Err(io::ErrorKind::InvalidInput.into()) }
-}
-
-/// # Errors
-/// As `plain`.
 pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(plain(path)?)
+    if path.symlink_metadata()?.is_file() { fs::read(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 fn is_plain(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+}
+
+fn parsed(masked: &[u8]) -> Result<Value> {
+    serde_json::from_slice(masked)
+        .map_err(|error| Failure::bug("a masked record is no JSON any more").caused_by(&error))
 }
 
 /// As every JSON file of the evidence is written.

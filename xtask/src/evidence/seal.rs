@@ -11,7 +11,8 @@ use crate::evidence::run::{RECORD, Run, sha256};
 use crate::evidence::signature;
 use crate::settings::Settings;
 
-/// Seals the run, and before it those that it found open. `file` is the feedback file that gets the entries, if any does.
+/// Seals the run, and before it those that it found open. `file` is the feedback file that gets the entries, if any
+/// does.
 ///
 /// # Errors
 /// `failed` when something could not be made; the rest is made all the same. Warnings are in the `Ok` otherwise.

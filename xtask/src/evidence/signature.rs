@@ -1,7 +1,9 @@
-//! The optional signature of a record, made and checked by `ssh-keygen -Y` with the user's SSH key, as git does for commits.
+//! The optional signature of a record, made and checked by `ssh-keygen -Y` with the user's SSH key, as git does for
+//! commits.
 //!
-//! The private key is never read here: ssh-keygen or the user's agent does that. Nobody is asked for a passphrase, since nobody may be there:
-//! a key that needs one must be in the agent. Format: <https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.sshsig>.
+//! The private key is never read here: ssh-keygen or the user's agent does that. Nobody is asked for a passphrase,
+//! since nobody may be there: a key that needs one must be in the agent. Format:
+//! <https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.sshsig>.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,8 @@ pub const KEY_VARIABLE: &str = "STAGING_DRILL_SIGNING_KEY";
 /// A security key waits for a touch.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Signs something else with the key that the user named, so that a key that cannot sign stops a run before it begins.
+/// Signs something else with the key that the user named, so that a key that cannot sign stops a run before it
+/// begins.
 ///
 /// # Errors
 /// `blocked`, with what ssh-keygen says.
@@ -125,7 +128,8 @@ fn run(invocation: &Invocation, interrupt: &Interrupt) -> Result<Finished> {
     process::run(invocation, DEADLINE, std::io::sink(), &Redactor::generic(), interrupt)
 }
 
-/// Whether the file is as ssh-keygen writes it, to the last byte: it reads much more than it writes, and a changed byte must be seen.
+/// Whether the file is as ssh-keygen writes it, to the last byte: it reads much more than it writes, and a changed
+/// byte must be seen.
 fn is_canonical(armour: &[u8]) -> bool {
     const WIDTH: usize = 70;
     let text = String::from_utf8_lossy(armour);
@@ -146,14 +150,14 @@ mod tests {
     #[test]
     fn only_what_ssh_keygen_writes_is_read_as_a_signature() {
         let body = "A".repeat(70);
-        let right = format!("-----BEGIN SSH SIGNATURE-----\n{body}\nQUJD\n-----END SSH SIGNATURE-----\n");
+        let right = format!("-----BEGIN SSH SIGNATURE-----\n{body}\nXY\n-----END SSH SIGNATURE-----\n");
         assert!(is_canonical(right.as_bytes()));
         for wrong in [
-            right.replace("QUJD\n", "QUJD"),
-            right.replace("QUJD", "QUJ\u{b}"),
-            right.replace("QUJD", "QUJ"),
-            right.replace("QUJD\n", "QUJD\n\n"),
-            right.replace("A\nQ", "A Q"),
+            right.replace("XY\n", "XY"),
+            right.replace("XY", "X\u{b}"),
+            right.replace("XY", "X"),
+            right.replace("XY\n", "XY\n\n"),
+            right.replace("A\nX", "A X"),
             format!("{right}\n"),
             format!("\n{right}"),
         ] {

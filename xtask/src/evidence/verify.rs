@@ -1,11 +1,13 @@
-//! Whether the evidence is what it was when it was written: every file against its record, every record against who vouches for it.
+//! Whether the evidence is what it was when it was written: every file against its record, every record against who
+//! vouches for it.
 //!
-//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that somebody
-//! wrote anew as a whole, with the feedback files: against that there is a signature, and a commit that was pushed.
+//! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that
+//! somebody wrote anew as a whole, with the feedback files: against that there is a signature, and a commit that
+//! was pushed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -14,8 +16,9 @@ use crate::error::{Failure, Result};
 use crate::evidence::attestation::{ATTESTATION, statement};
 use crate::evidence::chain;
 use crate::evidence::feedback::KEPT;
+use crate::evidence::folder_lock;
 use crate::evidence::past::{Past, State, Summary, read_all};
-use crate::evidence::run::{RECORD, digest_of, files, plain, pretty, read_plain, strange};
+use crate::evidence::run::{RECORD, digest_of, files, pretty, read_plain, strange};
 use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::vouchers::{self, Voucher, Vouchers};
 use crate::interrupt::Interrupt;
@@ -65,6 +68,8 @@ impl Verification {
     /// `blocked` when the folder of the evidence cannot be read.
     pub fn of(settings: &Settings) -> Result<Verification> {
         let dir = settings.evidence_dir();
+        // Nobody closes a record meanwhile, which another one may already name.
+        let _lock = folder_lock::share(&dir);
         let runs = read_all(&dir)
             .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
         let vouchers = vouchers::collect(settings, &runs);
@@ -75,8 +80,8 @@ impl Verification {
         Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
     }
 
-    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of them: what
-    /// comes before an end is vouched for by its digest.
+    /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of
+    /// them: what comes before an end is vouched for by its digest.
     ///
     /// # Errors
     /// `blocked` when there is a signature and no ssh-keygen.
@@ -86,7 +91,8 @@ impl Verification {
         let mut findings = Vec::new();
         for past in self.runs.iter().filter(|past| past.state == State::Closed) {
             let signed = signature::check(settings, &past.folder, interrupt)?;
-            let demanded = listed.is_some() && ends.contains(&past.name);
+            // A run that was closed a moment ago is still being signed.
+            let demanded = listed.is_some() && ends.contains(&past.name) && folder_lock::is_free(&past.folder);
             findings.extend(wrong_signature(past, signed.as_ref(), demanded));
             self.signers.extend(signed.map(|signed| (past.name.clone(), signed)));
         }
@@ -220,21 +226,20 @@ fn listed(names: &[String]) -> String {
 
 /// Files that are not as the record says: which, and what became of them.
 fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> {
+    let there: BTreeMap<String, PathBuf> = files(&past.folder).unwrap_or_default().into_iter().collect();
     let mut altered = Vec::new();
     for (name, sha256) in &summary.files {
-        match plain(&past.folder.join(name)).and_then(|path| digest_of(&path)) {
-            Ok(digest) if digest == *sha256 => {}
-            Ok(_) => altered.push((name.clone(), Kind::Changed, "was changed")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                altered.push((name.clone(), Kind::Missing, "was removed"));
-            }
-            Err(_) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
+        match there.get(name).map(|path| digest_of(path)) {
+            None => altered.push((name.clone(), Kind::Missing, "was removed")),
+            Some(Ok(digest)) if digest == *sha256 => {}
+            Some(Ok(_)) => altered.push((name.clone(), Kind::Changed, "was changed")),
+            Some(Err(_)) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
         }
     }
     let known = |name: &str| summary.files.contains_key(name) || [RECORD, ATTESTATION, SIGNATURE, KEPT].contains(&name);
-    let there = files(&past.folder).unwrap_or_default().into_iter().filter(|(name, _)| !known(name));
-    let there = there.chain(strange(&past.folder).unwrap_or_default());
-    altered.extend(there.map(|(name, _)| (name, Kind::Added, "was added")));
+    let new = there.into_keys().filter(|name| !known(name));
+    let new = new.chain(strange(&past.folder).unwrap_or_default().into_iter().map(|(name, _)| name));
+    altered.extend(new.map(|name| (name, Kind::Added, "was added")));
     altered
 }
 

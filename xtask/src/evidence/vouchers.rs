@@ -1,4 +1,5 @@
-//! Who says what a run's `run.json` was: the runs that followed it, the entries for people, and the attestation beside it.
+//! Who says what a run's `run.json` was: the runs that followed it, the entries for people, and the attestation
+//! beside it.
 
 use std::collections::BTreeMap;
 use std::fs;

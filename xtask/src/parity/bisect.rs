@@ -1,7 +1,9 @@
-//! Where two sides differ: counts of days, then of the hours of the days that differ, then of the minutes of those hours.
+//! Where two sides differ: counts of days, then of the hours of the days that differ, then of the minutes of those
+//! hours.
 //!
-//! Each level is one question to each side, over the few stretches that the level above left. It goes down only where that narrows: a
-//! loss that is spread over a month is a fact about the month, and a list of its minutes would hide that.
+//! Each level is one question to each side, over the few stretches that the level above left. It goes down only where
+//! that narrows: a loss that is spread over a month is a fact about the month, and a list of its minutes would hide
+//! that.
 
 use std::cmp::Reverse;
 
@@ -16,7 +18,8 @@ pub type Second = i64;
 /// Most counts that a side gives for one question: eleven years of days. Of more, the newest are looked at.
 pub const MOST_BUCKETS: usize = 4096;
 
-/// Most days and most hours whose parts are looked at; with more that differ about as much, the difference is spread and not in places.
+/// Most days and most hours whose parts are looked at; with more that differ about as much, the difference is spread
+/// and not in places.
 const MOST_DAYS: usize = 16;
 const MOST_HOURS: usize = 48;
 
@@ -62,8 +65,8 @@ pub struct Level {
 pub struct Located {
     /// As far down as it was looked.
     pub levels: Vec<Level>,
-    /// Every place that differs, the sharpest first, for it was the worst of its surroundings, and then the largest. A place that was
-    /// looked into is there by its parts.
+    /// Every place that differs, the sharpest first, for it was the worst of its surroundings, and then the largest. A
+    /// place that was looked into is there by its parts.
     pub places: Vec<Place>,
 }
 
@@ -101,8 +104,8 @@ fn rfc3339<S: serde::Serializer>(second: &Second, serializer: S) -> Result<S::Ok
     serializer.collect_str(&instant(*second))
 }
 
-/// Both sides' counts by time as one list, in order. A side that gave `MOST_BUCKETS` may hold more before its first: nothing is said of
-/// what is earlier.
+/// Both sides' counts by time as one list, in order. A side that gave `MOST_BUCKETS` may hold more before its first:
+/// nothing is said of what is earlier.
 pub fn merged(mut prisma: Vec<(Second, u64)>, mut mirror: Vec<(Second, u64)>) -> Vec<Bucket> {
     prisma.sort_unstable();
     mirror.sort_unstable();
@@ -144,8 +147,8 @@ pub fn locate<E>(mut ask: impl FnMut(Width, &[Range]) -> Result<Vec<Bucket>, E>)
     Ok(located)
 }
 
-/// The buckets that are worth looking into, in order of time: those that differ most, and their neighbours that differ in the same
-/// direction, since a stretch begins and ends in the midst of an hour.
+/// The buckets that are worth looking into, in order of time: those that differ most, and their neighbours that differ
+/// in the same direction, since a stretch begins and ends in the midst of an hour.
 fn culprits(buckets: &[Bucket], width: Width) -> Vec<Second> {
     let most = match width {
         Width::Day => MOST_DAYS,

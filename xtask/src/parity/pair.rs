@@ -14,7 +14,8 @@ pub struct Pair {
     pub mirror: Side,
 }
 
-/// The rows of `table` in which each column of `filter` has that value; `time` is the column that says when a row happened.
+/// The rows of `table` in which each column of `filter` has that value; `time` is the column that says when a row
+/// happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {
     pub table: String,
@@ -96,7 +97,8 @@ pub fn defaults() -> Vec<Pair> {
 /// The pairs that a file names, checked.
 ///
 /// # Errors
-/// `usage`, naming the pair: a name that is no plain identifier or is used twice, a value that no Postgres text can hold.
+/// `usage`, naming the pair: a name that is no plain identifier or is used twice, a value that no Postgres text can
+/// hold.
 pub fn checked(pairs: &[FilePair]) -> Result<Vec<Pair>> {
     let mut names = BTreeSet::new();
     for pair in pairs {

@@ -65,8 +65,8 @@ impl Place {
 
 /// What differs in the buckets of one stretch, but for those that are looked into.
 ///
-/// Buckets that differ in the same direction are one place unless one that does not differ lies between. Where that leaves more than a few,
-/// it is a loss of some rows here and there, and one place as long as all of them.
+/// Buckets that differ in the same direction are one place unless one that does not differ lies between. Where that
+/// leaves more than a few, it is a loss of some rows here and there, and one place as long as all of them.
 pub fn places<'a>(buckets: impl Iterator<Item = &'a Bucket>, width: Width, looked_into: &[Second]) -> Vec<Place> {
     let mut places: Vec<Place> = Vec::new();
     let mut open = false;

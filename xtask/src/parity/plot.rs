@@ -1,5 +1,5 @@
-//! `parity.svg`: both sides by day, by hour and by minute, as far down as it was looked. One file without scripts, fonts or links, which
-//! reads the same in a light viewer and in a dark one.
+//! `parity.svg`: both sides by day, by hour and by minute, as far down as it was looked. One file without scripts,
+//! fonts or links, which reads the same in a light viewer and in a dark one.
 
 use std::fmt::Write as _;
 

@@ -1,5 +1,6 @@
-//! `parity.json`: all that was counted and where it differs, under the keys that the old probe wrote as well, so that what read its output
-//! reads this (`event`, `prisma`, `supabase`, `deltas`, `diffPct`, `timestamp`; `status` and `reason` where it could not count).
+//! `parity.json`: all that was counted and where it differs, under the keys that the old probe wrote as well, so that
+//! what read its output reads this (`event`, `prisma`, `supabase`, `deltas`, `diffPct`, `timestamp`; `status` and
+//! `reason` where it could not count).
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -7,7 +7,8 @@ use serde::Serialize;
 /// Rows shown of each side.
 const SHOWN: usize = 5;
 
-/// Rows that a side gives at most; with fewer on both sides, all of the place is there and the rows can be told apart by their times.
+/// Rows that a side gives at most; with fewer on both sides, all of the place is there and the rows can be told apart
+/// by their times.
 pub const MOST_ROWS: usize = 1_000;
 
 /// A row by its primary key and its time, as the server writes them.
@@ -19,14 +20,16 @@ pub struct Row {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sample {
-    /// `unmatched`: rows for whose time the other side has no row. `first`: there are too many to tell, so these are the first ones.
+    /// `unmatched`: rows for whose time the other side has no row. `first`: there are too many to tell, so these are
+    /// the first ones.
     pub rows: &'static str,
     pub prisma: Vec<Row>,
     pub mirror: Vec<Row>,
 }
 
 impl Sample {
-    /// From all rows of a place, or the first `MOST_ROWS` of them. The mirror copies a fact's time, so a row and its copy share it.
+    /// From all rows of a place, or the first `MOST_ROWS` of them. The mirror copies a fact's time, so a row and its
+    /// copy share it.
     pub fn of(prisma: Vec<Row>, mirror: Vec<Row>) -> Sample {
         let whole = prisma.len() < MOST_ROWS && mirror.len() < MOST_ROWS;
         let (rows, mut prisma, mut mirror) = match whole {

@@ -111,7 +111,8 @@ impl Stage for Parity {
         let mut state = execution.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let result = match (result, state.breach.take()) {
             (Err(failure), Some(moment)) => {
-                Err(failure.because_all(locate(session, &inspection.shapes, &stage, moment, &mut state)))
+                let told = locate(session, &inspection.shapes, &stage, moment, &mut state);
+                session.interrupt.check().and(Err(failure.because_all(told)))
             }
             (result, _) => result,
         };

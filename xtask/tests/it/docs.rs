@@ -24,6 +24,7 @@ const COMMANDS: &[&[&str]] = &[
     &["evidence", "list"],
     &["evidence", "show"],
     &["evidence", "verify"],
+    &["evidence", "report"],
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],

@@ -93,7 +93,10 @@ fn a_flipped_byte_in_any_file_of_any_run_is_found() {
             for at in [0, right.len() / 2, right.len() - 1] {
                 flip(&path, at);
                 let file = path.file_name().unwrap().to_str().unwrap();
-                assert_eq!(project.findings(), [found("changed", run, file)], "byte {at} of {}", path.display());
+                // A byte of the run's own name in its record makes it look renamed as well.
+                let mut findings = project.findings();
+                findings.retain(|finding| *finding != found("renamed", run, ""));
+                assert_eq!(findings, [found("changed", run, file)], "byte {at} of {}", path.display());
                 flipped += 1;
                 fs::write(&path, &right).unwrap();
             }
@@ -451,6 +454,16 @@ fn a_key_that_asks_for_a_passphrase_stops_the_run_before_it_begins() {
 }
 
 #[test]
+fn every_key_that_the_schema_knows_is_described() {
+    let root = crate::server::workspace();
+    let schema: Value = serde_json::from_slice(&fs::read(root.join("docs/evidence.schema.json")).unwrap()).unwrap();
+    let page = fs::read_to_string(root.join("docs/evidence.md")).unwrap();
+    let keys: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    let missing: Vec<_> = keys.iter().filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert!(keys.len() > 20 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn the_schema_takes_what_a_run_left_and_nothing_that_contradicts_itself() {
     let project = Project::new();
     let right = project.record(&refused(&project));
@@ -492,8 +505,9 @@ fn a_feedback_file_with_a_merge_conflict_or_a_lock_of_its_owner_stays_as_it_is_a
         format!("# ours\n\n<<<<<<< HEAD\n{}=======\n>>>>>>> theirs\n", project.read("feedback/deployment.md"));
     fs::write(&file, &conflict).unwrap();
     let (run, said) = stderr(project.command_refused());
-    let warning = said.lines().find(|line| line.starts_with("warning: ")).unwrap();
-    insta::assert_snapshot!(steady(warning, &[&run]), @"warning: `feedback/deployment.md` got no entry: it has a merge conflict at line 3; the entry is in `feedback/evidence/<1>/feedback-entry.md`");
+    let warning =
+        said.lines().find_map(|line| line.strip_prefix("warning: `feedback/deployment.md` got no entry: ")).unwrap();
+    insta::assert_snapshot!(steady(warning, &[&run]), @"it has a merge conflict at line 3; the entry is in `feedback/evidence/<1>/feedback-entry.md`");
     assert_eq!(fs::read_to_string(&file).unwrap(), conflict);
     let kept = fs::read_to_string(project.run_folder(&run).join("feedback-entry.md")).unwrap();
     assert!(kept.starts_with("## ") && kept.contains(&run), "{kept}");

@@ -73,7 +73,9 @@ fn the_evidence_says_what_ran_and_what_it_found() {
             "catalog-after.json",
             "catalog-before.json",
             "counts.json",
-            "plan.json"
+            "junit.xml",
+            "plan.json",
+            "report.html"
         ]
     );
     let log = project.read(&format!("{folder}/02-migrate-deploy.log"));

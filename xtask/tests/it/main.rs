@@ -23,6 +23,7 @@ mod parity;
 mod pinning;
 mod recipes;
 mod rehearse;
+mod report;
 mod reset;
 mod restore;
 mod sandbox;

@@ -75,3 +75,36 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
     ];
     assert_eq!(recipes, expected);
 }
+
+/// What follows `just ` in a line that is a command of CI.
+fn recipe_calls(text: &str) -> Vec<&str> {
+    let commands = text.lines().map(|line| line.trim().trim_start_matches("- ").trim_start_matches("run: "));
+    commands.filter_map(|command| command.strip_prefix("just ")?.split_whitespace().next()).collect()
+}
+
+#[test]
+fn ci_calls_recipes_that_are_there_and_gives_secrets_to_one_step() {
+    let justfile = std::fs::read_to_string(workspace().join("justfile")).unwrap();
+    let workflow = std::fs::read_to_string(workspace().join(".github/workflows/staging-drill.yml")).unwrap();
+    let gitlab = std::fs::read_to_string(workspace().join("docs/ci.md")).unwrap();
+    let calls = [recipe_calls(&workflow), recipe_calls(&gitlab)].concat();
+    assert_eq!(calls.len(), 3, "{calls:?}");
+    for recipe in calls {
+        assert!(justfile.contains(&format!("\n{recipe} *args:\n")), "there is no recipe `{recipe}`");
+    }
+    for action in workflow.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix("uses: ")) {
+        let pinned = action.rsplit_once("@v").is_some_and(|(name, version)| {
+            name.starts_with("actions/") && version.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        assert!(pinned, "{action}");
+    }
+    let (_, staging) = workflow.split_once("\n  staging:\n").unwrap();
+    let (before, drill) = staging.split_once("- name: drill\n").unwrap();
+    assert!(!before.contains("secrets."), "only the drill itself gets them");
+    assert_eq!(workflow.matches("secrets.").count(), drill.matches("secrets.").count());
+    // A script gets what others wrote as a variable, never as text of its own.
+    for script in workflow.split("run: |").skip(1) {
+        let script: String = script.lines().skip(1).take_while(|line| line.starts_with("          ")).collect();
+        assert!(!script.contains("${{"), "{script}");
+    }
+}

@@ -189,6 +189,26 @@ fn a_child_that_prints_its_secret_in_every_form_leaks_none() {
     }
 }
 
+/// Fault injection: a program of the project that leaves a report of its own where the drill's will be.
+const FORGER: &str = r#"
+import fs from 'node:fs';
+const base = 'feedback/evidence';
+fs.writeFileSync(`${base}/${fs.readdirSync(base).sort().at(-1)}/report.html`, 'all is well');
+"#;
+
+/// Proves that a forged view fails the run: nobody should take it for the drill's.
+#[test]
+fn a_report_that_a_child_wrote_fails_the_run() {
+    let (project, _) = Project::on_staging("forger");
+    project.write("prisma/smoke.mjs", FORGER);
+    let json = project.run(&["forward", "--smoke", "--json"]).expect(1).json();
+    let folder = json["evidence"].as_str().unwrap();
+    let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
+    assert_eq!((&record["status"], &record["exit_code"]), (&Value::from("failed"), &Value::from(1)));
+    assert!(record["error"]["message"].as_str().unwrap().contains("report.html"), "{}", record["error"]);
+    assert_eq!(record["stages"][0]["status"], "ok");
+}
+
 /// Fault injection: a program of the project that writes past the masking, straight into the newest evidence folder.
 const WRITER: &str = r#"
 import fs from 'node:fs';

@@ -1,0 +1,91 @@
+//! How a run's views say values: numbers, times, and what a record left open.
+
+use serde_json::Value;
+
+/// Empty where there is none.
+pub fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Empty where there is none.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// As a person would say it: `12 ms`, `1.3 s`, `2 min 5 s`.
+pub fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
+        _ => format!("{} min {} s", milliseconds / 60_000, milliseconds % 60_000 / 1_000),
+    }
+}
+
+/// `1,234,567`
+pub fn number(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `17 bytes`, `3 KB`, `1.2 MB`
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{} KB", bytes.div_ceil(1_000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+/// `1 migration`, `2 migrations`
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{} {noun}s", number(count as u64)) }
+}
+
+/// `2026-11-22 20:04:01 UTC` of `2026-11-22T20:04:01Z`
+pub fn moment(rfc3339: &str) -> String {
+    rfc3339.replace('T', " ").replace('Z', " UTC")
+}
+
+/// What a step came to in one line: what it found, or how its program ended where that was not well.
+pub fn found(step: &Value) -> Option<String> {
+    if let Some(detail) = step["detail"].as_str() {
+        return Some(detail.to_owned());
+    }
+    let exit = &step["exit"];
+    match (exit["code"].as_i64(), exit["signal"].as_i64()) {
+        (Some(code), _) => Some(format!("ended with exit code {code}")),
+        (_, Some(signal)) => Some(format!("was ended by signal {signal}")),
+        _ if exit == "timed_out" => Some("did not end in time and was stopped".to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_said_as_a_person_would() {
+        assert_eq!([0, 999, 1_360, 59_999, 125_000].map(duration), ["0 ms", "999 ms", "1.3 s", "59.9 s", "2 min 5 s"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([17, 2_001, 1_250_000].map(size), ["17 bytes", "3 KB", "1.2 MB"]);
+        assert_eq!([1, 2].map(|count| counted(count, "step")), ["1 step", "2 steps"]);
+        assert_eq!(moment("2026-11-22T20:04:01Z"), "2026-11-22 20:04:01 UTC");
+    }
+
+    #[test]
+    fn a_program_that_ended_badly_says_how() {
+        let said = |exit: Value| found(&serde_json::json!({"detail": null, "exit": exit}));
+        assert_eq!(said(serde_json::json!({"code": 3})).unwrap(), "ended with exit code 3");
+        assert_eq!(said(serde_json::json!({"signal": 9})).unwrap(), "was ended by signal 9");
+        assert_eq!(said("timed_out".into()).unwrap(), "did not end in time and was stopped");
+        assert_eq!(said("success".into()), None);
+    }
+}
