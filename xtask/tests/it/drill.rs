@@ -1,4 +1,5 @@
-//! `drill` as one run, with the real Prisma and Supabase CLIs: there, back and there again, and nothing is lost on the way.
+//! `drill` as one run, with the real Prisma and Supabase CLIs: there, back and there again, and nothing is lost on
+//! the way.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ fn add_mirror(project: &Project) {
     project.write(MIRROR, &std::fs::read_to_string(workspace().join(MIRROR)).unwrap());
 }
 
-/// A claimed staging database with this repo's history applied and five sessions in it, whose new columns say something.
+/// A claimed staging database with this repo's history applied and five sessions in it, whose new columns say
+/// something.
 fn with_sessions(name: &str) -> (Project, Database) {
     let (project, database) = Project::on_staging(name);
     apply(&project, &database);
@@ -237,8 +239,8 @@ fn rows_that_were_changed_since_the_snapshot_are_not_replaced() {
     assert_eq!(database.one::<String>("select v from t"), "one!", "what was written since is still there");
 }
 
-/// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a second to
-/// begin with anything.
+/// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a
+/// second to begin with anything.
 fn await_second_forward(project: &Project) {
     let begun = Instant::now();
     let is_there = || -> Option<bool> {

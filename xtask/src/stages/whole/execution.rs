@@ -1,5 +1,5 @@
-//! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan has shown,
-//! and what a stage says that it left is what the next one finds.
+//! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan
+//! has shown, and what a stage says that it left is what the next one finds.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
