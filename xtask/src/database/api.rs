@@ -1,11 +1,12 @@
-//! What the database knows about the REST API in front of it: whether its role sees every row, and the one word that the API listens to.
+//! What the database knows about the REST API in front of it: whether its role sees every row, and the one word that
+//! the API listens to.
 
 use super::connect::{Connection, failure};
 use super::service_role::SERVICE_ROLE;
 use crate::error::Result;
 
-/// Whether row security can keep rows of the table from the role behind a service key: it is on, the role does not bypass it, and no policy
-/// lets the role see every row. On a hosted project the role bypasses it.
+/// Whether row security can keep rows of the table from the role behind a service key: it is on, the role does not
+/// bypass it, and no policy lets the role see every row. On a hosted project the role bypasses it.
 ///
 /// # Errors
 /// `failed` with the server's words.
@@ -26,8 +27,8 @@ pub fn hides_rows(connection: &mut Connection, schema: &str, table: &str) -> Res
     Ok(row.is_some_and(|row| row.get(0)))
 }
 
-/// Asks PostgREST to look at the schema again ("Schema Cache Reloading"). It changes no data, and Postgres allows it in a read-only
-/// transaction.
+/// Asks PostgREST to look at the schema again ("Schema Cache Reloading"). It changes no data, and Postgres allows it in
+/// a read-only transaction.
 ///
 /// # Errors
 /// `failed` with the server's words, as on a replica.

@@ -1,7 +1,9 @@
-//! By time, where a side says no more than how many rows a stretch holds: halves, and halves of halves, where they differ from Prisma's.
+//! By time, where a side says no more than how many rows a stretch holds: halves, and halves of halves, where they
+//! differ from Prisma's.
 //!
-//! A stretch with as many rows as Prisma has in it is taken to hold them in the same buckets. So a row that is missing and one too many cancel
-//! out within such a stretch; both sides by SQL see them apart. Few questions are the gain: about two for each level of halves and place.
+//! A stretch with as many rows as Prisma has in it is taken to hold them in the same buckets. So a row that is missing
+//! and one too many cancel out within such a stretch; both sides by SQL see them apart. Few questions are the gain:
+//! about two for each level of halves and place.
 
 use super::bisect::{Range, Second, Width};
 
@@ -11,8 +13,8 @@ pub const MOST_QUESTIONS: usize = 512;
 /// Counts of one side by the first second of their bucket.
 pub type Counts = Vec<(Second, u64)>;
 
-/// The side's buckets of `width` within `stretch`, whose ends are buckets' ends. `prisma` is the other side, in order of time; `ask` counts
-/// the rows of a stretch.
+/// The side's buckets of `width` within `stretch`, whose ends are buckets' ends. `prisma` is the other side, in order
+/// of time; `ask` counts the rows of a stretch.
 ///
 /// # Errors
 /// Those of `ask`; it is asked to refuse after [`MOST_QUESTIONS`].

@@ -1,7 +1,7 @@
 //! What came back, and what it means: pure, from status, headers and body to a count, to rows, or to a cause.
 //!
-//! Sources: PostgREST's pages "Pagination and Count" and "Errors"; Supabase's "HTTP status codes" (402, 540, 544) and the words of its
-//! gateway, which answers 401 without a code.
+//! Sources: PostgREST's pages "Pagination and Count" and "Errors"; Supabase's "HTTP status codes" (402, 540, 544) and
+//! the words of its gateway, which answers 401 without a code.
 
 use std::time::Duration;
 
@@ -133,7 +133,8 @@ impl Answer {
     }
 }
 
-/// A connection that was lost may come back; one that was never there, or a deadline of ours, is the same a second later.
+/// A connection that was lost may come back; one that was never there, or a deadline of ours, is the same a second
+/// later.
 impl From<Obstacle> for Miss {
     fn from(obstacle: Obstacle) -> Miss {
         Miss { again: obstacle.cause == Cause::Lost, obstacle, after: Duration::ZERO }

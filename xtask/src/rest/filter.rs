@@ -1,4 +1,5 @@
-//! Which rows are asked for, as PostgREST writes it: `column=operator.value` ("Tables and Views: Horizontal Filtering").
+//! Which rows are asked for, as PostgREST writes it: `column=operator.value` ("Tables and Views: Horizontal
+//! Filtering").
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -33,7 +34,8 @@ impl Operator {
 /// RFC 3986's unreserved characters mean themselves everywhere; all others are encoded.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// PostgREST's own parameters. A column of such a name would be taken for one, and the filter silently left out of the count.
+/// PostgREST's own parameters. A column of such a name would be taken for one, and the filter silently left out of the
+/// count.
 const PARAMETERS: [&str; 8] = ["select", "order", "limit", "offset", "and", "or", "columns", "on_conflict"];
 
 /// The path and query below the API's address.

@@ -1,8 +1,9 @@
 //! Supabase's REST API (PostgREST behind a gateway): exact counts of a table, and, where there is none, why.
 //!
-//! The only module that speaks HTTP. Counts are made by the server: the old probe fetched the rows to count them, and 1,000 rows is where
-//! the API stops. So a count is one `HEAD` with `Prefer: count=exact`, and its answer is in `Content-Range`; PostgREST's page "Pagination and
-//! Count" is the source. An answer to `HEAD` has no body and so no error code: where it fails, the same question is asked once more as `GET`.
+//! The only module that speaks HTTP. Counts are made by the server: the old probe fetched the rows to count them, and
+//! 1,000 rows is where the API stops. So a count is one `HEAD` with `Prefer: count=exact`, and its answer is in
+//! `Content-Range`; PostgREST's page "Pagination and Count" is the source. An answer to `HEAD` has no body and so no
+//! error code: where it fails, the same question is asked once more as `GET`.
 
 mod answer;
 mod cause;
@@ -27,7 +28,8 @@ use answer::{Answer, Miss};
 use redact::Redactor;
 use transport::{Method, Request, Transport};
 
-/// How often a question is asked again, and the first and the longest wait before that. A `Retry-After` counts up to the longest.
+/// How often a question is asked again, and the first and the longest wait before that. A `Retry-After` counts up to
+/// the longest.
 const TRIES: usize = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -109,8 +111,8 @@ impl Client {
         Ok(answer)
     }
 
-    /// Asks until there is an answer that another try would not change, waiting longer each time. What the server said is masked here,
-    /// so that nothing of it holds a secret.
+    /// Asks until there is an answer that another try would not change, waiting longer each time. What the server said
+    /// is masked here, so that nothing of it holds a secret.
     fn patiently<T>(&self, question: impl Fn() -> Result<T, Miss>) -> Result<T, Obstacle> {
         let mut waits = ExponentialBuilder::new()
             .with_min_delay(FIRST_WAIT)

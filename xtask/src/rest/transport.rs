@@ -1,8 +1,9 @@
 //! One question, one answer: HTTP/1.1 to exactly the address that the guard has read, and nowhere else.
 //!
-//! No redirect is followed (it would carry the key elsewhere), no proxy is taken from the environment, and plain HTTP goes to loopback
-//! only. TLS is what the pin uses: the same provider, the system's roots. The key goes in headers and nowhere else: a legacy one (a JWT) in
-//! `apikey` and `Authorization`, an `sb_secret_` one in `apikey` alone, since PostgREST would try to read it as a JWT (PGRST301).
+//! No redirect is followed (it would carry the key elsewhere), no proxy is taken from the environment, and plain HTTP
+//! goes to loopback only. TLS is what the pin uses: the same provider, the system's roots. The key goes in headers and
+//! nowhere else: a legacy one (a JWT) in `apikey` and `Authorization`, an `sb_secret_` one in `apikey` alone, since
+//! PostgREST would try to read it as a JWT (PGRST301).
 
 use std::io::ErrorKind;
 use std::net::ToSocketAddrs;

@@ -1,7 +1,8 @@
-//! Where the two sides' counts come from: both by SQL in one snapshot, or Prisma's by SQL and the mirror's over REST, or all of that.
+//! Where the two sides' counts come from: both by SQL in one snapshot, or Prisma's by SQL and the mirror's over REST,
+//! or all of that.
 //!
-//! Over REST there is no snapshot: each count is of its own moment. A row that comes in between looks like a difference, and is none at the
-//! second look.
+//! Over REST there is no snapshot: each count is of its own moment. A row that comes in between looks like a
+//! difference, and is none at the second look.
 
 use std::time::{Duration, Instant};
 
@@ -127,8 +128,8 @@ impl<'a> Api<'a> {
         Ok(Api { client, session, shapes })
     }
 
-    /// A count over REST is of the rows that its role may see. The guard accepts no key but the service role's; here the database says
-    /// whether that role sees every row, where it is the API's own.
+    /// A count over REST is of the rows that its role may see. The guard accepts no key but the service role's; here
+    /// the database says whether that role sees every row, where it is the API's own.
     ///
     /// # Errors
     /// `RowSecurity` where it does not.

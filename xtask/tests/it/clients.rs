@@ -1,5 +1,5 @@
-//! Programs that only tests run, pinned in a package of their own so that nobody who uses the drill has to download them: major 2 of the
-//! Supabase CLI, and PostgREST's official client.
+//! Programs that only tests run, pinned in a package of their own so that nobody who uses the drill has to download
+//! them: major 2 of the Supabase CLI, and PostgREST's official client.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

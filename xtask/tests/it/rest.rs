@@ -1,4 +1,5 @@
-//! Parity over REST: against a stand-in for PostgREST that counts in the real Postgres, and whatever else may answer in its place.
+//! Parity over REST: against a stand-in for PostgREST that counts in the real Postgres, and whatever else may answer in
+//! its place.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -80,7 +81,8 @@ fn question(key: &str, window: &[(&str, &Value)]) -> Value {
 fn a_loss_is_counted_and_placed_over_rest_as_by_sql_and_as_the_official_client_counts() {
     let (project, database, server) = with_api("rest_loss");
     database.execute(
-        "delete from facts where key = 'view' and created_at >= '2026-10-09 14:05:00Z' and created_at < '2026-10-09 14:07:30Z'",
+        "delete from facts where key = 'view'
+            and created_at >= '2026-10-09 14:05:00Z' and created_at < '2026-10-09 14:07:30Z'",
     );
     let answer = project.run(&REST).expect(5);
     let seen = server.seen();
@@ -318,7 +320,8 @@ fn ctrl_c_ends_the_wait_for_an_answer() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// On a server of its own kind: roles belong to a server, and the other tests' service role bypasses row security as a hosted one does.
+/// On a server of its own kind: roles belong to a server, and the other tests' service role bypasses row security as a
+/// hosted one does.
 #[test]
 fn a_service_role_that_row_security_keeps_rows_from_counts_nothing() {
     let database = second().database("rest_hidden");

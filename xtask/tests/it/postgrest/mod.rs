@@ -1,9 +1,11 @@
-//! A stand-in for PostgREST and the gateway before it, which cannot be installed from the registries here. It counts in the real Postgres.
+//! A stand-in for PostgREST and the gateway before it, which cannot be installed from the registries here. It counts in
+//! the real Postgres.
 //!
-//! It answers as the documentation says (docs.postgrest.org, version 14), rule by rule where `rules` applies it: "Horizontal Filtering",
-//! "Limits and Pagination", "Counting", "Schemas" (`Accept-Profile`), "Schema Cache Reloading" (`NOTIFY pgrst`), "Errors"; and as Supabase
-//! documents its gateway ("Understanding API keys") and its platform ("HTTP status codes"). The official client runs against it in a test
-//! and must read the same counts, so that it is not our own misreading twice. Faults are injected: each request takes the next one.
+//! It answers as the documentation says (docs.postgrest.org, version 14), rule by rule where `rules` applies it:
+//! "Horizontal Filtering", "Limits and Pagination", "Counting", "Schemas" (`Accept-Profile`), "Schema Cache Reloading"
+//! (`NOTIFY pgrst`), "Errors"; and as Supabase documents its gateway ("Understanding API keys") and its platform ("HTTP
+//! status codes"). The official client runs against it in a test and must read the same counts, so that it is not our
+//! own misreading twice. Faults are injected: each request takes the next one.
 
 mod http;
 mod rules;

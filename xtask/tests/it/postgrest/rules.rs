@@ -79,8 +79,8 @@ pub fn answer(shared: &Shared, request: &Request) -> Response {
     }
 }
 
-/// "Understanding API keys" (Supabase): every key goes in `apikey`; a legacy one is a JWT, which PostgREST reads from `Authorization` and
-/// without which the role is `anon`; a secret one is no JWT, and the gateway makes one of it.
+/// "Understanding API keys" (Supabase): every key goes in `apikey`; a legacy one is a JWT, which PostgREST reads from
+/// `Authorization` and without which the role is `anon`; a secret one is no JWT, and the gateway makes one of it.
 fn role(shared: &Shared, request: &Request) -> Result<&'static str, Response> {
     let Some(key) = request.header("apikey") else {
         return Err(gateway_error("No API key found in request", "No `apikey` request header or url param was found."));
@@ -201,7 +201,8 @@ impl Question {
         let from = format!("from public.{} where {condition}", quoted(&self.table));
         let values: Vec<&(dyn postgres::types::ToSql + Sync)> = self.values.iter().map(|value| value as _).collect();
         let rows = format!(
-            "select coalesce(json_agg(page), '[]')::text, count(*) from (select {select} {from} {order} limit {limit} offset {offset}) page"
+            "select coalesce(json_agg(page), '[]')::text, count(*)
+               from (select {select} {from} {order} limit {limit} offset {offset}) page"
         );
         let page = transaction.query_one(&rows, &values)?;
         let length = page.get::<_, i64>(1).unsigned_abs();
