@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::evidence::past;
 use crate::evidence::record::{Git, Operator, Record, Server, Tools};
 use crate::evidence::run::digest_of;
 use crate::interrupt::Interrupt;
+use crate::matrix;
 use crate::outcome::Outcome;
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
@@ -23,6 +25,7 @@ pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome, redactor:
         git: None,
         tools: Tools { drill: env!("CARGO_PKG_VERSION").to_owned(), ..Tools::default() },
         server: None,
+        environment: BTreeMap::new(),
         inputs: BTreeMap::new(),
         files: BTreeMap::new(),
         previous: None,
@@ -40,6 +43,24 @@ pub fn add_server(record: &mut Record, session: &Session<'_>) {
         system_identifier: session.identity.system_identifier.clone(),
         claimed: session.target.claimed(),
     });
+}
+
+/// Adds what the target's variables say of it, and a note where they said something else the last time.
+pub fn add_environment(record: &mut Record, session: &Session<'_>) {
+    let settings = session.settings;
+    // The sandbox has another port each time, and no variables.
+    if settings.target.is_sandbox() {
+        return;
+    }
+    let facts = matrix::facts(session.target.candidate());
+    if let Some((run, before)) = past::last_environment(&settings.evidence_dir(), &settings.target.name) {
+        let rotated = |(what, is): &(&str, String)| {
+            let was = before.get(*what).filter(|was| *was != is)?;
+            Some(format!("rotated since {run}: {what} was {was}, is {is} (cargo xtask env matrix)"))
+        };
+        record.outcome.notes.extend(facts.iter().filter_map(rotated));
+    }
+    record.environment = facts.into_iter().map(|(what, is)| (what.to_owned(), is)).collect();
 }
 
 /// Adds what other programs must be asked for, Node and git side by side.

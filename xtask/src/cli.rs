@@ -129,9 +129,10 @@ pub struct Drill {
 
 #[derive(Debug, Args)]
 pub struct Parity {
-    /// How to count the mirror's side: sql, in the same database and the same snapshot
-    #[arg(long, value_enum, default_value_t = Source::Sql)]
-    pub source: Source,
+    /// How to count the mirror's side: by SQL in one snapshot, over Supabase's REST API, or in both ways [default: sql, and rest where the
+    /// target does not hold the mirror]
+    #[arg(long, value_enum)]
+    pub source: Option<Source>,
 }
 
 #[derive(Debug, Args)]

@@ -146,6 +146,7 @@ impl Drill<'_> {
         signature::rehearse(self.settings)?;
         let mut record = circumstances::record(self.settings, &self.argv, outcome, &session.redactor);
         circumstances::add_server(&mut record, session);
+        circumstances::add_environment(&mut record, session);
         circumstances::add_tools(&mut record, session)?;
         self.journal(record, &session.redactor, outcome)
     }

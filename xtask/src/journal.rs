@@ -53,8 +53,8 @@ impl<'a> Journal<'a> {
         &self.run
     }
 
-    /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name. Each of a
-    /// drill's stages leaves files of the same names.
+    /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name.
+    /// Each of a drill's stages leaves files of the same names.
     pub fn chapter(&self, name: &str) {
         name.clone_into(&mut self.chapter.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -96,8 +96,8 @@ impl<'a> Journal<'a> {
         Ok(Stage { journal: self, index, begun: Instant::now() })
     }
 
-    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns what the
-    /// run came to, which a leak or a record that cannot be written makes worse.
+    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns
+    /// what the run came to, which a leak or a record that cannot be written makes worse.
     pub fn close(&self, result: Result<()>) -> Result<()> {
         let result = match self.run.purge_leaks() {
             Ok(leaked) if leaked.is_empty() => result,
@@ -145,7 +145,8 @@ fn leak_failure(files: &[String]) -> Failure {
 }
 
 impl Stage<'_, '_> {
-    /// Writes down that steps are next, in the plan's order, whichever of them begins first; each is named by its number.
+    /// Writes down that steps are next, in the plan's order, whichever of them begins first; each is named by its
+    /// number.
     pub fn announce(&self, names: &[&str]) -> Result<Vec<usize>> {
         let numbers = {
             let mut record = self.journal.record();

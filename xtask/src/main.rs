@@ -29,6 +29,7 @@ mod pin;
 mod plan;
 mod process;
 mod progress;
+mod rest;
 mod review;
 mod sandbox;
 mod seeding;

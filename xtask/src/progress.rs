@@ -1,7 +1,7 @@
 //! How far a drill came: in the record while it runs, and read again by `drill --resume`.
 //!
-//! A drill is taken up only where it stopped and as it stopped: the same database, the same history, the same ledger. Consent
-//! is no part of it: that is given for one run.
+//! A drill is taken up only where it stopped and as it stopped: the same database, the same history, the same ledger.
+//! Consent is no part of it: that is given for one run.
 
 use std::collections::BTreeMap;
 use std::fs;

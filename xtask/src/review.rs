@@ -1,4 +1,5 @@
-//! `evidence list`, `show`, `verify` and `report`: past runs, for the person who has to believe them. Nothing here changes a run.
+//! `evidence list`, `show`, `verify` and `report`: past runs, for the person who has to believe them. Nothing here
+//! changes a run.
 
 use std::path::Path;
 
@@ -7,11 +8,11 @@ use serde_json::{Value, json};
 use crate::console::{self, Console};
 use crate::drill::Drill;
 use crate::error::{Failure, Result};
-use crate::evidence::past::{Past, State, Summary, find};
+use crate::evidence::past::{Past, State, Summary, find, read_all};
 use crate::evidence::reading::Reading;
 use crate::evidence::report;
 use crate::evidence::run::RECORD;
-use crate::evidence::verify::{Finding, Verification};
+use crate::evidence::verify::{Finding, Kind, Verification};
 use crate::outcome::{BeforeAfter, Outcome};
 use crate::settings::Settings;
 use redact::Redactor;
@@ -66,11 +67,11 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
     let mut verification = Verification::of(settings)?;
     verification.check_signatures(settings, interrupt)?;
     let dir = settings.shown(&settings.evidence_dir());
-    let one = wanted.map(|wanted| find(&verification.runs, Some(wanted), &dir)).transpose()?;
-    let findings: Vec<&Finding> =
-        verification.findings.iter().filter(|finding| one.is_none_or(|past| finding.run == past.name)).collect();
-    let runs = one.map_or_else(|| verification.runs.iter().collect(), |past| vec![past]);
-    let closed: Vec<&&Past> = runs.iter().filter(|past| past.state == State::Closed).collect();
+    let one = wanted.map(|wanted| meant(&verification, wanted, &dir)).transpose()?;
+    let is_meant = |run: &str| one.as_deref().is_none_or(|one| one == run);
+    let findings: Vec<&Finding> = verification.findings.iter().filter(|finding| is_meant(&finding.run)).collect();
+    let closed = verification.runs.iter().filter(|past| past.state == State::Closed && is_meant(&past.name));
+    let closed: Vec<&Past> = closed.collect();
     outcome.extra.insert(
         "verification".to_owned(),
         json!({
@@ -82,7 +83,7 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
     );
     if findings.is_empty() {
         if !settings.output.json {
-            console.result(&verified(settings, &verification, one, closed.len()));
+            console.result(&verified(&verification, &closed, one.is_some(), &dir));
         }
         return Ok(());
     }
@@ -91,8 +92,8 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
         .hint(format!("git log --stat -- {dir}")))
 }
 
-/// No more than was verified.
-/// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the evidence.
+/// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the
+/// evidence.
 pub fn report(
     drill: &Drill<'_>,
     wanted: Option<&str>,
@@ -101,8 +102,10 @@ pub fn report(
     outcome: &mut Outcome,
 ) -> Result<()> {
     let Drill { settings, console, .. } = *drill;
-    let verification = Verification::of(settings)?;
-    let reading = Reading::open(&find(&verification.runs, wanted, &settings.shown(&settings.evidence_dir()))?.folder)?;
+    let dir = settings.evidence_dir();
+    let runs = read_all(&dir)
+        .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
+    let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder)?;
     let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
     outcome.extra.insert("report".to_owned(), shown.clone().into());
     if !settings.output.json {
@@ -111,21 +114,31 @@ pub fn report(
     Ok(())
 }
 
-fn verified(settings: &Settings, verification: &Verification, one: Option<&Past>, closed: usize) -> String {
-    let dir = settings.shown(&settings.evidence_dir());
-    let mut lines = Vec::new();
-    match (one, closed) {
-        (_, 0) => lines.push(format!("nothing was verified: no closed run in `{dir}`")),
-        (Some(past), _) => {
-            lines.push(format!("`{}`: every file is as its record says", past.name));
-            lines.push(vouched_in_words(past, verification));
-        }
-        (None, 1) => lines.push(format!("1 run in `{dir}`: every file is as its record says")),
-        (None, _) => lines.push(format!(
-            "{closed} runs in `{dir}`: every file is as its record says, and every record is as the run after it says"
-        )),
+/// The name of a run, which may be gone: who asks for that one has read of it elsewhere.
+fn meant(verification: &Verification, wanted: &str, dir: &str) -> Result<String> {
+    let is_gone = |finding: &&Finding| {
+        finding.kind == Kind::Removed && (finding.run == wanted || finding.run.ends_with(&format!("-{wanted}")))
+    };
+    match verification.findings.iter().find(is_gone) {
+        Some(finding) => Ok(finding.run.clone()),
+        None => find(&verification.runs, Some(wanted), dir).map(|past| past.name.clone()),
     }
-    if one.is_none() {
+}
+
+/// No more than was verified.
+fn verified(verification: &Verification, closed: &[&Past], one_alone: bool, dir: &str) -> String {
+    let mut lines = match closed {
+        [] => vec![format!("nothing was verified: no closed run in `{dir}`")],
+        [past] if one_alone => {
+            vec![format!("`{}`: every file is as its record says", past.name), vouched_in_words(past, verification)]
+        }
+        [_] => vec![format!("1 run in `{dir}`: every file is as its record says")],
+        runs => vec![format!(
+            "{} runs in `{dir}`: every file is as its record says, and every record is as the run after it says",
+            runs.len()
+        )],
+    };
+    if !one_alone {
         lines.extend(verification.ends().into_iter().map(|past| vouched_in_words(past, verification)));
         lines.extend(verification.notes.iter().map(|note| format!("note: {note}")));
     }

@@ -63,7 +63,8 @@ impl History {
         History { provider: self.provider.clone(), migrations }
     }
 
-    /// The migrations of these names, in the folder's order: with one pending in the middle, what is applied is no prefix.
+    /// The migrations of these names, in the folder's order: with one pending in the middle, what is applied is no
+    /// prefix.
     pub fn only(&self, names: &[String]) -> History {
         let migrations = self.migrations.iter().filter(|migration| names.contains(&migration.name)).cloned().collect();
         History { provider: self.provider.clone(), migrations }

@@ -5,6 +5,7 @@
 //! `search_path`, so nothing planted in another schema can answer in a catalog's place.
 
 pub mod activity;
+pub mod api;
 pub mod birth;
 pub mod catalog;
 pub mod claim;
@@ -17,6 +18,7 @@ pub mod identity;
 pub mod ledger;
 pub mod lock;
 pub mod oids;
+pub mod one_side;
 pub mod parity;
 pub mod privileges;
 pub mod ready;

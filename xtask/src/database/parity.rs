@@ -26,7 +26,7 @@ use crate::parity::shape::{Column, Shape, Shapes};
 const SCAN: &str = "Seq Scan";
 
 /// In a plan: another server is asked, by a view or a partition.
-const FOREIGN: &str = "Foreign Scan";
+pub(super) const FOREIGN: &str = "Foreign Scan";
 
 /// What the catalog knows of `tables` of `schema`, those that are there.
 ///
@@ -176,7 +176,7 @@ fn begin_first(client: &mut Client, begin: &str) -> Result<String, postgres::Err
     Ok(client.query_one("select pg_catalog.pg_export_snapshot()", &[])?.get(0))
 }
 
-fn obstacle(error: &postgres::Error, which: Which, limit: Duration) -> Obstacle {
+pub(super) fn obstacle(error: &postgres::Error, which: Which, limit: Duration) -> Obstacle {
     let Some(answer) = error.as_db_error() else { return Obstacle::Lost { which, words: error.to_string() } };
     let words = server_words(answer);
     match *answer.code() {
@@ -264,7 +264,7 @@ fn table(schema: &str, side: &Side) -> String {
 }
 
 /// What the server would do to count each side, as EXPLAIN tells it.
-fn plans(client: &mut Client, schema: &str, sides: &[&Side]) -> Result<Vec<String>, postgres::Error> {
+pub(super) fn plans(client: &mut Client, schema: &str, sides: &[&Side]) -> Result<Vec<String>, postgres::Error> {
     let plan = |side: &&Side| {
         let (sql, parameters) = count_of(schema, side);
         let lines = parameters.query(client, &format!("explain (costs off) {sql}"))?;
@@ -280,7 +280,12 @@ fn count_of(schema: &str, side: &Side) -> (String, Parameters) {
 }
 
 /// Rows of each side, in order.
-fn count(client: &mut Client, schema: &str, sides: &[&Side], plans: &[String]) -> Result<Vec<u64>, postgres::Error> {
+pub(super) fn count(
+    client: &mut Client,
+    schema: &str,
+    sides: &[&Side],
+    plans: &[String],
+) -> Result<Vec<u64>, postgres::Error> {
     let mut counts = vec![0; sides.len()];
     let mut scans: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, side) in sides.iter().enumerate() {
@@ -311,7 +316,7 @@ fn numbers(rows: &[Row], columns: usize) -> Vec<u64> {
 }
 
 /// Rows by the second that their bucket begins with, the newest buckets.
-fn by_time(
+pub(super) fn by_time(
     client: &mut Client,
     schema: &str,
     side: &Side,
@@ -332,7 +337,7 @@ fn by_time(
     Ok(rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect())
 }
 
-fn rows(
+pub(super) fn rows(
     client: &mut Client,
     schema: &str,
     side: &Side,

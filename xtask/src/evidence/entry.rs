@@ -7,6 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::evidence::report::REPORT;
+
 /// Where a run's folder is, for its entry.
 pub struct Place<'a> {
     /// As a person would type it in the project's folder.
@@ -63,8 +65,8 @@ fn evidence(record: &Value, sha256: &str, place: &Place<'_>) -> String {
         let path = format!("{}/{path}", place.link);
         if path.contains([' ', '(', ')']) { format!("<{path}>") } else { path }
     };
-    let report = match record["files"].get("report.html") {
-        Some(_) => format!(" ([report]({}))", link("report.html")),
+    let report = match record["files"].get(REPORT) {
+        Some(_) => format!(" ([report]({}))", link(REPORT)),
         None => String::new(),
     };
     format!("[`{}`]({}){report}, run.json sha256 `{sha256}`", place.shown, link("run.json"))

@@ -55,6 +55,8 @@ pub struct Summary {
     pub finished_at: Option<String>,
     pub evidence: Option<String>,
     pub operator: Operator,
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
     pub files: BTreeMap<String, String>,
     pub previous: Option<Previous>,
     #[serde(default)]
@@ -98,6 +100,18 @@ pub fn read_all(dir: &Path) -> io::Result<Vec<Past>> {
     let stamp = |past: &Past| past.name.split_once('-').map(|(stamp, _)| stamp.to_owned());
     runs.sort_by_cached_key(|past| (past.state != State::Foreign, stamp(past), depths.get(&past.name).copied()));
     Ok(runs)
+}
+
+/// What the newest run against `target` says of it, and that run's name. Reads no more records than it must.
+pub fn last_environment(dir: &Path, target: &str) -> Option<(String, BTreeMap<String, String>)> {
+    let entries = fs::read_dir(dir).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = entries.filter(|name| is_run(name)).collect();
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    names.into_iter().find_map(|name| {
+        let summary: Summary = serde_json::from_slice(&read_plain(&dir.join(&name).join(RECORD)).ok()?).ok()?;
+        let is_ours = summary.target.is_some_and(|view| view.name == target);
+        (is_ours && !summary.environment.is_empty()).then_some((name, summary.environment))
+    })
 }
 
 /// How many runs each one came after, by their links.

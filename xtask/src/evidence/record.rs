@@ -17,6 +17,9 @@ pub struct Record {
     pub tools: Tools,
     /// What the server said of itself on the verified connection.
     pub server: Option<Server>,
+    /// What the target's variables say of it, in the words of the environment matrix; never a value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
     /// SHA-256 of what was used: `schema`, `migrations`.
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 of every other file in this folder.

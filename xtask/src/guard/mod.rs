@@ -34,9 +34,7 @@ pub use environment::forwarded_markers;
 pub use policy::Policy;
 pub use server::{Claim, Demand, Observed, StagingTarget, Standing, prove};
 pub use source::{Source, target_variables};
-#[cfg(test)]
-pub use supabase::KeyKind;
-pub use supabase::SupabaseApi;
+pub use supabase::{KeyKind, SupabaseApi};
 
 use policy::Home;
 use source::Given;
@@ -83,6 +81,16 @@ impl Candidate {
     /// A database that Prisma may wipe; never the target's.
     pub fn shadow(&self) -> Option<&Dsn> {
         self.shadow.as_ref()
+    }
+
+    /// Whether the API is that of the very database: one project, or the local stack. What SQL knows of a table holds for the API then.
+    pub fn api_is_of_the_database(&self) -> bool {
+        let api = self.supabase.as_ref().map(|api| api.project_ref.as_deref());
+        match (policy::home(&self.dsn), api) {
+            (Home::Project(project), Some(Some(named))) => project == named,
+            (Home::Loopback, Some(None)) => true,
+            _ => false,
+        }
     }
 
     pub fn supabase(&self) -> Option<&SupabaseApi> {

@@ -8,6 +8,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use redact::Secret;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -36,6 +37,7 @@ pub struct SupabaseApi {
 #[derive(Debug, Clone)]
 pub struct ServiceKey {
     pub kind: KeyKind,
+    pub secret: Secret,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +113,7 @@ pub fn read_key(text: &str, now: Timestamp) -> Result<(ServiceKey, KeyClaim), Re
         }
         text => (KeyKind::Legacy, read_legacy(text, now).or_else(|seen| refusal("service-key", seen, fix))?),
     };
-    Ok((ServiceKey { kind }, claim))
+    Ok((ServiceKey { kind, secret: Secret::new(text) }, claim))
 }
 
 fn read_legacy(text: &str, now: Timestamp) -> Result<KeyClaim, &'static str> {

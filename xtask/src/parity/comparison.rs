@@ -11,10 +11,13 @@ pub struct Comparison {
 }
 
 /// How the mirror's side was counted; Prisma's is always counted by SQL. `sql` is for a mirror in the same database: one snapshot sees both.
+/// `both` counts the mirror in both ways, and each of them must be within.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Sql,
+    Rest,
+    Both,
 }
 
 /// What a pair came to. `delta` is negative where the mirror has fewer.
@@ -26,6 +29,9 @@ pub struct Compared {
     pub delta: i64,
     pub diff_pct: f64,
     pub within: bool,
+    /// The mirror over REST, where it was counted by SQL too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mirror_rest: Option<u64>,
 }
 
 impl Compared {
@@ -38,12 +44,22 @@ impl Compared {
             delta: mirror as i64 - prisma as i64,
             diff_pct,
             within: diff_pct <= threshold_pct,
+            mirror_rest: None,
         }
+    }
+
+    /// The same, with the mirror's rows over REST, which must be within as well.
+    pub fn with_rest(self, rows: u64, threshold_pct: f64) -> Compared {
+        let within = self.within && diff_pct(self.prisma, rows) <= threshold_pct;
+        Compared { within, mirror_rest: Some(rows), ..self }
     }
 
     /// `view: Prisma has 400 rows, the mirror 394: 6 fewer, 1.50 %`
     pub fn in_words(&self) -> String {
         let Compared { name, prisma, mirror, .. } = self;
+        if let Some(rows) = self.mirror_rest.filter(|rows| rows != mirror) {
+            return format!("{name}: Prisma has {prisma}, the mirror {mirror} by SQL and {rows} over REST");
+        }
         let much = match self.delta {
             0 => return format!("{name}: {prisma} on both sides"),
             delta if delta < 0 => format!("{} fewer", delta.unsigned_abs()),

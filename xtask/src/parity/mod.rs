@@ -10,6 +10,7 @@
 //! | `obstacle` | why a count could not be had, each cause with its fix |
 //! | `comparison` | two counts, and the rule that judges them |
 //! | `bisect` | where they differ: days, then hours, then minutes |
+//! | `halving` | the same over REST, which says no more than how many |
 //! | `place` | a stretch of time in which they differ, and its sentence |
 //! | `sample` | the rows at hand: keys and times, never a value |
 //! | `report` | `parity.json`, with the keys that the old probe wrote |
@@ -17,6 +18,7 @@
 
 pub mod bisect;
 pub mod comparison;
+pub mod halving;
 pub mod obstacle;
 pub mod pair;
 pub mod place;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::pair::Which;
 use crate::error::Failure;
+use crate::rest;
 use crate::settings::Settings;
 
 #[derive(Debug, Clone)]
@@ -52,6 +53,8 @@ pub enum Obstacle {
         which: Which,
         words: String,
     },
+    /// The mirror could not be counted over REST.
+    Rest(rest::Obstacle),
     /// Anything else, as it came.
     Other(Failure),
 }
@@ -59,6 +62,15 @@ pub enum Obstacle {
 impl From<Failure> for Obstacle {
     fn from(failure: Failure) -> Self {
         Obstacle::Other(failure)
+    }
+}
+
+impl From<rest::Obstacle> for Obstacle {
+    fn from(obstacle: rest::Obstacle) -> Self {
+        match obstacle.cause {
+            rest::Cause::Stopped(_) => Obstacle::Other(obstacle.into()),
+            _ => Obstacle::Rest(obstacle),
+        }
     }
 }
 
@@ -75,6 +87,7 @@ impl Obstacle {
             Obstacle::NoTime { .. } => "column_is_no_time",
             Obstacle::TimedOut { .. } => "statement_timeout",
             Obstacle::Lost { .. } => "connection_lost",
+            Obstacle::Rest(obstacle) => obstacle.cause.reason(),
             Obstacle::Other(_) => "failed",
         }
     }
@@ -129,6 +142,7 @@ impl Obstacle {
                     .because(words)
                     .hint(format!("was the project paused or restarted? Wake it, then {}", settings.command("parity")))
             }
+            Obstacle::Rest(obstacle) => obstacle.clone().into(),
             Obstacle::Other(failure) => failure.clone(),
         }
     }

@@ -43,7 +43,8 @@ pub fn check(pair: &Pair, shapes: &Shapes) -> Result<(), Obstacle> {
     Which::BOTH.into_iter().try_for_each(|which| check_side(pair, which, shapes))
 }
 
-fn check_side(pair: &Pair, which: Which, shapes: &Shapes) -> Result<(), Obstacle> {
+/// As [`check`], for one side of it.
+pub fn check_side(pair: &Pair, which: Which, shapes: &Shapes) -> Result<(), Obstacle> {
     let side = pair.side(which);
     let table = side.table.clone();
     let Some(shape) = shapes.get(&table) else { return Err(Obstacle::NoTable { which, table }) };

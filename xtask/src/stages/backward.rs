@@ -1,8 +1,8 @@
 //! Backward: takes applied migrations back, newest first, and verifies what is left on the server.
 //!
-//! Everything that can go wrong is tried before: the history is replayed in a throw-away database, each down script runs
-//! there as it will run for real, and what it drops and what it leaves undone is in the plan. Then script and ledger
-//! change together, one transaction a migration.
+//! Everything that can go wrong is tried before: the history is replayed in a throw-away database, each down script
+//! runs there as it will run for real, and what it drops and what it leaves undone is in the plan. Then script and
+//! ledger change together, one transaction a migration.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -203,8 +203,8 @@ impl Backward {
         })
     }
 
-    /// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows. A drill's plan is made before there
-    /// may be any rows.
+    /// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows. A drill's plan is made
+    /// before there may be any rows.
     fn snapshot(&self, inspection: &Inspection) -> Option<Vec<Step<Own>>> {
         match self.drilled {
             true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Own::Snapshot)]),

@@ -1,7 +1,8 @@
 //! Forward: generate the client, apply the pending migrations, and verify both on the server.
 //!
-//! A child's exit code proves nothing (Prisma's can be 0 with a dead engine), so what counts is the ledger and the catalog
-//! afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away database.
+//! A child's exit code proves nothing (Prisma's can be 0 with a dead engine), so what counts is the ledger and the
+//! catalog afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away
+//! database.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -306,8 +307,8 @@ impl Execution<'_> {
         self.after.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the database is after the last child. A child that was stopped leaves the server finishing what it had sent; only
-    /// then does the ledger tell the truth.
+    /// What the database is after the last child. A child that was stopped leaves the server finishing what it had
+    /// sent; only then does the ledger tell the truth.
     fn after(&self) -> Result<Arc<State>> {
         let mut after = self.read_last();
         if let Some(state) = &*after {

@@ -1,4 +1,5 @@
-//! Mirror: applies the mirror's script through the Supabase CLI, and verifies table, indexes, policies, grants and a write.
+//! Mirror: applies the mirror's script through the Supabase CLI, and verifies table, indexes, policies, grants and a
+//! write.
 //!
 //! After forward, never before: Prisma refuses a database with tables and no ledger (P3005).
 

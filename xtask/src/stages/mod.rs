@@ -10,6 +10,7 @@ pub mod reset;
 pub mod restore;
 pub mod round;
 pub mod settle;
+pub mod sides;
 pub mod whole;
 
 use std::path::Path;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::Stage;
+use super::sides::{Api, Counted, Sides};
 use crate::clock;
-use crate::database::parity::{Moment, shapes};
+use crate::database::parity::shapes;
 use crate::error::{Failure, Result, Status};
 use crate::execute;
 use crate::guard::Demand;
@@ -31,11 +32,13 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The option of `parity`.
 pub struct Parity {
-    pub source: Source,
+    /// Where none is named: SQL, and REST where the target does not hold the mirror and there is a key to ask with.
+    pub source: Option<Source>,
 }
 
 pub struct Inspection {
     shapes: Shapes,
+    source: Source,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,10 +65,14 @@ impl Stage for Parity {
         }
         let tables: Vec<&str> =
             pairs.iter().flat_map(|pair| Which::BOTH.map(|which| pair.side(which).table.as_str())).collect();
-        Ok(Inspection { shapes: shapes(&mut session.connection(), &session.target.dsn().schema, &tables)? })
+        let shapes = shapes(&mut session.connection(), &session.target.dsn().schema, &tables)?;
+        let here = pairs.iter().all(|pair| shapes.contains_key(&pair.mirror.table));
+        let key = session.target.candidate().supabase().is_some_and(|api| api.key.is_some());
+        let source = self.source.unwrap_or(if here || !key { Source::Sql } else { Source::Rest });
+        Ok(Inspection { shapes, source })
     }
 
-    fn plan(&self, session: &Session<'_>, _: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
         let parity = &session.settings.parity;
         let (target, threshold) = (&session.settings.target.name, parity.threshold_pct);
         let names: Vec<String> = parity.pairs.iter().map(|pair| format!("`{}`", pair.name)).collect();
@@ -86,7 +93,7 @@ impl Stage for Parity {
                 ),
                 step(
                     "count",
-                    format!("count both sides in one snapshot and compare with {threshold} %{again}"),
+                    format!("count {} and compare with {threshold} %{again}", way(inspection.source)),
                     "the two sides differ",
                     Own::Count,
                 ),
@@ -106,17 +113,22 @@ impl Stage for Parity {
         plan: &Plan<Own>,
     ) -> Result<()> {
         let stage = journal.stage("parity")?;
-        let execution = Execution { session, shapes: &inspection.shapes, source: self.source, state: Mutex::default() };
+        let (shapes, source) = (&inspection.shapes, inspection.source);
+        let api = (source != Source::Sql).then(|| Api::new(session, shapes)).transpose();
+        let execution = Execution { session, shapes, source, api: &api, state: Mutex::default() };
         let result = execute::plan(&stage, plan, &|action| execution.own(action));
         let mut state = execution.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let result = match (result, state.breach.take()) {
             (Err(failure), Some(moment)) => {
-                let told = locate(session, &inspection.shapes, &stage, moment, &mut state);
+                let told = locate(session, shapes, &stage, moment, &mut state);
                 session.interrupt.check().and(Err(failure.because_all(told)))
             }
             (result, _) => result,
         };
         let recorded = state.record(journal, &result);
+        if let Ok(Some(api)) = &api {
+            journal.record().outcome.notes.extend(api.note());
+        }
         stage.end(&result)?;
         result.and(recorded)
     }
@@ -133,7 +145,7 @@ struct State<'a> {
     /// Why a side could not be counted, as `parity.json` names it.
     reason: Option<&'static str>,
     /// The moment of the last look, kept where it was a breach: where it is must be asked of the same snapshot.
-    breach: Option<Moment<'a>>,
+    breach: Option<Sides<'a>>,
     findings: Vec<Finding>,
 }
 
@@ -164,6 +176,8 @@ struct Execution<'a> {
     session: &'a Session<'a>,
     shapes: &'a Shapes,
     source: Source,
+    /// None for SQL alone.
+    api: &'a Result<Option<Api<'a>>, Obstacle>,
     state: Mutex<State<'a>>,
 }
 
@@ -191,9 +205,23 @@ impl<'a> Execution<'a> {
     }
 
     fn tables(&self) -> Result<String, Obstacle> {
-        self.pairs().iter().try_for_each(|pair| shape::check(pair, self.shapes))?;
-        let tables: Vec<String> = self.shapes.keys().map(|table| format!("`{table}`")).collect();
+        self.pairs().iter().try_for_each(|pair| match self.source {
+            Source::Rest => shape::check_side(pair, Which::Prisma, self.shapes),
+            Source::Sql | Source::Both => shape::check(pair, self.shapes),
+        })?;
+        if self.source != Source::Sql {
+            self.pairs().iter().try_for_each(|pair| self.api()?.sees_every_row(&pair.mirror))?;
+        }
+        let by_sql = |table: &&String| {
+            self.source != Source::Rest || self.pairs().iter().any(|pair| pair.prisma.table == **table)
+        };
+        let tables: Vec<String> = self.shapes.keys().filter(by_sql).map(|table| format!("`{table}`")).collect();
         Ok(format!("{} can be read whole", tables.join(" and ")))
+    }
+
+    fn api(&self) -> Result<&'a Api<'a>, Obstacle> {
+        let api = self.api.as_ref().map_err(Clone::clone)?;
+        Ok(api.as_ref().ok_or_else(|| Failure::bug("the mirror was to be counted by SQL alone"))?)
     }
 
     fn count(&self) -> Result<String, Obstacle> {
@@ -215,15 +243,18 @@ impl<'a> Execution<'a> {
     }
 
     /// Counts all pairs at one moment.
-    fn look(&self) -> Result<(Comparison, Moment<'a>), Obstacle> {
-        let Session { settings, interrupt, target, .. } = self.session;
+    fn look(&self) -> Result<(Comparison, Sides<'a>), Obstacle> {
         let at = clock::rfc3339(clock::now());
-        let (prisma, mirror) = (self.session.connect()?, self.session.connect()?);
-        let mut moment = Moment::new(prisma, mirror, &target.dsn().schema, settings.timeouts.query, interrupt)?;
+        let mut moment = Sides::now(self.session, self.source, || self.api())?;
         let counts = moment.counts(self.pairs())?;
-        let threshold_pct = settings.parity.threshold_pct;
-        let compare =
-            |(pair, (prisma, mirror)): (&Pair, (u64, u64))| Compared::new(&pair.name, prisma, mirror, threshold_pct);
+        let threshold_pct = self.session.settings.parity.threshold_pct;
+        let compare = |(pair, Counted { prisma, mirror, over_rest }): (&Pair, Counted)| {
+            let compared = Compared::new(&pair.name, prisma, mirror, threshold_pct);
+            match over_rest {
+                Some(rows) => compared.with_rest(rows, threshold_pct),
+                None => compared,
+            }
+        };
         let pairs = self.pairs().iter().zip(counts).map(compare).collect();
         let comparison = Comparison { threshold_pct, pairs, source: self.source };
         self.state().looks.push(Look { at, comparison: comparison.clone() });
@@ -237,6 +268,14 @@ impl<'a> Execution<'a> {
             .because_all(comparison.breaches().map(Compared::in_words))
             .because(format!("counted twice, the second time {waited}"))
             .hint(format!("parity.json and parity.svg show where; mirror what is missing, then: {again}"))
+    }
+}
+
+fn way(source: Source) -> &'static str {
+    match source {
+        Source::Sql => "both sides in one snapshot",
+        Source::Rest => "Prisma's side by SQL and the mirror over REST",
+        Source::Both => "both sides in one snapshot, the mirror over REST too,",
     }
 }
 
@@ -259,7 +298,7 @@ fn locate(
     session: &Session<'_>,
     shapes: &Shapes,
     stage: &journal::Stage<'_, '_>,
-    mut moment: Moment<'_>,
+    mut moment: Sides<'_>,
     state: &mut State<'_>,
 ) -> Vec<String> {
     let Some(comparison) = state.looks.last().map(|look| look.comparison.clone()) else { return Vec::new() };
@@ -294,7 +333,7 @@ fn sentences(findings: &[Finding]) -> Vec<String> {
     findings.iter().flat_map(of).collect()
 }
 
-fn find(moment: &mut Moment<'_>, pair: &Pair, shapes: &Shapes, delta: i64) -> Result<Finding, Obstacle> {
+fn find(moment: &mut Sides<'_>, pair: &Pair, shapes: &Shapes, delta: i64) -> Result<Finding, Obstacle> {
     let located = bisect::locate(|width, ranges| moment.buckets(pair, width, ranges))?;
     let sample = match located.places.first() {
         Some(worst) => Some(moment.sample(pair, shapes, worst.range)?),

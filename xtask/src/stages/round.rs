@@ -1,5 +1,5 @@
-//! What makes a forward one of a drill's two. The first gives the sandbox something to lose; the second must lead back to
-//! where the first one led, and brings back the rows that backward dropped.
+//! What makes a forward one of a drill's two. The first gives the sandbox something to lose; the second must lead
+//! back to where the first one led, and brings back the rows that backward dropped.
 
 use std::collections::BTreeSet;
 

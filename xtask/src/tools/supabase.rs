@@ -66,13 +66,11 @@ impl Supabase {
         let invocation = Invocation::new(&self.program, &empty).args(["db", "query", "--workdir"]).arg(&empty);
         let invocation = match self.major {
             // The user asked for this very change by name, on a target that was proven; `--yes` says no more than that.
-            Major::Three => {
-                invocation.arg(format!("--remote={url}")).args(["--yes", "--agent", "no", "--output-format", "json"])
-            }
+            Major::Three => invocation.arg(format!("--remote={url}")).arg("--yes"),
             Major::Two => invocation.arg("--db-url").arg(url),
         };
         Ok(invocation
-            .arg("--file")
+            .args(["--agent", "no", "--output-format", "json", "--file"])
             .arg(file)
             .envs(session.bare_environment())
             .env("PGPASSWORD", lease.password().expose())
@@ -91,7 +89,7 @@ fn as_one_statement(script: &str) -> String {
     format!("do {outer} begin execute {inner}\n{script}\n{inner}; end {outer}\n")
 }
 
-/// Reads the JSON error that the CLI prints (3.1: `{"_tag":"Error","error":{"code","message","suggestion"}}`).
+/// Reads the JSON error that the CLI prints (2.122 and 3.1: `{"_tag":"Error","error":{"code","message","suggestion"}}`).
 pub fn explain(tail: &[String]) -> Option<Explanation> {
     #[derive(Deserialize)]
     struct Answer {

@@ -1,4 +1,5 @@
-//! `drill` as one run, with the real Prisma and Supabase CLIs: there, back and there again, and nothing is lost on the way.
+//! `drill` as one run, with the real Prisma and Supabase CLIs: there, back and there again, and nothing is lost on
+//! the way.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ fn add_mirror(project: &Project) {
     project.write(MIRROR, &std::fs::read_to_string(workspace().join(MIRROR)).unwrap());
 }
 
-/// A claimed staging database with this repo's history applied and five sessions in it, whose new columns say something.
+/// A claimed staging database with this repo's history applied and five sessions in it, whose new columns say
+/// something.
 fn with_sessions(name: &str) -> (Project, Database) {
     let (project, database) = Project::on_staging(name);
     apply(&project, &database);
@@ -61,22 +63,28 @@ fn says(answer: &Answer, parts: &[&str]) {
 }
 
 #[test]
-fn on_the_sandbox_it_goes_through_from_nothing_and_has_something_to_lose() {
+fn on_the_sandbox_it_goes_from_nothing_there_and_all_the_way_back_and_every_row_is_put_back() {
     let project = Project::new();
     add_mirror(&project);
-    let answer = project.run(&["drill", "--sandbox", "--json"]).expect(0);
+    let answer = project.run(&["drill", "--sandbox", "--steps", "4", "--json"]).expect(0);
     let json = answer.json();
     assert_eq!((&json["schema"], &json["command"]), (&json!("drill/v1"), &json!("drill")));
     assert_eq!((&json["status"], &json["exit_code"]), (&json!("ok"), &json!(0)));
     assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity ok"]);
     assert_eq!(step(&json, 2, "put back")["status"], "ok");
-    assert!(step(&json, 2, "put back")["detail"].as_str().unwrap().starts_with("1000 rows of `public.Session`"));
+    assert!(
+        step(&json, 2, "put back")["detail"].as_str().unwrap().starts_with("3000 rows of `public.DashboardFact`, ")
+    );
     assert_eq!(json["counts"]["before"], json!({}));
     for table in ["Session", "DashboardFact", "DecisionLog"] {
         assert_eq!(json["counts"]["after"][format!("public.{table}")], 1000);
     }
     assert_eq!(json["migrations"]["applied"].as_array().unwrap().len(), 4);
-    assert_eq!((&json["migrations"]["rolled_back"], &json["migrations"]["pending"]), (&json!([NEWEST]), &json!([])));
+    assert_eq!((&json["migrations"]["rolled_back"][0], &json["migrations"]["pending"]), (&json!(NEWEST), &json!([])));
+    let url = project.run(&["sandbox", "url"]).expect(0).stdout;
+    let mut client = postgres::Client::connect(url.trim().split('?').next().unwrap(), postgres::NoTls).unwrap();
+    let next = client.query_one(r#"select nextval('"DashboardFact_id_seq"')"#, &[]).unwrap();
+    assert_eq!(next.get::<_, i64>(0), 1001, "the sequence goes on where it was");
     assert!(json["evidence"].as_str().unwrap().starts_with(".drill/evidence/"));
     assert!(!project.path("feedback").exists(), "trying it out dirties no checkout");
 }
@@ -231,8 +239,8 @@ fn rows_that_were_changed_since_the_snapshot_are_not_replaced() {
     assert_eq!(database.one::<String>("select v from t"), "one!", "what was written since is still there");
 }
 
-/// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a second to
-/// begin with anything.
+/// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a
+/// second to begin with anything.
 fn await_second_forward(project: &Project) {
     let begun = Instant::now();
     let is_there = || -> Option<bool> {

@@ -152,6 +152,8 @@ fn a_removed_run_is_missed_by_the_next_one_and_by_its_entry() {
         fs::rename(project.path("elsewhere"), &folder).unwrap();
     }
     fs::rename(project.run_folder(&runs[1]), project.path("elsewhere")).unwrap();
+    project.run(&["evidence", "verify", &runs[1]]).expect(5);
+    project.run(&["evidence", "verify", &runs[0]]).expect(0);
     let answer = project.verify(5);
     insta::assert_snapshot!(steady(&answer.stderr, &[&runs[0], &runs[1], &runs[2]]), @r"
     error: the evidence in `feedback/evidence` is not what was recorded
@@ -597,7 +599,13 @@ fn a_full_disk_stops_a_run_before_it_changes_anything_and_leaves_a_whole_record(
     fs::rename(project.path("saved"), project.path(DIR)).unwrap();
     let left = fs::read_dir(project.path(DIR)).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
     assert_eq!(project.record(&left)["status"], "running");
+    // A run may be killed after it has made its pages, and before its record says how it ended: what they say never came true.
+    for early in ["report.html", "junit.xml", "attestation.intoto.json", ".run.json.new"] {
+        fs::write(project.run_folder(&left).join(early), "all is well").unwrap();
+    }
     refused(&project);
     assert_eq!(project.record(&left)["status"], "abandoned");
+    let files = project.record(&left)["files"].clone();
+    assert!(files.get("plan.json").is_some() && files.get("report.html").is_none() && files.get("junit.xml").is_none());
     project.verify(0);
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
+mod clients;
+mod postgrest;
 mod project;
 mod record_schema;
 mod server;
@@ -25,6 +27,7 @@ mod recipes;
 mod rehearse;
 mod report;
 mod reset;
+mod rest;
 mod restore;
 mod sandbox;
 mod schema;

@@ -106,3 +106,16 @@ fn a_refused_target_a_merge_conflict_and_a_folder_that_cannot_be_leave_it_as_it_
     let sandbox = project.run(&["--sandbox", "env", "matrix"]).expect(2);
     assert!(sandbox.stderr.contains("the sandbox has none"), "{}", sandbox.stderr);
 }
+
+#[test]
+fn the_next_run_says_what_has_rotated() {
+    let (project, database) = Project::on_staging("matrix_rotation");
+    project.write("drill.toml", &DRILL_TOML.replace("[\"127.0.0.1\"]", "[\"127.0.0.1\", \"localhost\"]"));
+    let claim = || project.run(&["claim", "--confirm", &database.name, "--json"]).expect(0).json();
+    assert_eq!(claim().get("notes"), None);
+    project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url_at("localhost")));
+    let note = claim()["notes"][0].as_str().unwrap().to_owned();
+    let expected = format!("host was `127.0.0.1:{0}`, is `localhost:{0}` (cargo xtask env matrix)", database.port);
+    assert!(note.starts_with("rotated since ") && note.ends_with(&expected), "{note}");
+    assert_eq!(claim().get("notes"), None, "it is told once");
+}

@@ -2,6 +2,10 @@
 
 use serde_json::Value;
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::clients::clients;
 use crate::project::{Answer, Project};
 use crate::server::{self, Database, workspace};
 
@@ -97,4 +101,36 @@ fn nothing_in_the_project_or_the_environment_moves_the_supabase_cli() {
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text").as_deref(), Some("facts"));
     assert_eq!(other.one::<Option<String>>("select to_regclass('public.facts')::text"), None);
     project.assert_no_secret(&[&answer]);
+}
+
+/// The project's packages with the Supabase CLI of `clients` in the place of its own.
+fn use_major_two(project: &Project) {
+    let (packages, others) = (project.path("node_modules"), clients().join("node_modules"));
+    let own = fs::canonicalize(&packages).unwrap();
+    fs::remove_file(&packages).unwrap();
+    fs::create_dir(&packages).unwrap();
+    for entry in fs::read_dir(own).unwrap().map(Result::unwrap) {
+        let name = entry.file_name();
+        let from =
+            if matches!(name.to_str(), Some("supabase" | "@supabase")) { others.join(&name) } else { entry.path() };
+        symlink(from, packages.join(&name)).unwrap();
+    }
+}
+
+/// Major 2 has other flags for the target and for consent, and another form of errors.
+#[test]
+fn major_two_of_the_supabase_cli_makes_the_same_mirror() {
+    let (project, database) = migrated("mirror_two");
+    use_major_two(&project);
+    let answer = project.run(&["mirror", "--json"]).expect(0);
+    let json = answer.json();
+    let log = step(&json, "supabase db query")["log"].as_str().unwrap();
+    let log = project.read(&format!("{}/{log}", json["evidence"].as_str().unwrap()));
+    assert!(log.contains("--db-url") && !log.contains("--remote"), "{log}");
+    assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text").as_deref(), Some("facts"));
+    project.write("supabase/sql/analytics_facts_table.sql", "create table public.other (id int);\nselect 1 / 0;\n");
+    let failed = project.run(&["mirror"]).expect(1);
+    assert!(failed.stderr.contains("caused by: DbQueryExecError: ") && failed.stderr.contains("division by zero"));
+    assert_eq!(database.one::<Option<String>>("select to_regclass('public.other')::text"), None);
+    project.assert_no_secret(&[&answer, &failed]);
 }

@@ -43,7 +43,7 @@ const FACTS: &str = r#"
            "createdAt" at time zone 'UTC'
       from "DashboardFact" where "factType" like 'dashboard.%'"#;
 
-fn with_facts(name: &str) -> (Project, Database) {
+pub fn with_facts(name: &str) -> (Project, Database) {
     let (project, database) = with_tables(name);
     database.execute(FACTS);
     (project, database)
@@ -54,7 +54,7 @@ fn evidence(project: &Project, answer: &Answer, file: &str) -> String {
     project.read(&format!("{folder}/{file}"))
 }
 
-fn parity_json(project: &Project, answer: &Answer) -> Value {
+pub fn parity_json(project: &Project, answer: &Answer) -> Value {
     serde_json::from_str(&evidence(project, answer, "parity.json")).unwrap()
 }
 

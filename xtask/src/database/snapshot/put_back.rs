@@ -1,4 +1,5 @@
-//! Puts a snapshot's rows back in one transaction, which is committed only when the server holds exactly what the snapshot says.
+//! Puts a snapshot's rows back in one transaction, which is committed only when the server holds exactly what the
+//! snapshot says.
 //!
 //! What stands in the way of plain copying, and what is done about it, all inside of that transaction:
 //!
@@ -114,8 +115,8 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
 }
 
 impl Fit {
-    /// Only `tables`, and only while each has as many rows as `now` says and, in columns that are not `lost`, the values that
-    /// the snapshot has. Sequences are moved forward only: others may have drawn from them since.
+    /// Only `tables`, and only while each has as many rows as `now` says and, in columns that are not `lost`, the
+    /// values that the snapshot has. Sequences are moved forward only: others may have drawn from them since.
     pub fn only(mut self, tables: &BTreeSet<String>, lost: &[Place], now: &Counts) -> Fit {
         self.tables.retain(|fitted| tables.contains(&fitted.table.full_name()));
         for fitted in &mut self.tables {
@@ -300,7 +301,8 @@ fn each_piece(snapshot: &Snapshot, fitted: &Fitted, mut sink: impl FnMut(&[u8]) 
     }
 }
 
-/// The next rows as they go in: some bytes as they are or, where a column is gone, one row without it. Empty at the end.
+/// The next rows as they go in: some bytes as they are or, where a column is gone, one row without it. Empty at the
+/// end.
 fn next_piece(rows: &mut impl BufRead, fitted: &Fitted) -> io::Result<Vec<u8>> {
     if fitted.is_whole() {
         let piece = rows.fill_buf()?.to_vec();

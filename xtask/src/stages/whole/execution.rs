@@ -1,5 +1,5 @@
-//! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan has shown,
-//! and what a stage says that it left is what the next one finds.
+//! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan
+//! has shown, and what a stage says that it left is what the next one finds.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -186,7 +186,7 @@ impl Execution<'_> {
         self.save_progress()?;
         after.record(self.journal, &self.inspection.before.counts)?;
         let before = &self.inspection.before.standing;
-        let rolled_back = self.progress().taken.clone();
+        let rolled_back: Vec<String> = self.progress().taken.iter().rev().cloned().collect();
         let applied = self.inspection.history.migrations.iter().map(|migration| migration.name.clone());
         let new = |name: &String| {
             before.pending.contains(name) && (after.standing.applied.contains(name) || rolled_back.contains(name))

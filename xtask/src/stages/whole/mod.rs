@@ -1,8 +1,9 @@
 //! The whole drill: forward, backward, forward, mirror, parity, as one run with one plan, one folder and one verdict.
 //!
-//! Each stage is the one that its own command runs; what is here is what holds between them. All are planned before the first
-//! begins, from the history, which is known; when its turn comes a stage looks again, and what it would run then must be what
-//! the plan has shown. What a stage leaves is what the next one must find. The first miss stops the run.
+//! Each stage is the one that its own command runs; what is here is what holds between them. All are planned before
+//! the first begins, from the history, which is known; when its turn comes a stage looks again, and what it would run
+//! then must be what the plan has shown. What a stage leaves is what the next one must find. The first miss stops the
+//! run.
 
 mod execution;
 mod leg;
@@ -41,7 +42,7 @@ use leg::Leg;
 const ROWS: u64 = 1000;
 
 /// One server has both sides, so one snapshot can count them.
-const PARITY: Parity = Parity { source: Source::Sql };
+const PARITY: Parity = Parity { source: Some(Source::Sql) };
 
 /// The options of `drill`.
 pub struct Whole {
@@ -281,7 +282,8 @@ impl Whole {
         if inspection.progress.stage > Leg::Backward.number() {
             return Ok(None);
         }
-        // A script that cannot work is named before Prisma is asked for the way back from it, and before anything changes.
+        // A script that cannot work is named before Prisma is asked for the way back from it, and before anything
+        // changes.
         if !inspection.before.standing.pending.is_empty() {
             expected::catalog(session, &inspection.history)?;
         }
@@ -301,7 +303,8 @@ impl Whole {
         add(plan, session, &self.backward(session, inspection), |_| Ok(inspected))
     }
 
-    /// As far as it is known before: where the first forward led, and what was dropped, are filled in when its turn comes.
+    /// As far as it is known before: where the first forward led, and what was dropped, are filled in when its turn
+    /// comes.
     fn second_forward(&self, session: &Session<'_>, inspection: &Inspection, before: &State) -> Forward {
         let takes_one = inspection.way.is_some() && self.may_lose(session);
         let snapshot = (takes_one || inspection.progress.snapshot.is_some()).then(String::new);
@@ -320,8 +323,8 @@ impl Inspection {
         Leg::ALL.into_iter().filter(move |leg| leg.number() >= from && (mirror || !leg.is_of_the_mirror()))
     }
 
-    /// The database when `leg` begins: as it is now for the first, and as its history says for the others, whose rows are not
-    /// foreseen.
+    /// The database when `leg` begins: as it is now for the first, and as its history says for the others, whose rows
+    /// are not foreseen.
     fn foreseen(&self, session: &Session<'_>, leg: Leg) -> State {
         if leg.number() == self.progress.stage {
             return self.before.clone();
