@@ -1,7 +1,8 @@
 //! What GitHub shows without opening anything: the job's summary, and an annotation for a failure.
 //!
-//! Pure but for `append`. Both are made from the outcome as `--json` prints it, masked. GitHub renders a summary as Markdown with HTML in
-//! it, so what others said goes into fences and `<code>` with every special character as an entity: it can neither mark up nor mention.
+//! Pure but for `append`. Both are made from the outcome as `--json` prints it, masked. GitHub renders a summary as
+//! Markdown with HTML in it, so what others said goes into fences and `<code>` with every special character as an
+//! entity: it can neither mark up nor mention.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;

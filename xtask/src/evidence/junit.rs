@@ -1,8 +1,10 @@
-//! `junit.xml`: the run in the form that CI servers show beside other tests: a suite for each stage, a case for each step.
+//! `junit.xml`: the run in the form that CI servers show beside other tests: a suite for each stage, a case for each
+//! step.
 //!
-//! The shape is the part of Ant's that both Jenkins (its junit plugin) and GitLab (`artifacts:reports:junit`) read: `testsuites`,
-//! `testsuite`, `properties`, `testcase` with `failure`, `error` or `skipped`. Written with the report's templates, since XML that has no
-//! void elements and quotes its attributes is what they make; a crate for JUnit would bring three more and their build.
+//! The shape is the part of Ant's that both Jenkins (its junit plugin) and GitLab (`artifacts:reports:junit`) read:
+//! `testsuites`, `testsuite`, `properties`, `testcase` with `failure`, `error` or `skipped`. Written with the report's
+//! templates, since XML that has no void elements and quotes its attributes is what they make; a crate for JUnit would
+//! bring three more and their build.
 
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
@@ -146,14 +148,19 @@ fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
     ];
     html! {
         "\n"
-        testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases())) skipped=(left_out)
-            time=(seconds(suite.milliseconds)) timestamp=(text(&run["started_at"]).trim_end_matches('Z')) hostname=(text(&run["target"]["host"])) {
+        testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases()))
+            skipped=(left_out) time=(seconds(suite.milliseconds))
+            timestamp=(text(&run["started_at"]).trim_end_matches('Z')) hostname=(text(&run["target"]["host"])) {
             properties {
-                @for (name, value) in properties.into_iter().filter(|(_, value)| !value.is_empty()) { property name=(name) value=(value) {} }
+                @for (name, value) in properties.into_iter().filter(|(_, value)| !value.is_empty()) {
+                    property name=(name) value=(value) {}
+                }
             }
             @for case in cases() {
                 "\n  "
-                testcase name=(case.name) classname={ "drill." (suite.name) } time=(seconds(case.milliseconds)) { (end_element(&case.end)) }
+                testcase name=(case.name) classname={ "drill." (suite.name) } time=(seconds(case.milliseconds)) {
+                    (end_element(&case.end))
+                }
             }
             "\n"
         }
@@ -199,7 +206,10 @@ mod tests {
 
     #[test]
     fn steps_are_cases_and_what_was_not_reached_is_skipped() {
-        let step = |name: &str, status: &str, log: Value| json!({"name": name, "status": status, "exit": {"code": 1}, "duration_ms": 1_250, "log": log, "detail": null});
+        let step = |name: &str, status: &str, log: Value| {
+            let exit = json!({"code": 1});
+            json!({"name": name, "status": status, "exit": exit, "duration_ms": 1_250, "log": log, "detail": null})
+        };
         let stages = json!([
             {"name": "forward", "duration_ms": 1_300, "steps": [step("a & b", "ok", Value::Null)]},
             {"name": "forward", "duration_ms": 20, "steps": [step("c", "failed", json!("02-a.log"))]},
@@ -230,7 +240,8 @@ mod tests {
     fn a_refused_run_is_one_error() {
         let refusals = json!([{"check": "policy", "message": "no \"such\" host", "hint": "h"}]);
         let error = json!({"message": "`staging` is not staging", "causes": []});
-        let run = json!({"command": "forward", "status": "refused", "error": error, "refusals": refusals, "hint": "h", "stages": []});
+        let run = json!({"command": "forward", "status": "refused", "error": error, "refusals": refusals,
+            "hint": "h", "stages": []});
         insta::assert_snapshot!(document_of(&run, &Value::Null), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="staging drill" tests="1" failures="0" errors="1" time="0.000">

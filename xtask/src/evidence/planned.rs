@@ -1,4 +1,5 @@
-//! What a plan had promised and a run did not reach, by the names in `plan.json`: what was never tried must not look like what went well.
+//! What a plan had promised and a run did not reach, by the names in `plan.json`: what was never tried must not look
+//! like what went well.
 
 use serde_json::Value;
 

@@ -1,8 +1,9 @@
 //! A run's folder as a reviewer finds it: what `report.html` and `junit.xml` are made from.
 //!
-//! Both are made from what is on disk and not from what is in memory, for three reasons: it is masked already, an old run reads as a new one
-//! does, and a view can say no more than the record. A folder may be of another version, half deleted, or a stranger's: what is missing or
-//! of another shape is null, only plain files of the folder itself are read, and no character of theirs acts on a page.
+//! Both are made from what is on disk and not from what is in memory, for three reasons: it is masked already, an old
+//! run reads as a new one does, and a view can say no more than the record. A folder may be of another version, half
+//! deleted, or a stranger's: what is missing or of another shape is null, only plain files of the folder itself are
+//! read, and no character of theirs acts on a page.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -49,8 +50,8 @@ impl Reading {
         }
     }
 
-    /// The folder of a run that is about to be closed, with its last record as it will be saved: on the disk it is still running, and must
-    /// be until every digest is known.
+    /// The folder of a run that is about to be closed, with its last record as it will be saved: on the disk it is
+    /// still running, and must be until every digest is known.
     ///
     /// # Errors
     /// `blocked` when the folder cannot be read.
@@ -148,8 +149,8 @@ fn inert_json(value: Value) -> Value {
     }
 }
 
-/// `text` without colours, and with everything else that a reader would not see as a visible `⟨U+202E⟩`: controls, what turns the
-/// direction of writing (CVE-2021-42574), and what XML has no place for.
+/// `text` without colours, and with everything else that a reader would not see as a visible `⟨U+202E⟩`: controls, what
+/// turns the direction of writing (CVE-2021-42574), and what XML has no place for.
 pub fn inert(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::with_capacity(text.len());

@@ -95,7 +95,10 @@ fn count_table(rows: &[(&String, Option<u64>, Option<u64>)]) -> Markup {
                 tbody {
                     @for &(name, before, after) in rows.iter().take(LINES) {
                         @let (word, tone) = change(before, after);
-                        tr { td { code { (name) } } td { (shown(before)) } td { (shown(after)) } td class=(tone) { (word) } }
+                        tr {
+                            td { code { (name) } } td { (shown(before)) } td { (shown(after)) }
+                            td class=(tone) { (word) }
+                        }
                     }
                 }
             }
@@ -128,7 +131,9 @@ pub fn schema(reading: &Reading) -> Option<Section> {
     let body = html! {
         @if !leftovers.is_empty() {
             h3 { "Not as promised" }
-            ul class="changes" { @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(text(&one["message"]))) } } }
+            ul class="changes" {
+                @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(text(&one["message"]))) } }
+            }
         }
         @for part in changes { (part) }
     };
@@ -177,7 +182,9 @@ pub fn parity(reading: &Reading) -> Option<Section> {
         }
         div class="scroll" {
             table class="numbers" {
-                thead { tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } } }
+                thead {
+                    tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } }
+                }
                 tbody { @for pair in pairs.iter().take(LINES) { (pair_row(pair)) } }
             }
         }
@@ -186,7 +193,9 @@ pub fn parity(reading: &Reading) -> Option<Section> {
             ul { @for sentence in list(&finding["sentences"]).iter().take(LINES) { li { (text(sentence)) } } }
         }
         // As an image it can run nothing, whoever wrote it.
-        @if let Some(plot) = plot { img class="plot" alt="Rows of each side over time" src={ "data:image/svg+xml;base64," (plot) }; }
+        @if let Some(plot) = plot {
+            img class="plot" alt="Rows of each side over time" src={ "data:image/svg+xml;base64," (plot) };
+        }
     };
     Some(Section { id: "parity", title: "Parity", body })
 }
@@ -216,5 +225,7 @@ fn shown(value: &Value) -> String {
 
 /// A list that was cut says so.
 fn left_out(count: usize, file: &str) -> Markup {
-    html! { @if count > LINES { p class="cut" { (number((count - LINES) as u64)) " more are in " code { (file) } "." } } }
+    html! {
+        @if count > LINES { p class="cut" { (number((count - LINES) as u64)) " more are in " code { (file) } "." } }
+    }
 }

@@ -1,4 +1,5 @@
-//! Who ran what against which server, with which tools, and the digest of every file: what it takes to believe the rest.
+//! Who ran what against which server, with which tools, and the digest of every file: what it takes to believe the
+//! rest.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -15,16 +16,17 @@ pub fn section(reading: &Reading) -> Option<Section> {
     let body = html! {
         div class="groups" {
             (group("Server", run, &[
-                ("version", "/server/version"), ("database", "/server/database"), ("user", "/server/user"), ("address", "/server/address"),
-                ("system identifier", "/server/system_identifier"), ("claimed as disposable", "/server/claimed"),
+                ("version", "/server/version"), ("database", "/server/database"), ("user", "/server/user"),
+                ("address", "/server/address"), ("system identifier", "/server/system_identifier"), ("claimed as disposable", "/server/claimed"),
             ]))
             (group("Tools", run, &[
-                ("drill", "/tools/drill"), ("Node", "/tools/node"), ("Prisma", "/tools/prisma"), ("schema engine", "/tools/engine"),
-                ("Supabase CLI", "/tools/supabase"),
+                ("drill", "/tools/drill"), ("Node", "/tools/node"), ("Prisma", "/tools/prisma"),
+                ("schema engine", "/tools/engine"), ("Supabase CLI", "/tools/supabase"),
             ]))
             (group("Who, by their own account", run, &[("user", "/operator/user"), ("CI run", "/operator/ci_run")]))
             (group("Inputs, by SHA-256", run, &[
-                ("commit", "/git/commit"), ("uncommitted changes", "/git/dirty"), ("schema", "/inputs/schema"), ("migrations", "/inputs/migrations"),
+                ("commit", "/git/commit"), ("uncommitted changes", "/git/dirty"), ("schema", "/inputs/schema"),
+                ("migrations", "/inputs/migrations"),
             ]))
             (group("Chain", run, &[("run before", "/previous/run"), ("its run.json", "/previous/sha256")]))
         }
@@ -61,11 +63,22 @@ pub fn files(reading: &Reading) -> Option<Section> {
         return None;
     }
     let body = html! {
-        p { "As they were when this report was made. " code { "run.json" } " holds the digests that count, this report's too." }
+        p {
+            "As they were when this report was made. " code { "run.json" }
+            " holds the digests that count, this report's too."
+        }
         div class="scroll" {
             table class="files" {
                 thead { tr { th { "File" } th { "Size" } th { "SHA-256" } } }
-                tbody { @for (name, bytes, digest) in listed { tr { td { code { (name) } } td class="nowrap" { (size(bytes)) } td { code class="digest" { (digest) } } } } }
+                tbody {
+                    @for (name, bytes, digest) in listed {
+                        tr {
+                            td { code { (name) } }
+                            td class="nowrap" { (size(bytes)) }
+                            td { code class="digest" { (digest) } }
+                        }
+                    }
+                }
             }
         }
     };

@@ -43,14 +43,19 @@ fn log(name: &str, step: Option<&Value>, excerpt: &Excerpt) -> Markup {
             summary {
                 @if let Some(step) = step { (icon(text(&step["status"]))) " " }
                 code { (name) }
-                @if let Some(took) = step.and_then(|step| step["duration_ms"].as_u64()) { span class="aside" { (duration(took)) } }
+                @if let Some(took) = step.and_then(|step| step["duration_ms"].as_u64()) {
+                    span class="aside" { (duration(took)) }
+                }
                 span class="aside matches" {}
             }
             // A jump to what is inside opens the fold, without the script.
             div id=(name) {
                 pre { (excerpt.head) }
                 @if excerpt.left_out > 0 {
-                    p class="cut" { (size(excerpt.left_out)) " of the middle are left out here; all of it is in " code { (name) } " beside this report." }
+                    p class="cut" {
+                        (size(excerpt.left_out)) " of the middle are left out here; all of it is in " code { (name) }
+                        " beside this report."
+                    }
                     pre { (excerpt.tail) }
                 }
             }

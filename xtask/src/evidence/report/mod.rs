@@ -1,8 +1,9 @@
 //! `report.html`: one file that a person reads first, made from the run's folder.
 //!
-//! It needs nothing from elsewhere, and says so to the browser: its policy allows one style and one script, by their digests, and no
-//! request at all. What children, servers and migrations said is text; the templates escape it when they are compiled. Only the filter
-//! over the logs needs the script: folding, jumping and printing are the browser's own.
+//! It needs nothing from elsewhere, and says so to the browser: its policy allows one style and one script, by their
+//! digests, and no request at all. What children, servers and migrations said is text; the templates escape it when
+//! they are compiled. Only the filter over the logs needs the script: folding, jumping and printing are the browser's
+//! own.
 
 mod database;
 mod identity;
@@ -82,7 +83,10 @@ pub fn page(reading: &Reading) -> String {
                         section id=(section.id) { h2 { (section.title) } (section.body) }
                     }
                 }
-                footer { "Made from the files in " code { (reading.name) } " by the staging drill. " code { "run.json" } " is the record." }
+                footer {
+                    "Made from the files in " code { (reading.name) } " by the staging drill. "
+                    code { "run.json" } " is the record."
+                }
                 script { (PreEscaped(SCRIPT)) }
             }
         }

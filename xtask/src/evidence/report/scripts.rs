@@ -49,7 +49,9 @@ impl Script {
             details {
                 summary { code { (self.name) } span class="aside" { (counted(self.sql.lines().count(), "line")) } }
                 pre { (self.sql) }
-                @if self.left_out > 0 { p class="cut" { (number(self.left_out as u64)) " more bytes are in the evidence folder." } }
+                @if self.left_out > 0 {
+                    p class="cut" { (number(self.left_out as u64)) " more bytes are in the evidence folder." }
+                }
             }
         }
     }

@@ -80,7 +80,10 @@ fn rows(reading: &Reading, stage: &Value, spans: &[Span], end: u64) -> Markup {
 /// What was planned and not tried.
 fn not_reached(name: &str, class: &str) -> Markup {
     html! {
-        div class={ (class) " unreached" } { span class="name" { (icon("skipped")) " " (name) } span class="detail" { "not reached" } }
+        div class={ (class) " unreached" } {
+            span class="name" { (icon("skipped")) " " (name) }
+            span class="detail" { "not reached" }
+        }
     }
 }
 
@@ -112,7 +115,9 @@ fn axis(end: u64) -> Markup {
             span class="name" {}
             svg class="scale" height="16" {
                 @for tick in ticks(end) {
-                    text x=(percent(tick, end)) y="12" text-anchor=(if tick == 0 { "start" } else { "middle" }) { (duration(tick)) }
+                    text x=(percent(tick, end)) y="12" text-anchor=(if tick == 0 { "start" } else { "middle" }) {
+                        (duration(tick))
+                    }
                 }
             }
             span class="took" {}
@@ -122,10 +127,11 @@ fn axis(end: u64) -> Markup {
 
 /// Lengths are attributes of a drawing: the page's policy allows no style beside the one sheet.
 fn bar(span: Span, end: u64, tone: &str) -> Markup {
+    let width = (span.to - span.from).max(end / 250); // what took no time is there all the same
     html! {
         svg class="bar" height="14" aria-hidden="true" {
             @for tick in ticks(end) { rect class="grid" x=(percent(tick, end)) width="1" height="14" {} }
-            rect class=(tone) x=(percent(span.from, end)) width=(percent((span.to - span.from).max(end / 250), end)) height="14" rx="2" {}
+            rect class=(tone) x=(percent(span.from, end)) width=(percent(width, end)) height="14" rx="2" {}
         }
     }
 }

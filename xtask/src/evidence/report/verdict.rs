@@ -1,4 +1,5 @@
-//! The top of the report: what came of it in a word, a colour and a symbol, why, and what to do; then the run in numbers.
+//! The top of the report: what came of it in a word, a colour and a symbol, why, and what to do; then the run in
+//! numbers.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,7 +37,9 @@ fn symbol(status: &str) -> &'static str {
 
 pub fn icon(status: &str) -> Markup {
     html! {
-        svg class={ "icon " (tone(status)) } viewBox="0 0 16 16" role="img" aria-label=(status) { path d=(symbol(status)) {} }
+        svg class={ "icon " (tone(status)) } viewBox="0 0 16 16" role="img" aria-label=(status) {
+            path d=(symbol(status)) {}
+        }
     }
 }
 
@@ -88,12 +91,18 @@ fn facts(run: &Value) -> Markup {
     html! {
         p class="facts" {
             @if let Some(port) = target["port"].as_u64() {
-                span { b { (text(&target["name"])) } " is " code { (text(&target["database"])) } " on " code { (text(&target["host"])) ":" (port) } }
+                span {
+                    b { (text(&target["name"])) } " is " code { (text(&target["database"])) }
+                    " on " code { (text(&target["host"])) ":" (port) }
+                }
             }
             @if let Some(project) = target["project_ref"].as_str() { span { "project " code { (project) } } }
             span { (moment(text(&run["started_at"]))) }
             @if let Some(commit) = run["git"]["commit"].as_str() {
-                span { "commit " code { (commit.get(..10).unwrap_or(commit)) } @if run["git"]["dirty"] == true { ", with uncommitted changes" } }
+                span {
+                    "commit " code { (commit.get(..10).unwrap_or(commit)) }
+                    @if run["git"]["dirty"] == true { ", with uncommitted changes" }
+                }
             }
         }
     }
@@ -134,7 +143,9 @@ fn tiles(reading: &Reading) -> Markup {
         took(run).map(|took| tile(&duration(took), "to the end of the last step")),
     ];
     html! {
-        @if tiles.iter().any(Option::is_some) { ul class="tiles" { @for tile in tiles.into_iter().flatten() { (tile) } } }
+        @if tiles.iter().any(Option::is_some) {
+            ul class="tiles" { @for tile in tiles.into_iter().flatten() { (tile) } }
+        }
     }
 }
 
@@ -142,7 +153,8 @@ fn tile(value: &str, what: &str) -> Markup {
     html! { li { b { (value) } " " span { (what) } } }
 }
 
-/// Milliseconds to the end of the last stage; None without stages. Stages follow each other, also where no record says when they began.
+/// Milliseconds to the end of the last stage; None without stages. Stages follow each other, also where no record says
+/// when they began.
 fn took(run: &Value) -> Option<u64> {
     let end = |now: u64, stage: &Value| {
         stage["offset_ms"].as_u64().unwrap_or(now) + stage["duration_ms"].as_u64().unwrap_or(0)
