@@ -231,6 +231,20 @@ mod tests {
         assert_eq!(redactor.scan(&masked), None, "{}", String::from_utf8_lossy(&masked));
     }
 
+    /// The raw text of an env file is searched for as well, and a line of it begins with the name that a mask shows.
+    #[test]
+    fn a_name_in_a_mask_at_the_end_of_a_line_is_no_part_of_the_env_file() {
+        let (name, key) = ("SUPABASE_SERVICE_KEY", "sb_secret_Zq7Lm2xY9wV4tR8sK3nB6c_Hp0aJd1E");
+        let file = format!("SUPABASE_URL=http://127.0.0.1:1\n{name}={key}\n");
+        let redactor = Redactor::new(&[(name.to_owned(), Secret::new(key))], &[file.as_bytes()]);
+        for text in ["a secret key (`sb_secret_...`)\n", "\"sb_secret_Zq7Lm2xY9wV\"\n", key] {
+            let masked = redactor.text(text);
+            assert!(masked.contains("[REDACTED_SUPABASE_SERVICE_KEY]"), "{masked}");
+            assert_eq!(redactor.text(&masked), masked);
+            assert_eq!(redactor.scan(masked.as_bytes()), None, "{masked}");
+        }
+    }
+
     #[test]
     fn masks_for_github_are_escaped_and_leave_weak_secrets_out() {
         let masks = redactor().masks();

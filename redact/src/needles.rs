@@ -120,7 +120,9 @@ fn literal_hit(known: &Known, literal: &Literal, text: &[u8], at: usize, offset:
     let (part, range) = (offset - before..offset + after, at - before..at + after);
     let is_whole = part == (0..bytes.len());
     let is_secret = match &literal.place {
-        Place::Anywhere | Place::Encoded { .. } => is_whole || is_telling_part(known, bytes, &part, text, &range),
+        Place::Anywhere | Place::Encoded { .. } => {
+            is_whole || is_telling_part(known, bytes, &part, text, &range) && !rules::is_in_mask(text, range.start)
+        }
         Place::Word | Place::Piece => is_whole && is_bounded(text, &range),
         Place::Userinfo(_) => is_whole,
     };

@@ -52,7 +52,7 @@ impl KeyKind {
     pub fn in_words(self) -> &'static str {
         match self {
             KeyKind::Legacy => "a legacy service key (JWT)",
-            KeyKind::Secret => "a secret key (`sb_secret_…`)",
+            KeyKind::Secret => "a secret key (the new kind)",
         }
     }
 }

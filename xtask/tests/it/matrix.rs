@@ -61,14 +61,14 @@ fn it_is_written_kept_and_tells_of_a_rotation() {
 
     | target | database | host | Supabase project | API | service key | since |
     |---|---|---|---|---|---|---|
-    | staging | `hotdash_test` | `pg.staging.hotdash.app:5432` | `stagingrefabcdefghij` | `stagingrefabcdefghij.supabase.co` | a secret key (`sb_secret_…`) | (today) |
+    | staging | `hotdash_test` | `pg.staging.hotdash.app:5432` | `stagingrefabcdefghij` | `stagingrefabcdefghij.supabase.co` | a secret key (the new kind) | (today) |
 
     ## Rotations: newest first
 
     - (today) staging: host was `db.staging.hotdash.app:5432`, is `pg.staging.hotdash.app:5432`
     - (today) staging: Supabase project was none, is `stagingrefabcdefghij`
     - (today) staging: API was none, is `stagingrefabcdefghij.supabase.co`
-    - (today) staging: service key was none, is a secret key (`sb_secret_…`)
+    - (today) staging: service key was none, is a secret key (the new kind)
 
     <!-- staging drill: yours again from here on -->
     ");
