@@ -95,10 +95,7 @@ pub fn read_all(dir: &Path) -> io::Result<Vec<Past>> {
     }
     names.sort();
     let mut runs: Vec<Past> = names.iter().map(|name| Past::read(dir, name)).collect();
-    // Names are to the second; of the runs of one second, the chain knows the order.
-    let depths = depths(&runs);
-    let stamp = |past: &Past| past.name.split_once('-').map(|(stamp, _)| stamp.to_owned());
-    runs.sort_by_cached_key(|past| (past.state != State::Foreign, stamp(past), depths.get(&past.name).copied()));
+    sort(&mut runs);
     Ok(runs)
 }
 
@@ -106,12 +103,35 @@ pub fn read_all(dir: &Path) -> io::Result<Vec<Past>> {
 pub fn last_environment(dir: &Path, target: &str) -> Option<(String, BTreeMap<String, String>)> {
     let entries = fs::read_dir(dir).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = entries.filter(|name| is_run(name)).collect();
-    names.sort_unstable_by(|a, b| b.cmp(a));
-    names.into_iter().find_map(|name| {
-        let summary: Summary = serde_json::from_slice(&read_plain(&dir.join(&name).join(RECORD)).ok()?).ok()?;
+    names.sort_unstable();
+    let seconds = names.chunk_by(|a, b| stamp(a) == stamp(b)).rev();
+    seconds.flat_map(|names| newest_first(dir, names)).find_map(|past| {
+        let summary = past.summary?;
         let is_ours = summary.target.is_some_and(|view| view.name == target);
-        (is_ours && !summary.environment.is_empty()).then_some((name, summary.environment))
+        (is_ours && !summary.environment.is_empty()).then_some((past.name, summary.environment))
     })
+}
+
+fn newest_first(dir: &Path, names: &[String]) -> impl Iterator<Item = Past> {
+    let mut runs: Vec<Past> = names.iter().map(|name| Past::read(dir, name)).collect();
+    sort(&mut runs);
+    runs.into_iter().rev()
+}
+
+/// What is no run first, then the runs, oldest first. Names are to the second; of the runs of one second the chain knows
+/// the order, and what is not closed yet has no place in it and comes last.
+fn sort(runs: &mut [Past]) {
+    let depths = depths(runs);
+    runs.sort_by_cached_key(|past| {
+        let depth = depths.get(&past.name).copied();
+        let is_open = matches!(past.state, State::Running | State::Unclosed);
+        (past.state != State::Foreign, stamp(&past.name).to_owned(), is_open, depth, past.name.clone())
+    });
+}
+
+/// The time in a run's name.
+fn stamp(name: &str) -> &str {
+    name.split_once('-').map_or(name, |(stamp, _)| stamp)
 }
 
 /// How many runs each one came after, by their links.
@@ -222,5 +242,34 @@ mod tests {
         {
             assert!(!is_run(name), "{name}");
         }
+    }
+
+    /// A closed run against staging, as far as it is read again.
+    fn write(dir: &Path, name: &str, host: &str, previous: Option<&str>) {
+        let target = serde_json::json!({"name": "staging", "host": host, "port": 5432, "database": "d"});
+        let previous = previous.map(|run| serde_json::json!({"run": run, "sha256": ""}));
+        let record = serde_json::json!({
+            "command": "claim", "status": "ok", "target": target, "environment": {"host": host}, "previous": previous,
+            "started_at": "2026-11-23T01:19:33Z", "operator": {}, "files": {},
+        });
+        fs::create_dir(dir.join(name)).unwrap();
+        fs::write(dir.join(name).join(RECORD), record.to_string()).unwrap();
+    }
+
+    /// Their names are ordered by chance.
+    #[test]
+    fn of_the_runs_of_one_second_the_newest_is_the_one_that_was_closed_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let [first, second, third] = ["ccc000", "aaa000", "bbb000"].map(|id| format!("20261123T011933Z-claim-{id}"));
+        let earlier = "20261123T011932Z-claim-ddd000";
+        write(dir.path(), earlier, "earlier", None);
+        write(dir.path(), &first, "first", Some(earlier));
+        write(dir.path(), &second, "second", Some(&first));
+        write(dir.path(), &third, "third", Some(&second));
+        let names: Vec<String> = read_all(dir.path()).unwrap().into_iter().map(|past| past.name).collect();
+        assert_eq!(names, [earlier, &first, &second, &third]);
+        let (run, environment) = last_environment(dir.path(), "staging").unwrap();
+        assert_eq!((run, environment["host"].as_str()), (third, "third"));
+        assert_eq!(last_environment(dir.path(), "other"), None);
     }
 }
