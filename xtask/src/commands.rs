@@ -1,6 +1,5 @@
 //! From arguments to an exit code: one arm a command.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use crate::database::feed::Mishaps;
 use crate::database::snapshot::{Listed, Store};
 use crate::declared::Declared;
 use crate::drill::Drill;
-use crate::error::{Failure, Result, Status};
+use crate::error::{Failure, Result, Status, guarded};
 use crate::evidence::github;
 use crate::guard::{Candidate, Source};
 use crate::interrupt::Interrupt;
@@ -48,8 +47,7 @@ pub fn run() -> ExitCode {
     let console = Console::new(output);
     let name = name(&cli.command);
     let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
-    let result = catch_unwind(AssertUnwindSafe(|| execute(&cli, name, &console, &mut outcome)))
-        .unwrap_or_else(|_| Err(Failure::bug("the drill broke").hint("please report this, with the line above")));
+    let result = guarded("the drill broke", || execute(&cli, name, &console, &mut outcome));
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
     }

@@ -1,13 +1,11 @@
 //! Calls the parts in order: declare, guard, dial, inspect, plan, consent, apply, verify, record. Holds no logic of its own.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use crate::circumstances;
 use crate::clock;
 use crate::console::Console;
 use crate::database::lock::RunLock;
 use crate::declared::Declared;
-use crate::error::{Failure, Result, Status};
+use crate::error::{Failure, Result, Status, guarded};
 use crate::evidence::record::Record;
 use crate::evidence::run::Run;
 use crate::evidence::seal::seal;
@@ -23,6 +21,9 @@ use crate::session::{self, Session};
 use crate::settings::Settings;
 use crate::stages::Stage;
 use redact::Redactor;
+
+/// What a panic is called. The evidence is closed all the same.
+const BROKE: &str = "the drill broke while it ran";
 
 /// One invocation of one command.
 pub struct Drill<'a> {
@@ -46,7 +47,7 @@ impl Drill<'_> {
             }
             other => other?,
         };
-        let (_lock, inspection, plan) = match self.prepare(stage, &session) {
+        let (_lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
             Ok(prepared) => prepared,
             Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
         };
@@ -54,11 +55,11 @@ impl Drill<'_> {
             return self.show(stage, &plan, outcome);
         }
         self.announce(&session);
-        if let Err(failure) = stage.consent(&session, &plan, self.console) {
+        if let Err(failure) = guarded(BROKE, || stage.consent(&session, &plan, self.console)) {
             return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
         }
         let journal = self.begin(&session, outcome)?;
-        let result = self.guarded(|| {
+        let result = guarded(BROKE, || {
             journal.run().write_json("plan.json", &plan)?;
             stage.open(&journal, &inspection)?;
             let result = stage.run(&session, &journal, &inspection, &plan);
@@ -159,13 +160,6 @@ impl Drill<'_> {
         Journal::new(self.console, self.interrupt, redactor.clone(), run, record)
     }
 
-    /// A panic is our own bug; the evidence is closed all the same.
-    fn guarded(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-            Err(Failure::bug("the drill broke while it ran").hint("please report this, with the evidence folder"))
-        })
-    }
-
     fn close<S: Stage>(
         &self,
         stage: &S,
@@ -213,3 +207,6 @@ impl Drill<'_> {
         self.close(stage, &journal, Err(failure), outcome)
     }
 }
+
+#[cfg(test)]
+mod tests;

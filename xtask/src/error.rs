@@ -1,6 +1,7 @@
 //! Why a run did not end well: a kind that decides the exit code, a chain down to the root, and one thing to do about it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 
@@ -155,6 +156,13 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// What `work` returns. A panic in it is a bug of ours, and becomes a failure that is told and recorded like any other.
+pub fn guarded<T>(broke: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::bug(broke).hint("please report this, with the line above that names the place"))
+    })
 }
 
 impl fmt::Display for Failure {

@@ -32,4 +32,4 @@ pub mod standing;
 pub mod watch;
 
 #[cfg(test)]
-mod server;
+pub mod server;

@@ -17,7 +17,7 @@ use crate::evidence::attestation::{ATTESTATION, statement};
 use crate::evidence::chain::Chain;
 use crate::evidence::folder_lock;
 use crate::evidence::record::{Previous, Record};
-use crate::evidence::views::VIEWS;
+use crate::evidence::views;
 use redact::Redactor;
 
 pub const RECORD: &str = "run.json";
@@ -64,7 +64,7 @@ impl Run {
     /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not
     /// reach is thrown away.
     pub fn adopt(dir: &Path, folder: &Path, redactor: &Redactor, lock: File) -> Run {
-        for name in [DRAFT, ATTESTATION].into_iter().chain(VIEWS) {
+        for name in [DRAFT, ATTESTATION].into_iter().chain(views::names()) {
             let _ = fs::remove_file(folder.join(name));
         }
         let (dir, folder) = (dir.to_path_buf(), folder.to_path_buf());

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Section;
 use crate::evidence::reading::Reading;
 use crate::evidence::run::RECORD;
-use crate::evidence::views::VIEWS;
+use crate::evidence::views;
 use crate::evidence::words::{list, moment, size, text};
 
 pub fn section(reading: &Reading) -> Option<Section> {
@@ -57,7 +57,8 @@ fn group(title: &str, run: &Value, entries: &[(&str, &str)]) -> Markup {
 
 /// Digests as they are now, and the record's own are in `run.json`; a view cannot hold its own.
 pub fn files(reading: &Reading) -> Option<Section> {
-    let listed = reading.digests().into_iter().filter(|(name, ..)| name != RECORD && !VIEWS.contains(&name.as_str()));
+    let listed =
+        reading.digests().into_iter().filter(|(name, ..)| name != RECORD && views::names().all(|view| view != name));
     let listed: Vec<_> = listed.take(1_000).collect();
     if listed.is_empty() {
         return None;
