@@ -10,6 +10,7 @@ pub mod birth;
 pub mod catalog;
 pub mod claim;
 pub mod connect;
+mod count_plan;
 pub mod counts;
 pub mod feed;
 pub mod filler;

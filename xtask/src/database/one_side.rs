@@ -5,7 +5,7 @@ use std::time::Duration;
 use postgres::Client;
 
 use super::connect::Connection;
-use super::parity::{FOREIGN, by_time, count, obstacle, plans, rows};
+use super::parity::{by_time, count, obstacle, plans, rows};
 use super::watch::watched;
 use crate::interrupt::Interrupt;
 use crate::parity::bisect::{Range, Second, Width};
@@ -45,7 +45,7 @@ impl<'a> OneSide<'a> {
         let sides: Vec<&Side> = pairs.iter().map(|pair| &pair.prisma).collect();
         let schema = self.schema;
         let plans = self.ask(|client| plans(client, schema, &sides))?;
-        if let Some((side, _)) = sides.iter().zip(&plans).find(|(_, plan)| plan.contains(FOREIGN)) {
+        if let Some((side, _)) = sides.iter().zip(&plans).find(|(_, plan)| plan.leads_away) {
             return Err(Obstacle::Elsewhere { which: Which::Prisma, table: side.table.clone() });
         }
         self.ask(|client| count(client, schema, &sides, &plans))

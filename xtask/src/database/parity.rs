@@ -1,7 +1,7 @@
 //! Both sides of all pairs at one moment: two sessions that see one snapshot, and count side by side.
 //!
-//! Counts that the server would read a whole table for are taken in one scan of it (`count(*) filter`); those that an index answers are left to
-//! it, one by one, which costs less than a filter on what they have in common.
+//! Counts of one table are taken in one scan of it (`count(*) filter`) or one by one, where an index answers: whichever
+//! the server itself thinks is cheaper.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -13,6 +13,7 @@ use postgres::{CancelToken, Client, Row};
 use postgres_protocol::escape::escape_identifier;
 
 use super::connect::{Connection, failure, server_words};
+use super::count_plan::Plan;
 use super::watch::watched;
 use crate::error::{Failure, Result};
 use crate::interrupt::Interrupt;
@@ -21,12 +22,6 @@ use crate::parity::obstacle::Obstacle;
 use crate::parity::pair::{Pair, Side, Which};
 use crate::parity::sample::{self, MOST_ROWS, Sample};
 use crate::parity::shape::{Column, Shape, Shapes};
-
-/// In a plan: a whole table is read.
-const SCAN: &str = "Seq Scan";
-
-/// In a plan: another server is asked, by a view or a partition.
-pub(super) const FOREIGN: &str = "Foreign Scan";
 
 /// What the catalog knows of `tables` of `schema`, those that are there.
 ///
@@ -104,7 +99,7 @@ impl<'a> Moment<'a> {
         let sides = |which: Which| pairs.iter().map(move |pair| pair.side(which)).collect::<Vec<&Side>>();
         let plans = self.both(|client, which| plans(client, schema, &sides(which)))?;
         for (which, plans) in Which::BOTH.into_iter().zip(&plans) {
-            if let Some((side, _)) = sides(which).iter().zip(plans).find(|(_, plan)| plan.contains(FOREIGN)) {
+            if let Some((side, _)) = sides(which).iter().zip(plans).find(|(_, plan)| plan.leads_away) {
                 return Err(Obstacle::Elsewhere { which, table: side.table.clone() });
             }
         }
@@ -231,9 +226,13 @@ impl Parameters {
         format!("{} {operator} ${}", escape_identifier(column), place + 1)
     }
 
+    fn terms(&mut self, side: &Side) -> Vec<String> {
+        side.filter.iter().map(|(column, value)| self.term(column, "=", value)).collect()
+    }
+
     fn filter(&mut self, side: &Side) -> String {
-        let terms: Vec<String> = side.filter.iter().map(|(column, value)| self.term(column, "=", value)).collect();
-        if terms.is_empty() { "true".to_owned() } else { terms.join(" and ") }
+        let terms = self.terms(side);
+        if terms.is_empty() { "true".to_owned() } else { all(&terms) }
     }
 
     /// That the side's time is in one of `ranges`.
@@ -254,6 +253,11 @@ impl Parameters {
     }
 }
 
+/// Empty for none.
+fn all<'a>(terms: impl IntoIterator<Item = &'a String>) -> String {
+    terms.into_iter().map(String::as_str).collect::<Vec<_>>().join(" and ")
+}
+
 /// A time as both `timestamp` (which ignores the zone, and holds UTC) and `timestamptz` read it.
 fn literal(second: Second) -> String {
     bisect::instant(second).to_string()
@@ -263,51 +267,69 @@ fn table(schema: &str, side: &Side) -> String {
     format!("{}.{}", escape_identifier(schema), escape_identifier(&side.table))
 }
 
-/// What the server would do to count each side, as EXPLAIN tells it.
-pub(super) fn plans(client: &mut Client, schema: &str, sides: &[&Side]) -> Result<Vec<String>, postgres::Error> {
-    let plan = |side: &&Side| {
-        let (sql, parameters) = count_of(schema, side);
-        let lines = parameters.query(client, &format!("explain (costs off) {sql}"))?;
-        Ok(lines.iter().map(|line| line.get::<_, String>(0)).collect::<Vec<_>>().join("\n"))
-    };
-    sides.iter().map(plan).collect()
+/// What the server would do to count each side.
+pub(super) fn plans(client: &mut Client, schema: &str, sides: &[&Side]) -> Result<Vec<Plan>, postgres::Error> {
+    sides.iter().map(|side| plan(client, &count_of(schema, &[side]))).collect()
 }
 
-fn count_of(schema: &str, side: &Side) -> (String, Parameters) {
+fn plan(client: &mut Client, (sql, parameters): &(String, Parameters)) -> Result<Plan, postgres::Error> {
+    Ok(Plan::read(&parameters.query(client, &format!("explain (format json) {sql}"))?))
+}
+
+/// Rows of each of `sides`, which are of one table, as the columns of one row. What they have in common is left to
+/// `where`, for which an index may do.
+fn count_of(schema: &str, sides: &[&Side]) -> (String, Parameters) {
     let mut parameters = Parameters::default();
-    let filter = parameters.filter(side);
-    (format!("select pg_catalog.count(*) from {} where {filter}", table(schema, side)), parameters)
+    let terms: Vec<Vec<String>> = sides.iter().map(|side| parameters.terms(side)).collect();
+    let is_common = |term: &&String| terms.iter().all(|terms| terms.contains(term));
+    let column = |terms: &Vec<String>| match all(terms.iter().filter(|term| !is_common(term))) {
+        own if own.is_empty() => "pg_catalog.count(*)".to_owned(),
+        own => format!("pg_catalog.count(*) filter (where {own})"),
+    };
+    let columns: Vec<String> = terms.iter().map(column).collect();
+    let common = match all(terms[0].iter().filter(is_common)) {
+        common if common.is_empty() => common,
+        common => format!(" where {common}"),
+    };
+    (format!("select {} from {}{common}", columns.join(", "), table(schema, sides[0])), parameters)
 }
 
-/// Rows of each side, in order.
+/// Rows of each side, in order; `plans` are those of each side alone.
 pub(super) fn count(
     client: &mut Client,
     schema: &str,
     sides: &[&Side],
-    plans: &[String],
+    plans: &[Plan],
 ) -> Result<Vec<u64>, postgres::Error> {
-    let mut counts = vec![0; sides.len()];
-    let mut scans: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (index, side) in sides.iter().enumerate() {
-        if plans[index].contains(SCAN) {
-            scans.entry(&side.table).or_default().push(index);
+    let asked = |indices: &[usize]| count_of(schema, &indices.iter().map(|&index| sides[index]).collect::<Vec<_>>());
+    let (alone, of_tables) = tables(sides, plans);
+    let mut questions: Vec<Vec<usize>> = alone.into_iter().map(|index| vec![index]).collect();
+    for indices in of_tables {
+        let one_by_one: f64 = indices.iter().map(|&index| plans[index].cost).sum();
+        if plan(client, &asked(&indices))?.cost < one_by_one {
+            questions.push(indices);
         } else {
-            let (sql, parameters) = count_of(schema, side);
-            counts[index] = numbers(&parameters.query(client, &sql)?, 1)[0];
+            questions.extend(indices.into_iter().map(|index| vec![index]));
         }
     }
-    for indices in scans.values() {
-        let mut parameters = Parameters::default();
-        let filters: Vec<String> = indices.iter().map(|&index| parameters.filter(sides[index])).collect();
-        let columns: Vec<String> =
-            filters.iter().map(|filter| format!("pg_catalog.count(*) filter (where {filter})")).collect();
-        let sql = format!("select {} from {}", columns.join(", "), table(schema, sides[indices[0]]));
-        let scanned = numbers(&parameters.query(client, &sql)?, indices.len());
-        for (&index, rows) in indices.iter().zip(scanned) {
+    let mut counts = vec![0; sides.len()];
+    for indices in questions {
+        let (sql, parameters) = asked(&indices);
+        for (&index, rows) in indices.iter().zip(numbers(&parameters.query(client, &sql)?, indices.len())) {
             counts[index] = rows;
         }
     }
     Ok(counts)
+}
+
+/// The sides that are best counted alone, and those of each table that may be counted in one scan.
+fn tables(sides: &[&Side], plans: &[Plan]) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let mut tables: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let (alone, shared) = (0..sides.len()).partition::<Vec<usize>, _>(|&index| plans[index].index_alone);
+    for index in shared {
+        tables.entry(&sides[index].table).or_default().push(index);
+    }
+    (alone, tables.into_values().collect())
 }
 
 /// The counts in the one row of an answer.
@@ -357,4 +379,53 @@ pub(super) fn rows(
     );
     let rows = parameters.query(client, &sql)?;
     Ok(rows.iter().map(|row| sample::Row { key: row.get(0), time: row.get(1) }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::server::Database;
+
+    fn side(filter: &[(&str, &str)]) -> Side {
+        let filter = filter.iter().map(|(column, value)| ((*column).to_owned(), (*value).to_owned())).collect();
+        Side { table: "fact".to_owned(), filter, time: "at".to_owned() }
+    }
+
+    /// Rows of `topic` and `key`: 6 of a and x, 4 of a and y, 2 of b and x; a vacuumed table is counted in its index.
+    #[test]
+    fn together_or_one_by_one_the_counts_are_the_same() {
+        let mut database = Database::new();
+        database.run(
+            "create table fact (topic text, key text, at timestamptz);
+             insert into fact select topic, key, now() from (values ('a', 'x', 6), ('a', 'y', 4), ('b', 'x', 2)) of (topic, key, rows),
+                                     generate_series(1, rows)",
+        );
+        let sides = [
+            side(&[("topic", "a"), ("key", "x")]),
+            side(&[("topic", "a"), ("key", "y")]),
+            side(&[("topic", "b")]),
+            side(&[("topic", "a")]),
+            side(&[]),
+            side(&[("topic", "o'clock"), ("key", "\\")]),
+        ];
+        let expected = [6, 4, 2, 10, 12, 0];
+        let sides: Vec<&Side> = sides.iter().collect();
+        let client = database.connection.client();
+        let plans_now = plans(client, "public", &sides).unwrap();
+        assert!(plans_now.iter().all(|plan| !plan.index_alone), "{plans_now:?}");
+        assert_eq!(count(client, "public", &sides, &plans_now).unwrap(), expected);
+        let shared = count_of("public", &[sides[0], sides[1]]).0;
+        assert_eq!(
+            shared,
+            "select pg_catalog.count(*) filter (where \"key\" = $1), pg_catalog.count(*) filter (where \"key\" = $3) \
+             from \"public\".\"fact\" where \"topic\" = $2"
+        );
+        database.run("create index on fact (topic, key)");
+        database.run("vacuum fact");
+        database.run("set enable_seqscan = off; set enable_bitmapscan = off");
+        let client = database.connection.client();
+        let plans = plans(client, "public", &sides).unwrap();
+        assert!(plans.iter().all(|plan| plan.index_alone), "{plans:?}");
+        assert_eq!(count(client, "public", &sides, &plans).unwrap(), expected);
+    }
 }
