@@ -158,6 +158,43 @@ fn rows_of_every_kind_come_back_exactly() {
     project.assert_no_secret(&[&refused, &answer]);
 }
 
+/// What of an index is in the catalog, and whether it is the one of that `oid` still.
+const INDEXES: &str = "select string_agg(concat_ws(' ', c.relname, pg_get_indexdef(c.oid), obj_description(c.oid, 'pg_class'),
+           i.indisclustered, i.indisreplident, i.indisvalid, (select max(attstattarget) from pg_attribute where attrelid = c.oid)), e'\\n' order by c.relname)
+      from pg_index i join pg_class c on c.oid = i.indexrelid
+     where i.indrelid in (select oid from pg_class where relname like 'big%' or relname like 'few%')";
+
+#[test]
+fn indexes_of_a_large_table_are_made_again_as_they_were_and_special_ones_stay() {
+    let (project, database) = claimed("restore_indexes");
+    database.execute(
+        "create table big (id int primary key, a text not null, b int not null, at timestamptz not null, unique (a, b));
+         insert into big select n, md5(n::text), n, '2026-01-01'::timestamptz + n * interval '1 s' from generate_series(1, 10000) n;
+         create index \"big plain\" on big (b desc, a) include (at) with (fillfactor = 70);
+         create index big_part on big (at) where b > 5000; comment on index big_part is 'the newer half''s';
+         create index big_expression on big using hash (lower(a));
+         create index big_statistics on big ((b % 7)); alter index big_statistics alter column 1 set statistics 500;
+         create index big_mark on big (at); alter table big cluster on big_mark;
+         create unique index big_identity on big (b); alter table big replica identity using index big_identity;
+         create table few (id int); insert into few select generate_series(1, 9999); create index few_id on few (id);
+         create table big_parts (n int) partition by range (n); create table big_one partition of big_parts for values from (0) to (20000);
+         insert into big_parts select generate_series(1, 10000); create index big_parts_n on big_parts (n)",
+    );
+    let oids = "select string_agg(relname || '=' || oid, ' ' order by relname) from pg_class where relkind in ('i', 'I') and relname ~ '^(big|few)'";
+    let (rows, indexes, before): (String, String, String) =
+        (fingerprint(&database), database.one(INDEXES), database.one(oids));
+    snapshot(&project);
+    database.execute("truncate big, few, big_parts");
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(fingerprint(&database), rows);
+    assert_eq!(database.one::<String>(INDEXES), indexes);
+    let after: String = database.one(oids);
+    let split = |all: &str| all.replace("big plain", "big_plain").split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let new: Vec<String> = split(&after).into_iter().filter(|index| !split(&before).contains(index)).collect();
+    let names: Vec<&str> = new.iter().filter_map(|index| index.split('=').next()).collect();
+    assert_eq!(names, ["big_plain", "big_expression", "big_part"]);
+}
+
 #[test]
 fn columns_go_by_name_and_what_has_no_place_is_refused() {
     let (project, database) = claimed("restore_columns");

@@ -9,6 +9,7 @@
 //! materialized views, and large objects.
 
 mod contents;
+mod obstacles;
 mod put_back;
 mod store;
 mod take;

@@ -1,13 +1,8 @@
 //! Puts a snapshot's rows back in one transaction, which is committed only when the server holds exactly what the
 //! snapshot says.
 //!
-//! What stands in the way of plain copying, and what is done about it, all inside of that transaction:
-//!
-//! - foreign keys that point to a restored table are dropped and added again by their own definitions. Neither an order of the tables
-//!   (there are cycles) nor deferring them (not all are deferrable, and the server keeps each deferred row in memory) would do, and one check
-//!   of all rows is faster than one check a row. Keys that point out of the restored tables stay and are checked row by row;
-//! - triggers of users are disabled, since the rows already went through them, and put back into the state that each had;
-//! - sequences are restarted before they are set: only that makes setting them part of the transaction.
+//! What stands in the way of plain copying is taken away and put back in the same transaction (`obstacles`). Sequences are restarted before
+//! they are set: only that makes setting them part of the transaction.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,6 +12,7 @@ use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use super::contents::{Source, tables};
+use super::obstacles::Obstacles;
 use super::take::{allow_time, copy_out, server_failure};
 use super::{Sequence, Snapshot, Table};
 use crate::database::connect::{Connection, failure};
@@ -177,7 +173,8 @@ fn in_transaction(
     }
     allow_time(transaction, session.settings.timeouts.snapshot)?;
     fit.tables.iter().try_for_each(|fitted| check_guard(transaction, snapshot, fitted))?;
-    let obstacles = Obstacles::find(transaction, fit)?;
+    let tables: Vec<&Table> = fit.tables.iter().map(|fitted| &fitted.table).collect();
+    let obstacles = Obstacles::find(transaction, &tables)?;
     run(transaction, "clear the way", &obstacles.away)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
     let mut sums = Vec::new();
@@ -186,7 +183,7 @@ fn in_transaction(
     }
     // What a deferred key still has to check stands in the way of changing a table.
     run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
-    run(transaction, "put keys and triggers back", &obstacles.back)?;
+    run(transaction, "put indexes, keys and triggers back", &obstacles.back)?;
     set_sequences(transaction, &fit.sequences)?;
     for (fitted, expected) in fit.tables.iter().zip(&sums) {
         compare(transaction, fitted, expected)?;
@@ -205,70 +202,6 @@ fn truncate(fit: &Fit) -> String {
         false => format!("only {}", fitted.target.sql_name()),
     };
     format!("truncate {}", fit.tables.iter().map(name).collect::<Vec<_>>().join(", "))
-}
-
-/// Statements that take foreign keys and triggers away, and those that bring exactly the same back.
-struct Obstacles {
-    away: Vec<String>,
-    back: Vec<String>,
-}
-
-/// `$1` and `$2` are schemas and names of tables; a partition belongs to its root.
-const MEMBERS: &str = "
-    with named as (
-      select c.oid from unnest($1::text[], $2::text[]) as t(schema, name)
-        join pg_catalog.pg_namespace n on n.nspname = t.schema
-        join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = t.name),
-    members as (select oid from named union select p.relid from named, pg_catalog.pg_partition_tree(named.oid) p)";
-
-const KEYS: &str = "
-    select k.conrelid::pg_catalog.regclass::text, k.conname::text, pg_catalog.pg_get_constraintdef(k.oid),
-           pg_catalog.obj_description(k.oid, 'pg_constraint')
-      from pg_catalog.pg_constraint k
-     where k.contype = 'f' and k.conparentid = 0 and k.confrelid in (select oid from members)
-     order by 1, 2";
-
-const TRIGGERS: &str = "
-    select t.tgrelid::pg_catalog.regclass::text, t.tgname::text, t.tgenabled::text
-      from pg_catalog.pg_trigger t
-     where not t.tgisinternal and t.tgenabled <> 'D' and t.tgrelid in (select oid from members)
-     order by 1, 2";
-
-impl Obstacles {
-    fn find(transaction: &mut Transaction<'_>, fit: &Fit) -> Result<Obstacles> {
-        let schemas: Vec<&str> = fit.tables.iter().map(|fitted| fitted.table.schema.as_str()).collect();
-        let names: Vec<&str> = fit.tables.iter().map(|fitted| fitted.table.name.as_str()).collect();
-        let mut ask = |sql: &str| {
-            let rows = transaction.query(&format!("{MEMBERS}{sql}"), &[&schemas, &names]);
-            rows.map_err(|error| failure("list keys and triggers", &error))
-        };
-        let (triggers, keys) = (ask(TRIGGERS)?, ask(KEYS)?);
-        let mut obstacles = Obstacles { away: Vec::new(), back: Vec::new() };
-        triggers.iter().for_each(|row| obstacles.add_trigger(row.get(0), row.get(1), row.get(2)));
-        keys.iter().for_each(|row| obstacles.add_key(row.get(0), row.get(1), row.get(2), row.get(3)));
-        Ok(obstacles)
-    }
-
-    fn add_trigger(&mut self, table: &str, name: &str, enabled: &str) {
-        let name = escape_identifier(name);
-        let how = match enabled {
-            "R" => "enable replica",
-            "A" => "enable always",
-            _ => "enable",
-        };
-        // ONLY: each partition's share has a state of its own, and is listed itself.
-        self.away.push(format!("alter table only {table} disable trigger {name}"));
-        self.back.push(format!("alter table only {table} {how} trigger {name}"));
-    }
-
-    fn add_key(&mut self, table: &str, name: &str, definition: &str, comment: Option<&str>) {
-        let name = escape_identifier(name);
-        self.away.push(format!("alter table {table} drop constraint {name}"));
-        self.back.push(format!("alter table {table} add constraint {name} {definition}"));
-        let comment =
-            comment.map(|text| format!("comment on constraint {name} on {table} is {}", escape_literal(text)));
-        self.back.extend(comment);
-    }
 }
 
 /// Sends a table's rows; returns the sum of what was sent.
