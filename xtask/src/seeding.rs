@@ -25,7 +25,7 @@ pub fn run(drill: &Drill<'_>, rows: u64, mishaps: &Mishaps, outcome: &mut Outcom
     if before.is_empty() {
         return Err(Failure::blocked("the sandbox has no tables yet").hint("cargo xtask forward --sandbox"));
     }
-    seed(&mut connection, rows, mishaps, clock::now())?;
+    seed(&mut connection, &session.target, rows, mishaps, clock::now())?;
     let counts = BeforeAfter { before, after: counts(&mut connection, &[schema])? };
     drill.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     drill.console.counts(&counts);

@@ -1,6 +1,6 @@
 //! What a new sandbox is born with: its user, its database, the roles that Supabase's SQL names, and the claim.
 //!
-//! The one writer that takes no `StagingTarget`: the server was created a moment ago, by us, and holds nothing.
+//! A writer that asks for no `StagingTarget`: the server was created a moment ago, by us, and holds nothing.
 
 use postgres_protocol::escape::escape_identifier;
 
@@ -30,7 +30,7 @@ pub fn create(server: &mut Connection, user: &str, database: &str) -> Result<()>
 /// Claims the database as disposable; `connection` is a superuser's session in it.
 pub fn claim_it(connection: &mut Connection, user: &str) -> Result<()> {
     let identity = identity(connection)?;
-    claim::write(connection, &identity, None, "staging drill", "the sandbox, from birth")?;
+    claim::mark(connection, &identity, None, "staging drill", "the sandbox, from birth")?;
     let user = escape_identifier(user);
     let grant = format!("grant usage on schema staging_drill to {user}; grant select on staging_drill.claim to {user}");
     connection.client().batch_execute(&grant).map_err(|error| failure("let the sandbox's user read the claim", &error))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::connect::{Connection, failure};
 use super::identity::Identity;
 use crate::error::{Failure, Refusal, Result};
+use crate::guard::StagingTarget;
 
 /// The schema of the claim. The catalog leaves it out.
 pub const CLAIM_SCHEMA: &str = "staging_drill";
@@ -127,6 +128,21 @@ pub fn read(connection: &mut Connection) -> Result<Option<Claim>> {
 /// `refused` when something else stands in the claim's place; nothing is changed then.
 pub fn write(
     connection: &mut Connection,
+    _: &StagingTarget,
+    identity: &Identity,
+    project_ref: Option<&str>,
+    claimed_by: &str,
+    note: &str,
+) -> Result<Claim> {
+    mark(connection, identity, project_ref, claimed_by, note)
+}
+
+/// As `write`, in a database that the run itself has made.
+///
+/// # Errors
+/// As `write`.
+pub(super) fn mark(
+    connection: &mut Connection,
     identity: &Identity,
     project_ref: Option<&str>,
     claimed_by: &str,
@@ -214,7 +230,7 @@ mod tests {
 
     fn claim(database: &mut Database) -> Claim {
         let identity = identity(&mut database.connection).unwrap();
-        write(&mut database.connection, &identity, Some("abcdefghijklmnopqrst"), "ana@laptop", "").unwrap()
+        mark(&mut database.connection, &identity, Some("abcdefghijklmnopqrst"), "ana@laptop", "").unwrap()
     }
 
     /// The one refusal's text.
@@ -285,7 +301,7 @@ mod tests {
         for (sql, expected) in planted {
             database.run(&format!("drop schema if exists staging_drill cascade; create schema staging_drill; {sql}"));
             assert_eq!(refusal(read(&mut database.connection)), expected);
-            assert_eq!(refusal(write(&mut database.connection, &identity, None, "ana", "")), expected);
+            assert_eq!(refusal(mark(&mut database.connection, &identity, None, "ana", "")), expected);
         }
     }
 
@@ -305,7 +321,7 @@ mod tests {
         let mut database = Database::new();
         database.run("create schema staging_drill authorization clerk");
         let identity = identity(&mut database.connection).unwrap();
-        refusal(write(&mut database.connection, &identity, None, "ana", ""));
+        refusal(mark(&mut database.connection, &identity, None, "ana", ""));
         assert!(database.ask::<bool>("select pg_catalog.to_regclass('staging_drill.claim') is null"));
     }
 
@@ -316,7 +332,7 @@ mod tests {
         database.run(&format!("grant create on database {name} to migrator"));
         let mut migrator = open_as("migrator", &name);
         let identity = identity(&mut migrator).unwrap();
-        let own = write(&mut migrator, &identity, None, "migrator", "").unwrap();
+        let own = mark(&mut migrator, &identity, None, "migrator", "").unwrap();
         assert_eq!(read(&mut migrator).unwrap(), Some(own));
         database.run("drop schema staging_drill cascade");
         let superusers = claim(&mut database);

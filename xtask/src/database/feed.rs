@@ -11,6 +11,7 @@ use postgres::Transaction;
 
 use super::connect::{Connection, failure};
 use crate::error::{Failure, Result};
+use crate::guard::StagingTarget;
 
 /// Of all facts that the app mirrors.
 const TOPIC: &str = "dashboard.analytics";
@@ -61,7 +62,7 @@ pub(super) fn feed(transaction: &mut Transaction<'_>, mishaps: &Mishaps, now: Ti
 ///
 /// # Errors
 /// `failed` when the server refuses the rows.
-pub fn feed_mirror(connection: &mut Connection, now: Timestamp) -> Result<Option<u64>> {
+pub fn feed_mirror(connection: &mut Connection, _: &StagingTarget, now: Timestamp) -> Result<Option<u64>> {
     connection.write(|transaction| {
         no_time_limit(transaction)?;
         let facts = "select pg_catalog.to_regclass('public.\"DashboardFact\"') is not null";

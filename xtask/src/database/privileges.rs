@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::connect::{Connection, failure, server_words};
 use crate::error::Result;
+use crate::guard::StagingTarget;
 
 /// Of one schema and everything in it. What an owner may do with its own is not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -165,7 +166,7 @@ pub struct Restored {
 }
 
 /// Makes the privileges in the schema what `before` says, one statement after the other, and reads them again.
-pub fn restore(connection: &mut Connection, before: &Privileges) -> Result<Restored> {
+pub fn restore(connection: &mut Connection, _: &StagingTarget, before: &Privileges) -> Result<Restored> {
     // The owner first: whose grants they are changes with it.
     let mut statements = 0;
     let mut refused = Vec::new();
@@ -191,6 +192,7 @@ pub fn restore(connection: &mut Connection, before: &Privileges) -> Result<Resto
 mod tests {
     use super::*;
     use crate::database::server::Database;
+    use crate::guard::proven;
 
     #[test]
     fn what_a_dropped_schema_took_along_is_granted_again() {
@@ -207,7 +209,7 @@ mod tests {
         database.run("drop schema public cascade; create schema public");
         database.run(make);
         assert_ne!(privileges(&mut database.connection, "public").unwrap(), before);
-        let restored = restore(&mut database.connection, &before).unwrap();
+        let restored = restore(&mut database.connection, &proven(), &before).unwrap();
         assert_eq!(restored.missing, [""; 0]);
         assert_eq!(privileges(&mut database.connection, "public").unwrap(), before);
         database.run("create table later ()");
@@ -220,6 +222,6 @@ mod tests {
         database.run("create table t (a int); grant select on t to anon");
         let before = privileges(&mut database.connection, "public").unwrap();
         database.run("drop table t");
-        assert_eq!(restore(&mut database.connection, &before).unwrap().missing, [""; 0]);
+        assert_eq!(restore(&mut database.connection, &proven(), &before).unwrap().missing, [""; 0]);
     }
 }

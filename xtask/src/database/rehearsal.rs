@@ -17,7 +17,7 @@ use super::filler::fill_empty;
 use super::history::{History, Migration};
 use super::replay::{apply, in_throw_away_database};
 use super::rollback::{Down, Id, Place, Stock, stock_in, try_out};
-use super::seed::seed_empty;
+use super::seed::seed_made;
 use crate::error::{Failure, Result};
 
 /// Rows that each table gets before a migration touches it: enough for a hash, few enough to cost nothing.
@@ -81,7 +81,7 @@ pub fn climb(
 /// Rows for every table: believable ones where the tables are HotDash's, some of each type elsewhere.
 fn populate(connection: &mut Connection, schemas: &[&str], now: Timestamp) -> Result<Vec<String>> {
     // Another project's table may have the name of one of ours; then its own columns decide.
-    let _ = seed_empty(connection, ROWS, now);
+    let _ = seed_made(connection, ROWS, now);
     fill_empty(connection, schemas, ROWS)
 }
 

@@ -25,6 +25,7 @@ use super::history::{History, sha256};
 use super::ledger::LEDGER_TABLE;
 use super::replay::{apply, in_throw_away_database, line_of};
 use crate::error::{Failure, Result};
+use crate::guard::StagingTarget;
 
 /// How long we wait for Prisma's lock, and for each table that the script changes: somebody at work is not pushed aside,
 /// and others do not queue behind us.
@@ -379,7 +380,7 @@ pub struct RolledBack {
 /// # Errors
 /// `blocked` when somebody holds a lock, named; `different` when the ledger or the data is not what the plan was made
 /// from, or when the script drops what it did not drop in the rehearsal; `failed` when it does not run.
-pub fn roll_back(connection: &mut Connection, order: &Order<'_>) -> Result<RolledBack> {
+pub fn roll_back(connection: &mut Connection, _: &StagingTarget, order: &Order<'_>) -> Result<RolledBack> {
     begin_as_prisma(connection, order.schema)?;
     let ours = connection.settings_in_transaction();
     let mut transaction = connection.client().transaction().map_err(|error| failure("begin a transaction", &error))?;
@@ -553,6 +554,7 @@ mod tests {
     use super::*;
     use crate::database::server::{Database, open};
     use crate::error::Status;
+    use crate::guard::proven;
 
     const LEDGER: &str = "create table _prisma_migrations (migration_name text, finished_at timestamptz default now(),
         rolled_back_at timestamptz); insert into _prisma_migrations (migration_name) values ('a'), ('b')";
@@ -581,7 +583,7 @@ mod tests {
             must_reach: None,
             limit: Duration::from_secs(60),
         };
-        let result = roll_back(&mut database.connection, &order);
+        let result = roll_back(&mut database.connection, &proven(), &order);
         (database, result)
     }
 

@@ -16,6 +16,7 @@ use super::connect::{Connection, failure};
 use super::counts::Counts;
 use super::feed::{Mishaps, feed, no_time_limit};
 use crate::error::{Failure, Result};
+use crate::guard::StagingTarget;
 
 /// How far back the rows reach, in milliseconds: 30 days.
 const SPREAD_MS: u64 = 30 * 24 * 3600 * 1000;
@@ -61,7 +62,13 @@ const RATIONALES: [&str; 4] = [
 ///
 /// # Errors
 /// `blocked` when a table is not there; `failed` when the server refuses the rows.
-pub fn seed(connection: &mut Connection, rows: u64, mishaps: &Mishaps, now: Timestamp) -> Result<Counts> {
+pub fn seed(
+    connection: &mut Connection,
+    _: &StagingTarget,
+    rows: u64,
+    mishaps: &Mishaps,
+    now: Timestamp,
+) -> Result<Counts> {
     connection.write(|transaction| {
         no_time_limit(transaction)?;
         let mut counts = Counts::new();
@@ -82,7 +89,15 @@ pub fn seed(connection: &mut Connection, rows: u64, mishaps: &Mishaps, now: Time
 ///
 /// # Errors
 /// As `seed`.
-pub fn seed_empty(connection: &mut Connection, rows: u64, now: Timestamp) -> Result<Vec<String>> {
+pub fn seed_empty(connection: &mut Connection, _: &StagingTarget, rows: u64, now: Timestamp) -> Result<Vec<String>> {
+    seed_made(connection, rows, now)
+}
+
+/// As `seed_empty`, in a database that the run itself has made.
+///
+/// # Errors
+/// As `seed`.
+pub(super) fn seed_made(connection: &mut Connection, rows: u64, now: Timestamp) -> Result<Vec<String>> {
     const IS_THERE: &str = "select pg_catalog.to_regclass('public.' || pg_catalog.quote_ident($1)) is not null";
     connection.write(|transaction| {
         let mut filled = Vec::new();
@@ -426,6 +441,7 @@ mod tests {
     use super::*;
     use crate::database::server::Database;
     use crate::error::Status;
+    use crate::guard::proven;
 
     const MODELS: &str = r#"
         create table "Session" (id text primary key, shop text not null, state text not null,
@@ -460,10 +476,10 @@ mod tests {
     #[test]
     fn every_table_gets_the_rows_asked_for_none_included() {
         let mut database = database();
-        let added = seed(&mut database.connection, 0, &Mishaps::default(), now()).unwrap();
+        let added = seed(&mut database.connection, &proven(), 0, &Mishaps::default(), now()).unwrap();
         assert_eq!(added.values().sum::<u64>(), 0);
         assert_eq!(TABLES.map(|table| rows(&mut database, table)), [0, 0, 0]);
-        let added = seed(&mut database.connection, 1001, &Mishaps::default(), now()).unwrap();
+        let added = seed(&mut database.connection, &proven(), 1001, &Mishaps::default(), now()).unwrap();
         assert_eq!(added["public.DashboardFact"], 1001);
         assert_eq!(TABLES.map(|table| rows(&mut database, table)), [1001, 1001, 1001]);
     }
@@ -471,13 +487,13 @@ mod tests {
     #[test]
     fn seeding_again_adds_fresh_keys_even_after_rows_were_deleted() {
         let mut database = database();
-        seed(&mut database.connection, 300, &Mishaps::default(), now()).unwrap();
+        seed(&mut database.connection, &proven(), 300, &Mishaps::default(), now()).unwrap();
         database.run(
             r#"delete from "Session" where right(id, 2) < '80'; insert into "Session" (id, shop, state, "accessToken")
                         values ('offline_shop', 's', 't', 'u')"#,
         );
         let left = rows(&mut database, "Session");
-        seed(&mut database.connection, 300, &Mishaps::default(), now()).unwrap();
+        seed(&mut database.connection, &proven(), 300, &Mishaps::default(), now()).unwrap();
         assert_eq!(rows(&mut database, "Session"), left + 300);
         let free: bool = database
             .ask(r#"select nextval('public."DashboardFact_id_seq"') > (select max(id) from public."DashboardFact")"#);
@@ -488,8 +504,8 @@ mod tests {
     fn equal_databases_get_equal_rows() {
         let digest = || -> String {
             let mut database = database();
-            seed(&mut database.connection, 500, &Mishaps::default(), now()).unwrap();
-            seed(&mut database.connection, 500, &Mishaps::default(), now()).unwrap();
+            seed(&mut database.connection, &proven(), 500, &Mishaps::default(), now()).unwrap();
+            seed(&mut database.connection, &proven(), 500, &Mishaps::default(), now()).unwrap();
             database.ask(
                 r#"select md5(string_agg(f::text, '' order by id)) || (select md5(string_agg(s::text, '' order by id))
                               from public."Session" s) from public."DashboardFact" f"#,
@@ -501,7 +517,7 @@ mod tests {
     #[test]
     fn rows_are_believable() {
         let mut database = database();
-        seed(&mut database.connection, 2000, &Mishaps::default(), now()).unwrap();
+        seed(&mut database.connection, &proven(), 2000, &Mishaps::default(), now()).unwrap();
         let wrong: i64 = database.ask(
             r#"select count(*) from public."DashboardFact"
                 where not ("createdAt" between '2026-10-23 12:00' and '2026-11-22 12:00')
@@ -537,7 +553,7 @@ mod tests {
                    add doubled int generated always as (extra * 2) stored, add ident int generated always as identity,
                    add given text not null default 'x'"#,
         );
-        seed(&mut database.connection, 100, &Mishaps::default(), now()).unwrap();
+        seed(&mut database.connection, &proven(), 100, &Mishaps::default(), now()).unwrap();
         let left: bool = database
             .ask(r#"select bool_and(given = 'x' and later is null and mood = 'it''s\fine') from public."DecisionLog""#);
         assert!(left);
@@ -547,12 +563,12 @@ mod tests {
     fn what_cannot_be_seeded_is_said_and_nothing_is_added() {
         let mut database = database();
         database.run(r#"alter table "DecisionLog" add place point not null"#);
-        let failure = seed(&mut database.connection, 10, &Mishaps::default(), now()).unwrap_err();
+        let failure = seed(&mut database.connection, &proven(), 10, &Mishaps::default(), now()).unwrap_err();
         assert_eq!(failure.status, Status::Blocked);
         assert!(failure.message.contains("`public.DecisionLog.place` of type `point`"), "{failure:?}");
         assert_eq!(rows(&mut database, "Session"), 0);
         database.run(r#"drop table "DecisionLog""#);
-        let failure = seed(&mut database.connection, 10, &Mishaps::default(), now()).unwrap_err();
+        let failure = seed(&mut database.connection, &proven(), 10, &Mishaps::default(), now()).unwrap_err();
         assert_eq!(failure.message, "there is no table `public.DecisionLog` to seed");
     }
 }

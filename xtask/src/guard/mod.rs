@@ -2,7 +2,7 @@
 //!
 //! Layers, cheapest first. [`check`] is layers 1 to 3 (form, policy, conflict): pure and total, from what was declared
 //! to a [`Candidate`] or to all refusals at once. [`prove`] is layer 4: it compares the candidate with what the server
-//! said about itself and makes the [`StagingTarget`] that everything that changes a database asks for. Neither can be
+//! said about itself and makes the [`StagingTarget`] that everything that changes a database asks for (but for a database that the run itself has made). Neither can be
 //! made anywhere else, so code that forgets the guard does not compile.
 //!
 //! No part of the guard reads the environment, a file or the clock, spawns, or prints: its callers hand it what they
@@ -32,6 +32,8 @@ use redact::Secret;
 
 pub use environment::forwarded_markers;
 pub use policy::Policy;
+#[cfg(test)]
+pub use server::tests::proven;
 pub use server::{Claim, Demand, Observed, StagingTarget, Standing, prove};
 pub use source::{Source, target_variables};
 pub use supabase::{KeyKind, SupabaseApi};

@@ -168,7 +168,7 @@ fn unclaimed(candidate: &Candidate, standing: &Standing, demand: Demand) -> Opti
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::super::corpus::{STAGING, ask};
     use super::*;
 
@@ -197,6 +197,11 @@ mod tests {
             database_oid: 16_384,
             claim,
         }
+    }
+
+    /// The guard's yes, for tests of what asks for it.
+    pub fn proven() -> StagingTarget {
+        prove(candidate(&[]), &observed(Some(claim())), Demand::Destructive).unwrap()
     }
 
     fn checks(observed: &Observed, deny: &[&str], demand: Demand) -> Vec<&'static str> {

@@ -508,7 +508,7 @@ pub(super) fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<Roll
                 }
             }
         });
-        let result = rollback::roll_back(&mut connection, order);
+        let result = rollback::roll_back(&mut connection, &session.target, order);
         drop(done);
         result
     });

@@ -143,7 +143,7 @@ fn write(session: &Session<'_>) -> Result<String> {
     let by = session.settings.variable("USER").unwrap_or("unknown").to_owned();
     let project = session.target.candidate().project_ref();
     let mut connection = session.connect()?;
-    claim::write(&mut connection, &session.identity, project, &by, "cargo xtask claim")?;
+    claim::write(&mut connection, &session.target, &session.identity, project, &by, "cargo xtask claim")?;
     Ok(format!("claimed by {by}"))
 }
 

@@ -195,7 +195,7 @@ fn feed_step() -> Step<Own> {
 }
 
 fn feed(session: &Session<'_>) -> Result<String> {
-    Ok(match feed_mirror(&mut session.connection(), clock::now())? {
+    Ok(match feed_mirror(&mut session.connection(), &session.target, clock::now())? {
         None => "not done: there are no facts to copy".to_owned(),
         Some(0) => "it has facts already, or there are none to copy".to_owned(),
         Some(rows) => format!("{rows} facts copied"),

@@ -322,7 +322,8 @@ impl Execution<'_> {
     }
 
     fn restore_privileges(&self) -> Result<String> {
-        let restored = privileges::restore(&mut self.session.connect()?, &self.inspection.privileges)?;
+        let restored =
+            privileges::restore(&mut self.session.connect()?, &self.session.target, &self.inspection.privileges)?;
         if restored.missing.is_empty() {
             return Ok(format!("as before; {} statements were needed", restored.statements));
         }

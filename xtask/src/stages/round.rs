@@ -100,7 +100,7 @@ impl Round {
 /// # Errors
 /// `blocked` when a column must have a value that the seeder does not know.
 pub fn seed(session: &Session<'_>, rows: u64) -> Result<String> {
-    let filled = seed_empty(&mut session.connection(), rows, clock::now())?;
+    let filled = seed_empty(&mut session.connection(), &session.target, rows, clock::now())?;
     Ok(if filled.is_empty() {
         "no table that the seeder knows is empty, so nothing was added".to_owned()
     } else {
