@@ -29,7 +29,7 @@ impl Expected {
     pub fn in_words(&self) -> String {
         let migrations = self.migrations;
         match self.origin {
-            Origin::Known => format!("the schema that {migrations} migrations make is known from an earlier run"),
+            Origin::Known => format!("the schema that {migrations} migrations make is known from an earlier replay"),
             Origin::SameServer => {
                 format!("{migrations} migrations replayed in a throw-away database of the same server")
             }
