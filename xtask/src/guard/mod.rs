@@ -2,8 +2,8 @@
 //!
 //! Layers, cheapest first. [`check`] is layers 1 to 3 (form, policy, conflict): pure and total, from what was declared
 //! to a [`Candidate`] or to all refusals at once. [`prove`] is layer 4: it compares the candidate with what the server
-//! said about itself and makes the [`StagingTarget`] that everything that changes a database asks for (but for a database that the run itself has made). Neither can be
-//! made anywhere else, so code that forgets the guard does not compile.
+//! said about itself and makes the [`StagingTarget`] that everything that changes a database asks for (but for one that
+//! the run itself has made). Neither can be made anywhere else, so code that forgets the guard does not compile.
 //!
 //! No part of the guard reads the environment, a file or the clock, spawns, or prints: its callers hand it what they
 //! read. No refusal ever holds a secret.

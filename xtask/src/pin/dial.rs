@@ -78,6 +78,15 @@ mod tests {
     }
 
     #[test]
+    fn an_open_connection_is_kept_alive_while_nothing_is_said() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = runtime.block_on(connect(address, Duration::from_secs(5))).unwrap();
+        assert!(SockRef::from(&stream).keepalive().unwrap());
+    }
+
+    #[test]
     fn a_host_with_only_ipv6_and_no_route_is_named_as_such() {
         let host = Host::Name("db.abcdefghijklmnopqrst.supabase.co".into());
         let six = ["[2001:db8::1]:5432".parse().unwrap()];

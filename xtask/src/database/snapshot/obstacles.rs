@@ -5,7 +5,7 @@
 //!   all rows is faster than one check a row. Keys that point out of these tables stay and are checked row by row;
 //! - indexes of large tables that hold nothing but the rows' order are made again by their own definitions, since building one is faster
 //!   than adding to it row by row. One that is more than its definition says (a constraint, a mark, a setting, something that depends on
-//!   it) stays;
+//!   it) stays, as do all where the role could not make them again;
 //! - triggers of users are disabled, since the rows already went through them, and put back into the state that each had.
 
 use postgres::Transaction;
@@ -56,7 +56,7 @@ const INDEXES: &str = "
      where i.indrelid in (select oid from members) and t.relkind = 'r' and not t.relispartition
        and not i.indisunique and not i.indisexclusion and i.indisvalid and i.indisready
        and not i.indisclustered and not i.indisreplident and c.reltablespace = 0
-       and pg_catalog.pg_has_role(c.relowner, 'usage')
+       and pg_catalog.pg_has_role(c.relowner, 'usage') and pg_catalog.has_schema_privilege(c.relnamespace, 'create')
        and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and coalesce(a.attstattarget, -1) >= 0)
        and not exists (select from pg_catalog.pg_depend d where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                                                             and d.refobjid = c.oid)
