@@ -2,51 +2,33 @@
 
 #![forbid(unsafe_code)]
 
-mod circumstances;
 mod cli;
 mod clock;
-mod commands;
-mod consent;
-mod console;
-mod database;
-mod declared;
-mod down_scripts;
-mod drift;
-mod drill;
-mod env_file;
+mod digest;
 mod error;
 mod evidence;
-mod execute;
-mod expected;
+mod files;
 mod guard;
-mod install;
 mod interrupt;
-mod journal;
-mod matrix;
-mod outcome;
+mod migrations;
 mod parity;
-mod pin;
-mod plan;
+mod postgres;
 mod process;
-mod progress;
-mod rest;
-mod review;
+mod rows;
+mod run;
 mod sandbox;
-mod seeding;
+mod schema;
 mod session;
 mod settings;
 mod stages;
-mod state;
-mod target;
-mod toolbox;
 mod tools;
-mod workshop;
+mod words;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match tools::engine::Door::requested() {
-        Some(door) => door.run(),
-        None => commands::run(),
+    match tools::reentry::Door::requested() {
+        Some(reentry) => reentry.run(),
+        None => cli::dispatch::run(),
     }
 }

@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::{Failure, Result};
-use crate::evidence::folder_lock;
+use crate::evidence::folder::{RECORD, Run};
+use crate::evidence::lock;
 use crate::evidence::past::{Past, State, read_all};
 use crate::evidence::record::Abandonment;
-use crate::evidence::run::{RECORD, Run};
 use crate::evidence::views;
 use redact::Redactor;
 
@@ -50,7 +50,7 @@ pub fn close_all(dir: &Path, by: &str, redactor: &Redactor) -> Vec<Adopted> {
 
 /// None when somebody else was faster.
 fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Option<String>> {
-    let Some(lock) = folder_lock::try_take(&past.folder) else { return Ok(None) };
+    let Some(lock) = lock::try_take(&past.folder) else { return Ok(None) };
     let run = Run::adopt(dir, &past.folder, redactor, lock);
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         Failure::failed(format!("cannot read `{}`", past.folder.join(RECORD).display())).caused_by(error)

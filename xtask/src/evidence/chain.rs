@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::evidence::folder_lock;
+use crate::evidence::lock;
 use crate::evidence::past::{Past, State, read_all};
 use crate::evidence::record::Previous;
 
@@ -22,7 +22,7 @@ impl Chain {
     /// # Errors
     /// The folder cannot be opened.
     pub fn lock(dir: &Path) -> io::Result<Chain> {
-        Ok(Chain { dir: dir.to_path_buf(), _lock: folder_lock::take(dir)? })
+        Ok(Chain { dir: dir.to_path_buf(), _lock: lock::take(dir)? })
     }
 
     /// The newest closed run, and the other ends of the chain, where branches were merged.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::evidence::report::REPORT;
+use crate::evidence::views::report::REPORT;
 
 /// Where a run's folder is, for its entry.
 pub struct Place<'a> {

@@ -3,13 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::error::{Failure, Result};
 use crate::evidence::entry::{Place, entry, relative};
-use crate::evidence::folder_lock;
+use crate::evidence::lock;
+use crate::files;
 
 /// Entries go right below the first such line; a file without one gets one at its end.
 pub const MARK: &str = "<!-- staging drill: newest entry first -->";
@@ -51,7 +52,7 @@ fn keep(path: &Path, entry: &str) -> io::Result<()> {
 fn insert(path: &Path, entry: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder)?;
-    let _lock = folder_lock::take(folder)?;
+    let _lock = lock::take(folder)?;
     // A link stays one: what it leads to is replaced.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let old = match fs::read(&path) {
@@ -73,25 +74,7 @@ fn replace(path: &Path, new: &[u8]) -> io::Result<()> {
     if permissions.as_ref().is_some_and(fs::Permissions::readonly) {
         return Err(io::Error::other("it is read-only"));
     }
-    let draft = draft(path);
-    let mut file = File::create(&draft)?;
-    let write = || -> io::Result<()> {
-        file.write_all(new)?;
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions)?;
-        }
-        file.sync_data()?;
-        fs::rename(&draft, path)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&draft);
-    })
-}
-
-/// A hidden neighbour of `path`, which git ignores.
-fn draft(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.new"))
+    files::replace(path, new)
 }
 
 /// The line of the first conflict marker that git left: whatever is written near it is lost with one of the sides.

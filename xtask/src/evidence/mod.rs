@@ -3,22 +3,16 @@
 //! The only module that writes into the evidence folder and the feedback files. It knows nothing of stages.
 
 mod abandoned;
-mod attestation;
 mod chain;
+mod digest_witnesses;
 mod entry;
 mod feedback;
-mod folder_lock;
-pub mod github;
-mod junit;
+pub mod folder;
+mod lock;
+pub mod outcome;
 pub mod past;
-pub mod planned;
-pub mod reading;
 pub mod record;
-pub mod report;
-pub mod run;
 pub mod seal;
 pub mod signature;
 pub mod verify;
 pub mod views;
-mod vouchers;
-pub mod words;

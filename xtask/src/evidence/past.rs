@@ -9,11 +9,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Deserialize;
 
+use crate::digest::sha256;
 use crate::error::{Failure, Result};
-use crate::evidence::folder_lock;
+use crate::evidence::folder::RECORD;
+use crate::evidence::lock;
 use crate::evidence::record::{Abandonment, Operator, Previous};
-use crate::evidence::run::{RECORD, read_plain, sha256};
-use crate::outcome::TargetView;
+use crate::files::read_plain;
+use crate::session::TargetView;
 
 /// `<UTC>-<command>-<short id>`
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
@@ -196,7 +198,7 @@ impl Past {
         if is_folder && is_run(name) {
             past.look();
             // It may have been closed between the look at its record and the look at its lock.
-            if past.state == State::Running && folder_lock::is_free(&past.folder) {
+            if past.state == State::Running && lock::is_free(&past.folder) {
                 past.look();
                 if past.state == State::Running {
                     past.state = State::Unclosed;

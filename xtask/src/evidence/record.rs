@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Outcome;
+use crate::evidence::outcome::Outcome;
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Record {

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::evidence::feedback;
-use crate::evidence::run::{RECORD, Run, sha256};
+use crate::evidence::folder::{RECORD, Run};
 use crate::evidence::signature;
 use crate::settings::Settings;
 

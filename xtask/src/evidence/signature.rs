@@ -13,11 +13,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Failure, Result};
-use crate::evidence::run::{RECORD, read_plain};
+use crate::evidence::folder::RECORD;
+use crate::files::read_plain;
 use crate::interrupt::Interrupt;
+use crate::process::locate;
 use crate::process::{self, Exit, Finished, Invocation};
 use crate::settings::Settings;
-use crate::toolbox;
 use redact::Redactor;
 
 pub const SIGNATURE: &str = "run.json.sig";
@@ -113,11 +114,11 @@ pub fn check(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> Resul
 
 fn keygen(settings: &Settings) -> Result<Invocation> {
     let missing = || Failure::blocked("`ssh-keygen` is not on PATH").hint("install it: apt-get install openssh-client");
-    let program = toolbox::on_path(settings, "ssh-keygen").ok_or_else(missing)?;
+    let program = locate::on_path(settings, "ssh-keygen").ok_or_else(missing)?;
     let inherited = ["PATH", "HOME", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER"];
     let inherited = inherited.into_iter().filter_map(|name| Some((name, settings.variable(name)?)));
     // Where a passphrase is needed, a program that says no is asked: a question at the terminal would wait for ever.
-    let never = toolbox::on_path(settings, "false").unwrap_or_else(|| PathBuf::from("false"));
+    let never = locate::on_path(settings, "false").unwrap_or_else(|| PathBuf::from("false"));
     Ok(Invocation::new(program, &settings.root)
         .envs(inherited)
         .env("SSH_ASKPASS", never)

@@ -12,15 +12,17 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::digest::of_file;
 use crate::error::{Failure, Result};
-use crate::evidence::attestation::{ATTESTATION, statement};
 use crate::evidence::chain;
+use crate::evidence::digest_witnesses::{self, Voucher, Vouchers};
 use crate::evidence::feedback::KEPT;
-use crate::evidence::folder_lock;
+use crate::evidence::folder::{RECORD, pretty};
+use crate::evidence::lock;
 use crate::evidence::past::{Past, State, Summary, read_all};
-use crate::evidence::run::{RECORD, digest_of, files, pretty, read_plain, strange};
 use crate::evidence::signature::{self, SIGNATURE, Signed};
-use crate::evidence::vouchers::{self, Voucher, Vouchers};
+use crate::evidence::views::attestation::{ATTESTATION, statement};
+use crate::files::{plain, read_plain, strange};
 use crate::interrupt::Interrupt;
 use crate::settings::Settings;
 
@@ -69,10 +71,10 @@ impl Verification {
     pub fn of(settings: &Settings) -> Result<Verification> {
         let dir = settings.evidence_dir();
         // Nobody closes a record meanwhile, which another one may already name.
-        let _lock = folder_lock::share(&dir);
+        let _lock = lock::share(&dir);
         let runs = read_all(&dir)
             .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
-        let vouchers = vouchers::collect(settings, &runs);
+        let vouchers = digest_witnesses::collect(settings, &runs);
         let mut findings: Vec<Finding> = runs.iter().flat_map(|past| check(past, vouchers.get(&past.name))).collect();
         findings.extend(removed(&runs, &vouchers));
         findings.sort_by(|a, b| (&a.run, &a.file).cmp(&(&b.run, &b.file)));
@@ -92,7 +94,7 @@ impl Verification {
         for past in self.runs.iter().filter(|past| past.state == State::Closed) {
             let signed = signature::check(settings, &past.folder, interrupt)?;
             // A run that was closed a moment ago is still being signed.
-            let demanded = listed.is_some() && ends.contains(&past.name) && folder_lock::is_free(&past.folder);
+            let demanded = listed.is_some() && ends.contains(&past.name) && lock::is_free(&past.folder);
             findings.extend(wrong_signature(past, signed.as_ref(), demanded));
             self.signers.extend(signed.map(|signed| (past.name.clone(), signed)));
         }
@@ -226,10 +228,10 @@ fn listed(names: &[String]) -> String {
 
 /// Files that are not as the record says: which, and what became of them.
 fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> {
-    let there: BTreeMap<String, PathBuf> = files(&past.folder).unwrap_or_default().into_iter().collect();
+    let there: BTreeMap<String, PathBuf> = plain(&past.folder).unwrap_or_default().into_iter().collect();
     let mut altered = Vec::new();
     for (name, sha256) in &summary.files {
-        match there.get(name).map(|path| digest_of(path)) {
+        match there.get(name).map(|path| of_file(path)) {
             None => altered.push((name.clone(), Kind::Missing, "was removed")),
             Some(Ok(digest)) if digest == *sha256 => {}
             Some(Ok(_)) => altered.push((name.clone(), Kind::Changed, "was changed")),

@@ -2,15 +2,15 @@
 //! environment that would move our own resolver.
 
 use crate::error::Refusal;
-use crate::target::Dsn;
+use pin::dsn::Dsn;
 
-use super::environment::{OTHER_URLS, PROJECTS, RESOLVER};
-use super::form;
-use super::policy::{Home, Policy, home};
-use super::source::{Given, disagreements, holds_database_url, target_variables};
-use super::supabase::{SupabaseApi, URL_ENV, project_of};
-use super::verdict::{foreign_project, judge};
-use super::{Declared, Reading, project_ref};
+use crate::guard::environment::{OTHER_URLS, PROJECTS, RESOLVER};
+use crate::guard::form;
+use crate::guard::policy::{Home, Policy, home};
+use crate::guard::source::{Given, disagreements, holds_database_url, target_variables};
+use crate::guard::supabase::{SupabaseApi, URL_ENV, project_of};
+use crate::guard::verdict::{foreign_project, judge};
+use crate::guard::{Declared, Reading, project_ref};
 
 /// Every contradiction between what was declared and what was read from it.
 pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::*;
+use crate::guard::*;
 
 /// One second after the corpus's expired key ended.
 const NOW: Timestamp = Timestamp::constant(1_795_348_800, 0);

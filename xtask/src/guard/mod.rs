@@ -9,12 +9,14 @@
 //! read. No refusal ever holds a secret.
 
 mod conflict;
+pub mod env_matrix;
 mod environment;
 mod form;
+pub mod input;
 mod pattern;
 mod policy;
 mod project_files;
-mod server;
+mod prove;
 mod source;
 mod supabase;
 mod verdict;
@@ -27,14 +29,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::error::Refusal;
-use crate::target::Dsn;
+use pin::dsn::Dsn;
 use redact::Secret;
 
 pub use environment::forwarded_markers;
 pub use policy::Policy;
 #[cfg(test)]
-pub use server::tests::proven;
-pub use server::{Claim, Demand, Observed, StagingTarget, Standing, prove};
+pub use prove::tests::proven;
+pub use prove::{Claim, Demand, Observed, StagingTarget, Standing, prove};
 pub use source::{Source, target_variables};
 pub use supabase::{KeyKind, SupabaseApi};
 

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use crate::error::Refusal;
-use crate::target::Host;
+use pin::dsn::Host;
 
-use super::policy::{Policy, is_supabase_host};
+use crate::guard::policy::{Policy, is_supabase_host};
 
 /// Names are cut at this many bytes by the server (`NAMEDATALEN` - 1), silently.
 pub const NAME_BYTES_MAX: usize = 63;

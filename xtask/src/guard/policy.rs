@@ -2,10 +2,10 @@
 //! `drill.toml` names its host or its Supabase project, and its database. Texts of refusals are in `verdict`, patterns
 //! in `pattern`.
 
-use crate::target::{Dsn, Host};
+use pin::dsn::{Dsn, Host};
 
-use super::pattern::Value::{self, Identifier, Label, Number, OneOf};
-use super::pattern::{database_matches, host_matches, is_identifier, is_number, is_project_ref};
+use crate::guard::pattern::Value::{self, Identifier, Label, Number, OneOf};
+use crate::guard::pattern::{database_matches, host_matches, is_identifier, is_number, is_project_ref};
 
 /// The parameters a URL may carry, once each, and what each value may be. Nothing here names an address, a role or a
 /// setting of the server; no value needs escaping, so every client reads the same text.

@@ -4,12 +4,12 @@
 //! of `pin` checks the same once more on the URL that Prisma finally uses.
 
 use crate::error::Refusal;
-use crate::target::Dsn;
+use pin::dsn::Dsn;
 
-use super::policy::Policy;
-use super::source::Given;
-use super::supabase::project_of;
-use super::{Declared, Reading, project_ref};
+use crate::guard::policy::Policy;
+use crate::guard::source::Given;
+use crate::guard::supabase::project_of;
+use crate::guard::{Declared, Reading, project_ref};
 
 /// Every file that contradicts the target.
 pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {

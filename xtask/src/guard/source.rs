@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::env_file;
 use crate::error::Refusal;
+use crate::settings::env_file;
 use redact::Secret;
 
-use super::Declared;
-use super::environment::{OTHER_URLS, is_reserved, moves_a_client};
-use super::policy::Policy;
-use super::supabase::{KEY_ENV, URL_ENV};
+use crate::guard::Declared;
+use crate::guard::environment::{OTHER_URLS, is_reserved, moves_a_client};
+use crate::guard::policy::Policy;
+use crate::guard::supabase::{KEY_ENV, URL_ENV};
 
 /// The one source of a target's variables.
 #[derive(Debug, Clone, PartialEq, Eq)]

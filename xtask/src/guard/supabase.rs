@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::error::Refusal;
 
-use super::pattern::{is_made_of, is_project_ref};
+use crate::guard::pattern::{is_made_of, is_project_ref};
 
 /// The two variables, in the order in which they are read.
 pub const URL_ENV: &str = "SUPABASE_URL";

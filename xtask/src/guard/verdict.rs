@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use crate::error::Refusal;
-use crate::target::Dsn;
+use pin::dsn::Dsn;
 
-use super::form;
-use super::policy::{Home, Policy, home};
-use super::source::Given;
-use super::supabase::{KEY_ENV, KeyClaim, SupabaseApi, URL_ENV, read_key, read_url};
+use crate::guard::form;
+use crate::guard::policy::{Home, Policy, home};
+use crate::guard::source::Given;
+use crate::guard::supabase::{KEY_ENV, KeyClaim, SupabaseApi, URL_ENV, read_key, read_url};
 
 /// Reads a URL variable and judges it; the refusals of both go to `refusals`.
 pub fn read_dsn(

@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::place::{Place, places};
+use crate::parity::place::{Place, places};
 
 /// Seconds since 1970, UTC.
 pub type Second = i64;

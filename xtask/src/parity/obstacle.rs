@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::pair::Which;
 use crate::error::Failure;
-use crate::rest;
+use crate::parity::rest;
 use crate::settings::Settings;
+use crate::settings::pair::Which;
 
 #[derive(Debug, Clone)]
 pub enum Obstacle {

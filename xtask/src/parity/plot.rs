@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use super::bisect::{Bucket, Level, Second, Width};
-use super::place::{clock, date};
-use super::report::Finding;
+use crate::parity::bisect::{Bucket, Level, Second, Width};
+use crate::parity::place::{clock, date};
+use crate::parity::report::Finding;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 8.0;

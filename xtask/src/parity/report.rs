@@ -5,11 +5,11 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::bisect::Level;
-use super::comparison::{Compared, Comparison};
-use super::place::Place;
-use super::sample::Sample;
 use crate::error::{Failure, Status};
+use crate::parity::bisect::Level;
+use crate::parity::comparison::{Compared, Comparison};
+use crate::parity::place::Place;
+use crate::parity::sample::Sample;
 
 const EVENT: &str = "analytics.parity";
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::obstacle::Obstacle;
-use super::pair::{Pair, Which};
+use crate::parity::obstacle::Obstacle;
+use crate::settings::pair::{Pair, Which};
 
 /// By the table's name; a table that is not there is not in it.
 pub type Shapes = BTreeMap<String, Shape>;

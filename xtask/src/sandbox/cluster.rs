@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::privileges::Privileges;
-use super::{SUPERUSER, Sandbox, USER};
-use crate::database;
 use crate::error::{Failure, Result};
 use crate::interrupt::Interrupt;
+use crate::postgres;
+use crate::process::locate;
 use crate::process::{self, Exit, Invocation};
+use crate::sandbox::run_as::Privileges;
+use crate::sandbox::{SUPERUSER, Sandbox, USER};
 use crate::settings::Settings;
-use crate::toolbox;
 use redact::Secret;
 
 const START: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ pub struct Cluster {
 impl Cluster {
     pub fn find(settings: &Settings, base: &Path, interrupt: &Interrupt) -> Result<Cluster> {
         let search_path = settings.variable("PATH").unwrap_or("/usr/bin:/bin").to_owned();
-        let native = toolbox::embedded_postgres(settings, interrupt)?;
+        let native = locate::embedded_postgres(settings, interrupt)?;
         let privileges = Privileges::find(&search_path, interrupt);
         // `nobody` cannot walk into a private home, so its cluster lies where it can.
         let base = match privileges {
@@ -126,7 +126,7 @@ impl Cluster {
     fn await_ready(&self, pid: u32, port: u16) -> Result<()> {
         let begun = Instant::now();
         loop {
-            if self.running() == Some((pid, port)) && database::ready::answers(port) {
+            if self.running() == Some((pid, port)) && postgres::ready::answers(port) {
                 return Ok(());
             }
             self.interrupt.check()?;
@@ -189,9 +189,8 @@ impl Cluster {
 
 /// Its name can be guessed, so a folder that is there already must be ours.
 fn nobody_base(base: &Path) -> Result<PathBuf> {
-    use sha2::{Digest, Sha256};
     use std::os::unix::fs::MetadataExt;
-    let id = crate::evidence::run::hex(&Sha256::digest(base.as_os_str().as_encoded_bytes()));
+    let id = crate::digest::sha256(base.as_os_str().as_encoded_bytes());
     let path = Path::new("/var/tmp").join(format!("staging-drill-{}", &id[..16]));
     let ours = fs::create_dir(&path).is_ok()
         || fs::symlink_metadata(&path)

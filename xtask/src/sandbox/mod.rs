@@ -3,8 +3,10 @@
 //! It outlives the command that started it, so that the next one is warm. Whatever a crash left (a half-made data folder, a
 //! pid of a process that is gone or is another program now) is recognised and cleaned up by the next `up`.
 
+mod bootstrap;
 mod cluster;
-mod privileges;
+pub mod npm;
+mod run_as;
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -13,10 +15,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::database::birth;
-use crate::database::connect::Connection;
 use crate::error::{Failure, Result};
+use crate::files;
 use crate::interrupt::Interrupt;
+use crate::postgres::connection::Connection;
 use crate::settings::Settings;
 use cluster::Cluster;
 use redact::Secret;
@@ -124,8 +126,8 @@ fn give_birth(port: u16, password: &Secret) -> Result<()> {
         let url = format!("postgresql://{SUPERUSER}:{}@127.0.0.1:{port}/{database}", password.expose());
         Connection::open(&Secret::new(url), "staging drill", Duration::from_secs(30))
     };
-    birth::create(&mut open("postgres")?, USER, DATABASE)?;
-    birth::claim_it(&mut open(DATABASE)?, USER)
+    bootstrap::create(&mut open("postgres")?, USER, DATABASE)?;
+    bootstrap::claim_it(&mut open(DATABASE)?, USER)
 }
 
 /// Stops the sandbox; `false` when it was not running. Its rows stay.
@@ -203,19 +205,12 @@ fn state(base: &Path) -> Result<Option<State>> {
 }
 
 fn save(base: &Path, state: &State) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let draft = base.join("state.json.new");
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&draft)?;
-        file.write_all(&serde_json::to_vec(state)?)?;
-        fs::rename(&draft, state_file(base))
-    };
+    let write = || files::replace_private(&state_file(base), &serde_json::to_vec(state)?);
     write().map_err(|error| Failure::blocked("cannot write the sandbox's state").caused_by(&error))
 }
 
 fn new_password() -> Result<Secret> {
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes).map_err(|error| Failure::bug("no random numbers").caused_by(&error))?;
-    Ok(Secret::new(crate::evidence::run::hex(&bytes)))
+    Ok(Secret::new(crate::digest::hex(&bytes)))
 }

@@ -10,30 +10,30 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::forward::{check_standing, leftover, migrations_in_words};
-use crate::console::Console;
-use crate::database::catalog::{Catalog, Difference};
-use crate::database::claim;
-use crate::database::counts::Counts;
-use crate::database::history::History;
-use crate::database::rollback::{self, Down, Loss, Order, Rehearsal, RolledBack, Rung};
-use crate::database::snapshot;
-use crate::database::standing::Standing;
-use crate::down_scripts;
-use crate::drift;
 use crate::error::{DATA_LOSS, Failure, Refusal, Result};
-use crate::execute;
+use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::interrupt::Interrupt;
-use crate::journal::Journal;
-use crate::outcome::Migrations;
-use crate::plan::{Action, Plan, Script, Step};
+use crate::migrations::database_state::State;
+use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RolledBack, Rung};
+use crate::migrations::down_scripts;
+use crate::migrations::status::Standing;
+use crate::postgres::claim;
+use crate::postgres::counts::Counts;
 use crate::process::{self, Exit};
+use crate::rows::snapshot;
+use crate::run::console::Console;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::run_plan;
+use crate::schema::catalog::{Catalog, Difference};
+use crate::schema::drift;
+use crate::schema::history::History;
+use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::state::State;
+use crate::stages::forward::{check_standing, leftover, migrations_in_words};
 use crate::tools::prisma::{self, Prisma};
-use crate::workshop;
 
 /// Between two looks whether the user wants to stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
@@ -81,7 +81,7 @@ pub enum Own {
     VerifyClaim,
 }
 
-impl super::Stage for Backward {
+impl crate::run::stage::Stage for Backward {
     type Inspection = Inspection;
     type Action = Own;
 
@@ -140,7 +140,7 @@ impl super::Stage for Backward {
     ) -> Result<()> {
         let stage = journal.stage("backward")?;
         let execution = Execution { options: self, session, journal, inspection, after: OnceLock::new() };
-        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let result = run_plan(&stage, plan, &|action| execution.own(action));
         let recorded = execution.record_state();
         let result = result.map_err(|failure| execution.explain_state(failure));
         stage.end(&result)?;
@@ -158,7 +158,7 @@ fn file_of(down: &Down) -> String {
 }
 
 /// Shows what would be lost, and refuses to lose it unless the user has said that it may go.
-pub(super) fn consent_to_loss(
+pub fn consent_to_loss(
     session: &Session<'_>,
     losses: &[String],
     accepted: bool,
@@ -186,7 +186,7 @@ impl Backward {
     ///
     /// # Errors
     /// As `inspect`.
-    pub(super) fn way(&self, session: &Session<'_>, history: &History, standing: &Standing) -> Result<Way> {
+    pub fn way(&self, session: &Session<'_>, history: &History, standing: &Standing) -> Result<Way> {
         check_standing(standing)?;
         if let Some(name) = standing.failed.first() {
             return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
@@ -195,10 +195,10 @@ impl Backward {
         let steps = self.steps(history, &standing.applied)?;
         let applied = history.only(&standing.applied);
         let schema = session.target.dsn().schema.as_str();
-        workshop::open(session, |workshop| {
+        scratch_server::open(session, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
-            let rehearsal = rollback::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
+            let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
             Ok(Way { downs, rehearsal })
         })
     }
@@ -246,26 +246,26 @@ impl Backward {
 }
 
 impl Way {
-    pub(super) fn migrations(&self) -> Vec<String> {
+    pub fn migrations(&self) -> Vec<String> {
         self.downs.iter().map(|down| down.migration.clone()).collect()
     }
 }
 
 impl Inspection {
     /// Counts what `way` would drop now.
-    pub(super) fn new(session: &Session<'_>, history: History, before: State, way: Way) -> Result<Inspection> {
+    pub fn new(session: &Session<'_>, history: History, before: State, way: Way) -> Result<Inspection> {
         let schema = session.target.dsn().schema.as_str();
-        let count = |rung: &Rung| rollback::losses(&mut session.connection(), &rung.removals, &[schema]);
+        let count = |rung: &Rung| down::losses(&mut session.connection(), &rung.removals, &[schema]);
         let losses = way.rehearsal.rungs.iter().map(count).collect::<Result<_>>()?;
         Ok(Inspection { history, before, way, losses })
     }
 
-    pub(super) fn losses(&self) -> impl Iterator<Item = &Loss> {
+    pub fn losses(&self) -> impl Iterator<Item = &Loss> {
         self.losses.iter().flatten()
     }
 
     /// What is empty as long as those migrations are pending.
-    pub(super) fn made_by(&self, pending: &[String]) -> impl Iterator<Item = &Loss> {
+    pub fn made_by(&self, pending: &[String]) -> impl Iterator<Item = &Loss> {
         let rungs = self.way.downs.iter().zip(&self.losses);
         let of_pending = rungs.filter(move |(down, _)| pending.contains(&down.migration));
         of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0)
@@ -294,7 +294,7 @@ impl Inspection {
     }
 }
 
-pub(super) fn snapshot_step<A>(may_lose: bool, counts: &Counts, action: A) -> Option<Vec<Step<A>>> {
+pub fn snapshot_step<A>(may_lose: bool, counts: &Counts, action: A) -> Option<Vec<Step<A>>> {
     let rows: u64 = counts.values().sum();
     (may_lose && rows > 0).then(|| vec![snapshot(format!("{rows} rows"), action)])
 }
@@ -479,7 +479,7 @@ fn verify_claim(session: &Session<'_>) -> Result<String> {
 }
 
 /// Names the snapshot in the record, so that whoever misses a row finds it.
-pub(super) fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Result<String> {
+pub fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Result<String> {
     let snapshot = snapshot::take(session, "backward")?;
     let view = serde_json::json!({ "name": snapshot.name, "created_at": snapshot.manifest.created_at });
     let mut record = journal.record();
@@ -488,13 +488,13 @@ pub(super) fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Res
     Ok(format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name))
 }
 
-pub(super) fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Takes one migration back; a signal stops the script on the server, and nothing of it stays.
-pub(super) fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<RolledBack> {
+pub fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<RolledBack> {
     let mut connection = session.connect()?;
     let canceller = connection.canceller();
     let result = std::thread::scope(|scope| {
@@ -508,7 +508,7 @@ pub(super) fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<Roll
                 }
             }
         });
-        let result = rollback::roll_back(&mut connection, &session.target, order);
+        let result = down::roll_back(&mut connection, &session.target, order);
         drop(done);
         result
     });
@@ -523,7 +523,7 @@ fn interrupted(interrupt: &Interrupt, failure: Failure) -> Failure {
 }
 
 /// What Prisma itself calls pending. Its exit code says nothing: it is 1 for pending migrations and for no connection.
-pub(super) fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<String>> {
+pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<String>> {
     let lease = session.lease("prisma migrate status");
     let invocation = Prisma::new(session, &lease).status()?;
     let steps: usize = journal.record().outcome.stages.iter().map(|stage| stage.steps.len()).sum();

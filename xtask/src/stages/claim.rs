@@ -7,16 +7,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Stage;
-use crate::consent::Question;
-use crate::console::Console;
-use crate::database::claim;
-use crate::database::counts::{Counts, counts};
 use crate::error::{Failure, Result};
-use crate::execute;
 use crate::guard::{Demand, Standing};
-use crate::journal::Journal;
-use crate::plan::{Action, Plan, Step};
+use crate::postgres::claim;
+use crate::postgres::counts::{Counts, counts};
+use crate::run::consent::Question;
+use crate::run::console::Console;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Step};
+use crate::run::run_plan::run_plan;
+use crate::run::stage::Stage;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 
@@ -98,7 +98,7 @@ impl Stage for Claim {
 
     fn run(&self, session: &Session<'_>, journal: &Journal<'_>, _: &Counts, plan: &Plan<Own>) -> Result<()> {
         let stage = journal.stage("claim")?;
-        let result = execute::plan(&stage, plan, &|action| match action {
+        let result = run_plan(&stage, plan, &|action| match action {
             Own::Write => write(session),
             Own::Verify => verify(session),
         });

@@ -10,25 +10,25 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::backward::listed;
-use super::round::{self, Round};
-use crate::database::catalog::{Catalog, Difference};
-use crate::database::history::{History, Migration};
-use crate::database::standing::Standing;
-use crate::drift;
 use crate::error::{Failure, Result};
-use crate::execute;
-use crate::expected;
+use crate::evidence::outcome::{Leftover, Migrations};
 use crate::guard::Demand;
-use crate::journal::Journal;
-use crate::outcome::{Leftover, Migrations};
-use crate::pin::Lease;
-use crate::plan::{Action, Plan, Script, Step};
+use crate::migrations::database_state::State;
+use crate::migrations::status::Standing;
 use crate::process::Invocation;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::run_plan;
+use crate::schema::catalog::{Catalog, Difference};
+use crate::schema::drift;
+use crate::schema::expected;
+use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::state::State;
+use crate::stages::backward::listed;
+use crate::stages::drill::pass::{self, Round};
 use crate::tools::prisma::{self, Prisma};
+use pin::Lease;
 
 /// The options of `forward`.
 pub struct Forward {
@@ -55,10 +55,10 @@ pub enum Own {
     Replay,
     VerifyLedger,
     VerifyCatalog,
-    Round(round::Own),
+    Round(pass::Own),
 }
 
-impl super::Stage for Forward {
+impl crate::run::stage::Stage for Forward {
     type Inspection = Inspection;
     type Action = Own;
 
@@ -113,7 +113,7 @@ impl super::Stage for Forward {
     ) -> Result<()> {
         let stage = journal.stage("forward")?;
         let execution = Execution { options: self, session, journal, inspection, after: Mutex::default() };
-        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let result = run_plan(&stage, plan, &|action| execution.own(action));
         let recorded = execution.record_state();
         let result = result.map_err(|failure| execution.explain_state(failure));
         stage.end(&result)?;
@@ -127,7 +127,7 @@ impl super::Stage for Forward {
 
 impl Forward {
     /// As `inspect`, of a state that was read before or that is only foreseen.
-    pub(super) fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+    pub fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
         check_standing(&before.standing)?;
         if let Some(name) = before.standing.failed.first() {
             return Err(failed_before(session, &history, &before, name));
@@ -168,12 +168,12 @@ impl Forward {
     }
 }
 
-pub(super) fn migrations_in_words(count: usize) -> String {
+pub fn migrations_in_words(count: usize) -> String {
     if count == 1 { "1 migration".to_owned() } else { format!("{count} migrations") }
 }
 
 /// Prisma finds this out too (P3019), but only after it has created a database that was missing.
-pub(super) fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
+pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
     let schema = &session.settings.prisma.schema;
     let shown = session.settings.shown(schema);
     let text = std::fs::read_to_string(schema).map_err(|error| {
@@ -200,7 +200,7 @@ pub(super) fn check_providers(session: &Session<'_>, history: &History) -> Resul
     }
 }
 
-pub(super) fn check_standing(standing: &Standing) -> Result<()> {
+pub fn check_standing(standing: &Standing) -> Result<()> {
     if let Some(name) = standing.running.first() {
         return Err(Failure::blocked(format!("migration `{name}` is running in another session"))
             .hint("wait for it to end, then run this again"));
@@ -286,12 +286,12 @@ impl Execution<'_> {
         }
     }
 
-    fn round(&self, action: &round::Own) -> Result<String> {
+    fn round(&self, action: &pass::Own) -> Result<String> {
         match (action, &self.options.round) {
-            (round::Own::Seed(rows), _) => self.changing(|_| round::seed(self.session, *rows)),
-            (round::Own::VerifyClient, Round::Second(second)) => second.verify_client(self.session),
-            (round::Own::PutBack, Round::Second(second)) => self.changing(|state| second.put_back(self.session, state)),
-            (round::Own::VerifyRows, Round::Second(second)) => second.verify_rows(self.session, &self.after()?.counts),
+            (pass::Own::Seed(rows), _) => self.changing(|_| pass::seed(self.session, *rows)),
+            (pass::Own::VerifyClient, Round::Second(second)) => second.verify_client(self.session),
+            (pass::Own::PutBack, Round::Second(second)) => self.changing(|state| second.put_back(self.session, state)),
+            (pass::Own::VerifyRows, Round::Second(second)) => second.verify_rows(self.session, &self.after()?.counts),
             _ => Err(Failure::bug("a step of the second forward in the first")),
         }
     }
@@ -408,6 +408,6 @@ impl Execution<'_> {
     }
 }
 
-pub(super) fn leftover(difference: &Difference) -> Leftover {
+pub fn leftover(difference: &Difference) -> Leftover {
     Leftover { kind: difference.object.kind.clone(), name: difference.object.name(), message: difference.to_string() }
 }

@@ -6,27 +6,26 @@
 use std::path::Path;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use super::Stage;
 use crate::clock;
-use crate::database::catalog::catalog;
-use crate::database::feed::feed_mirror;
-use crate::database::history::History;
-use crate::database::service_role::{self, Trial};
-use crate::drift;
+use crate::digest::sha256;
 use crate::error::{Failure, Result};
-use crate::evidence::run::hex;
-use crate::execute;
-use crate::expected;
 use crate::guard::Demand;
-use crate::journal::Journal;
-use crate::pin::Lease;
-use crate::plan::{Action, Plan, Script, Step};
+use crate::migrations::database_state::State;
+use crate::postgres::service_role::{self, Trial};
+use crate::rows::app_mirror::feed_mirror;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::run_plan;
+use crate::run::stage::Stage;
+use crate::schema::catalog::catalog;
+use crate::schema::drift;
+use crate::schema::expected;
+use crate::schema::history::History;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::state::State;
 use crate::tools::supabase::{self, Supabase};
+use pin::Lease;
 
 pub struct Mirror {
     /// Also fill a mirror that has no facts, so that a drill on the sandbox has something to compare.
@@ -68,11 +67,7 @@ impl Stage for Mirror {
         Ok(Plan {
             stage: "mirror",
             summary: format!("mirror on {}: run `{path}` and verify.", session.settings.target.name),
-            scripts: vec![Script {
-                name: path.clone(),
-                sha256: hex(&Sha256::digest(inspection.sql.as_bytes())),
-                sql: inspection.sql.clone(),
-            }],
+            scripts: vec![Script { name: path.clone(), sha256: sha256(&inspection.sql), sql: inspection.sql.clone() }],
             rows: inspection.before.counts.clone(),
             losses: Vec::new(),
             groups: [
@@ -125,7 +120,7 @@ impl Stage for Mirror {
         plan: &Plan<Own>,
     ) -> Result<()> {
         let stage = journal.stage("mirror")?;
-        let result = execute::plan(&stage, plan, &|action| match action {
+        let result = run_plan(&stage, plan, &|action| match action {
             Own::Replay => replay(session, inspection),
             Own::VerifyCatalog => verify_catalog(session, inspection),
             Own::VerifyWrite => verify_write(session),
@@ -143,7 +138,7 @@ impl Stage for Mirror {
 
 impl Mirror {
     /// As `inspect`, of a state that was read before or that is only foreseen.
-    pub(super) fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+    pub fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
         let path = session.settings.shown(&session.settings.supabase.mirror_sql);
         let sql = session.settings.supabase.script()?.ok_or_else(|| {
             Failure::blocked(format!("there is no `{path}`"))

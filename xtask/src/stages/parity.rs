@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::Stage;
-use super::sides::{Api, Counted, Sides};
 use crate::clock;
-use crate::database::parity::shapes;
 use crate::error::{Failure, Result, Status};
-use crate::execute;
 use crate::guard::Demand;
-use crate::journal::{self, Journal};
 use crate::parity::bisect;
 use crate::parity::comparison::{Compared, Comparison, Source};
 use crate::parity::obstacle::Obstacle;
-use crate::parity::pair::{Pair, Which};
 use crate::parity::report::{self, Finding, Look};
 use crate::parity::shape::{self, Shapes};
+use crate::parity::sources::{Api, Counted, Sides};
+use crate::parity::sql::moment::shapes;
 use crate::parity::{place, plot};
-use crate::plan::{Action, Plan, Step};
+use crate::run::journal::{self, Journal};
+use crate::run::plan::{Action, Plan, Step};
+use crate::run::run_plan::run_plan;
+use crate::run::stage::Stage;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::settings::pair::{Pair, Which};
 
 /// How often a wait asks whether somebody wants to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -82,7 +82,7 @@ impl Stage for Parity {
             stage: "parity",
             summary: format!("parity on {target}: compare {}, up to {threshold} % apart.", names.join(", ")),
             scripts: Vec::new(),
-            rows: crate::outcome::Counts::new(),
+            rows: crate::evidence::outcome::Counts::new(),
             losses: Vec::new(),
             groups: vec![
                 step(
@@ -116,7 +116,7 @@ impl Stage for Parity {
         let (shapes, source) = (&inspection.shapes, inspection.source);
         let api = (source != Source::Sql).then(|| Api::new(session, shapes)).transpose();
         let execution = Execution { session, shapes, source, api: &api, state: Mutex::default() };
-        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let result = run_plan(&stage, plan, &|action| execution.own(action));
         let mut state = execution.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         let result = match (result, state.breach.take()) {
             (Err(failure), Some(moment)) => {

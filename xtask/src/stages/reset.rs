@@ -9,31 +9,31 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use super::Stage;
-use crate::consent::Question;
-use crate::console::Console;
-use crate::database::catalog::{Catalog, Change, Difference};
-use crate::database::claim;
-use crate::database::counts::Counts;
-use crate::database::history::History;
-use crate::database::ledger::LEDGER_TABLE;
-use crate::database::oids::oids;
-use crate::database::privileges::{self, Privileges, privileges};
-use crate::database::snapshot::{self, Snapshot};
-use crate::drift;
 use crate::error::{Failure, Result};
-use crate::execute;
-use crate::expected;
+use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
-use crate::journal::Journal;
-use crate::outcome::Migrations;
-use crate::pin::Lease;
-use crate::plan::{Action, Explanation, Plan, Step};
+use crate::migrations::database_state::State;
+use crate::postgres::claim;
+use crate::postgres::counts::Counts;
+use crate::rows::snapshot::{self, Snapshot};
+use crate::run::consent::Question;
+use crate::run::console::Console;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Explanation, Plan, Step};
+use crate::run::run_plan::run_plan;
+use crate::run::stage::Stage;
+use crate::schema::catalog::{Catalog, Change, Difference};
+use crate::schema::drift;
+use crate::schema::expected;
+use crate::schema::history::History;
+use crate::schema::ledger::LEDGER_TABLE;
+use crate::schema::oids::oids;
+use crate::schema::privileges::{self, Privileges, privileges};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::state::State;
 use crate::tools::prisma::{self, Prisma};
 use crate::tools::supabase::{self, Supabase};
+use pin::Lease;
 
 /// The options of `reset`.
 pub struct Reset {
@@ -174,7 +174,7 @@ impl Stage for Reset {
     ) -> Result<()> {
         let stage = journal.stage("reset")?;
         let execution = Execution { session, journal, inspection, snapshot: OnceLock::new(), after: OnceLock::new() };
-        let result = execute::plan(&stage, plan, &|action| execution.own(action));
+        let result = run_plan(&stage, plan, &|action| execution.own(action));
         let result = result.map_err(|failure| execution.explain(failure));
         let recorded = execution.record();
         stage.end(&result)?;

@@ -4,20 +4,20 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Stage;
-use crate::consent::Question;
-use crate::console::Console;
-use crate::database::catalog::{Catalog, catalog, diff};
-use crate::database::counts::{Counts, counts};
-use crate::database::snapshot::{Fit, Origin, Snapshot, Store, fit, put_back};
 use crate::error::{Failure, Refusal, Result};
-use crate::execute;
 use crate::guard::Demand;
-use crate::journal::Journal;
-use crate::plan::{Action, Plan, Step};
+use crate::migrations::database_state::record_counts;
+use crate::postgres::counts::{Counts, counts};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, fit, put_back};
+use crate::run::consent::Question;
+use crate::run::console::Console;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Step};
+use crate::run::run_plan::run_plan;
+use crate::run::stage::Stage;
+use crate::schema::catalog::{Catalog, catalog, diff};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::state::record_counts;
 
 /// The options of `restore`.
 pub struct Restore {
@@ -142,7 +142,7 @@ impl Stage for Restore {
         plan: &Plan<Own>,
     ) -> Result<()> {
         let stage = journal.stage("restore")?;
-        let result = execute::plan(&stage, plan, &|action| match action {
+        let result = run_plan(&stage, plan, &|action| match action {
             Own::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
                 .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
             Own::VerifyCounts => verify_counts(session, inspection),

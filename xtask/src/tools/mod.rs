@@ -1,6 +1,5 @@
 //! The wrapped programs as values: which arguments, which environment. Nothing is spawned here.
 
-pub mod engine;
-pub mod environment;
 pub mod prisma;
+pub mod reentry;
 pub mod supabase;

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::pin::Lease;
-use crate::plan::Explanation;
 use crate::process::Invocation;
+use crate::process::locate;
+use crate::run::plan::Explanation;
 use crate::session::Session;
-use crate::toolbox;
-use crate::tools::engine::Door;
+use crate::tools::reentry::Door;
+use pin::Lease;
 
 /// Prisma as this run calls it: without npx, in the project's folder, reaching the database only through the pin.
 pub struct Prisma<'a> {
@@ -86,7 +86,7 @@ impl<'a> Prisma<'a> {
     /// Drops the schema and applies every migration. Prisma asks nothing with `--force`, but for its agent gate. Prisma 7 neither seeds nor
     /// generates here, and no longer knows the flags that say so.
     pub fn reset(&self) -> Result<Invocation> {
-        let words: &[&str] = match toolbox::major(&self.session.toolbox.prisma.version) {
+        let words: &[&str] = match locate::major(&self.session.toolbox.prisma.version) {
             Some(6) => &["migrate", "reset", "--force", "--skip-seed", "--skip-generate"],
             _ => &["migrate", "reset", "--force"],
         };

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::error::{Failure, Result};
-use crate::pin::Lease;
-use crate::plan::Explanation;
 use crate::process::Invocation;
+use crate::process::locate;
+use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::settings::Settings;
-use crate::toolbox;
+use pin::Lease;
 
 pub struct Supabase {
     program: PathBuf,
@@ -35,9 +35,9 @@ impl Supabase {
     /// # Errors
     /// `blocked` when it is not installed, or is of a major version whose flags are not known.
     pub fn find(settings: &Settings) -> Result<Supabase> {
-        let (program, version) = toolbox::supabase(settings)
+        let (program, version) = locate::supabase(settings)
             .ok_or_else(|| Failure::blocked("the Supabase CLI is not installed").hint("npm ci"))?;
-        let major = match toolbox::major(&version) {
+        let major = match locate::major(&version) {
             Some(2) => Major::Two,
             Some(3) => Major::Three,
             _ => {

@@ -56,7 +56,7 @@ fn misses(case: &Value) -> Vec<String> {
 /// Proves that the built binary's filter masks each form of a secret of the corpus, cut into chunks where the case says so.
 #[test]
 fn evidence_redact_passes_the_corpus() {
-    let lines = include_str!("../../../redact/tests/redaction.jsonl").lines();
+    let lines = include_str!("../../crates/redact/tests/redaction.jsonl").lines();
     let cases: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(cases.len() > 50);
     let misses: Vec<String> = cases.iter().flat_map(misses).collect();

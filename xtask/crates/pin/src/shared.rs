@@ -1,0 +1,162 @@
+//! What the pin's owner and the pin's thread both know: who may come in, who is in, and whether the server is still
+//! the same.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+
+use crate::identity::Identity;
+use crate::upstream::Upstream;
+use crate::wire::CancelKey;
+use redact::Secret;
+
+pub struct Shared {
+    pub upstream: Upstream,
+    pub identity: Identity,
+    pub user: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    grants: Vec<Grant>,
+    next_grant: u64,
+    sessions: Vec<Backend>,
+    /// From the keys that children hold to the server's.
+    cancel_keys: HashMap<CancelKey, CancelKey>,
+    violation: Option<Violation>,
+}
+
+/// A live token and what it opens.
+#[derive(Clone)]
+pub struct Grant {
+    id: u64,
+    token: Secret,
+    pub purpose: String,
+    pub databases: Vec<String>,
+    /// Ends when the lease is dropped.
+    pub revoked: watch::Receiver<()>,
+}
+
+/// A server process that was started for a child.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// Of the lease, as given to `Pin::token`.
+    pub purpose: String,
+    /// As in `pg_stat_activity.pid`.
+    pub pid: i32,
+    /// Whether the child is still connected. The backend may live on for a while when it is not, finishing what it was
+    /// sent.
+    pub connected: bool,
+}
+
+/// The server behind the pinned address turned out to be another one than the one that was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    pub purpose: String,
+    pub expected: Identity,
+    pub found: Identity,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server is no longer the one that was verified: expected {}, found {}", self.expected, self.found)
+    }
+}
+
+impl Shared {
+    pub fn new(upstream: Upstream, identity: Identity, user: String) -> Self {
+        Shared { upstream, identity, user, state: Mutex::default() }
+    }
+
+    /// The state is plain data and consistent between statements, so a panic elsewhere does not spoil it.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn add_grant(&self, token: Secret, purpose: &str, revoked: watch::Receiver<()>) -> u64 {
+        let mut state = self.state();
+        state.next_grant += 1;
+        let id = state.next_grant;
+        let databases = vec![self.identity.database.clone()];
+        state.grants.push(Grant { id, token, purpose: purpose.to_owned(), databases, revoked });
+        id
+    }
+
+    pub fn remove_grant(&self, id: u64) {
+        self.state().grants.retain(|grant| grant.id != id);
+    }
+
+    pub fn allow_database(&self, id: u64, database: &str) {
+        let mut state = self.state();
+        if let Some(grant) = state.grants.iter_mut().find(|grant| grant.id == id) {
+            grant.databases.push(database.to_owned());
+        }
+    }
+
+    /// The grant that `password` is the token of. Every token is compared whole, so time tells nothing about any of
+    /// them.
+    pub fn grant(&self, password: &[u8]) -> Option<Grant> {
+        let state = self.state();
+        let right = |grant: &&Grant| bool::from(grant.token.expose().as_bytes().ct_eq(password));
+        state.grants.iter().filter(right).fold(None, |_, grant| Some(grant.clone()))
+    }
+
+    pub fn cancel_key(&self, handed_out: CancelKey) -> Option<CancelKey> {
+        self.state().cancel_keys.get(&handed_out).copied()
+    }
+
+    pub fn violation(&self) -> Option<Violation> {
+        self.state().violation.clone()
+    }
+
+    /// The first violation stays: after it nothing that this server says is proof of anything.
+    pub fn report(&self, violation: Violation) {
+        self.state().violation.get_or_insert(violation);
+    }
+
+    pub fn backends(&self) -> Vec<Backend> {
+        self.state().sessions.clone()
+    }
+}
+
+/// A child's session for as long as it is open; takes back its cancel key at the end, however it ends.
+pub struct OpenSession {
+    shared: Arc<Shared>,
+    index: usize,
+    cancel_key: CancelKey,
+}
+
+impl OpenSession {
+    /// `real` is the server's cancel key, which a child never sees: with ours it can only cancel through the pin.
+    pub fn new(shared: &Arc<Shared>, grant: &Grant, pid: i32, real: Option<CancelKey>) -> Self {
+        let cancel_key = (pid, random_secret());
+        let mut state = shared.state();
+        if let Some(real) = real {
+            state.cancel_keys.insert(cancel_key, real);
+        }
+        state.sessions.push(Backend { purpose: grant.purpose.clone(), pid, connected: true });
+        let index = state.sessions.len() - 1;
+        drop(state);
+        OpenSession { shared: shared.clone(), index, cancel_key }
+    }
+
+    pub fn cancel_key(&self) -> CancelKey {
+        self.cancel_key
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.cancel_keys.remove(&self.cancel_key);
+        state.sessions[self.index].connected = false;
+    }
+}
+
+fn random_secret() -> i32 {
+    getrandom::u32().expect("the system has randomness").cast_signed()
+}

@@ -1,0 +1,193 @@
+//! The way to the one verified server: which address, encrypted or not, as whom.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::dial;
+use crate::dsn::{Dsn, SslMode};
+use crate::error::{Attempt, PinError};
+use crate::identity::{self, Answer, FULL, Identity, WITHOUT_CLUSTER};
+use crate::login::{self, LoginFailure, Session, Socket};
+use crate::tls::{self, Tls};
+use crate::wire::{self, CancelKey};
+use redact::Secret;
+
+/// One way to open a connection: to this address, encrypted or not, nothing else. What worked once is not renegotiated.
+#[derive(Clone)]
+pub struct Upstream {
+    pub address: SocketAddr,
+    tls: Option<Tls>,
+    user: String,
+    password: Option<Secret>,
+    connect_timeout: Duration,
+}
+
+/// Finds the address and the encryption that work, by one full login.
+pub async fn prove(
+    dsn: &Dsn,
+    ca_file: Option<&Path>,
+    connect_timeout: Duration,
+) -> Result<(Upstream, Identity), PinError> {
+    let addresses = dial::resolve(&dsn.host, dsn.port, connect_timeout).await?;
+    let ways = encryptions(dsn.sslmode, || Tls::new(dsn.sslmode, &dsn.host, ca_file))?;
+    let mut last = None;
+    for address in &addresses {
+        let upstream = |tls| Upstream {
+            address: *address,
+            tls,
+            user: dsn.user.clone(),
+            password: dsn.password.clone(),
+            connect_timeout,
+        };
+        match first_way(ways.iter().cloned().map(upstream), &dsn.database).await {
+            Err(error) if dial::nobody_there(&error) => last = Some(error),
+            done => return done,
+        }
+    }
+    Err(dial::exhausted(&dsn.host, &addresses, last.expect("a resolved host has an address")))
+}
+
+/// libpq's order: `allow` tries plain text first, `prefer` TLS.
+fn encryptions(mode: SslMode, tls: impl FnOnce() -> Result<Tls, PinError>) -> Result<Vec<Option<Tls>>, PinError> {
+    Ok(match mode {
+        SslMode::Disable => vec![None],
+        SslMode::Allow => vec![None, Some(tls()?)],
+        SslMode::Prefer => vec![Some(tls()?), None],
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => vec![Some(tls()?)],
+    })
+}
+
+async fn first_way(ways: impl Iterator<Item = Upstream>, database: &str) -> Result<(Upstream, Identity), PinError> {
+    let mut first = None;
+    for upstream in ways {
+        match upstream.prove(database).await {
+            Ok(identity) => return Ok((upstream, identity)),
+            Err(error) if first.is_none() && is_about_encryption(&error) => first = Some(error),
+            // `prefer` after a refusal over TLS: that the server wants TLS for plain text is no news.
+            Err(PinError::TlsRequiredByServer { .. }) if first.is_some() => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(first.expect("there is at least one way"))
+}
+
+/// Refusals that the other encryption of `allow` or `prefer` may not meet.
+fn is_about_encryption(error: &PinError) -> bool {
+    matches!(
+        error,
+        PinError::TlsRequiredButNotOffered
+            | PinError::TlsRequiredByServer { .. }
+            | PinError::TlsFailed { .. }
+            | PinError::CertificateRejected { .. }
+            | PinError::RoleDenied { .. }
+    )
+}
+
+impl Upstream {
+    async fn prove(&self, database: &str) -> Result<Identity, PinError> {
+        let parameters = [("client_encoding", "UTF8"), ("application_name", "staging drill")];
+        let mut session = self.login(database, &parameters).await.map_err(|failure| failure.error)?;
+        let answer = match self.ask(&mut session, database, FULL).await {
+            // Some managed servers keep `pg_control_system` from ordinary roles.
+            Err(LoginFailure { response: Some(_), .. }) => self.ask(&mut session, database, WITHOUT_CLUSTER).await,
+            answer => answer,
+        };
+        let identity = answer.map_err(|failure| failure.error)?.identity;
+        let mut goodbye = BytesMut::new();
+        frontend::terminate(&mut goodbye);
+        // What there was to learn is learned; a server that hangs up first is as good.
+        let _ = session.stream.write_all(&goodbye).await;
+        let _ = session.stream.shutdown().await;
+        if identity.database == database {
+            Ok(identity)
+        } else {
+            Err(PinError::OtherDatabase { expected: database.to_owned(), found: identity.database })
+        }
+    }
+
+    /// Opens a session for `database` and waits until the server is ready for a query.
+    pub async fn login(&self, database: &str, parameters: &[(&str, &str)]) -> Result<Session, LoginFailure> {
+        let tcp = dial::connect(self.address, self.connect_timeout).await?;
+        let login = async {
+            let (stream, binding) = self.encrypt(tcp).await?;
+            login::log_in(stream, binding, self.attempt(database), parameters).await
+        };
+        timeout(self.connect_timeout, login).await.unwrap_or_else(|_| Err(self.too_slow().into()))
+    }
+
+    /// Asks the server who it is, in the form that worked at first. What it says beside the answer joins the greeting.
+    pub async fn identify(
+        &self,
+        session: &mut Session,
+        database: &str,
+        first: &Identity,
+    ) -> Result<Answer, LoginFailure> {
+        let query = if first.system_identifier.is_some() { FULL } else { WITHOUT_CLUSTER };
+        self.ask(session, database, query).await
+    }
+
+    async fn ask(&self, session: &mut Session, database: &str, query: &str) -> Result<Answer, LoginFailure> {
+        let attempt = self.attempt(database);
+        timeout(self.connect_timeout, identity::ask(session, &attempt, query))
+            .await
+            .unwrap_or_else(|_| Err(self.too_slow().into()))
+    }
+
+    /// Asks the server to cancel what the session of `key` is doing; returns when the server has taken note.
+    pub async fn cancel(&self, (process_id, secret): CancelKey) -> Result<(), PinError> {
+        let tcp = dial::connect(self.address, self.connect_timeout).await?;
+        let cancel = async {
+            let (mut stream, _) = self.encrypt(tcp).await?;
+            let mut request = BytesMut::new();
+            frontend::cancel_request(process_id, secret, &mut request);
+            stream.write_all(&request).await?;
+            // The server answers by closing, with or without a TLS goodbye.
+            let _ = stream.read_u8().await;
+            Ok(())
+        };
+        timeout(self.connect_timeout, cancel).await.unwrap_or_else(|_| Err(self.too_slow()))
+    }
+
+    /// Whether the password stands in what a server said.
+    pub fn shows_password(&self, message: &[u8]) -> bool {
+        let password = self.password.as_ref().map_or("", Secret::expose).as_bytes();
+        !password.is_empty() && message.windows(password.len()).any(|window| window == password)
+    }
+
+    async fn encrypt(&self, mut tcp: TcpStream) -> Result<(Box<dyn Socket>, Option<Vec<u8>>), PinError> {
+        let Some(tls) = &self.tls else { return Ok((Box::new(tcp), None)) };
+        let mut request = BytesMut::new();
+        frontend::ssl_request(&mut request);
+        tcp.write_all(&request).await?;
+        // One byte exactly: more in the buffer would be plain text smuggled in before the handshake (CVE-2021-23222).
+        match tcp.read_u8().await? {
+            b'S' => {}
+            b'N' => return Err(PinError::TlsRequiredButNotOffered),
+            _ => return Err(wire::malformed("neither yes nor no to the request for TLS").into()),
+        }
+        let stream = tls.handshake(tcp).await?;
+        let binding = tls::channel_binding(&stream);
+        Ok((Box::new(stream), binding))
+    }
+
+    fn attempt<'a>(&'a self, database: &'a str) -> Attempt<'a> {
+        Attempt {
+            user: &self.user,
+            database,
+            password: self.password.as_ref().map(Secret::expose),
+            encrypted: self.tls.is_some(),
+            loopback: self.address.ip().is_loopback(),
+        }
+    }
+
+    fn too_slow(&self) -> PinError {
+        PinError::TimedOut { address: self.address, after: self.connect_timeout }
+    }
+}

@@ -1,0 +1,174 @@
+//! From arguments to an exit code: one arm a command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
+use crate::cli::{env, evidence, sandbox};
+use crate::clock;
+use crate::error::{Failure, Result, Status, guarded};
+use crate::evidence::outcome::Outcome;
+use crate::evidence::views::github;
+use crate::guard::input::Declared;
+use crate::interrupt::Interrupt;
+use crate::rows::snapshot::{Listed, Store};
+use crate::run::console::{self, Console};
+use crate::run::runner::Drill;
+use crate::settings::{Output, Settings};
+use crate::stages::backward::{Backward, Extent};
+use crate::stages::claim::Claim;
+use crate::stages::drill::Whole;
+use crate::stages::drill::pass::Round;
+use crate::stages::each::Rehearse;
+use crate::stages::forward::Forward;
+use crate::stages::mirror::Mirror;
+use crate::stages::parity::Parity;
+use crate::stages::reset::Reset;
+use crate::stages::resolve_failed::Settle;
+use crate::stages::restore::Restore;
+use redact::Redactor;
+use serde_json::Value;
+
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    console::tame_panics();
+    let output = Settings::output(&cli.global);
+    let console = Console::new(output);
+    let name = name(&cli.command);
+    let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
+    let result = guarded("the drill broke", || execute(&cli, name, &console, &mut outcome));
+    if outcome.finished_at.is_none() {
+        outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+    }
+    tell_github(&console, output, &outcome);
+    console.finish(&outcome, result.as_ref().err());
+    ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())
+}
+
+/// An annotation for what went wrong, and a summary of what a reviewer may want to see.
+fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
+    let json = serde_json::to_string(outcome).unwrap_or_default();
+    let outcome: Value = serde_json::from_str(&console.masked(&json)).unwrap_or_default();
+    let annotation = github::annotation(&outcome);
+    if let Some(summary) = Settings::job_summary()
+        && (annotation.is_some() || outcome["evidence"].is_string())
+        && let Err(error) = github::append(&summary, &console.masked(&github::summary(&outcome)))
+    {
+        console.say(format!("note: cannot write the job's summary: {error}"));
+    }
+    if let Some(annotation) = annotation.filter(|_| output.github) {
+        console.annotate(&annotation);
+    }
+}
+
+/// `--help` and `--version` are no errors; everything else is.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(Status::Usage.exit_code()),
+    }
+}
+
+fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Forward(_) => "forward",
+        Command::Backward(_) => "backward",
+        Command::Drill(_) => "drill",
+        Command::Mirror => "mirror",
+        Command::Parity(_) => "parity",
+        Command::Reset(_) => "reset",
+        Command::Restore(_) => "restore",
+        Command::Claim(_) => "claim",
+        Command::Sandbox(Sandbox::Up) => "sandbox up",
+        Command::Sandbox(Sandbox::Down) => "sandbox down",
+        Command::Sandbox(Sandbox::Status) => "sandbox status",
+        Command::Sandbox(Sandbox::Url) => "sandbox url",
+        Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Evidence(Evidence::List) => "evidence list",
+        Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Verify(_)) => "evidence verify",
+        Command::Evidence(Evidence::Report(_)) => "evidence report",
+        Command::Evidence(Evidence::Redact) => "evidence redact",
+        Command::Env(Env::Check) => "env check",
+        Command::Env(Env::Matrix(_)) => "env matrix",
+    }
+}
+
+fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outcome) -> Result<()> {
+    let mut settings = Settings::load(&cli.global)?;
+    let interrupt = Interrupt::listen()?;
+    if matches!(cli.command, Command::Sandbox(_)) {
+        settings = settings.for_sandbox();
+    }
+    let argv = std::env::args().skip(1).collect();
+    let plan_only = cli.global.plan;
+    let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
+    match &cli.command {
+        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
+        Command::Backward(args) => backward(args, &drill, outcome),
+        Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
+        Command::Drill(args) => {
+            let args::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
+            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
+        }
+        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
+        Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
+        Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
+        Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
+        Command::Restore(args) => {
+            let snapshot = args.snapshot.clone();
+            drill.stage(&Restore { snapshot, skip_missing: args.skip_missing, confirm: args.confirm }, outcome)
+        }
+        Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
+        Command::Sandbox(command) => sandbox::run(command, &drill, outcome),
+        Command::Evidence(Evidence::List) => evidence::list(&settings, console, outcome),
+        Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => evidence::verify(&drill, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Report(args)) => {
+            evidence::report(&drill, args.run.as_deref(), args.out.as_deref(), &known_secrets(&settings), outcome)
+        }
+        Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
+        Command::Env(Env::Check) => env::check(&drill, outcome),
+        Command::Env(Env::Matrix(args)) => env::matrix(args.check, &drill, outcome),
+    }
+}
+
+fn backward(args: &args::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let accept_data_loss = args.accept_data_loss;
+    if args.failed {
+        return drill.stage(&Settle { accept_data_loss }, outcome);
+    }
+    let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
+    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
+}
+
+/// Newest first: name, age, size, and what is in it.
+fn list_snapshots(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
+    let list = Store::of(settings).list()?;
+    outcome.extra.insert("snapshots".to_owned(), list.iter().map(Listed::to_json).collect());
+    if !settings.output.json {
+        let lines: Vec<String> = list.iter().map(|listed| listed.in_words(clock::now())).collect();
+        console.result(&if lines.is_empty() { "no snapshots".to_owned() } else { lines.join("\n") });
+    }
+    Ok(())
+}
+
+/// Masks what is known where the target's variables are there, and what is recognised by its shape in any case.
+fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
+    if settings.output.json {
+        return Err(Failure::usage("`evidence redact` writes what it reads, not JSON").hint("leave out `--json`"));
+    }
+    console
+        .filter(&known_secrets(settings))
+        .map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+}
+
+fn known_secrets(settings: &Settings) -> Redactor {
+    Declared::of_environment(settings).map_or_else(|_| Redactor::generic(), |declared| declared.redactor())
+}

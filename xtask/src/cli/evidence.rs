@@ -1,0 +1,309 @@
+//! `evidence list`, `show`, `verify` and `report`: past runs, for the person who has to believe them. Nothing here
+//! changes a run.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::error::{Failure, Result};
+use crate::evidence::folder::RECORD;
+use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::evidence::past::{Past, State, Summary, find, read_all};
+use crate::evidence::verify::{Finding, Kind, Verification};
+use crate::evidence::views::reading::Reading;
+use crate::evidence::views::report;
+use crate::run::console::{self, Console};
+use crate::run::runner::Drill;
+use crate::settings::Settings;
+use redact::Redactor;
+
+/// Every run, newest first, with what `verify` says of it; runs that are gone, too.
+pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
+    let verification = Verification::of(settings)?;
+    let newest_first = || verification.runs.iter().rev();
+    outcome.extra.insert("runs".to_owned(), newest_first().map(|past| listed(past, &verification)).collect());
+    if settings.output.json {
+        return Ok(());
+    }
+    if verification.runs.is_empty() {
+        console.result(&format!("no runs in `{}`", settings.shown(&settings.evidence_dir())));
+    } else {
+        let header = ["id", "started", "command", "status", "target", "who", "evidence"];
+        console.result(&console::table(header, newest_first().map(|past| row(past, &verification))));
+    }
+    for finding in &verification.findings {
+        console.result(&finding.message);
+    }
+    Ok(())
+}
+
+/// One run: what it was, what it did, what it counted, and whether that is still what it recorded.
+pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
+    let verification = Verification::of(settings)?;
+    let past = find(&verification.runs, wanted, &settings.shown(&settings.evidence_dir()))?;
+    let findings: Vec<&Finding> = verification.findings_of(&past.name).collect();
+    let record: Option<Value> =
+        std::fs::read(past.folder.join(RECORD)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut json = listed(past, &verification);
+    json["record"] = json!(record);
+    outcome.extra.insert("run".to_owned(), json);
+    if settings.output.json {
+        return Ok(());
+    }
+    if let Some(record) = &record {
+        console.result(&in_words(record));
+    }
+    console.result(&format!("evidence: {}, {}", settings.shown(&past.folder), standing(past, &verification)));
+    for finding in findings {
+        console.result(&format!("  {}", finding.message));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// `different` when anything was changed, added or removed; `usage` when there is no such run.
+pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, interrupt, .. } = *drill;
+    let mut verification = Verification::of(settings)?;
+    verification.check_signatures(settings, interrupt)?;
+    let dir = settings.shown(&settings.evidence_dir());
+    let one = wanted.map(|wanted| meant(&verification, wanted, &dir)).transpose()?;
+    let is_meant = |run: &str| one.as_deref().is_none_or(|one| one == run);
+    let findings: Vec<&Finding> = verification.findings.iter().filter(|finding| is_meant(&finding.run)).collect();
+    let closed = verification.runs.iter().filter(|past| past.state == State::Closed && is_meant(&past.name));
+    let closed: Vec<&Past> = closed.collect();
+    outcome.extra.insert(
+        "verification".to_owned(),
+        json!({
+            "runs": closed.len(),
+            "findings": findings,
+            "notes": verification.notes,
+            "ends": verification.ends().iter().map(|past| vouched(past, &verification)).collect::<Vec<_>>(),
+        }),
+    );
+    if findings.is_empty() {
+        if !settings.output.json {
+            console.result(&verified(&verification, &closed, one.is_some(), &dir));
+        }
+        return Ok(());
+    }
+    Err(Failure::different(format!("the evidence in `{dir}` is not what was recorded"))
+        .because_all(findings.iter().map(|finding| finding.message.clone()))
+        .hint(format!("git log --stat -- {dir}")))
+}
+
+/// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the
+/// evidence.
+pub fn report(
+    drill: &Drill<'_>,
+    wanted: Option<&str>,
+    out: Option<&Path>,
+    redactor: &Redactor,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let Drill { settings, console, .. } = *drill;
+    let dir = settings.evidence_dir();
+    let runs = read_all(&dir)
+        .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
+    let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder)?;
+    let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
+    outcome.extra.insert("report".to_owned(), shown.clone().into());
+    if !settings.output.json {
+        console.result(&shown);
+    }
+    Ok(())
+}
+
+/// The name of a run, which may be gone: who asks for that one has read of it elsewhere.
+fn meant(verification: &Verification, wanted: &str, dir: &str) -> Result<String> {
+    let is_gone = |finding: &&Finding| {
+        finding.kind == Kind::Removed && (finding.run == wanted || finding.run.ends_with(&format!("-{wanted}")))
+    };
+    match verification.findings.iter().find(is_gone) {
+        Some(finding) => Ok(finding.run.clone()),
+        None => find(&verification.runs, Some(wanted), dir).map(|past| past.name.clone()),
+    }
+}
+
+/// No more than was verified.
+fn verified(verification: &Verification, closed: &[&Past], one_alone: bool, dir: &str) -> String {
+    let mut lines = match closed {
+        [] => vec![format!("nothing was verified: no closed run in `{dir}`")],
+        [past] if one_alone => {
+            vec![format!("`{}`: every file is as its record says", past.name), vouched_in_words(past, verification)]
+        }
+        [_] => vec![format!("1 run in `{dir}`: every file is as its record says")],
+        runs => vec![format!(
+            "{} runs in `{dir}`: every file is as its record says, and every record is as the run after it says",
+            runs.len()
+        )],
+    };
+    if !one_alone {
+        lines.extend(verification.ends().into_iter().map(|past| vouched_in_words(past, verification)));
+        lines.extend(verification.notes.iter().map(|note| format!("note: {note}")));
+    }
+    lines.join("\n")
+}
+
+fn vouched_in_words(past: &Past, verification: &Verification) -> String {
+    let signed = verification.signed_by(&past.name).map(|who| format!("signed by {who}"));
+    let said = match verification.vouched_by(past).as_slice() {
+        [] => None,
+        by => Some(format!("as `{}` says", by.join("` and `"))),
+    };
+    match (said, signed) {
+        (None, None) => format!("`{}`: nothing outside its own folder vouches for its record", past.name),
+        (said, signed) => {
+            let both: Vec<String> = said.into_iter().chain(signed).collect();
+            format!("`{}`: its record is {}", past.name, both.join(", and "))
+        }
+    }
+}
+
+fn vouched(past: &Past, verification: &Verification) -> Value {
+    let (vouched_by, signed_by) = (verification.vouched_by(past), verification.signed_by(&past.name));
+    json!({ "run": past.name, "sha256": past.sha256, "vouched_by": vouched_by, "signed_by": signed_by })
+}
+
+fn listed(past: &Past, verification: &Verification) -> Value {
+    let summary = past.summary.as_ref();
+    json!({
+        "run": past.name,
+        "state": state(past),
+        "command": summary.map(|summary| &summary.command),
+        "status": summary.map(|summary| &summary.status),
+        "target": summary.map(|summary| &summary.target),
+        "operator": summary.map(|summary| &summary.operator),
+        "started_at": summary.map(|summary| &summary.started_at),
+        "closed_at": summary.and_then(Summary::closed_at),
+        "findings": verification.findings_of(&past.name).collect::<Vec<_>>(),
+    })
+}
+
+fn state(past: &Past) -> &'static str {
+    match past.state {
+        State::Closed => "closed",
+        State::Running => "running",
+        State::Unclosed => "unclosed",
+        State::Unreadable(_) => "unreadable",
+        State::Foreign => "foreign",
+    }
+}
+
+fn row(past: &Past, verification: &Verification) -> [String; 7] {
+    let standing = standing(past, verification);
+    let Some(summary) = &past.summary else {
+        let blank = || "-".to_owned();
+        let name = if past.state == State::Foreign { &past.name } else { past.short_id() };
+        return [name.to_owned(), blank(), blank(), blank(), blank(), blank(), standing];
+    };
+    let target = summary.target.as_ref().map_or("-", |target| target.name.as_str());
+    let word = if past.state == State::Unclosed { "abandoned" } else { summary.status.as_str() };
+    [
+        past.short_id().to_owned(),
+        summary.started_at.clone(),
+        summary.command.clone(),
+        word.to_owned(),
+        target.to_owned(),
+        who(summary),
+        standing,
+    ]
+}
+
+/// Whether the evidence of one run is what it was, in two words.
+fn standing(past: &Past, verification: &Verification) -> String {
+    let findings = verification.findings_of(&past.name).count();
+    match &past.state {
+        _ if findings > 0 => "altered".to_owned(),
+        State::Closed => "as recorded".to_owned(),
+        State::Running => "not closed yet".to_owned(),
+        State::Unclosed => "not closed".to_owned(),
+        State::Unreadable(_) => "empty".to_owned(),
+        State::Foreign => "no run".to_owned(),
+    }
+}
+
+fn who(summary: &Summary) -> String {
+    let operator = &summary.operator;
+    match (&operator.ci_run, &operator.user, &operator.host) {
+        (Some(url), _, _) => url.clone(),
+        (None, Some(user), Some(host)) => format!("{user}@{host}"),
+        (None, user, host) => user.clone().or_else(|| host.clone()).unwrap_or_else(|| "-".to_owned()),
+    }
+}
+
+/// A record as a page of text. What it does not have is left out.
+fn in_words(record: &Value) -> String {
+    let mut lines = vec![format!("{}: {}", text(&record["command"]), text(&record["status"]))];
+    lines.extend(facts(record).into_iter().map(|(name, value)| format!("  {name:<8} {value}")));
+    lines.extend(stages(record));
+    if let Ok(counts) = serde_json::from_value::<BeforeAfter>(record["counts"].clone()) {
+        lines.push(console::counts_table(&counts));
+    }
+    lines.extend(ending(record));
+    lines.join("\n")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("unknown")
+}
+
+fn facts(record: &Value) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    let (target, server, operator) = (&record["target"], &record["server"], &record["operator"]);
+    if target.is_object() {
+        let (name, database, host) = (text(&target["name"]), text(&target["database"]), text(&target["host"]));
+        facts.push(("target", format!("{name} is database `{database}` on {host}:{}", target["port"])));
+    }
+    if server.is_object() {
+        let claimed = if server["claimed"] == true { "claimed as disposable" } else { "unclaimed" };
+        let (version, address) = (text(&server["version"]), text(&server["address"]));
+        facts.push(("server", format!("Postgres {version} at {address}, {claimed}")));
+    }
+    let until = record["finished_at"].as_str().unwrap_or("nobody knows");
+    facts.push(("time", format!("{} to {until}", text(&record["started_at"]))));
+    let who: Vec<&str> = ["user", "host", "ci_run"].iter().filter_map(|key| operator[key].as_str()).collect();
+    facts.push(("who", format!("{}, as the environment said", who.join(", "))));
+    if let Some(commit) = record["git"]["commit"].as_str() {
+        let dirty = if record["git"]["dirty"] == true { ", with uncommitted changes" } else { "" };
+        facts.push(("commit", format!("{commit}{dirty}")));
+    }
+    let tools = record["tools"].as_object().into_iter().flatten();
+    let tools: Vec<String> =
+        tools.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?))).collect();
+    facts.push(("tools", tools.join(", ")));
+    if let Some(by) = record["abandoned"]["closed_by"].as_str() {
+        facts.push(("closed", format!("by {by}, which found it open")));
+    }
+    facts
+}
+
+fn ending(record: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    lines.extend(record["error"]["message"].as_str().map(|message| format!("error: {message}")));
+    let refusals = record["refusals"].as_array().into_iter().flatten();
+    lines.extend(refusals.map(|refusal| format!("  {}: {}", text(&refusal["check"]), text(&refusal["message"]))));
+    let causes = record["error"]["causes"].as_array().into_iter().flatten();
+    lines.extend(causes.map(|cause| format!("caused by: {}", text(cause))));
+    lines.extend(record["hint"].as_str().map(|hint| format!("hint: {hint}")));
+    lines.extend(record["notes"].as_array().into_iter().flatten().map(|note| format!("note: {}", text(note))));
+    lines
+}
+
+fn stages(record: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    for stage in record["stages"].as_array().into_iter().flatten() {
+        lines.push(format!("{}: {}", text(&stage["name"]), text(&stage["status"])));
+        for step in stage["steps"].as_array().into_iter().flatten() {
+            let mark = match step["status"].as_str() {
+                Some("ok") => "✓",
+                Some("skipped") => "-",
+                _ => "✗",
+            };
+            let found = step["detail"].as_str().or(step["log"].as_str()).unwrap_or_default();
+            let (name, status, took) = (text(&step["name"]), text(&step["status"]), &step["duration_ms"]);
+            lines.push(format!("  {mark} {name}: {status}, {took} ms  {found}").trim_end().to_owned());
+        }
+    }
+    lines
+}

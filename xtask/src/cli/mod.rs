@@ -1,0 +1,8 @@
+//! From arguments to an exit code: the command line, and beside it what it starts.
+
+pub mod args;
+pub mod dispatch;
+mod env;
+mod evidence;
+mod sandbox;
+mod seed;

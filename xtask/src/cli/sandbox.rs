@@ -1,0 +1,61 @@
+//! `sandbox up`, `down`, `status`, `url` and `seed`: the embedded Postgres, for the person at the keyboard.
+
+use std::time::Duration;
+
+use crate::cli::args::Sandbox;
+use crate::cli::seed;
+use crate::error::{Failure, Result};
+use crate::evidence::outcome::Outcome;
+use crate::rows::app_mirror::Mishaps;
+use crate::run::runner::Drill;
+use crate::sandbox;
+
+pub fn run(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Drill { settings, console, interrupt, .. } = *drill;
+    match command {
+        Sandbox::Up => {
+            crate::sandbox::npm::packages(settings, |line| console.say(line))?;
+            let begun = std::time::Instant::now();
+            let sandbox = sandbox::up(settings, interrupt)?;
+            let how = if sandbox.started { "is up" } else { "was up already" };
+            let took = begun.elapsed().as_millis();
+            console.say(format!("sandbox: {how}, port {}, pid {} ({took} ms)", sandbox.port, sandbox.pid));
+            report(sandbox::status(settings)?, outcome)
+        }
+        Sandbox::Down => {
+            let stopped = sandbox::down(settings, interrupt)?;
+            console.say(if stopped { "sandbox: stopped; its rows stay" } else { "sandbox: was not running" });
+            report(sandbox::status(settings)?, outcome)
+        }
+        Sandbox::Status => {
+            let status = sandbox::status(settings)?;
+            if !settings.output.json {
+                console.result(&status.in_words());
+            }
+            report(status, outcome)
+        }
+        Sandbox::Url => {
+            let url = sandbox::url(settings)?;
+            if !settings.output.json {
+                console.result(&url);
+            }
+            outcome.extra.insert("url".to_owned(), url.into());
+            Ok(())
+        }
+        Sandbox::Seed(seed) => {
+            let mishaps = Mishaps {
+                drop_pct: seed.mirror_drop,
+                duplicate_pct: seed.mirror_duplicate,
+                delay: Duration::from_secs(seed.mirror_delay),
+            };
+            seed::run(drill, seed.rows, &mishaps, outcome)
+        }
+    }
+}
+
+fn report(status: sandbox::Status, outcome: &mut Outcome) -> Result<()> {
+    let json =
+        serde_json::to_value(status).map_err(|error| Failure::bug("cannot print the status").caused_by(&error))?;
+    outcome.extra.insert("sandbox".to_owned(), json);
+    Ok(())
+}

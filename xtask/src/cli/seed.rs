@@ -1,0 +1,34 @@
+//! `sandbox seed`: fills the sandbox's tables, so that a rehearsal has something to lose.
+
+use std::time::Instant;
+
+use crate::clock;
+use crate::error::{Failure, Result};
+use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::guard::Demand;
+use crate::postgres::counts::counts;
+use crate::postgres::run_lock::RunLock;
+use crate::rows::app_mirror::Mishaps;
+use crate::rows::seed::seed;
+use crate::run::runner::Drill;
+
+/// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `mishaps` keep from
+/// it.
+pub fn run(drill: &Drill<'_>, rows: u64, mishaps: &Mishaps, outcome: &mut Outcome) -> Result<()> {
+    let declared = drill.declare()?;
+    let session = drill.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
+    let _lock = RunLock::take(session.connect()?)?;
+    let begun = Instant::now();
+    let schema = &session.target.dsn().schema;
+    let mut connection = session.connection();
+    let before = counts(&mut connection, &[schema])?;
+    if before.is_empty() {
+        return Err(Failure::blocked("the sandbox has no tables yet").hint("cargo xtask forward --sandbox"));
+    }
+    seed(&mut connection, &session.target, rows, mishaps, clock::now())?;
+    let counts = BeforeAfter { before, after: counts(&mut connection, &[schema])? };
+    drill.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
+    drill.console.counts(&counts);
+    outcome.counts = Some(counts);
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! What a run came to: the JSON of `--json`, and the first half of `run.json`.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Failure, Refusal, Status};
+use crate::parity::comparison::Comparison;
+use crate::process::Exit;
+use crate::session::TargetView;
+
+pub const SCHEMA: &str = "drill/v1";
+
+/// `schema.table` to rows.
+pub type Counts = BTreeMap<String, u64>;
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// What `offset_ms` of stages and steps counts from: `started_at` by a clock that nobody sets.
+    #[serde(skip)]
+    begun: Instant,
+    pub schema: &'static str,
+    pub command: String,
+    /// `running` until the end, then a word of the exit-code table.
+    pub status: String,
+    pub exit_code: Option<u8>,
+    pub target: Option<TargetView>,
+    pub started_at: String,
+    pub finished_at: Option<String>,
+    pub stages: Vec<StageView>,
+    /// The folder, relative to the root.
+    pub evidence: Option<String>,
+    pub hint: Option<String>,
+    pub error: Option<ErrorView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<Refusal>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<BeforeAfter>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<Migrations>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rehearsal: Vec<Rehearsed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Comparison>,
+    /// What is worth knowing and no failure: an unclaimed database, grants that only the target has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What a command reports beside the common keys: `plan`, the sandbox's state.
+    #[serde(flatten)]
+    pub extra: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ErrorView {
+    pub message: String,
+    pub causes: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StageView {
+    pub name: String,
+    pub status: String,
+    /// When it began, from the run's start.
+    pub offset_ms: u64,
+    pub duration_ms: u64,
+    pub steps: Vec<StepView>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct StepView {
+    pub name: String,
+    pub status: String,
+    /// Of the child process; null for a step of our own.
+    pub exit_code: Option<i32>,
+    /// How the child ended; null for a step of our own.
+    pub exit: Option<Exit>,
+    /// When it was next, from the run's start.
+    pub offset_ms: u64,
+    pub duration_ms: u64,
+    /// The log's name in the evidence folder.
+    pub log: Option<String>,
+    /// What the step found, in one line.
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BeforeAfter {
+    pub before: Counts,
+    pub after: Counts,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Migrations {
+    pub applied: Vec<String>,
+    pub pending: Vec<String>,
+    pub rolled_back: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Leftover {
+    pub kind: String,
+    pub name: String,
+    /// The difference as a sentence.
+    pub message: String,
+}
+
+/// What became of one migration that was taken up, down and up again.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rehearsed {
+    pub migration: String,
+    pub verdict: Verdict,
+    /// What shows the verdict: differences of the catalog, tables whose rows changed, or the server's error.
+    pub leftovers: Vec<String>,
+}
+
+/// From best to worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Down brings back schema and rows, and up works again.
+    Reversible,
+    /// The schema comes back; rows or values that were there before do not.
+    Lossy,
+    /// Down leaves a schema that is not the one from before.
+    Leftovers,
+    /// Down, or up for the second time, does not run.
+    Failed,
+}
+
+impl StageView {
+    pub fn running(name: &str, offset_ms: u64) -> StageView {
+        StageView { name: name.to_owned(), status: "running".to_owned(), offset_ms, duration_ms: 0, steps: Vec::new() }
+    }
+}
+
+impl StepView {
+    pub fn running(name: &str, offset_ms: u64) -> StepView {
+        StepView {
+            name: name.to_owned(),
+            status: "running".to_owned(),
+            exit_code: None,
+            exit: None,
+            offset_ms,
+            duration_ms: 0,
+            log: None,
+            detail: None,
+        }
+    }
+}
+
+impl Outcome {
+    pub fn begin(command: &str, started_at: String) -> Outcome {
+        Outcome {
+            begun: Instant::now(),
+            schema: SCHEMA,
+            command: command.to_owned(),
+            status: "running".to_owned(),
+            exit_code: None,
+            target: None,
+            started_at,
+            finished_at: None,
+            stages: Vec::new(),
+            evidence: None,
+            hint: None,
+            error: None,
+            refusals: Vec::new(),
+            counts: None,
+            migrations: None,
+            leftovers: Vec::new(),
+            rehearsal: Vec::new(),
+            parity: None,
+            notes: Vec::new(),
+            extra: BTreeMap::new(),
+        }
+    }
+
+    /// Milliseconds since the run's start.
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub fn finish(&mut self, failure: Option<&Failure>, finished_at: String) {
+        let status = match failure {
+            None => Status::Ok,
+            Some(failure) => {
+                self.error = Some(ErrorView { message: failure.message.clone(), causes: failure.causes.clone() });
+                self.hint =
+                    failure.hint.clone().or_else(|| failure.refusals.first().map(|refusal| refusal.hint.clone()));
+                self.refusals = failure.refusals.clone();
+                failure.status
+            }
+        };
+        self.status = status.word().to_owned();
+        self.exit_code = Some(status.exit_code());
+        self.finished_at = Some(finished_at);
+    }
+}

@@ -1,0 +1,226 @@
+//! What GitHub shows without opening anything: the job's summary, and an annotation for a failure.
+//!
+//! Pure but for `append`. Both are made from the outcome as `--json` prints it, masked. GitHub renders a summary as
+//! Markdown with HTML in it, so what others said goes into fences and `<code>` with every special character as an
+//! entity: it can neither mark up nor mention.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::evidence::views::reading::inert;
+use crate::words::{duration, found, list, moment, number, text};
+
+/// Above 1 MiB a step's summary is not shown at all
+/// (docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits).
+const LIMIT: usize = 1024 * 1024;
+
+/// An error message may quote a child at length; the log has all of it.
+const MESSAGE_LIMIT: usize = 16 * 1024;
+
+const CUT: &str = "\n\n_The rest did not fit into GitHub's 1 MiB; all of it is in the evidence folder._\n";
+
+/// `::error title=…::…` for a run that did not end well; None for one that did.
+pub fn annotation(outcome: &Value) -> Option<String> {
+    if outcome["status"] == "ok" {
+        return None;
+    }
+    let title = format!("{} {}", text(&outcome["command"]), text(&outcome["status"]));
+    Some(format!("::error title={}::{}", property(&inert(&title)), data(&message(outcome))))
+}
+
+/// As the runner reads the text of a command (actions/toolkit, packages/core/src/command.ts).
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// What went wrong as the terminal says it.
+fn message(outcome: &Value) -> String {
+    let mut lines = vec![text(&outcome["error"]["message"]).to_owned()];
+    lines.extend(
+        list(&outcome["refusals"]).iter().map(|one| format!("  {}: {}", text(&one["check"]), text(&one["message"]))),
+    );
+    lines.extend(list(&outcome["error"]["causes"]).iter().map(|cause| format!("caused by: {}", text(cause))));
+    lines.extend(outcome["hint"].as_str().map(|hint| format!("hint: {hint}")));
+    let message = inert(&lines.join("\n"));
+    let end = message.char_indices().map(|(at, _)| at).take_while(|at| *at < MESSAGE_LIMIT).last().unwrap_or(0);
+    if message.len() <= MESSAGE_LIMIT { message } else { format!("{}\n…", &message[..end]) }
+}
+
+/// The outcome in Markdown: verdict, reason, steps, rows, where the evidence is.
+pub fn summary(outcome: &Value) -> String {
+    let (status, target) = (text(&outcome["status"]), &outcome["target"]);
+    let mut out = format!("## {} {} {status}\n\n", symbol(status), code(text(&outcome["command"])));
+    if let Some(port) = target["port"].as_u64() {
+        let address = format!("{}:{port}", text(&target["host"]));
+        let _ = write!(
+            out,
+            "{} is {} on {}, ",
+            code(text(&target["name"])),
+            code(text(&target["database"])),
+            code(&address)
+        );
+    }
+    let _ = writeln!(out, "{}\n", moment(text(&outcome["started_at"])));
+    if status != "ok" {
+        out.push_str(&fenced(&message(outcome)));
+    }
+    out.push_str(&steps(outcome));
+    out.push_str(&rows(outcome));
+    out.push_str(&parity(outcome));
+    if let Some(folder) = outcome["evidence"].as_str() {
+        let _ = writeln!(out, "Evidence: {}. Its `report.html` is the place to start.\n", code(folder));
+    }
+    out
+}
+
+fn symbol(status: &str) -> &'static str {
+    match status {
+        "ok" => "✅",
+        "refused" => "⛔",
+        "interrupted" | "blocked" => "⚠️",
+        _ => "❌",
+    }
+}
+
+fn steps(outcome: &Value) -> String {
+    let mut rows = String::new();
+    for stage in list(&outcome["stages"]) {
+        for step in list(&stage["steps"]) {
+            let took = duration(step["duration_ms"].as_u64().unwrap_or(0));
+            let (status, detail) = (text(&step["status"]), found(step).as_deref().map(code).unwrap_or_default());
+            let (stage, name) = (code(text(&stage["name"])), code(text(&step["name"])));
+            let _ = writeln!(rows, "| {} | {stage} | {name} | {took} | {detail} |", symbol(status));
+        }
+    }
+    if rows.is_empty() { rows } else { format!("| | stage | step | took | found |\n|---|---|---|---:|---|\n{rows}\n") }
+}
+
+fn rows(outcome: &Value) -> String {
+    let (Some(before), Some(after)) = (outcome["counts"]["before"].as_object(), outcome["counts"]["after"].as_object())
+    else {
+        return String::new();
+    };
+    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let shown = |count: Option<&Value>| count.and_then(Value::as_u64).map_or("–".to_owned(), number);
+    let mut rows = String::new();
+    for name in names {
+        let (before, after) = (before.get(name), after.get(name));
+        let changed = if before == after { "" } else { "**" };
+        let _ = writeln!(rows, "| {} | {} | {changed}{}{changed} |", code(name), shown(before), shown(after));
+    }
+    if rows.is_empty() { rows } else { format!("| table | rows before | after |\n|---|---:|---:|\n{rows}\n") }
+}
+
+fn parity(outcome: &Value) -> String {
+    let mut rows = String::new();
+    for pair in list(&outcome["parity"]["pairs"]) {
+        let mark = if pair["within"] == true { "✅" } else { "❌" };
+        let figure = |key: &str| code(&pair[key].to_string());
+        let (prisma, mirror, percent) = (figure("prisma"), figure("mirror"), figure("diff_pct"));
+        let _ = writeln!(rows, "| {mark} | {} | {prisma} | {mirror} | {percent} % |", code(text(&pair["name"])));
+    }
+    if rows.is_empty() {
+        rows
+    } else {
+        format!("| | pair | prisma | mirror | difference |\n|---|---|---:|---:|---:|\n{rows}\n")
+    }
+}
+
+/// Text of others within a line.
+fn code(text: &str) -> String {
+    let mut out = "<code>".to_owned();
+    for c in inert(text).chars() {
+        match c {
+            '\n' | '\t' => out.push(' '),
+            c if c.is_ascii_punctuation() && !"-/.,".contains(c) => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out + "</code>"
+}
+
+/// Text of others in a block, whose fence is longer than any in it.
+fn fenced(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("{fence}text\n{text}\n{fence}\n\n")
+}
+
+/// Adds `markdown` to the step's summary, as much of it as GitHub still takes.
+///
+/// # Errors
+/// What the system says of the file.
+pub fn append(path: &Path, markdown: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let there = usize::try_from(file.metadata()?.len()).unwrap_or(LIMIT);
+    file.write_all(fitting(markdown, LIMIT.saturating_sub(there)).as_bytes())
+}
+
+/// All of `markdown`, or its first lines and a word about the rest, or nothing.
+fn fitting(markdown: &str, room: usize) -> String {
+    if markdown.len() <= room {
+        return markdown.to_owned();
+    }
+    let Some(room) = room.checked_sub(CUT.len()) else { return String::new() };
+    let lines = markdown.split_inclusive('\n').scan(0, |length, line| {
+        *length += line.len();
+        (*length <= room).then_some(line)
+    });
+    lines.collect::<String>().trim_end().to_owned() + CUT
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_annotation_is_one_line_that_the_runner_reads_back_whole() {
+        let outcome = json!({
+            "command": "forward", "status": "failed", "hint": "a, b: c",
+            "error": {"message": "100% of `x`\n::stop::", "causes": ["one\r\ntwo"]},
+        });
+        let expected = "::error title=forward failed::100%25 of `x`%0A::stop::%0Acaused by: one%0Atwo%0Ahint: a, b: c";
+        assert_eq!(annotation(&outcome).unwrap(), expected);
+        assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
+        assert_eq!(annotation(&json!({"status": "ok"})), None);
+    }
+
+    #[test]
+    fn what_others_said_neither_marks_up_nor_mentions() {
+        assert_eq!(code("@a|b*<c>`\nd"), "<code>&#64;a&#124;b&#42;&#60;c&#62;&#96; d</code>");
+        assert_eq!(fenced("x\n```\n@a"), "````text\nx\n```\n@a\n````\n\n");
+    }
+
+    #[test]
+    fn a_summary_that_does_not_fit_is_cut_at_a_line_and_says_so() {
+        let long = "0123456789\n".repeat(40);
+        assert_eq!(fitting(&long, 440), long);
+        let cut = fitting(&long, 120);
+        assert!(cut.len() <= 120 && cut.starts_with("0123456789\n") && cut.ends_with(CUT), "{cut}");
+        assert_eq!(fitting(&long, 10), "");
+    }
+
+    #[test]
+    fn what_is_there_already_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.md");
+        std::fs::write(&path, "x".repeat(LIMIT - 200)).unwrap();
+        append(&path, &"a line of text\n".repeat(100)).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.len() <= LIMIT && text.ends_with(CUT), "{}", text.len());
+        append(&path, "more\n").unwrap();
+        assert!(std::fs::metadata(&path).unwrap().len() <= LIMIT as u64);
+    }
+}

@@ -1,0 +1,254 @@
+//! `junit.xml`: the run in the form that CI servers show beside other tests: a suite for each stage, a case for each
+//! step.
+//!
+//! The shape is the part of Ant's that both Jenkins (its junit plugin) and GitLab (`artifacts:reports:junit`) read:
+//! `testsuites`, `testsuite`, `properties`, `testcase` with `failure`, `error` or `skipped`. Written with the report's
+//! templates, since XML that has no void elements and quotes its attributes is what they make; a crate for JUnit would
+//! bring three more and their build.
+
+use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
+
+use crate::evidence::views::planned::unreached;
+use crate::evidence::views::reading::Reading;
+use crate::words::{found, list, text};
+
+pub const JUNIT: &str = "junit.xml";
+
+/// Bytes of a failed step's log.
+const TAIL: u64 = 8 * 1024;
+
+struct Suite {
+    name: String,
+    cases: Vec<Case>,
+    milliseconds: u64,
+}
+
+struct Case {
+    name: String,
+    milliseconds: u64,
+    end: End,
+}
+
+enum End {
+    Passed,
+    Skipped,
+    /// A miss: the step did not do what it was to do.
+    Failure(Miss),
+    /// It never came to a verdict: refused, blocked, interrupted.
+    Error(Miss),
+}
+
+struct Miss {
+    kind: String,
+    message: String,
+    output: String,
+}
+
+/// The whole document.
+pub fn document(reading: &Reading) -> String {
+    let suites = suites(reading);
+    let all = || suites.iter().flat_map(|suite| &suite.cases);
+    let document = html! {
+        (PreEscaped("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"))
+        testsuites name="staging drill" tests=(all().count()) failures=(failures(all())) errors=(errors(all()))
+            time=(seconds(suites.iter().map(|suite| suite.milliseconds).sum())) {
+            @for suite in &suites { (suite_element(reading, suite)) }
+        }
+        "\n"
+    };
+    document.into_string()
+}
+
+fn suites(reading: &Reading) -> Vec<Suite> {
+    let run = &reading.run;
+    let left = unreached(reading);
+    let mut names = Vec::new();
+    let begun = list(&run["stages"]).iter().zip(left.steps);
+    let mut suites: Vec<Suite> = begun.map(|(stage, left)| suite(reading, stage, left, &mut names)).collect();
+    suites.extend(left.stages.into_iter().map(|plan| Suite {
+        name: distinct(&plan.stage, &mut names),
+        cases: plan.steps.into_iter().map(skipped).collect(),
+        milliseconds: 0,
+    }));
+    if let Some(end) = unexplained(run, &suites) {
+        let case = Case { name: "the run".to_owned(), milliseconds: 0, end };
+        suites.push(Suite { name: text(&run["command"]).to_owned(), cases: vec![case], milliseconds: 0 });
+    }
+    suites
+}
+
+fn skipped(name: String) -> Case {
+    Case { name, milliseconds: 0, end: End::Skipped }
+}
+
+fn suite(reading: &Reading, stage: &Value, left: Vec<String>, names: &mut Vec<String>) -> Suite {
+    let name = text(&stage["name"]);
+    let left_out = (stage["status"] == "skipped").then(|| skipped(name.to_owned()));
+    let cases = list(&stage["steps"]).iter().map(|step| case(reading, step));
+    Suite {
+        name: distinct(name, names),
+        cases: cases.chain(left_out).chain(left.into_iter().map(skipped)).collect(),
+        milliseconds: stage["duration_ms"].as_u64().unwrap_or(0),
+    }
+}
+
+/// Two stages of one name are told apart, since servers merge cases by name.
+fn distinct(name: &str, names: &mut Vec<String>) -> String {
+    names.push(name.to_owned());
+    match names.iter().filter(|other| *other == name).count() {
+        1 => name.to_owned(),
+        count => format!("{name} ({count})"),
+    }
+}
+
+fn case(reading: &Reading, step: &Value) -> Case {
+    let kind = text(&step["status"]).to_owned();
+    let miss = || Miss {
+        kind: kind.clone(),
+        message: found(step).unwrap_or_else(|| kind.clone()),
+        output: reading.tail(text(&step["log"]), TAIL).unwrap_or_default(),
+    };
+    let end = match kind.as_str() {
+        "ok" => End::Passed,
+        "skipped" => End::Skipped,
+        "failed" | "different" => End::Failure(miss()),
+        _ => End::Error(miss()),
+    };
+    Case { name: text(&step["name"]).to_owned(), milliseconds: step["duration_ms"].as_u64().unwrap_or(0), end }
+}
+
+/// What went wrong outside of any step, as when the guard refuses: a run that did not end well must not be green.
+fn unexplained(run: &Value, suites: &[Suite]) -> Option<End> {
+    let all = || suites.iter().flat_map(|suite| &suite.cases);
+    if run["status"] == "ok" || failures(all()) + errors(all()) > 0 {
+        return None;
+    }
+    let refusals =
+        list(&run["refusals"]).iter().map(|one| format!("{}: {}", text(&one["check"]), text(&one["message"])));
+    let causes = list(&run["error"]["causes"]).iter().map(|cause| text(cause).to_owned());
+    let hint = run["hint"].as_str().map(|hint| format!("hint: {hint}"));
+    let status = text(&run["status"]);
+    let message = run["error"]["message"].as_str().unwrap_or(status).to_owned();
+    let output = refusals.chain(causes).chain(hint).collect::<Vec<_>>().join("\n");
+    let miss = Miss { kind: status.to_owned(), message, output };
+    Some(if matches!(status, "failed" | "different") { End::Failure(miss) } else { End::Error(miss) })
+}
+
+fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
+    let run = &reading.run;
+    let cases = || suite.cases.iter();
+    let left_out = cases().filter(|case| matches!(case.end, End::Skipped)).count();
+    let properties = [
+        ("target", text(&run["target"]["name"])),
+        ("database", text(&run["target"]["database"])),
+        ("host", text(&run["target"]["host"])),
+        ("commit", text(&run["git"]["commit"])),
+        ("evidence", text(&run["evidence"])),
+    ];
+    html! {
+        "\n"
+        testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases()))
+            skipped=(left_out) time=(seconds(suite.milliseconds))
+            timestamp=(text(&run["started_at"]).trim_end_matches('Z')) hostname=(text(&run["target"]["host"])) {
+            properties {
+                @for (name, value) in properties.into_iter().filter(|(_, value)| !value.is_empty()) {
+                    property name=(name) value=(value) {}
+                }
+            }
+            @for case in cases() {
+                "\n  "
+                testcase name=(case.name) classname={ "drill." (suite.name) } time=(seconds(case.milliseconds)) {
+                    (end_element(&case.end))
+                }
+            }
+            "\n"
+        }
+    }
+}
+
+fn end_element(end: &End) -> Markup {
+    html! {
+        @match end {
+            End::Passed => {},
+            End::Skipped => skipped message="not reached" {},
+            End::Failure(miss) => failure type=(miss.kind) message=(miss.message) { (miss.output) },
+            End::Error(miss) => error type=(miss.kind) message=(miss.message) { (miss.output) },
+        }
+    }
+}
+
+fn failures<'a>(cases: impl Iterator<Item = &'a Case>) -> usize {
+    cases.filter(|case| matches!(case.end, End::Failure(_))).count()
+}
+
+fn errors<'a>(cases: impl Iterator<Item = &'a Case>) -> usize {
+    cases.filter(|case| matches!(case.end, End::Error(_))).count()
+}
+
+fn seconds(milliseconds: u64) -> String {
+    format!("{}.{:03}", milliseconds / 1_000, milliseconds % 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document_of(run: &Value, plan: &Value) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("run.json"), run.to_string()).unwrap();
+        std::fs::write(folder.path().join("plan.json"), plan.to_string()).unwrap();
+        std::fs::write(folder.path().join("02-a.log"), "one\n]]> <b>\n").unwrap();
+        document(&Reading::open(folder.path()).unwrap())
+    }
+
+    #[test]
+    fn steps_are_cases_and_what_was_not_reached_is_skipped() {
+        let step = |name: &str, status: &str, log: Value| {
+            let exit = json!({"code": 1});
+            json!({"name": name, "status": status, "exit": exit, "duration_ms": 1_250, "log": log, "detail": null})
+        };
+        let stages = json!([
+            {"name": "forward", "duration_ms": 1_300, "steps": [step("a & b", "ok", Value::Null)]},
+            {"name": "forward", "duration_ms": 20, "steps": [step("c", "failed", json!("02-a.log"))]},
+        ]);
+        let target = json!({"name": "staging", "host": "h", "database": "d"});
+        let run = json!({"status": "failed", "started_at": "2026-11-22T20:04:01Z", "target": target, "stages": stages});
+        let part = |steps: &[&str]| {
+            let steps: Vec<Value> = steps.iter().map(|name| json!({"name": name})).collect();
+            json!([{"name": "forward", "action": {"own": {"stage": "forward", "groups": [steps]}}}])
+        };
+        let plan = json!({"stage": "drill", "groups": [part(&["a & b"]), part(&["c", "d"])]});
+        insta::assert_snapshot!(document_of(&run, &plan), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="staging drill" tests="3" failures="1" errors="0" time="1.320">
+        <testsuite name="forward" tests="1" failures="0" errors="0" skipped="0" time="1.300" timestamp="2026-11-22T20:04:01" hostname="h"><properties><property name="target" value="staging"></property><property name="database" value="d"></property><property name="host" value="h"></property></properties>
+          <testcase name="a &amp; b" classname="drill.forward" time="1.250"></testcase>
+        </testsuite>
+        <testsuite name="forward (2)" tests="2" failures="1" errors="0" skipped="1" time="0.020" timestamp="2026-11-22T20:04:01" hostname="h"><properties><property name="target" value="staging"></property><property name="database" value="d"></property><property name="host" value="h"></property></properties>
+          <testcase name="c" classname="drill.forward (2)" time="1.250"><failure type="failed" message="ended with exit code 1">one
+        ]]&gt; &lt;b&gt;
+        </failure></testcase>
+          <testcase name="d" classname="drill.forward (2)" time="0.000"><skipped message="not reached"></skipped></testcase>
+        </testsuite></testsuites>
+        "#);
+    }
+
+    #[test]
+    fn a_refused_run_is_one_error() {
+        let refusals = json!([{"check": "policy", "message": "no \"such\" host", "hint": "h"}]);
+        let error = json!({"message": "`staging` is not staging", "causes": []});
+        let run = json!({"command": "forward", "status": "refused", "error": error, "refusals": refusals,
+            "hint": "h", "stages": []});
+        insta::assert_snapshot!(document_of(&run, &Value::Null), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="staging drill" tests="1" failures="0" errors="1" time="0.000">
+        <testsuite name="forward" tests="1" failures="0" errors="1" skipped="0" time="0.000" timestamp="" hostname=""><properties></properties>
+          <testcase name="the run" classname="drill.forward" time="0.000"><error type="refused" message="`staging` is not staging">policy: no &quot;such&quot; host
+        hint: h</error></testcase>
+        </testsuite></testsuites>
+        "#);
+    }
+}

@@ -1,0 +1,216 @@
+//! A run's folder as a reviewer finds it: what `report.html` and `junit.xml` are made from.
+//!
+//! Both are made from what is on disk and not from what is in memory, for three reasons: it is masked already, an old
+//! run reads as a new one does, and a view can say no more than the record. A folder may be of another version, half
+//! deleted, or a stranger's: what is missing or of another shape is null, only plain files of the folder itself are
+//! read, and no character of theirs acts on a page.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::digest::of_file;
+use crate::error::{Failure, Result};
+use crate::evidence::folder::{RECORD, Run};
+use crate::files::plain;
+
+/// Bytes of a JSON file that are worth reading for a page.
+const JSON_LIMIT: u64 = 32 * 1024 * 1024;
+
+#[derive(Debug)]
+pub struct Reading {
+    /// `run.json`.
+    pub run: Value,
+    /// The folder's own name.
+    pub name: String,
+    files: BTreeMap<String, PathBuf>,
+}
+
+/// A text file: all of it, or its two ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Excerpt {
+    pub head: String,
+    /// Bytes between `head` and `tail`.
+    pub left_out: u64,
+    pub tail: String,
+}
+
+impl Reading {
+    /// An old run's folder.
+    ///
+    /// # Errors
+    /// `blocked` when there is no `run.json` that can be read.
+    pub fn open(folder: &Path) -> Result<Reading> {
+        let reading = Reading::of(folder)?;
+        match reading.json(RECORD) {
+            run @ Value::Object(_) => Ok(Reading { run, ..reading }),
+            _ => Err(unreadable(&reading.name).because("it is missing, or no JSON object")),
+        }
+    }
+
+    /// The folder of a run that is about to be closed, with its last record as it will be saved: on the disk it is
+    /// still running, and must be until every digest is known.
+    ///
+    /// # Errors
+    /// `blocked` when the folder cannot be read.
+    pub fn closing(run: &Run, record: &impl Serialize) -> Result<Reading> {
+        let record = serde_json::from_slice(&run.masked(record)?)
+            .map_err(|error| Failure::bug("masking broke the record's JSON").caused_by(&error))?;
+        Ok(Reading { run: inert_json(record), ..Reading::of(run.folder())? })
+    }
+
+    fn of(folder: &Path) -> Result<Reading> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let files = plain(folder).map_err(|error| unreadable(&name).caused_by(&error))?;
+        Ok(Reading { run: Value::Null, name, files: files.into_iter().collect() })
+    }
+
+    /// The file as JSON, its strings made inert; null where there is none that can be read.
+    pub fn json(&self, name: &str) -> Value {
+        let Some(path) = self.files.get(name) else { return Value::Null };
+        let small = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= JSON_LIMIT);
+        let parsed = small.then(|| serde_json::from_slice(&fs::read(path).ok()?).ok()).flatten();
+        parsed.map_or(Value::Null, inert_json)
+    }
+
+    /// At most about `limit` bytes of a text file, cut at ends of lines.
+    pub fn text(&self, name: &str, limit: u64) -> Option<Excerpt> {
+        excerpt(self.files.get(name)?, limit).ok()
+    }
+
+    /// The last lines of a text file, at most about `limit` bytes.
+    pub fn tail(&self, name: &str, limit: u64) -> Option<String> {
+        let path = self.files.get(name)?;
+        let length = fs::metadata(path).ok()?.len();
+        if length <= limit {
+            return Some(excerpt(path, limit).ok()?.head);
+        }
+        Some(inert(after_line_end(&part(path, length - limit, limit).ok()?)))
+    }
+
+    /// The bytes of a file that is at most `limit` long.
+    pub fn bytes(&self, name: &str, limit: u64) -> Option<Vec<u8>> {
+        let path = self.files.get(name)?;
+        fs::metadata(path).is_ok_and(|metadata| metadata.len() <= limit).then(|| fs::read(path).ok()).flatten()
+    }
+
+    /// Names of files that end in `suffix`, in order.
+    pub fn names<'a>(&'a self, suffix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.files.keys().map(String::as_str).filter(move |name| name.ends_with(suffix))
+    }
+
+    /// Name, size in bytes and SHA-256 of every file.
+    pub fn digests(&self) -> Vec<(String, u64, String)> {
+        let described = |(name, path): (&String, &PathBuf)| {
+            Some((inert(name), fs::metadata(path).ok()?.len(), of_file(path).ok()?))
+        };
+        self.files.iter().filter_map(described).collect()
+    }
+}
+
+fn unreadable(name: &str) -> Failure {
+    Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read"))
+}
+
+fn excerpt(path: &Path, limit: u64) -> io::Result<Excerpt> {
+    let length = fs::metadata(path)?.len();
+    if length <= limit {
+        return Ok(Excerpt { head: inert(&part(path, 0, length)?), ..Excerpt::default() });
+    }
+    let (head, tail) = (part(path, 0, limit / 4)?, part(path, length - limit / 4 * 3, limit / 4 * 3)?);
+    let head = &head[..head.rfind('\n').map_or(head.len(), |at| at + 1)];
+    let tail = after_line_end(&tail);
+    let left_out = length.saturating_sub((head.len() + tail.len()) as u64);
+    Ok(Excerpt { head: inert(head), left_out, tail: inert(tail) })
+}
+
+fn part(path: &Path, from: u64, length: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn after_line_end(text: &str) -> &str {
+    text.split_once('\n').map_or(text, |(_, rest)| rest)
+}
+
+fn inert_json(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(inert(&text)),
+        Value::Array(values) => values.into_iter().map(inert_json).collect(),
+        Value::Object(entries) => {
+            Value::Object(entries.into_iter().map(|(key, value)| (inert(&key), inert_json(value))).collect())
+        }
+        other => other,
+    }
+}
+
+/// `text` without colours, and with everything else that a reader would not see as a visible `⟨U+202E⟩`: controls, what
+/// turns the direction of writing (CVE-2021-42574), and what XML has no place for.
+pub fn inert(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let mut out = String::with_capacity(text.len());
+    for c in anstream::adapter::strip_str(&text).to_string().chars() {
+        match c {
+            '\n' | '\t' => out.push(c),
+            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                hide(c, &mut out)
+            }
+            '\u{feff}' | '\u{fffe}' | '\u{ffff}' => hide(c, &mut out),
+            c if c.is_control() => hide(c, &mut out),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn hide(c: char, out: &mut String) {
+    out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_acts_on_a_reader_is_left() {
+        assert_eq!(inert("a\u{1b}[31mred\u{1b}[0m b\r\nc\rd\te\u{202e}f\u{85}g"), "ared b\nc\nd\te⟨U+202E⟩f⟨U+0085⟩g");
+        assert_eq!(inert("héé 漢字 \u{5d0}"), "héé 漢字 \u{5d0}");
+        assert_eq!(inert_json(serde_json::json!({"a\u{0}": ["\u{feff}", 1]})).to_string(), r#"{"a":["⟨U+FEFF⟩",1]}"#);
+    }
+
+    #[test]
+    fn a_long_file_keeps_whole_lines_of_both_ends_and_says_what_is_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let text: String = (0..1000).map(|line| format!("line {line:03}\n")).collect();
+        fs::write(folder.path().join("run.json"), "{}").unwrap();
+        fs::write(folder.path().join("a.log"), &text).unwrap();
+        let reading = Reading::open(folder.path()).unwrap();
+        let cut = reading.text("a.log", 100).unwrap();
+        assert_eq!(cut.head, "line 000\nline 001\n");
+        assert!(cut.tail.starts_with("line 99") && cut.tail.ends_with("line 999\n"), "{}", cut.tail);
+        assert_eq!(cut.left_out as usize, text.len() - cut.head.len() - cut.tail.len());
+        assert_eq!(reading.text("a.log", 9000).unwrap().head, text);
+        assert_eq!(reading.tail("a.log", 20).unwrap(), "line 998\nline 999\n");
+    }
+
+    #[test]
+    fn only_plain_files_of_the_folder_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("secret"), "x").unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        fs::write(run.join("run.json"), "{}").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("secret"), run.join("link.log")).unwrap();
+        let reading = Reading::open(&run).unwrap();
+        assert_eq!(reading.text("../secret", 100), None);
+        assert_eq!(reading.text("link.log", 100), None);
+        assert_eq!(reading.names(".log").count(), 0);
+    }
+}

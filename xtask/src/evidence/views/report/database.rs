@@ -1,0 +1,231 @@
+//! What the run did to the database: migrations, rows, schema, parity.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::evidence::views::reading::Reading;
+use crate::evidence::views::report::Section;
+use crate::evidence::views::report::prose::prose;
+use crate::evidence::views::report::verdict::icon;
+use crate::schema::catalog::{Catalog, Change, Difference, diff};
+use crate::words::{counted, list, number, text};
+
+/// Lines of one list on the page; the files have all of them.
+const LINES: usize = 1_000;
+
+/// A drawing on the page, at most.
+const PLOT_LIMIT: u64 = 512 * 1024;
+
+/// Rows of all tables; None where none were counted.
+pub fn total(counts: &Value) -> Option<u64> {
+    counts.as_object().map(|tables| tables.values().filter_map(Value::as_u64).sum())
+}
+
+pub fn migrations(run: &Value) -> Option<Section> {
+    let migrations = &run["migrations"];
+    let kinds = [("applied", "Applied"), ("rolled_back", "Taken back"), ("pending", "Still pending")];
+    let rehearsal = list(&run["rehearsal"]);
+    if rehearsal.is_empty() && kinds.iter().all(|(key, _)| list(&migrations[key]).is_empty()) {
+        return None;
+    }
+    let body = html! {
+        @for (key, title) in kinds {
+            @let names = list(&migrations[key]);
+            @if !names.is_empty() {
+                h3 { (title) }
+                ol class="names" { @for name in names.iter().take(LINES) { li { code { (text(name)) } } } }
+            }
+        }
+        @if !rehearsal.is_empty() { (rehearsed(rehearsal)) }
+    };
+    Some(Section { id: "migrations", title: "Migrations", body })
+}
+
+fn rehearsed(rehearsal: &[Value]) -> Markup {
+    html! {
+        h3 { "Up, down and up again" }
+        div class="scroll" {
+            table {
+                thead { tr { th { "Migration" } th { "Verdict" } th { "What shows it" } } }
+                tbody {
+                    @for one in rehearsal.iter().take(LINES) {
+                        tr {
+                            td { code { (text(&one["migration"])) } }
+                            td class="nowrap" { (icon(text(&one["verdict"]))) " " (text(&one["verdict"])) }
+                            td { @for line in list(&one["leftovers"]) { div { (prose(text(line))) } } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub fn rows(run: &Value) -> Option<Section> {
+    let (before, after) = (run["counts"]["before"].as_object()?, run["counts"]["after"].as_object()?);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let count = |counts: &serde_json::Map<String, Value>, name: &String| counts.get(name).and_then(Value::as_u64);
+    let rows = names.into_iter().map(|name| (name, count(before, name), count(after, name)));
+    let (same, other): (Vec<_>, Vec<_>) = rows.partition(|(_, before, after)| before == after);
+    let body = html! {
+        @if !other.is_empty() { (count_table(&other)) }
+        @if !same.is_empty() {
+            details open[other.is_empty()] {
+                summary { (counted(same.len(), "table")) " with the same number of rows as before" }
+                (count_table(&same))
+            }
+        }
+    };
+    Some(Section { id: "rows", title: "Rows before and after", body })
+}
+
+fn count_table(rows: &[(&String, Option<u64>, Option<u64>)]) -> Markup {
+    let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
+    html! {
+        div class="scroll" {
+            table class="numbers" {
+                thead { tr { th { "Table" } th { "Before" } th { "After" } th { "Change" } } }
+                tbody {
+                    @for &(name, before, after) in rows.iter().take(LINES) {
+                        @let (word, tone) = change(before, after);
+                        tr {
+                            td { code { (name) } } td { (shown(before)) } td { (shown(after)) }
+                            td class=(tone) { (word) }
+                        }
+                    }
+                }
+            }
+            (left_out(rows.len(), "counts.json"))
+        }
+    }
+}
+
+/// Fewer rows than before is what a reviewer must not overlook.
+fn change(before: Option<u64>, after: Option<u64>) -> (String, &'static str) {
+    match (before, after) {
+        (None, _) => ("new".to_owned(), "more"),
+        (Some(_), None) => ("gone".to_owned(), "fewer"),
+        (Some(before), Some(after)) if after > before => (format!("+{}", number(after - before)), "more"),
+        (Some(before), Some(after)) if after < before => (format!("−{}", number(before - after)), "fewer"),
+        _ => ("=".to_owned(), ""),
+    }
+}
+
+/// A drill has a folder for each stage beside the files of the whole; each says what it changed.
+pub fn schema(reading: &Reading) -> Option<Section> {
+    let leftovers = list(&reading.run["leftovers"]);
+    let mut parts: Vec<&str> =
+        reading.names("catalog-after.json").filter_map(|name| name.strip_suffix("catalog-after.json")).collect();
+    parts.sort_unstable();
+    let changes: Vec<Markup> = parts.into_iter().filter_map(|part| schema_changes(reading, part)).collect();
+    if changes.is_empty() && leftovers.is_empty() {
+        return None;
+    }
+    let body = html! {
+        @if !leftovers.is_empty() {
+            h3 { "Not as promised" }
+            ul class="changes" {
+                @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(text(&one["message"]))) } }
+            }
+        }
+        @for part in changes { (part) }
+    };
+    Some(Section { id: "schema", title: "Schema", body })
+}
+
+/// `part` is empty for the run itself, else the stage's folder with its slash.
+fn schema_changes(reading: &Reading, part: &str) -> Option<Markup> {
+    let catalog = |name: &str| serde_json::from_value::<Catalog>(reading.json(&format!("{part}{name}"))).ok();
+    let (before, after) = (catalog("catalog-before.json")?, catalog("catalog-after.json")?);
+    let changes = diff(&before, &after);
+    let who = part.strip_suffix('/').unwrap_or("the run");
+    Some(html! {
+        h3 { "What " (who) " changed" }
+        @if changes.is_empty() { p { "Nothing: " (counted(after.objects.len(), "object")) ", each as before." } }
+        @else { ul class="changes" { @for change in changes.iter().take(LINES) { (schema_change(change)) } } }
+        (left_out(changes.len(), "catalog-after.json"))
+    })
+}
+
+fn schema_change(difference: &Difference) -> Markup {
+    let name = html! { (difference.object.kind) " " code { (difference.object.name()) } };
+    let line = |value: &Option<String>| value.as_deref().unwrap_or("none").to_owned();
+    html! {
+        @match &difference.change {
+            Change::Missing => li class="removed" { (name) },
+            Change::Unexpected => li class="added" { (name) },
+            Change::Changed { property, expected, actual } => {
+                li class="changed" { (name) ": " (property) " " del { (line(expected)) } " → " ins { (line(actual)) } }
+            }
+        }
+    }
+}
+
+pub fn parity(reading: &Reading) -> Option<Section> {
+    let parity = &reading.run["parity"];
+    let pairs = list(&parity["pairs"]);
+    if pairs.is_empty() {
+        return None;
+    }
+    let source = text(&parity["source"]).to_uppercase();
+    let plot = reading.bytes("parity.svg", PLOT_LIMIT).map(|svg| STANDARD.encode(svg));
+    let body = html! {
+        p {
+            "Counted by " (source) ". Up to " (shown(&parity["threshold_pct"])) " % is no difference."
+        }
+        div class="scroll" {
+            table class="numbers" {
+                thead {
+                    tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } }
+                }
+                tbody { @for pair in pairs.iter().take(LINES) { (pair_row(pair)) } }
+            }
+        }
+        @for finding in list(&reading.json("parity.json")["where"]) {
+            h3 { "Where " code { (text(&finding["pair"])) } " differs" }
+            ul { @for sentence in list(&finding["sentences"]).iter().take(LINES) { li { (text(sentence)) } } }
+        }
+        // As an image it can run nothing, whoever wrote it.
+        @if let Some(plot) = plot {
+            img class="plot" alt="Rows of each side over time" src={ "data:image/svg+xml;base64," (plot) };
+        }
+    };
+    Some(Section { id: "parity", title: "Parity", body })
+}
+
+fn pair_row(pair: &Value) -> Markup {
+    let within = pair["within"] == true;
+    let verdict = if within { "ok" } else { "different" };
+    html! {
+        tr {
+            td { (text(&pair["name"])) }
+            td { (shown(&pair["prisma"])) } td { (shown(&pair["mirror"])) } td { (shown(&pair["delta"])) }
+            td class=(if within { "" } else { "fewer" }) { (shown(&pair["diff_pct"])) " %" }
+            td { (icon(verdict)) }
+        }
+    }
+}
+
+/// A number as a reader expects it.
+fn shown(value: &Value) -> String {
+    match (value.as_u64(), value.as_f64()) {
+        (Some(whole), _) => number(whole),
+        (None, Some(part)) if part.fract() == 0.0 => format!("{part:.0}"),
+        (None, Some(part)) => format!("{part:.2}"),
+        (None, None) => "–".to_owned(),
+    }
+}
+
+/// A list that was cut says so.
+fn left_out(count: usize, file: &str) -> Markup {
+    html! {
+        @if count > LINES { p class="cut" { (number((count - LINES) as u64)) " more are in " code { (file) } "." } }
+    }
+}

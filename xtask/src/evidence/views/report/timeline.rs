@@ -1,0 +1,172 @@
+//! What happened when: a bar for each step, to one scale from the run's start.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use crate::evidence::views::planned::unreached;
+use crate::evidence::views::reading::Reading;
+use crate::evidence::views::report::Section;
+use crate::evidence::views::report::prose::prose;
+use crate::evidence::views::report::verdict::{icon, tone};
+use crate::words::{duration, found, list, text};
+
+/// When something began and ended, in milliseconds from the run's start.
+#[derive(Clone, Copy)]
+struct Span {
+    from: u64,
+    to: u64,
+}
+
+pub fn section(reading: &Reading) -> Option<Section> {
+    let stages = list(&reading.run["stages"]);
+    if stages.is_empty() {
+        return None;
+    }
+    let left = unreached(reading);
+    let spans = spans(stages);
+    let end = spans.iter().flatten().map(|span| span.to).max().unwrap_or(0).max(1);
+    let first = spans.iter().flatten().map(|span| span.from).min().unwrap_or(0);
+    let body = html! {
+        div class="waterfall" {
+            (axis(end))
+            @if first > 0 {
+                div class="row before" {
+                    span class="name" { "before the first step" }
+                    (bar(Span { from: 0, to: first }, end, "none"))
+                    span class="took" { (duration(first)) }
+                    span class="detail" { "guard, connection, inspection, plan" }
+                }
+            }
+            @for ((stage, spans), left) in stages.iter().zip(&spans).zip(&left.steps) {
+                (rows(reading, stage, spans, end))
+                @for step in left { (not_reached(step, "row")) }
+            }
+            @for plan in &left.stages { (not_reached(&plan.stage, "row stage")) }
+        }
+    };
+    Some(Section { id: "timeline", title: "Timeline", body })
+}
+
+/// The stage's own span and those of its steps. A record from before offsets were kept is laid out end to end.
+fn spans(stages: &[Value]) -> Vec<Vec<Span>> {
+    let mut now = 0;
+    let mut span = |view: &Value, is_step: bool| {
+        let from = view["offset_ms"].as_u64().unwrap_or(now);
+        let to = from + view["duration_ms"].as_u64().unwrap_or(0);
+        now = if is_step { to } else { from };
+        Span { from, to }
+    };
+    let of_stage = |stage: &Value| {
+        let own = span(stage, false);
+        std::iter::once(own).chain(list(&stage["steps"]).iter().map(|step| span(step, true))).collect()
+    };
+    stages.iter().map(of_stage).collect()
+}
+
+fn rows(reading: &Reading, stage: &Value, spans: &[Span], end: u64) -> Markup {
+    html! {
+        div class="row stage" {
+            (cells(&html! { (text(&stage["name"])) }, stage, spans[0], end))
+        }
+        @for (step, span) in list(&stage["steps"]).iter().zip(&spans[1..]) {
+            div class="row" {
+                (cells(&name(reading, step), step, *span, end))
+                @if let Some(detail) = detail(step) { span class="detail" { (prose(&detail)) } }
+            }
+        }
+    }
+}
+
+/// What was planned and not tried.
+fn not_reached(name: &str, class: &str) -> Markup {
+    html! {
+        div class={ (class) " unreached" } {
+            span class="name" { (icon("skipped")) " " (name) }
+            span class="detail" { "not reached" }
+        }
+    }
+}
+
+fn cells(name: &Markup, view: &Value, span: Span, end: u64) -> Markup {
+    let status = text(&view["status"]);
+    html! {
+        span class="name" { (icon(status)) " " (name) }
+        (bar(span, end, tone(status)))
+        span class="took" { (duration(span.to - span.from)) }
+    }
+}
+
+/// A step that has a log leads to it.
+fn name(reading: &Reading, step: &Value) -> Markup {
+    let log = text(&step["log"]);
+    html! {
+        @if reading.names(".log").any(|name| name == log) { a href={ "#" (log) } { (text(&step["name"])) } }
+        @else { (text(&step["name"])) }
+    }
+}
+
+fn detail(step: &Value) -> Option<String> {
+    found(step).or_else(|| (step["status"] != "ok").then(|| text(&step["status"]).to_owned()))
+}
+
+fn axis(end: u64) -> Markup {
+    html! {
+        div class="row axis" aria-hidden="true" {
+            span class="name" {}
+            svg class="scale" height="16" {
+                @for tick in ticks(end) {
+                    text x=(percent(tick, end)) y="12" text-anchor=(if tick == 0 { "start" } else { "middle" }) {
+                        (duration(tick))
+                    }
+                }
+            }
+            span class="took" {}
+        }
+    }
+}
+
+/// Lengths are attributes of a drawing: the page's policy allows no style beside the one sheet.
+fn bar(span: Span, end: u64, tone: &str) -> Markup {
+    let width = (span.to - span.from).max(end / 250); // what took no time is there all the same
+    html! {
+        svg class="bar" height="14" aria-hidden="true" {
+            @for tick in ticks(end) { rect class="grid" x=(percent(tick, end)) width="1" height="14" {} }
+            rect class=(tone) x=(percent(span.from, end)) width=(percent(width, end)) height="14" rx="2" {}
+        }
+    }
+}
+
+fn percent(part: u64, whole: u64) -> String {
+    format!("{}.{}%", part * 100 / whole, part * 1000 / whole % 10)
+}
+
+/// Round moments from 0, at most six, the last well before the end.
+fn ticks(end: u64) -> impl Iterator<Item = u64> {
+    let steps = (0..12).flat_map(|power| [1, 2, 5].map(|factor| factor * 10u64.pow(power)));
+    let step = steps.into_iter().find(|step| end / step <= 6).unwrap_or(end);
+    (0..).map(move |number| number * step).take_while(move |tick| *tick * 10 <= end * 9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_few_and_round() {
+        let shown = |end| ticks(end).collect::<Vec<_>>();
+        assert_eq!(shown(2_300), [0, 500, 1_000, 1_500, 2_000]);
+        assert_eq!(shown(90_000), [0, 20_000, 40_000, 60_000, 80_000]);
+        assert_eq!(shown(10_400), [0, 2_000, 4_000, 6_000, 8_000]);
+        assert_eq!(shown(1), [0]);
+    }
+
+    #[test]
+    fn steps_without_offsets_follow_each_other() {
+        let step = |took: u64| serde_json::json!({"duration_ms": took});
+        let stages =
+            [serde_json::json!({"duration_ms": 30, "steps": [step(10), step(20)]}), serde_json::json!({"steps": []})];
+        let spans: Vec<Vec<(u64, u64)>> =
+            spans(&stages).iter().map(|spans| spans.iter().map(|span| (span.from, span.to)).collect()).collect();
+        assert_eq!(spans, [vec![(0, 30), (0, 10), (10, 30)], vec![(30, 30)]]);
+    }
+}

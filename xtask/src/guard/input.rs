@@ -1,0 +1,142 @@
+//! What says where a target is: the env file or the process environment, and files in the project that could say otherwise.
+//! Read here, judged by the guard.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::clock;
+use crate::error::{Failure, Refusal, Result};
+use crate::guard::{self, Candidate, Policy};
+use crate::settings::Settings;
+use redact::Redactor;
+use redact::Secret;
+
+/// Files that some client reads by itself, or that say where production is.
+const PROJECT_FILES: &[&str] = &[
+    ".env",
+    ".env.local",
+    ".env.development",
+    ".env.production",
+    ".env.production.local",
+    ".env.prod",
+    "prisma/.env",
+    "supabase/.env",
+    "supabase/.env.local",
+    "supabase/.temp/project-ref",
+    "bunfig.toml",
+];
+
+pub struct Declared {
+    policy: Policy,
+    env_file: Option<(String, Vec<u8>)>,
+    exported: BTreeMap<String, String>,
+    project_files: Vec<(String, Vec<u8>)>,
+}
+
+impl Declared {
+    /// The staging target: from the env file, or from the process environment where there is no such file.
+    ///
+    /// # Errors
+    /// `blocked` when neither is there, or the file cannot be read.
+    pub fn of_environment(settings: &Settings) -> Result<Declared> {
+        let mut declared = Declared {
+            policy: policy(settings),
+            env_file: None,
+            exported: settings.environment.clone(),
+            project_files: project_files(settings),
+        };
+        let Some(path) = &settings.target.env_file else { return Ok(declared) };
+        let shown = settings.shown(path);
+        match fs::read(path) {
+            Ok(bytes) => declared.env_file = Some((shown, bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => declared.must_be_exported(settings, &shown)?,
+            Err(error) => {
+                return Err(Failure::blocked(format!("`{shown}` cannot be read"))
+                    .caused_by(&error)
+                    .hint(format!("chmod u+r {shown}")));
+            }
+        }
+        Ok(declared)
+    }
+
+    /// The sandbox: its own URL and nothing else.
+    pub fn of_sandbox(settings: &Settings, url: &str) -> Declared {
+        let exported = BTreeMap::from([(settings.prisma.url_env.clone(), url.to_owned())]);
+        Declared { policy: policy(settings), env_file: None, exported, project_files: Vec::new() }
+    }
+
+    fn must_be_exported(&self, settings: &Settings, file: &str) -> Result<()> {
+        let url_env = &settings.prisma.url_env;
+        if self.exported.contains_key(url_env) {
+            return Ok(());
+        }
+        Err(Failure::blocked(format!("there is no `{file}`, and `{url_env}` is not set"))
+            .hint(format!("cp .env.staging.example {file}, and fill it in; in CI, inject the variables as secrets")))
+    }
+
+    pub fn check(&self) -> Result<Candidate, Vec<Refusal>> {
+        guard::check(&guard::Declared {
+            policy: &self.policy,
+            env_file: self.env_file.as_ref().map(|(name, bytes)| (name.as_str(), bytes.as_slice())),
+            exported: &self.exported,
+            project_files: &self.project_files,
+            now: clock::now(),
+        })
+    }
+
+    /// The variables that a target has, of the target and of the application.
+    pub fn known_variables(&self) -> impl Iterator<Item = &str> {
+        let own = guard::target_variables(&self.policy).into_iter();
+        own.chain(self.policy.application_variables.iter().map(String::as_str))
+    }
+
+    /// The names of the variables that are given: all of the env file's, or those of the process that a target has.
+    pub fn given(&self) -> BTreeSet<String> {
+        match &self.env_file {
+            Some(_) => self.file_variables().into_iter().map(|(name, _)| name).collect(),
+            None => {
+                self.known_variables().filter(|&name| self.exported.contains_key(name)).map(str::to_owned).collect()
+            }
+        }
+    }
+
+    fn file_variables(&self) -> Vec<(String, Secret)> {
+        let bytes = self.env_file.as_ref().map(|(_, bytes)| bytes.as_slice());
+        bytes.and_then(|bytes| crate::settings::env_file::parse(bytes).ok()).unwrap_or_default()
+    }
+
+    /// Knows every value that may be a secret, and the env file's raw text in case it cannot be parsed.
+    pub fn redactor(&self) -> Redactor {
+        // In CI the application's own variables come from there too, and children get them.
+        let exported = self
+            .known_variables()
+            .filter_map(|name| Some((name.to_owned(), Secret::new(self.exported.get(name)?.clone()))));
+        let secrets: Vec<_> = self.file_variables().into_iter().chain(exported).collect();
+        let raw: Vec<&[u8]> = self.env_file.iter().map(|(_, bytes)| bytes.as_slice()).collect();
+        Redactor::new(&secrets, &raw)
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let target = &settings.target;
+    Policy {
+        allow_hosts: target.allow_hosts.clone(),
+        allow_projects: target.allow_projects.clone(),
+        allow_databases: target.allow_databases.clone(),
+        allow_schemas: target.allow_schemas.clone(),
+        deny_systems: target.deny_systems.clone(),
+        url_env: settings.prisma.url_env.clone(),
+        direct_url_env: settings.prisma.direct_url_env.clone(),
+        shadow_url_env: settings.prisma.shadow_url_env.clone(),
+        ..Policy::new(&target.name)
+    }
+}
+
+/// The fixed names, and Prisma's schema and config as this project names them.
+fn project_files(settings: &Settings) -> Vec<(String, Vec<u8>)> {
+    let own = [&settings.prisma.schema, &settings.prisma.config].map(|path| settings.shown(path));
+    let names = PROJECT_FILES.iter().map(|&name| name.to_owned()).chain(own);
+    names.filter_map(|name| Some((name.clone(), fs::read(settings.root.join(Path::new(&name))).ok()?))).collect()
+}

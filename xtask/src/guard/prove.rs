@@ -1,0 +1,270 @@
+//! Layer 4: what the server says it is, against what the URL promised and what the claim remembers.
+//!
+//! A host name is a promise. The server's own account of itself is not proof either (a physical clone keeps its system
+//! identifier and its claim), but all of it must fit: any single difference is a refusal. The connection that observes
+//! and the connections of the children are tied together by `pin`.
+
+use crate::error::Refusal;
+use pin::dsn::Dsn;
+
+use crate::guard::Candidate;
+
+/// What the server said on one connection; every name was asked for with `pg_catalog.`.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    pub database: String,
+    /// `pg_control_system()`, where the role may call it.
+    pub system_identifier: Option<String>,
+    pub is_replica: bool,
+    pub database_oid: u32,
+    pub claim: Option<Claim>,
+}
+
+/// The marker that `claim` left in a database: which database it was left in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub database: String,
+    pub database_oid: u32,
+    pub system_identifier: Option<String>,
+    pub project_ref: Option<String>,
+    /// RFC 3339.
+    pub claimed_at: String,
+    pub claimed_by: String,
+}
+
+/// How much a stage may do to the database. In order: what a greater demand may, a smaller one may too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Demand {
+    ReadOnly,
+    /// Adds what was not there: `forward`, `mirror`, `claim`.
+    Additive,
+    /// Can lose data: `backward`, `reset`, `restore`.
+    Destructive,
+}
+
+/// What the database's claim is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    Claimed,
+    Unclaimed,
+    /// The claim was left in another database, of which this one is a copy; the parts that differ.
+    Copied(Vec<&'static str>),
+}
+
+/// A database that is provably staging, for as much as was demanded. Only [`prove`] makes one.
+#[derive(Debug, Clone)]
+pub struct StagingTarget {
+    candidate: Candidate,
+    observed: Observed,
+    standing: Standing,
+}
+
+impl StagingTarget {
+    pub fn candidate(&self) -> &Candidate {
+        &self.candidate
+    }
+
+    pub fn dsn(&self) -> &Dsn {
+        &self.candidate.dsn
+    }
+
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// True where the database carries a claim of its own; an additive stage says so where it does not.
+    pub fn claimed(&self) -> bool {
+        self.standing == Standing::Claimed
+    }
+}
+
+/// Layer 4.
+///
+/// # Errors
+/// Everything in which the server differs from what `candidate` promised, or falls short of `demand`.
+pub fn prove(candidate: Candidate, observed: &Observed, demand: Demand) -> Result<StagingTarget, Vec<Refusal>> {
+    let standing = standing(&candidate, observed);
+    let checks = [
+        other_database(&candidate, observed),
+        known_production(&candidate, observed, demand),
+        replica(observed, demand),
+        unclaimed(&candidate, &standing, demand),
+    ];
+    let refusals: Vec<Refusal> = checks.into_iter().flatten().collect();
+    if refusals.is_empty() {
+        Ok(StagingTarget { candidate, observed: observed.clone(), standing })
+    } else {
+        Err(refusals)
+    }
+}
+
+fn standing(candidate: &Candidate, observed: &Observed) -> Standing {
+    let Some(claim) = &observed.claim else { return Standing::Unclaimed };
+    let parts = [
+        ("database name", claim.database != observed.database),
+        ("database oid", claim.database_oid != observed.database_oid),
+        ("system identifier", claim.system_identifier != observed.system_identifier),
+        ("Supabase project", claim.project_ref != candidate.project_ref),
+    ];
+    let different: Vec<_> = parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect();
+    if different.is_empty() { Standing::Claimed } else { Standing::Copied(different) }
+}
+
+fn other_database(candidate: &Candidate, observed: &Observed) -> Option<Refusal> {
+    let promised = &candidate.dsn.database;
+    (observed.database != *promised).then(|| {
+        let seen =
+            format!("the server says that this is the database `{}`, the URL says `{promised}`", observed.database);
+        Refusal::new(
+            "server-database",
+            seen,
+            "find out which pooler or proxy answers under this host, and name the database itself",
+        )
+    })
+}
+
+fn known_production(candidate: &Candidate, observed: &Observed, demand: Demand) -> Option<Refusal> {
+    let denied = &candidate.deny_systems;
+    match &observed.system_identifier {
+        Some(identifier) if denied.contains(identifier) => Some(Refusal::new(
+            "server-identity",
+            format!("the server's system identifier `{identifier}` is on the deny-list `deny_systems` of drill.toml"),
+            "correct the target: this server, or the one that it was copied from, is production",
+        )),
+        None if !denied.is_empty() && demand > Demand::ReadOnly => Some(Refusal::new(
+            "server-identity",
+            "the server's system identifier cannot be read, so `deny_systems` cannot be checked",
+            "grant execute on function pg_catalog.pg_control_system() to the target's user",
+        )),
+        _ => None,
+    }
+}
+
+fn replica(observed: &Observed, demand: Demand) -> Option<Refusal> {
+    (observed.is_replica && demand > Demand::ReadOnly).then(|| {
+        Refusal::new(
+            "server-replica",
+            "the server is a replica: it follows another database",
+            "name the primary of staging",
+        )
+    })
+}
+
+fn unclaimed(candidate: &Candidate, standing: &Standing, demand: Demand) -> Option<Refusal> {
+    let database = &candidate.dsn.database;
+    let seen = match standing {
+        _ if demand < Demand::Destructive => return None,
+        Standing::Claimed => return None,
+        Standing::Unclaimed => format!("nothing in the database `{database}` says that it may lose data"),
+        Standing::Copied(parts) => {
+            format!("the claim in the database `{database}` was made elsewhere: its {} differs", parts.join(", "))
+        }
+    };
+    Some(Refusal::new("claim", seen, format!("if this database is disposable: cargo xtask claim --confirm {database}")))
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::super::corpus::{STAGING, ask};
+    use crate::guard::*;
+
+    fn candidate(deny: &[&str]) -> Candidate {
+        let mut candidate = ask(None, &[("DATABASE_URL", STAGING)], &[]).expect("staging");
+        candidate.deny_systems = deny.iter().map(ToString::to_string).collect();
+        candidate
+    }
+
+    fn claim() -> Claim {
+        Claim {
+            database: "hotdash_staging".into(),
+            database_oid: 16_384,
+            system_identifier: Some("7300000000000000001".into()),
+            project_ref: None,
+            claimed_at: "2026-11-22T20:00:00Z".into(),
+            claimed_by: "hotdash".into(),
+        }
+    }
+
+    fn observed(claim: Option<Claim>) -> Observed {
+        Observed {
+            database: "hotdash_staging".into(),
+            system_identifier: Some("7300000000000000001".into()),
+            is_replica: false,
+            database_oid: 16_384,
+            claim,
+        }
+    }
+
+    /// The guard's yes, for tests of what asks for it.
+    pub fn proven() -> StagingTarget {
+        prove(candidate(&[]), &observed(Some(claim())), Demand::Destructive).unwrap()
+    }
+
+    fn checks(observed: &Observed, deny: &[&str], demand: Demand) -> Vec<&'static str> {
+        let refusals = prove(candidate(deny), observed, demand).map(|_| Vec::new()).unwrap_or_else(|refusals| refusals);
+        refusals.iter().map(|refusal| refusal.check).collect()
+    }
+
+    #[test]
+    fn an_unclaimed_database_may_be_added_to_but_not_emptied() {
+        let unclaimed = observed(None);
+        let proof = prove(candidate(&[]), &unclaimed, Demand::Additive).unwrap();
+        assert!(!proof.claimed());
+        let refusals = prove(candidate(&[]), &unclaimed, Demand::Destructive).map(|_| ()).expect_err("unclaimed");
+        assert_eq!(
+            refusals,
+            [Refusal::new(
+                "claim",
+                "nothing in the database `hotdash_staging` says that it may lose data",
+                "if this database is disposable: cargo xtask claim --confirm hotdash_staging",
+            )]
+        );
+    }
+
+    #[test]
+    fn a_claim_of_its_own_lets_a_database_be_emptied() {
+        let proof = prove(candidate(&["1"]), &observed(Some(claim())), Demand::Destructive).unwrap();
+        assert!(proof.claimed());
+    }
+
+    #[test]
+    fn a_claim_that_came_with_a_copy_does_not_count() {
+        for copied in [
+            Claim { database: "other_staging".into(), ..claim() },
+            Claim { database_oid: 16_385, ..claim() },
+            Claim { system_identifier: Some("2".into()), ..claim() },
+            Claim { system_identifier: None, ..claim() },
+            Claim { project_ref: Some("prodrefabcdefghijklm".into()), ..claim() },
+        ] {
+            let observed = observed(Some(copied));
+            assert_eq!(checks(&observed, &[], Demand::Destructive), ["claim"]);
+            let proof = prove(candidate(&[]), &observed, Demand::Additive).unwrap();
+            assert!(!proof.claimed() && matches!(proof.standing(), Standing::Copied(parts) if parts.len() == 1));
+        }
+    }
+
+    #[test]
+    fn a_server_that_calls_itself_otherwise_is_refused_for_any_demand() {
+        let other = Observed { database: "hotdash".into(), ..observed(Some(claim())) };
+        assert_eq!(checks(&other, &[], Demand::ReadOnly), ["server-database"]);
+        assert_eq!(checks(&observed(Some(claim())), &["7300000000000000001"], Demand::ReadOnly), ["server-identity"]);
+    }
+
+    #[test]
+    fn an_identity_that_cannot_be_read_passes_no_deny_list() {
+        let hidden = Observed { system_identifier: None, ..observed(None) };
+        assert_eq!(checks(&hidden, &["1"], Demand::Additive), ["server-identity"]);
+        assert_eq!(checks(&hidden, &[], Demand::Additive), [""; 0]);
+    }
+
+    #[test]
+    fn a_replica_is_only_read() {
+        let replica = Observed { is_replica: true, ..observed(Some(claim())) };
+        assert_eq!(checks(&replica, &[], Demand::Additive), ["server-replica"]);
+        assert_eq!(checks(&replica, &[], Demand::ReadOnly), [""; 0]);
+    }
+}

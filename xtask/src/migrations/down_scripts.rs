@@ -1,0 +1,171 @@
+//! Where a migration's way back comes from: `down.sql` beside it, else Prisma's own difference between the history with
+//! it and the history without it.
+//!
+//! Prisma needs a second for each difference, most of it to start, so two are made at a time, and each is kept in
+//! `.drill/down` under a name that is made of everything it depends on.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::digest::sha256;
+use crate::error::{Failure, Result};
+use crate::files;
+use crate::migrations::down::{Down, Origin};
+use crate::process::{self, Exit};
+use crate::schema::catalog::{Catalog, Object, quoted};
+use crate::schema::expected;
+use crate::schema::history::History;
+use crate::schema::replay::with_throw_away_database;
+use crate::session::Session;
+use crate::tools::prisma::Prisma;
+
+/// Calls of Prisma that run side by side: more than two only wait for each other on two cores.
+const WORKERS: usize = 2;
+
+/// The scripts that take the last `count` migrations of `history` back, newest first. `session` must be one that may
+/// create databases.
+///
+/// # Errors
+/// `failed` when Prisma cannot tell the difference; `blocked` when a `down.sql` cannot be read.
+pub fn of(session: &Session<'_>, history: &History, count: usize) -> Result<Vec<Down>> {
+    let all = history.migrations.len();
+    let lengths: Vec<usize> = (all - count + 1..=all).rev().collect();
+    let scripts: Vec<Mutex<Option<Down>>> =
+        lengths.iter().map(|&length| ready(session, &history.first(length)).map(Mutex::new)).collect::<Result<_>>()?;
+    let missing: Vec<usize> = (0..count).filter(|&at| is_missing(&scripts[at])).collect();
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<()> {
+        while let Some(&at) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // The other worker need not go on when one has failed.
+            let stop = |_: &Failure| next.store(missing.len(), Ordering::Relaxed);
+            let down = generate(session, &history.first(lengths[at])).inspect_err(stop)?;
+            *scripts[at].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(down);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS.min(missing.len())).map(|_| scope.spawn(work)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join());
+        let results = ended.map(|result| result.unwrap_or_else(|_| Err(Failure::bug("a diff panicked"))));
+        results.fold(Ok(()), Result::and)
+    })?;
+    let taken = scripts.into_iter().map(|script| script.into_inner().unwrap_or_else(|error| error.into_inner()));
+    taken.map(|down| down.ok_or_else(|| Failure::bug("a migration without a way back"))).collect()
+}
+
+fn is_missing(script: &Mutex<Option<Down>>) -> bool {
+    script.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_none()
+}
+
+/// What takes the last migration of `history` back without asking Prisma: its own file, or what Prisma said before.
+fn ready(session: &Session<'_>, history: &History) -> Result<Option<Down>> {
+    let name = last(history)?;
+    if let Some(down) = written(session, &name)? {
+        return Ok(Some(down));
+    }
+    let kept = fs::read_to_string(kept_as(session, history)).ok();
+    Ok(kept.map(|sql| Down { migration: name, sql, origin: Origin::Generated }))
+}
+
+fn last(history: &History) -> Result<String> {
+    let last = history.migrations.last().ok_or_else(|| Failure::bug("nothing comes before the first migration"))?;
+    Ok(last.name.clone())
+}
+
+/// `down.sql` beside `migration.sql`, where there is one.
+///
+/// # Errors
+/// `blocked` when it is there and cannot be read.
+pub fn written(session: &Session<'_>, migration: &str) -> Result<Option<Down>> {
+    let path = session.settings.prisma.migrations.join(migration).join("down.sql");
+    match fs::read_to_string(&path) {
+        Ok(sql) => Ok(Some(Down { migration: migration.to_owned(), sql, origin: Origin::Written })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(Failure::blocked(format!("cannot read `{}`", session.settings.shown(&path))).caused_by(&error))
+        }
+    }
+}
+
+fn kept_as(session: &Session<'_>, history: &History) -> PathBuf {
+    let before = history.first(history.migrations.len() - 1).digest();
+    let parts = [session.toolbox.prisma.version.as_str(), &session.target.dsn().schema, &history.digest(), &before];
+    session.settings.private_dir().join("down").join(format!("{}.sql", sha256(&parts.join("\n"))))
+}
+
+/// Asks Prisma, and keeps the answer.
+fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
+    let migration = last(history)?;
+    let folder = tempfile::tempdir()
+        .map_err(|error| Failure::blocked("cannot create a folder for temporary files").caused_by(&error))?;
+    let paths = ["from", "to", "down.sql"].map(|name| folder.path().join(name));
+    let [from, to, output] = &paths;
+    write_history(from, history)
+        .and_then(|()| write_history(to, &history.first(history.migrations.len() - 1)))
+        .map_err(|error| Failure::blocked("cannot write temporary files").caused_by(&error))?;
+    with_throw_away_database(&mut session.connect()?, |shadow| diff(session, &paths, shadow, &migration))?;
+    let sql = fs::read_to_string(output)
+        .map_err(|error| Failure::failed(format!("Prisma wrote no script for `{migration}`")).caused_by(&error))?;
+    let sql = with_constraints(session, history, sql)?;
+    files::keep(&kept_as(session, history), sql.as_bytes());
+    Ok(Down { migration, sql, origin: Origin::Generated })
+}
+
+fn diff(session: &Session<'_>, [from, to, output]: &[PathBuf; 3], shadow: &str, migration: &str) -> Result<()> {
+    let lease = session.lease("prisma migrate diff");
+    lease.allow_database(shadow);
+    let invocation = Prisma::new(session, &lease).diff(from, to, output, shadow)?;
+    let deadline = session.settings.timeouts.migrate;
+    let finished = process::run(&invocation, deadline, io::sink(), &session.redactor, session.interrupt)?;
+    let failure = || Failure::failed(format!("Prisma could not tell how to take `{migration}` back"));
+    match finished.exit {
+        Exit::Success => Ok(()),
+        Exit::Interrupted(status) => Err(Failure::interrupted(status)),
+        _ => Err(failure()
+            .because(finished.exit.in_words())
+            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
+            .hint(format!("write the way back by hand as `{migration}/down.sql`"))),
+    }
+}
+
+/// Prisma takes a unique constraint for its index and drops that, which Postgres refuses (2BP01; measured on 7.10): the
+/// constraint has to go instead.
+fn with_constraints(session: &Session<'_>, history: &History, sql: String) -> Result<String> {
+    if !sql.contains(DROP_INDEX) {
+        return Ok(sql);
+    }
+    let catalog = expected::catalog(session, history)?.catalog;
+    let line = |line: &str| format!("{}\n", drop_constraint(line, &catalog).unwrap_or_else(|| line.to_owned()));
+    Ok(sql.lines().map(line).collect())
+}
+
+const DROP_INDEX: &str = "DROP INDEX ";
+
+/// What drops the constraint whose index `line` wants to drop, if there is one.
+fn drop_constraint(line: &str, catalog: &Catalog) -> Option<String> {
+    let index = line.strip_prefix(DROP_INDEX)?.strip_suffix(';')?;
+    let names = |path: &[String]| {
+        let [schema, _, name] = path else { return false };
+        index == quoted([name]) || index == quoted([schema, name])
+    };
+    let unique = |object: &Object| object.properties.get("definition").is_some_and(|sql| sql.starts_with("UNIQUE"));
+    let mut constraints = catalog.objects.iter().filter(|(key, _)| key.kind == "constraint");
+    let (key, _) = constraints.find(|(key, object)| names(&key.path) && unique(object))?;
+    let (name, table) = key.path.split_last()?;
+    Some(format!("ALTER TABLE {} DROP CONSTRAINT {};", quoted(table), quoted([name])))
+}
+
+/// Real files: Prisma passes over symbolic links.
+fn write_history(folder: &Path, history: &History) -> io::Result<()> {
+    fs::create_dir(folder)?;
+    fs::write(folder.join("migration_lock.toml"), "provider = \"postgresql\"\n")?;
+    for migration in &history.migrations {
+        let folder = folder.join(&migration.name);
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("migration.sql"), &migration.sql)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! Every migration up, down and up again in a throw-away database, with rows in it: whether a history can go back is
+//! known before anybody needs it.
+//!
+//! Rows are compared by a sum of hashes for each column, which no order of rows changes. Only what was there before a
+//! migration counts: what is written into a new column is lost with the column, and everybody expects that. Where there
+//! was no value to compare, a table or column that is dropped and made again counts as lost: in doubt, not reversible.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use postgres::Transaction;
+use postgres_protocol::escape::escape_identifier;
+
+use crate::error::{Failure, Result};
+use crate::migrations::down::{Down, Id, Stock, stock_in, try_out};
+use crate::postgres::connection::{Connection, failure};
+use crate::rows::filler::fill_empty;
+use crate::rows::seed::seed_made;
+use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
+use crate::schema::history::{History, Migration};
+use crate::schema::place::Place;
+use crate::schema::replay::{apply, in_throw_away_database};
+
+/// Rows that each table gets before a migration touches it: enough for a hash, few enough to cost nothing.
+const ROWS: u64 = 20;
+
+/// What became of one migration.
+#[derive(Debug, Default)]
+pub struct Rung {
+    pub migration: String,
+    /// What down did not undo, or what the second up made otherwise.
+    pub leftovers: Vec<Difference>,
+    /// Rows and values from before the migration that did not come back, each as a sentence.
+    pub lost: Vec<String>,
+    /// Why down, or up for the second time, did not run.
+    pub failure: Option<Failure>,
+    /// Tables that had no rows to lose, each as a sentence.
+    pub unproven: Vec<String>,
+}
+
+impl Rung {
+    fn is_clean(&self) -> bool {
+        self.leftovers.is_empty() && self.failure.is_none()
+    }
+}
+
+/// Takes every migration of `history` up, down and up again, oldest first. `downs` are its scripts, oldest first; `go_on`
+/// is asked before each migration.
+///
+/// # Errors
+/// `failed` when a migration does not apply to an empty database; whatever `go_on` says.
+pub fn climb(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    downs: &[Down],
+    schemas: &[&str],
+    now: Timestamp,
+    go_on: impl Fn() -> Result<()>,
+) -> Result<Vec<Rung>> {
+    let mut rungs: Vec<Rung> = Vec::new();
+    // A database in which a way back went wrong is no place to try the next one: that starts from a fresh replay.
+    while rungs.len() < history.migrations.len() {
+        in_throw_away_database(admin, &open, schemas, |connection| {
+            for migration in &history.migrations[..rungs.len()] {
+                apply(connection, migration, schemas)?;
+            }
+            for (migration, down) in history.migrations.iter().zip(downs).skip(rungs.len()) {
+                go_on()?;
+                let unproven = populate(connection, schemas, now)?;
+                rungs.push(Rung { unproven, ..rung(connection, migration, down, schemas)? });
+                if !rungs.last().is_some_and(Rung::is_clean) {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(rungs)
+}
+
+/// Rows for every table: believable ones where the tables are HotDash's, some of each type elsewhere.
+fn populate(connection: &mut Connection, schemas: &[&str], now: Timestamp) -> Result<Vec<String>> {
+    // Another project's table may have the name of one of ours; then its own columns decide.
+    let _ = seed_made(connection, ROWS, now);
+    fill_empty(connection, schemas, ROWS)
+}
+
+fn rung(connection: &mut Connection, migration: &Migration, down: &Down, schemas: &[&str]) -> Result<Rung> {
+    let (rows_before, before) = (prints(connection, schemas)?, catalog(connection, schemas)?);
+    let mut rung = Rung { migration: migration.name.clone(), ..Rung::default() };
+    apply(connection, migration, schemas)?;
+    let up = catalog(connection, schemas)?;
+    if let Err(failure) = try_out(connection, down, schemas) {
+        rung.failure = Some(failure);
+        return Ok(rung);
+    }
+    rung.leftovers = definition(&before, &catalog(connection, schemas)?);
+    rung.lost = lost(&rows_before, &prints(connection, schemas)?);
+    match apply(connection, migration, schemas) {
+        Ok(()) => rung.leftovers.extend(definition(&up, &catalog(connection, schemas)?)),
+        Err(failure) => rung.failure = Some(failure.message("it does not apply a second time")),
+    }
+    Ok(rung)
+}
+
+fn definition(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
+    diff(expected, actual).into_iter().filter(|difference| difference.concern == Concern::Definition).collect()
+}
+
+/// A table or column, and what is in it.
+struct Print {
+    place: Place,
+    id: Id,
+    /// Of the table.
+    rows: u64,
+    /// Not null; of a table, its rows.
+    values: u64,
+    /// Of all values, whatever their order; of a table, none.
+    hash: String,
+}
+
+fn prints(connection: &mut Connection, schemas: &[&str]) -> Result<BTreeMap<Place, Print>> {
+    connection.read(|transaction| {
+        let stock = stock_in(transaction, schemas)?;
+        let mut prints = BTreeMap::new();
+        for (table, columns) in tables(&stock) {
+            for print in prints_of(transaction, table, columns)? {
+                prints.insert(print.place.clone(), print);
+            }
+        }
+        Ok(prints)
+    })
+}
+
+type Identified = (Id, Place);
+
+/// Tables with their columns. A partition's rows are its root's.
+fn tables(stock: &Stock) -> Vec<(Identified, Vec<Identified>)> {
+    let mut tables: Vec<(Identified, Vec<Identified>)> = Vec::new();
+    for (id, place) in stock.of_roots() {
+        match (place.column.is_none(), tables.last_mut()) {
+            (false, Some((_, columns))) => columns.push((id, place)),
+            _ => tables.push(((id, place), Vec::new())),
+        }
+    }
+    tables
+}
+
+fn prints_of(transaction: &mut Transaction<'_>, table: Identified, columns: Vec<Identified>) -> Result<Vec<Print>> {
+    let (id, place) = table;
+    let name = |(_, place): &Identified| escape_identifier(place.column.as_deref().unwrap_or_default());
+    let hash = |column: &Identified| {
+        let column = name(column);
+        format!("coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t.{column}::text, 0)::numeric), 0)::text")
+    };
+    let hashes: Vec<String> = columns.iter().map(hash).collect();
+    let values: Vec<String> = columns.iter().map(|column| format!("pg_catalog.count(t.{})", name(column))).collect();
+    let sql = format!(
+        "select pg_catalog.count(*), array[{}]::text[], array[{}]::int8[] from {}.{} t",
+        hashes.join(", "),
+        values.join(", "),
+        escape_identifier(&place.schema),
+        escape_identifier(&place.table),
+    );
+    let row = transaction.query_one(&sql, &[]).map_err(|error| failure(&format!("read {place}"), &error))?;
+    let rows = row.get::<_, i64>(0).unsigned_abs();
+    let contents = row.get::<_, Vec<String>>(1).into_iter().zip(row.get::<_, Vec<i64>>(2));
+    let of_column = |((id, place), (hash, values)): (Identified, (String, i64))| Print {
+        place,
+        id,
+        rows,
+        values: values.unsigned_abs(),
+        hash,
+    };
+    let of_columns = columns.into_iter().zip(contents).map(of_column);
+    Ok([Print { place, id, rows, values: rows, hash: String::new() }].into_iter().chain(of_columns).collect())
+}
+
+/// What was there and is no more. A column whose table lost rows, or was made again itself, is not named beside it.
+fn lost(before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, Print>) -> Vec<String> {
+    before.values().filter_map(|print| loss(print, before, after)).collect()
+}
+
+fn loss(print: &Print, before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, Print>) -> Option<String> {
+    let Print { place, rows, .. } = print;
+    let table = Place { column: None, ..place.clone() };
+    let table_is_same = before.get(&table).map(|print| print.id) == after.get(&table).map(|print| print.id);
+    let unproven = "is dropped and made again, and no value was there to show that it comes back";
+    match (&place.column, after.get(place)) {
+        (None, None) if *rows > 0 => Some(format!("{place}: all {rows} rows are gone")),
+        (None, Some(now)) if *rows > 0 && now.rows != *rows => {
+            Some(format!("{place}: {} rows, {rows} before", now.rows))
+        }
+        (None, Some(_)) if *rows == 0 && !table_is_same => Some(format!("{place} {unproven}")),
+        (Some(_), Some(now)) if now.rows == *rows && now.hash != print.hash => {
+            Some(format!("{place}: its values are not those from before"))
+        }
+        (Some(_), Some(now)) if print.values == 0 && table_is_same && now.id != print.id => {
+            Some(format!("{place} {unproven}"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::down::Origin;
+    use crate::postgres::server::{Database, open};
+
+    /// What is lost when `up` is taken back with `down`, after a migration that made table `t` with `columns`.
+    fn lost_by(columns: &str, up: &str, down: &str) -> Vec<String> {
+        let migrations = vec![Migration::new("1", format!("create table t ({columns})")), Migration::new("2", up)];
+        let written = |(number, sql): (usize, &str)| Down {
+            migration: (number + 1).to_string(),
+            sql: sql.to_owned(),
+            origin: Origin::Written,
+        };
+        let downs: Vec<Down> = ["drop table t", down].into_iter().enumerate().map(written).collect();
+        let history = History { provider: None, migrations };
+        let mut admin = Database::new().connection;
+        let open = |name: &str| Ok(open(name));
+        let rungs = climb(&mut admin, open, &history, &downs, &["public"], Timestamp::UNIX_EPOCH, || Ok(())).unwrap();
+        assert!(rungs.iter().all(Rung::is_clean), "{rungs:?}");
+        rungs.into_iter().next_back().unwrap().lost
+    }
+
+    #[test]
+    fn a_column_that_is_made_again_has_lost_the_values_that_a_rename_keeps() {
+        let remade = lost_by("a int, b text", "alter table t drop column b", "alter table t add b text");
+        assert_eq!(remade, ["column \"public\".\"t\".\"b\": its values are not those from before"]);
+        let renamed = lost_by("a int, b text", "alter table t rename b to c", "alter table t rename c to b");
+        assert_eq!(renamed, Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_has_no_values_to_show_is_not_called_reversible() {
+        // No value of type `point` is made up, and no row satisfies the check.
+        let column = lost_by("a int, b point", "alter table t drop column b", "alter table t add b point");
+        let why = "is dropped and made again, and no value was there to show that it comes back";
+        assert_eq!(column, [format!("column \"public\".\"t\".\"b\" {why}")]);
+        let table = lost_by("a int check (a < 0)", "drop table t", "create table t (a int check (a < 0))");
+        assert_eq!(table, [format!("table \"public\".\"t\" {why}")]);
+    }
+}

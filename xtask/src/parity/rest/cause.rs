@@ -1,0 +1,201 @@
+//! Why there is no count over REST: one cause for each fix (docs/parity.md has them as a table).
+
+use jiff::SignedDuration;
+use redact::Redactor;
+
+use crate::error::{Failure, Status};
+
+/// No count: the cause, and what the server or the system said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    pub cause: Cause,
+    /// One line, cut short; empty where nobody said anything. Masked before it leaves the client.
+    pub said: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    #[error("there is no `SUPABASE_URL` to ask over REST")]
+    NoAddress,
+    #[error("there is no `SUPABASE_SERVICE_KEY` to ask `SUPABASE_URL` with")]
+    NoKey,
+    #[error("`SUPABASE_URL` is plain HTTP, and its host is not this machine")]
+    NotLoopback,
+    #[error("a column cannot be asked for over REST: PostgREST reads its name as something else")]
+    Unaskable,
+
+    #[error("`SUPABASE_URL` cannot be reached")]
+    Unreachable,
+    #[error("`SUPABASE_URL` did not answer in time")]
+    TimedOut,
+    #[error("the connection to `SUPABASE_URL` was lost, again and again")]
+    Lost,
+    #[error("the certificate of `SUPABASE_URL` is not trusted")]
+    NotTrusted,
+    #[error("`SUPABASE_URL` answered with a redirect, which was not followed")]
+    Redirected,
+    #[error("something other than PostgREST answered in the place of `SUPABASE_URL`")]
+    NotPostgrest,
+    #[error("the answer of the REST API holds no exact count")]
+    NoCount,
+    #[error("this machine's clock and the server's are not the same")]
+    ClockOff,
+
+    #[error("the mirror's table is missing")]
+    TableMissing,
+    #[error("the REST API does not know the mirror's table, and its database is another one than the target")]
+    UnknownTable,
+    #[error("the mirror's table is there, but the REST API has not seen it: its schema cache is stale")]
+    StaleCache,
+    #[error("the REST API does not expose the target's schema")]
+    SchemaNotExposed,
+    #[error("the REST API does not accept the key")]
+    KeyRejected,
+    #[error("the REST API says that the key is not valid at this time")]
+    KeyTime,
+    #[error("the service role may not read the mirror's table")]
+    NotPermitted,
+    #[error("row security hides rows of the mirror from the service role, so no count over REST means anything")]
+    RowSecurity,
+    #[error("the database stopped the count over REST: it took longer than the API's statement timeout")]
+    StatementTimeout,
+
+    #[error("the Supabase project is paused")]
+    Paused,
+    #[error("the Supabase project does not answer: asleep, starting or unwell")]
+    Asleep,
+    #[error("the Supabase project is restricted")]
+    Restricted,
+    #[error("the REST API is asked too often")]
+    Busy,
+    #[error("the REST API refused the question")]
+    Rejected,
+    #[error("stopped by a signal")]
+    Stopped(Status),
+}
+
+impl Cause {
+    /// The word for programs: `reason` in `parity.json`. `supabase.facts_table_missing` is the old probe's.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Cause::NoAddress => "supabase.no_address",
+            Cause::NoKey => "supabase.no_key",
+            Cause::NotLoopback => "supabase.not_loopback",
+            Cause::Unaskable => "supabase.unaskable_column",
+            Cause::Unreachable => "supabase.unreachable",
+            Cause::TimedOut => "supabase.timeout",
+            Cause::Lost => "supabase.connection_lost",
+            Cause::NotTrusted => "supabase.certificate_not_trusted",
+            Cause::Redirected => "supabase.redirected",
+            Cause::NotPostgrest => "supabase.not_postgrest",
+            Cause::NoCount => "supabase.no_exact_count",
+            Cause::ClockOff => "supabase.clock_off",
+            Cause::TableMissing => "supabase.facts_table_missing",
+            Cause::UnknownTable => "supabase.facts_table_unknown",
+            Cause::StaleCache => "supabase.schema_cache_stale",
+            Cause::SchemaNotExposed => "supabase.schema_not_exposed",
+            Cause::KeyRejected => "supabase.key_rejected",
+            Cause::KeyTime => "supabase.key_not_valid_now",
+            Cause::NotPermitted => "supabase.permission_denied",
+            Cause::RowSecurity => "supabase.row_security",
+            Cause::StatementTimeout => "supabase.statement_timeout",
+            Cause::Paused => "supabase.project_paused",
+            Cause::Asleep => "supabase.project_asleep",
+            Cause::Restricted => "supabase.project_restricted",
+            Cause::Busy => "supabase.rate_limited",
+            Cause::Rejected => "supabase.request_rejected",
+            Cause::Stopped(_) => "interrupted",
+        }
+    }
+
+    /// One thing to do about it.
+    fn hint(self) -> &'static str {
+        match self {
+            Cause::NoAddress => {
+                "add `SUPABASE_URL=https://<project ref>.supabase.co`; or: cargo xtask parity --source sql"
+            }
+            Cause::NoKey => {
+                "copy the secret key (`sb_secret_…`) from the project's API settings to `SUPABASE_SERVICE_KEY`"
+            }
+            Cause::NotLoopback => "write `SUPABASE_URL=http://127.0.0.1:<port>`",
+            Cause::Unreachable => {
+                "is the project up (a paused one has no address), and reachable from here without a proxy?"
+            }
+            Cause::TimedOut => "raise `query` under `[timeouts]` in drill.toml; or: cargo xtask parity --source sql",
+            Cause::Lost => "is the network between here and the project up?",
+            Cause::NotTrusted | Cause::Redirected | Cause::NotPostgrest | Cause::NoCount => {
+                "see what stands between this machine and `SUPABASE_URL`: a captive portal, a proxy"
+            }
+            Cause::ClockOff => "set this machine's clock: timedatectl set-ntp true",
+            Cause::TableMissing => "cargo xtask mirror",
+            Cause::UnknownTable => {
+                "run the mirror's script in that project's SQL editor, and then: NOTIFY pgrst, 'reload schema'"
+            }
+            Cause::StaleCache => "run in the project's SQL editor: NOTIFY pgrst, 'reload schema'",
+            Cause::SchemaNotExposed => "add the schema to the exposed schemas in the project's API settings",
+            Cause::KeyRejected | Cause::KeyTime => {
+                "copy `SUPABASE_URL` and the secret key (`sb_secret_…`) anew, both from the API settings of one project"
+            }
+            Cause::NotPermitted => "cargo xtask mirror, which grants the table to `service_role` again",
+            Cause::RowSecurity => "alter role service_role bypassrls; or: cargo xtask parity --source sql",
+            Cause::StatementTimeout => {
+                "cargo xtask mirror, which makes the indexes; or: cargo xtask parity --source sql"
+            }
+            Cause::Paused => "restore the project in its dashboard",
+            Cause::Asleep => "see the project's health in its dashboard; or: cargo xtask parity --source sql",
+            Cause::Restricted => "see usage and billing of the organization in its dashboard",
+            Cause::Busy => "try again in a minute; or: cargo xtask parity --source sql",
+            Cause::Unaskable | Cause::Rejected => "cargo xtask parity --source sql",
+            Cause::Stopped(_) => "",
+        }
+    }
+}
+
+impl Obstacle {
+    pub fn new(cause: Cause, said: impl Into<String>) -> Obstacle {
+        Obstacle { cause, said: said.into() }
+    }
+
+    /// The same, for a cause that somebody else knows better.
+    pub fn of(self, cause: Cause) -> Obstacle {
+        Obstacle { cause, ..self }
+    }
+
+    pub fn masked(self, redactor: &Redactor) -> Obstacle {
+        Obstacle { said: redactor.text(&self.said), ..self }
+    }
+
+    /// A key that is valid at another time than the server's: with clocks that differ, they are the cause.
+    pub fn with_clock(self, ahead: Option<SignedDuration>) -> Obstacle {
+        match (self.cause, ahead) {
+            (Cause::KeyTime, Some(ahead)) => {
+                Obstacle::new(Cause::ClockOff, format!("the server's clock is {}: {}", in_words(ahead), self.said))
+            }
+            _ => self,
+        }
+    }
+}
+
+/// `7 minutes ahead of this machine's`
+pub fn in_words(ahead: SignedDuration) -> String {
+    let minutes = (ahead.as_secs().unsigned_abs() + 30) / 60;
+    let unit = if minutes == 1 { "minute" } else { "minutes" };
+    let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+    format!("{minutes} {unit} {side} this machine's")
+}
+
+impl From<Cause> for Obstacle {
+    fn from(cause: Cause) -> Obstacle {
+        Obstacle::new(cause, "")
+    }
+}
+
+impl From<Obstacle> for Failure {
+    fn from(Obstacle { cause, said }: Obstacle) -> Failure {
+        if let Cause::Stopped(status) = cause {
+            return Failure::interrupted(status);
+        }
+        let failure = Failure::blocked(cause.to_string()).hint(cause.hint());
+        if said.is_empty() { failure } else { failure.because(said) }
+    }
+}

@@ -1,0 +1,252 @@
+//! Where the two sides' counts come from: both by SQL in one snapshot, or Prisma's by SQL and the mirror's over REST,
+//! or all of that.
+//!
+//! Over REST there is no snapshot: each count is of its own moment. A row that comes in between looks like a
+//! difference, and is none at the second look.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Failure;
+use crate::parity::bisect::{self, Bucket, Range, Second, Width};
+use crate::parity::comparison::Source;
+use crate::parity::halving;
+use crate::parity::obstacle::Obstacle;
+use crate::parity::rest::{self, Cause, Client, Filter, Operator};
+use crate::parity::sample::{MOST_ROWS, Row, Sample};
+use crate::parity::shape::Shapes;
+use crate::parity::sql::api;
+use crate::parity::sql::moment::Moment;
+use crate::parity::sql::one_side::OneSide;
+use crate::session::Session;
+use crate::settings::pair::{Pair, Side};
+
+/// Between two looks at a schema cache that was asked to reload.
+const RELOAD_LOOK: Duration = Duration::from_millis(200);
+
+/// Rows of one pair.
+pub struct Counted {
+    pub prisma: u64,
+    pub mirror: u64,
+    /// The mirror again, where both ways were asked for.
+    pub over_rest: Option<u64>,
+}
+
+pub enum Sides<'a> {
+    Sql(Moment<'a>),
+    Rest(OneSide<'a>, &'a Api<'a>),
+    Both(Moment<'a>, &'a Api<'a>),
+}
+
+impl<'a> Sides<'a> {
+    /// What is there now.
+    ///
+    /// # Errors
+    /// As the other questions.
+    pub fn now(
+        session: &'a Session<'a>,
+        source: Source,
+        api: impl FnOnce() -> Result<&'a Api<'a>, Obstacle>,
+    ) -> Result<Sides<'a>, Obstacle> {
+        let (schema, limit) = (&session.target.dsn().schema, session.settings.timeouts.query);
+        let connect = || session.connect();
+        let moment = || Moment::new(connect()?, connect()?, schema, limit, session.interrupt);
+        Ok(match source {
+            Source::Sql => Sides::Sql(moment()?),
+            Source::Rest => Sides::Rest(OneSide::new(connect()?, schema, limit, session.interrupt)?, api()?),
+            Source::Both => Sides::Both(moment()?, api()?),
+        })
+    }
+
+    /// Rows of each pair.
+    ///
+    /// # Errors
+    /// Why a side could not be counted; `interrupted` when a signal came.
+    pub fn counts(&mut self, pairs: &[Pair]) -> Result<Vec<Counted>, Obstacle> {
+        let by_sql = |(prisma, mirror)| Counted { prisma, mirror, over_rest: None };
+        match self {
+            Sides::Sql(moment) => Ok(moment.counts(pairs)?.into_iter().map(by_sql).collect()),
+            Sides::Rest(prisma, api) => {
+                let (prisma, mirror) = (prisma.counts(pairs)?, api.counts(pairs)?);
+                Ok(prisma.into_iter().zip(mirror).map(by_sql).collect())
+            }
+            Sides::Both(moment, api) => {
+                let (counts, over_rest) = (moment.counts(pairs)?, api.counts(pairs)?);
+                let both = |(counts, rows)| Counted { over_rest: Some(rows), ..by_sql(counts) };
+                Ok(counts.into_iter().zip(over_rest).map(both).collect())
+            }
+        }
+    }
+
+    /// Rows of `pair` by buckets of `width`, within `ranges` (all time, where there are none).
+    ///
+    /// # Errors
+    /// As `counts`.
+    pub fn buckets(&mut self, pair: &Pair, width: Width, ranges: &[Range]) -> Result<Vec<Bucket>, Obstacle> {
+        match self {
+            Sides::Sql(moment) | Sides::Both(moment, _) => moment.buckets(pair, width, ranges),
+            Sides::Rest(prisma, api) => {
+                let prisma = prisma.buckets(pair, width, ranges)?;
+                let mirror = api.buckets(&pair.mirror, &prisma, width, ranges)?;
+                Ok(bisect::merged(prisma, mirror))
+            }
+        }
+    }
+
+    /// Keys and times of the rows of `pair` in `range`.
+    ///
+    /// # Errors
+    /// As `counts`.
+    pub fn sample(&mut self, pair: &Pair, shapes: &Shapes, range: Range) -> Result<Sample, Obstacle> {
+        match self {
+            Sides::Sql(moment) | Sides::Both(moment, _) => moment.sample(pair, shapes, range),
+            Sides::Rest(prisma, api) => {
+                let key = |side: &Side| shapes.get(&side.table).map_or(&[][..], |shape| &shape.key);
+                let prisma = prisma.rows(pair, key(&pair.prisma), range)?;
+                Ok(Sample::of(prisma, api.rows(&pair.mirror, key(&pair.mirror), range)?))
+            }
+        }
+    }
+}
+
+/// The REST API of the target, and what its database can tell about it.
+pub struct Api<'a> {
+    client: Client,
+    session: &'a Session<'a>,
+    shapes: &'a Shapes,
+}
+
+impl<'a> Api<'a> {
+    /// Nothing is asked yet.
+    ///
+    /// # Errors
+    /// No address, or no key.
+    pub fn new(session: &'a Session<'a>, shapes: &'a Shapes) -> Result<Api<'a>, Obstacle> {
+        let api =
+            session.target.candidate().supabase().ok_or(Obstacle::from(rest::Obstacle::from(Cause::NoAddress)))?;
+        let Session { settings, interrupt, redactor, .. } = session;
+        let client = Client::new(api, &session.target.dsn().schema, &settings.timeouts, interrupt, redactor)?;
+        Ok(Api { client, session, shapes })
+    }
+
+    /// A count over REST is of the rows that its role may see. The guard accepts no key but the service role's; here
+    /// the database says whether that role sees every row, where it is the API's own.
+    ///
+    /// # Errors
+    /// `RowSecurity` where it does not.
+    pub fn sees_every_row(&self, side: &Side) -> Result<(), Obstacle> {
+        let schema = &self.session.target.dsn().schema;
+        let hidden = self.shares_database() && api::hides_rows(&mut self.session.connection(), schema, &side.table)?;
+        if hidden { Err(rest::Obstacle::from(Cause::RowSecurity).into()) } else { Ok(()) }
+    }
+
+    /// What is worth knowing about the clocks.
+    pub fn note(&self) -> Option<String> {
+        let ahead = self.client.clock_difference()?;
+        Some(format!(
+            "the clock of the REST API is {}: times in the evidence are this machine's",
+            rest::in_words(ahead)
+        ))
+    }
+
+    fn shares_database(&self) -> bool {
+        self.session.target.candidate().api_is_of_the_database()
+    }
+
+    fn counts(&self, pairs: &[Pair]) -> Result<Vec<u64>, Obstacle> {
+        pairs.iter().map(|pair| self.count(&pair.mirror, None)).collect()
+    }
+
+    fn count(&self, side: &Side, range: Option<Range>) -> Result<u64, Obstacle> {
+        let filters = filters(side, range);
+        match self.client.count(&side.table, &filters) {
+            Err(unknown) if unknown.cause == Cause::UnknownTable && self.shares_database() => {
+                match self.shapes.contains_key(&side.table) {
+                    true => Ok(self.count_after_reload(side, &filters)?),
+                    false => Err(unknown.of(Cause::TableMissing).into()),
+                }
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// The table is there and the API has not seen it: asks it to look again, and waits as long as for a connection.
+    fn count_after_reload(&self, side: &Side, filters: &[Filter]) -> Result<u64, rest::Obstacle> {
+        // A replica cannot notify; then the wait is for whoever did.
+        let _ = api::reload_schema(&mut self.session.connection());
+        let end = Instant::now() + self.session.settings.timeouts.connect;
+        loop {
+            self.client.wait(RELOAD_LOOK)?;
+            match self.client.count(&side.table, filters) {
+                Err(obstacle) if obstacle.cause == Cause::UnknownTable && Instant::now() < end => {}
+                Err(obstacle) if obstacle.cause == Cause::UnknownTable => return Err(obstacle.of(Cause::StaleCache)),
+                other => return other,
+            }
+        }
+    }
+
+    fn buckets(
+        &self,
+        side: &Side,
+        prisma: &[(Second, u64)],
+        width: Width,
+        ranges: &[Range],
+    ) -> Result<halving::Counts, Obstacle> {
+        let whole = if ranges.is_empty() { self.all_time(side, prisma, width)? } else { None };
+        let mut questions = 0;
+        let mut ask = |range: Range| {
+            questions += 1;
+            if questions > halving::MOST_QUESTIONS {
+                return Err(Failure::different("too many places differ to ask for each over REST").into());
+            }
+            self.count(side, Some(range))
+        };
+        let mut found = halving::Counts::new();
+        for &stretch in ranges.iter().chain(&whole) {
+            let within: Vec<_> =
+                prisma.iter().copied().filter(|(at, _)| (stretch.from..stretch.to).contains(at)).collect();
+            found.extend(halving::buckets(&within, width, stretch, &mut ask)?);
+        }
+        Ok(found)
+    }
+
+    /// From the first row of either side to the last.
+    fn all_time(&self, side: &Side, prisma: &[(Second, u64)], width: Width) -> Result<Option<Range>, Obstacle> {
+        let mut seconds: Vec<Second> = prisma.iter().map(|(start, _)| *start).collect();
+        for order in ["asc.nullslast", "desc.nullslast"] {
+            let order = format!("{}.{order}", side.time);
+            let rows = self.client.sample(&side.table, &[&side.time], &filters(side, None), &order, 1)?;
+            seconds.extend(rows.first().and_then(|row| time(row, side)).map(jiff::Timestamp::as_second));
+        }
+        Ok(halving::around(seconds, width))
+    }
+
+    fn rows(&self, side: &Side, key: &[String], range: Range) -> Result<Vec<Row>, Obstacle> {
+        let columns: Vec<&str> = key.iter().chain([&side.time]).map(String::as_str).collect();
+        let order = format!("{}.asc", side.time);
+        let rows = self.client.sample(&side.table, &columns, &filters(side, Some(range)), &order, MOST_ROWS)?;
+        let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = |row: &serde_json::Value| {
+            let key: Vec<String> = key.iter().map(|column| text(&row[column])).collect();
+            // As the server's own text, in which Prisma's side comes.
+            let time = time(row, side).map(|time| time.strftime("%Y-%m-%d %H:%M:%S%.f+00").to_string());
+            Row { key: (!key.is_empty()).then(|| key.join(", ")), time: time.unwrap_or_else(|| text(&row[&side.time])) }
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+}
+
+fn time(row: &serde_json::Value, side: &Side) -> Option<jiff::Timestamp> {
+    row[&side.time].as_str()?.parse().ok()
+}
+
+fn filters(side: &Side, range: Option<Range>) -> Vec<Filter> {
+    let filter = |column: &str, operator, value: String| Filter { column: column.to_owned(), operator, value };
+    let mut filters: Vec<Filter> =
+        side.filter.iter().map(|(column, value)| filter(column, Operator::Equal, value.clone())).collect();
+    if let Some(range) = range {
+        let at = |second| bisect::instant(second).to_string();
+        filters.push(filter(&side.time, Operator::AtLeast, at(range.from)));
+        filters.push(filter(&side.time, Operator::Below, at(range.to)));
+    }
+    filters
+}

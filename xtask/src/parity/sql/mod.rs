@@ -1,0 +1,6 @@
+//! Parity's questions to the server: both sides at one moment, or Prisma's alone.
+
+pub mod api;
+mod count_plan;
+pub mod moment;
+pub mod one_side;

@@ -1,0 +1,232 @@
+//! A session with the server, and the one way in which this crate reads: a single snapshot, read only, under settings
+//! of our own.
+
+use std::time::Duration;
+
+use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
+
+use crate::error::{Failure, Result};
+use redact::Secret;
+
+/// The marker in definitions and grants for the role that we are connected as: the throw-away database of a replay and
+/// the target may be migrated by roles of different names, which says nothing about the schema.
+pub const MIGRATING_ROLE: &str = "<migrating role>";
+
+/// The settings of a session of ours, as SQL. The first two make names and row counts mean what they say (with
+/// `row_security` off the server raises an error where it would otherwise silently return fewer rows); the rest decide
+/// how it prints definitions.
+const SETTINGS: [(&str, &str); 9] = [
+    ("search_path", "pg_catalog, pg_temp"),
+    ("row_security", "off"),
+    ("quote_all_identifiers", "off"),
+    ("TimeZone", "'UTC'"),
+    ("DateStyle", "'ISO, YMD'"),
+    ("IntervalStyle", "'postgres'"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "'hex'"),
+    // Compiling a catalog query takes longer than running it.
+    ("jit", "off"),
+];
+
+/// Longest wait for a lock that another session holds: long enough for a short transaction, short enough not to queue
+/// others behind us.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An open session.
+pub struct Connection {
+    client: Client,
+    statement_timeout: Duration,
+}
+
+impl Connection {
+    /// Connects to the pin at `url` as application `name`; `timeout` bounds the connecting and, later, each statement.
+    ///
+    /// # Errors
+    /// `blocked` when the server cannot be reached or does not let us in. The text never holds the URL.
+    pub fn open(url: &Secret, name: &str, timeout: Duration) -> Result<Connection> {
+        // The parser's own error may quote what it could not read, so it is not passed on.
+        let mut config: postgres::Config =
+            url.expose().parse().map_err(|_| Failure::bug("the pin's address is not a Postgres URL"))?;
+        config.application_name(name).connect_timeout(timeout);
+        #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
+        let client = config.connect(NoTls).map_err(|error| refused_by_server(&error))?;
+        let mut connection = Connection { client, statement_timeout: timeout };
+        connection.prepare_session()?;
+        Ok(connection)
+    }
+
+    /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
+    pub fn read<T>(&mut self, query: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        let settings = self.settings("set local");
+        let mut transaction = self
+            .client
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .map_err(|error| failure("begin a read-only transaction", &error))?;
+        // Again, because a migration run in this session may have changed them.
+        transaction.batch_execute(&settings).map_err(|error| failure("set up a read-only transaction", &error))?;
+        let answer = query(&mut transaction)?;
+        transaction.commit().map_err(|error| failure("end a read-only transaction", &error))?;
+        Ok(answer)
+    }
+
+    /// Runs `change` in one transaction; nothing of it stays if it fails.
+    pub fn write<T>(&mut self, change: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
+        let mut transaction = self.client.transaction().map_err(|error| failure("begin a transaction", &error))?;
+        let answer = change(&mut transaction)?;
+        transaction.commit().map_err(|error| failure("commit", &error))?;
+        Ok(answer)
+    }
+
+    /// Statements that may not or need not run in a transaction.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
+    /// Makes the session what Prisma's is to a migration: the server's defaults, and `schema` alone on the search path.
+    pub fn impersonate_prisma(&mut self, schema: &str) -> Result<(), postgres::Error> {
+        let path = postgres_protocol::escape::escape_identifier(schema);
+        let timeout = self.statement_timeout.as_millis();
+        self.client.batch_execute("discard all")?;
+        self.client.batch_execute(&format!("set search_path = {path}; set statement_timeout = {timeout}"))
+    }
+
+    /// Our own settings for the rest of a transaction, as SQL: what a script in it may have changed.
+    pub fn settings_in_transaction(&self) -> String {
+        self.settings("set local")
+    }
+
+    /// A way to stop what this session is doing, for another thread.
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.client.cancel_token())
+    }
+
+    fn prepare_session(&mut self) -> Result<()> {
+        let sql = self.settings("set");
+        self.client.batch_execute(&sql).map_err(|error| failure("set up a session", &error))
+    }
+
+    /// `command` is `set` or `set local`.
+    fn settings(&self, command: &str) -> String {
+        let timeouts = [("statement_timeout", self.statement_timeout), ("lock_timeout", LOCK_TIMEOUT)];
+        let settings = SETTINGS.iter().map(|(name, value)| format!("{command} {name} = {value}"));
+        let timeouts = timeouts.iter().map(|(name, limit)| format!("{command} {name} = {}", limit.as_millis()));
+        settings.chain(timeouts).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Asks the server to stop the statement that a session is at; its transaction fails then.
+pub struct Canceller(CancelToken);
+
+impl Canceller {
+    /// A request that does not arrive changes nothing: the statement ends by itself.
+    pub fn cancel(&self) {
+        #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
+        let _ = self.0.cancel_query(NoTls);
+    }
+}
+
+/// What the server said while we wanted to `intent` ("read the ledger"). DETAIL is left out on purpose: it quotes rows,
+/// and a row of `Session` holds an access token.
+pub fn failure(intent: &str, error: &postgres::Error) -> Failure {
+    let failure = Failure::failed(format!("could not {intent}"));
+    match error.as_db_error() {
+        Some(answer) => failure.because(server_words(answer)),
+        None => failure.caused_by(error),
+    }
+}
+
+pub fn server_words(answer: &postgres::error::DbError) -> String {
+    format!("{}: {} (SQLSTATE {})", answer.severity(), answer.message(), answer.code().code())
+}
+
+fn refused_by_server(error: &postgres::Error) -> Failure {
+    let failure = Failure::blocked("could not connect to the database")
+        .hint("check that the server runs and that the user, the password and the database are right");
+    match error.as_db_error() {
+        Some(answer) => failure.because(server_words(answer)),
+        None => failure.caused_by(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Status;
+    use crate::postgres::server::{Database, open_as, url};
+
+    fn text(failure: &Failure) -> String {
+        format!("{failure:?}")
+    }
+
+    #[test]
+    fn what_reads_cannot_write() {
+        let mut database = Database::new();
+        let write = |transaction: &mut Transaction<'_>| {
+            transaction.batch_execute("create table public.t ()").map_err(|error| failure("write", &error))
+        };
+        let refused = database.connection.read(write).unwrap_err();
+        assert!(text(&refused).contains("25006"), "{refused:?}");
+        database.connection.write(write).unwrap();
+    }
+
+    #[test]
+    fn a_change_that_fails_leaves_nothing() {
+        let mut database = Database::new();
+        let failed = database.connection.write(|transaction| {
+            transaction.batch_execute("create table public.t ()").map_err(|error| failure("write", &error))?;
+            Err::<(), _>(Failure::failed("changed my mind"))
+        });
+        assert!(failed.is_err());
+        assert!(database.ask::<bool>("select pg_catalog.to_regclass('public.t') is null"));
+    }
+
+    #[test]
+    fn a_servers_error_is_told_without_the_row_that_caused_it() {
+        let mut database = Database::new();
+        database.run("create table t (token text not null, n int not null)");
+        let error = database.connection.client().execute("insert into public.t values ('shpat_1234', null)", &[]);
+        let failure = failure("add a row", &error.unwrap_err());
+        assert!(text(&failure).contains("null value in column"), "{failure:?}");
+        assert!(!text(&failure).contains("shpat_1234"), "{failure:?}");
+    }
+
+    #[test]
+    fn no_failure_to_connect_shows_the_address_or_the_password() {
+        let timeout = Duration::from_secs(5);
+        let wrong =
+            ["postgresql://ana:hush-hush@127.0.0.1:1/a", "postgresql://ana:hush-hush@127.0.0.1:port/a", "hush-hush"];
+        for url in wrong {
+            let failure = Connection::open(&Secret::new(url), "xtask tests", timeout).err().unwrap();
+            assert!(!text(&failure).contains("hush"), "{failure:?}");
+        }
+        let missing = Connection::open(&Secret::new(url("postgres", "missing")), "xtask tests", timeout).err().unwrap();
+        assert_eq!(missing.status, Status::Blocked);
+        assert!(text(&missing).contains("3D000"), "{missing:?}");
+    }
+
+    #[test]
+    fn a_session_is_ours_whatever_the_database_and_the_role_prefer() {
+        let database = Database::new();
+        let name = &database.name;
+        let mut admin = open_as("postgres", name);
+        let prefer = format!(
+            "alter database {name} set search_path = evil; alter database {name} set datestyle = 'german';
+             alter database {name} set timezone = 'Asia/Tokyo'; alter database {name} set quote_all_identifiers = on"
+        );
+        admin.client().batch_execute(&prefer).unwrap();
+        let mut connection = open_as("postgres", name);
+        let mut show = |setting: &str| -> String {
+            connection.read(|t| Ok(t.query_one(&format!("show {setting}"), &[]).unwrap().get(0))).unwrap()
+        };
+        assert_eq!(show("search_path"), "pg_catalog, pg_temp");
+        assert_eq!(show("datestyle"), "ISO, YMD");
+        assert_eq!(show("timezone"), "UTC");
+        assert_eq!(show("quote_all_identifiers"), "off");
+        assert_eq!(show("row_security"), "off");
+        assert_eq!(show("statement_timeout"), "1min");
+        assert_eq!(show("application_name"), "xtask tests");
+    }
+}

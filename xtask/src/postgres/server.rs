@@ -1,0 +1,115 @@
+//! The real Postgres that this module's tests run on: one for each test process, from the embedded package, gone when
+//! the process is.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use crate::postgres::connection::Connection;
+use redact::Secret;
+
+/// A database of its own for one test.
+pub struct Database {
+    pub name: String,
+    pub connection: Connection,
+}
+
+impl Database {
+    pub fn new() -> Database {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        open("postgres").client().batch_execute(&format!("create database {name}")).unwrap();
+        Database { connection: open(&name), name }
+    }
+
+    /// Runs `sql` as a user of the database would, with the usual search path.
+    pub fn run(&mut self, sql: &str) {
+        self.connection.impersonate_prisma("public").unwrap();
+        self.connection
+            .client()
+            .batch_execute(sql)
+            .unwrap_or_else(|error| panic!("{:?} in {sql}", error.as_db_error()));
+    }
+
+    pub fn ask<T: postgres::types::FromSqlOwned>(&mut self, sql: &str) -> T {
+        self.connection.client().query_one(sql, &[]).unwrap().get(0)
+    }
+}
+
+/// A session as the superuser in `database`.
+pub fn open(database: &str) -> Connection {
+    open_as("postgres", database)
+}
+
+pub fn open_as(role: &str, database: &str) -> Connection {
+    Connection::open(&Secret::new(url(role, database)), "xtask tests", Duration::from_secs(60)).unwrap()
+}
+
+pub fn url(role: &str, database: &str) -> String {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    format!("postgresql://{role}@127.0.0.1:{}/{database}", SERVER.get_or_init(Server::start).port)
+}
+
+struct Server {
+    port: u16,
+    /// Its standard input ends with our process, by whatever cause, and with it the server.
+    _watchdog: Child,
+}
+
+/// Ends the server when standard input does, waits for it and removes its folder.
+const WATCHDOG: &str = r#"
+    folder=$1; shift
+    "$@" </dev/null & server=$!
+    cat >/dev/null
+    kill -INT "$server"; wait "$server"; rm -rf "$folder""#;
+
+impl Server {
+    fn start() -> Server {
+        let folder = std::env::temp_dir().join(format!("staging-drill-tests-{}", std::process::id()));
+        let data = folder.join("data");
+        std::fs::create_dir_all(&folder).unwrap();
+        let options = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"];
+        let made = scratch::postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status().unwrap();
+        assert!(made.success(), "initdb failed");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let postgres = scratch::postgres("postgres");
+        let mut watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(&folder)
+            .arg(postgres.get_program())
+            .args(postgres.get_args())
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+            .args(["-c", "fsync=off"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_until_ready(&mut watchdog);
+        let server = Server { port, _watchdog: watchdog };
+        server.create_roles();
+        server
+    }
+
+    /// Roles are the server's, not a database's: those of all tests are made here.
+    fn create_roles(&self) {
+        let url = Secret::new(format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port));
+        let mut connection = Connection::open(&url, "xtask tests", Duration::from_secs(60)).unwrap();
+        let roles =
+            "create role anon; create role reader; create role migrator login createdb; create role clerk login";
+        connection.client().batch_execute(roles).unwrap();
+    }
+}
+
+fn wait_until_ready(watchdog: &mut Child) {
+    let mut lines = BufReader::new(watchdog.stderr.take().unwrap()).lines();
+    let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("ready to accept connections"));
+    assert!(ready, "postgres did not start");
+    // Somebody has to go on reading, or the server would block on a full pipe.
+    std::thread::spawn(move || lines.count());
+}

@@ -1,0 +1,326 @@
+//! Puts a snapshot's rows back in one transaction, which is committed only when the server holds exactly what the
+//! snapshot says.
+//!
+//! What stands in the way of plain copying is taken away and put back in the same transaction (`obstacles`). Sequences are restarted before
+//! they are set: only that makes setting them part of the transaction.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, Write};
+
+use postgres::Transaction;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use crate::error::{Failure, Result};
+use crate::postgres::cancel::interruptible;
+use crate::postgres::connection::{Connection, failure};
+use crate::postgres::counts::Counts;
+use crate::rows::snapshot::contents::{Source, tables};
+use crate::rows::snapshot::obstacles::Obstacles;
+use crate::rows::snapshot::take::{allow_time, copy_out, server_failure};
+use crate::rows::snapshot::{Sequence, Snapshot, Table};
+use crate::schema::place::Place;
+use crate::session::Session;
+use rowfile::{Reader, RowSum};
+
+/// How a snapshot goes into the schema as it is now.
+#[derive(Debug)]
+pub struct Fit {
+    tables: Vec<Fitted>,
+    sequences: Vec<Sequence>,
+    /// The same sequences as they are now.
+    present: Vec<Sequence>,
+    /// What will not be put back although the snapshot has it, each as a sentence.
+    pub left_out: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Fitted {
+    table: Table,
+    target: Source,
+    /// Positions of the snapshot's columns that the table still has.
+    kept: Vec<usize>,
+    /// What the table must be now, or it is not replaced.
+    guard: Option<Guard>,
+}
+
+/// That nobody wrote to a table since the snapshot but those who dropped some of its columns and added them again.
+#[derive(Debug)]
+struct Guard {
+    rows: u64,
+    /// Positions of the snapshot's columns whose values were never dropped.
+    untouched: Vec<usize>,
+}
+
+impl Fit {
+    /// `schema.table` of what will be emptied and filled.
+    pub fn tables(&self) -> impl Iterator<Item = (String, u64)> {
+        self.tables.iter().map(|fitted| (fitted.table.full_name(), fitted.table.rows))
+    }
+}
+
+impl Fitted {
+    fn columns(&self) -> Vec<String> {
+        self.kept.iter().map(|&index| self.table.columns[index].clone()).collect()
+    }
+
+    /// As if the snapshot had those columns alone.
+    fn narrowed(&self, kept: Vec<usize>) -> Fitted {
+        Fitted { table: self.table.clone(), target: self.target.clone(), kept, guard: None }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.kept.len() == self.table.columns.len()
+    }
+}
+
+/// Lays `snapshot` beside the schema. With `skip_missing`, tables that are not there are left out.
+///
+/// # Errors
+/// `blocked`, naming everything that cannot go in: a table that is missing, a new column that must not be empty.
+pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool) -> Result<Fit> {
+    let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
+    let (mut there, sequences) = connection.read(|transaction| {
+        Ok((tables(transaction, &schemas)?, crate::rows::snapshot::contents::sequences(transaction, &schemas)?))
+    })?;
+    let mut fit = Fit { tables: Vec::new(), sequences: Vec::new(), present: Vec::new(), left_out: Vec::new() };
+    let mut misfits = Vec::new();
+    for table in &snapshot.manifest.tables {
+        let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
+        match found.map(|index| there.swap_remove(index)) {
+            Some(target) => fit.add(table, target, &mut misfits),
+            None if table.rows == 0 => {}
+            None if skip_missing => {
+                fit.left_out.push(format!("{} rows of `{}`, which is not there", table.rows, table.full_name()))
+            }
+            None => misfits.push(format!("the table `{}` ({} rows) is not there", table.full_name(), table.rows)),
+        }
+    }
+    let names_one_there =
+        |one: &&Sequence| sequences.iter().any(|other| other.schema == one.schema && other.name == one.name);
+    fit.sequences = snapshot.manifest.sequences.iter().filter(names_one_there).cloned().collect();
+    fit.present = sequences;
+    if misfits.is_empty() {
+        return Ok(fit);
+    }
+    Err(Failure::blocked(format!("the snapshot `{}` does not fit the schema as it is now", snapshot.name))
+        .because_all(misfits)
+        .because("nothing was changed")
+        .hint(
+            "bring the schema to where it was (forward, backward, mirror), or leave missing tables out: --skip-missing",
+        ))
+}
+
+impl Fit {
+    /// Only `tables`, and only while each has as many rows as `now` says and, in columns that are not `lost`, the
+    /// values that the snapshot has. Sequences are moved forward only: others may have drawn from them since.
+    pub fn only(mut self, tables: &BTreeSet<String>, lost: &[Place], now: &Counts) -> Fit {
+        self.tables.retain(|fitted| tables.contains(&fitted.table.full_name()));
+        for fitted in &mut self.tables {
+            let name = fitted.table.full_name();
+            let lost: Vec<&Place> = lost.iter().filter(|place| place.full_table_name() == name).collect();
+            let is_lost =
+                |column: &String| lost.iter().any(|place| place.column.as_ref().is_none_or(|lost| lost == column));
+            let untouched = fitted.kept.iter().copied().filter(|&index| !is_lost(&fitted.table.columns[index]));
+            let rows = now.get(&name).copied().unwrap_or_default();
+            fitted.guard = Some(Guard { rows, untouched: untouched.collect() });
+        }
+        let present = self.present.clone();
+        let is_behind = |wanted: &Sequence| {
+            let here = present.iter().find(|here| (&here.schema, &here.name) == (&wanted.schema, &wanted.name));
+            here.is_some_and(|here| (here.last_value, here.is_called) < (wanted.last_value, wanted.is_called))
+        };
+        self.sequences.retain(is_behind);
+        self
+    }
+
+    fn add(&mut self, table: &Table, target: Source, misfits: &mut Vec<String>) {
+        let is_new = |column: &&String| !table.columns.contains(column);
+        if let Some(column) = target.required.iter().find(is_new).filter(|_| table.rows > 0) {
+            misfits.push(format!(
+                "the column `{column}` of `{}` must not be null, has no default, and the snapshot does not have it",
+                table.full_name()
+            ));
+        }
+        let (kept, gone): (Vec<usize>, Vec<usize>) =
+            (0..table.columns.len()).partition(|&index| target.columns.contains(&table.columns[index]));
+        let gone = gone
+            .iter()
+            .map(|&index| format!("column `{}` of `{}`, which is not there", table.columns[index], table.full_name()));
+        self.left_out.extend(gone);
+        self.tables.push(Fitted { table: table.clone(), target, kept, guard: None });
+    }
+}
+
+/// Replaces the rows of all fitting tables by the snapshot's; returns how many those are.
+///
+/// # Errors
+/// `different` when the server then holds something other than the snapshot; `failed` when a row does not go in. The database is as it was.
+pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result<u64> {
+    session.connect()?.write(|transaction| {
+        interruptible(transaction, session.interrupt, |transaction| in_transaction(session, transaction, snapshot, fit))
+            .map_err(|failure| failure.because("the database is as it was before: all of it was one transaction"))
+    })
+}
+
+fn in_transaction(
+    session: &Session<'_>,
+    transaction: &mut Transaction<'_>,
+    snapshot: &Snapshot,
+    fit: &Fit,
+) -> Result<u64> {
+    if fit.tables.is_empty() {
+        return Ok(0);
+    }
+    allow_time(transaction, session.settings.timeouts.snapshot)?;
+    fit.tables.iter().try_for_each(|fitted| check_guard(transaction, snapshot, fitted))?;
+    let tables: Vec<&Table> = fit.tables.iter().map(|fitted| &fitted.table).collect();
+    let obstacles = Obstacles::find(transaction, &tables)?;
+    run(transaction, "clear the way", &obstacles.away)?;
+    run(transaction, "empty the tables", &[truncate(fit)])?;
+    let mut sums = Vec::new();
+    for fitted in &fit.tables {
+        sums.push(copy_in(transaction, snapshot, fitted)?);
+    }
+    // What a deferred key still has to check stands in the way of changing a table.
+    run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
+    run(transaction, "put indexes, keys and triggers back", &obstacles.back)?;
+    set_sequences(transaction, &fit.sequences)?;
+    for (fitted, expected) in fit.tables.iter().zip(&sums) {
+        compare(transaction, fitted, expected)?;
+    }
+    Ok(sums.iter().map(RowSum::rows).sum())
+}
+
+fn run(transaction: &mut Transaction<'_>, intent: &str, statements: &[String]) -> Result<()> {
+    statements.iter().try_for_each(|sql| transaction.batch_execute(sql).map_err(|error| failure(intent, &error)))
+}
+
+fn truncate(fit: &Fit) -> String {
+    // ONLY: heirs are tables of their own. A partitioned table has nothing but its partitions, and refuses the word.
+    let name = |fitted: &Fitted| match fitted.target.partitioned {
+        true => fitted.target.sql_name(),
+        false => format!("only {}", fitted.target.sql_name()),
+    };
+    format!("truncate {}", fit.tables.iter().map(name).collect::<Vec<_>>().join(", "))
+}
+
+/// Sends a table's rows; returns the sum of what was sent.
+fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
+    let intent = format!("put rows back into `{}`", fitted.table.full_name());
+    let sql = fitted.target.copy_in(&fitted.columns());
+    let mut writer = transaction.copy_in(&sql).map_err(|error| failure(&intent, &error))?;
+    let mut sum = RowSum::default();
+    each_piece(snapshot, fitted, |piece| {
+        sum.add(piece);
+        writer.write_all(piece).map_err(|error| server_failure(&intent, error))
+    })?;
+    writer.finish().map_err(|error| failure(&intent, &error))?;
+    Ok(sum)
+}
+
+/// Unpacks the rows of one table, in the columns that it still has.
+fn each_piece(snapshot: &Snapshot, fitted: &Fitted, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let unreadable = |error: io::Error| {
+        Failure::failed(format!("cannot read the snapshot's file `{}`", fitted.table.file)).caused_by(&error)
+    };
+    let packed = File::open(snapshot.folder.join(&fitted.table.file)).map_err(unreadable)?;
+    let mut rows = Reader::new(packed);
+    loop {
+        let piece = next_piece(&mut rows, fitted).map_err(unreadable)?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        sink(&piece)?;
+    }
+}
+
+/// The next rows as they go in: some bytes as they are or, where a column is gone, one row without it. Empty at the
+/// end.
+fn next_piece(rows: &mut impl BufRead, fitted: &Fitted) -> io::Result<Vec<u8>> {
+    if fitted.is_whole() {
+        let piece = rows.fill_buf()?.to_vec();
+        rows.consume(piece.len());
+        return Ok(piece);
+    }
+    let mut row = Vec::new();
+    rows.read_until(b'\n', &mut row)?;
+    let Some(line) = row.strip_suffix(b"\n") else { return Ok(row) };
+    // A tab inside of a value is printed as `\t`.
+    let fields: Vec<&[u8]> = line.split(|&byte| byte == b'\t').collect();
+    let field = |&index: &usize| fields.get(index).copied().unwrap_or_default();
+    let mut kept = fitted.kept.iter().map(field).collect::<Vec<_>>().join(&b'\t');
+    kept.push(b'\n');
+    Ok(kept)
+}
+
+/// Closes the table to writers and makes sure that replacing it loses nothing.
+fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<()> {
+    let Some(guard) = &fitted.guard else { return Ok(()) };
+    let lock = format!("lock table {} in access exclusive mode", fitted.target.sql_name());
+    run(transaction, "close a table to writers", &[lock])?;
+    let narrow = fitted.narrowed(guard.untouched.clone());
+    let now = sum_on_server(transaction, &fitted.target, &narrow.columns())?;
+    // Where rows went, values cannot be compared as a whole.
+    let comparable = now.rows() == fitted.table.rows && !guard.untouched.is_empty();
+    let same = now.rows() == guard.rows && (!comparable || now.checksum() == sum_of(snapshot, &narrow)?.checksum());
+    if same {
+        return Ok(());
+    }
+    Err(Failure::different(format!("`{}` was written to since the snapshot", fitted.table.full_name()))
+        .because("by a migration or by somebody else: replacing its rows by the snapshot's would lose that"))
+}
+
+/// Of the snapshot's own rows, in the columns of `fitted`.
+fn sum_of(snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
+    let mut sum = RowSum::default();
+    each_piece(snapshot, fitted, |piece| {
+        sum.add(piece);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
+fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> Result<()> {
+    for Sequence { schema, name, last_value, is_called } in sequences {
+        let sql_name = format!("{}.{}", escape_identifier(schema), escape_identifier(name));
+        let sequence = escape_literal(&sql_name);
+        let sql = format!(
+            "alter sequence {sql_name} restart; select pg_catalog.setval({sequence}, {last_value}, {is_called})"
+        );
+        transaction
+            .batch_execute(&sql)
+            .map_err(|error| failure(&format!("set the sequence `{schema}.{name}`"), &error))?;
+    }
+    Ok(())
+}
+
+/// The sum of the rows that the server has.
+fn sum_on_server(transaction: &mut Transaction<'_>, source: &Source, columns: &[String]) -> Result<RowSum> {
+    let mut sum = RowSum::default();
+    copy_out(transaction, source, columns, |piece| {
+        sum.add(piece);
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
+/// Reads the rows back from the server and compares them with what was sent and with what the manifest says.
+fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) -> Result<()> {
+    let table = &fitted.table;
+    let found = sum_on_server(transaction, &fitted.target, &fitted.columns())?;
+    let as_sent = (found.rows(), found.checksum()) == (sent.rows(), sent.checksum());
+    let as_promised = sent.rows() == table.rows && (!fitted.is_whole() || sent.checksum() == table.checksum);
+    if as_sent && as_promised {
+        return Ok(());
+    }
+    Err(Failure::different(format!("`{}` does not hold what the snapshot says", table.full_name()))
+        .because(format!(
+            "the snapshot has {} rows, the server {}; checksum {}, server {}",
+            table.rows,
+            found.rows(),
+            table.checksum,
+            found.checksum()
+        ))
+        .hint("does a column's type or the server's version print values otherwise than then?"))
+}

@@ -1,0 +1,117 @@
+//! Copies all rows into files, in one read-only transaction, in pieces: memory stays flat whatever the size.
+
+use std::io::{self, BufRead};
+use std::time::Duration;
+
+use postgres::Transaction;
+
+use crate::clock;
+use crate::digest::hex;
+use crate::error::{Failure, Result};
+use crate::postgres::cancel::interruptible;
+use crate::postgres::connection::failure;
+use crate::rows::snapshot::contents::{Source, sequences, tables};
+use crate::rows::snapshot::store::{Draft, Store};
+use crate::rows::snapshot::{FORMAT, Manifest, Origin, Snapshot, Table};
+use crate::schema::catalog::catalog_in;
+use crate::schema::ledger::ledger_in;
+use crate::session::Session;
+use rowfile::{Writer, Written};
+
+/// Takes a snapshot of the target's schemas for the command `reason`, then prunes old ones.
+///
+/// # Errors
+/// `blocked` when the disk has too little room or a row cannot be seen by this role; `failed` when the disk or the server gives up midway.
+/// What was written is removed then, and the database was only read.
+pub fn take(session: &Session<'_>, reason: &str) -> Result<Snapshot> {
+    let schemas = [session.target.dsn().schema.as_str()];
+    let store = Store::of(session.settings);
+    let snapshot = session.connect()?.read(|transaction| {
+        interruptible(transaction, session.interrupt, |transaction| {
+            in_transaction(session, transaction, &store, &schemas, reason)
+        })
+    })?;
+    store.prune()?;
+    Ok(snapshot)
+}
+
+fn in_transaction(
+    session: &Session<'_>,
+    transaction: &mut Transaction<'_>,
+    store: &Store,
+    schemas: &[&str],
+    reason: &str,
+) -> Result<Snapshot> {
+    allow_time(transaction, session.settings.timeouts.snapshot)?;
+    let sources = tables(transaction, schemas)?;
+    let draft = store.begin(sources.iter().map(|source| source.bytes).sum())?;
+    let copy = |(index, source)| copy_table(transaction, &draft, index, source);
+    let tables = sources.iter().enumerate().map(copy).collect::<Result<Vec<Table>>>()?;
+    let manifest = Manifest {
+        format: FORMAT,
+        drill: env!("CARGO_PKG_VERSION").to_owned(),
+        created_at: clock::now(),
+        reason: reason.to_owned(),
+        origin: Origin::of(session),
+        server_version: session.identity.version.clone(),
+        schemas: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
+        tables,
+        sequences: sequences(transaction, schemas)?,
+        ledger: ledger_in(transaction, schemas[0])?.map(|ledger| ledger.rows),
+        catalog: catalog_in(transaction, schemas)?.digest(),
+    };
+    draft.seal(manifest)
+}
+
+/// A whole table is one statement, and takes longer than any query of ours.
+pub fn allow_time(transaction: &mut Transaction<'_>, timeout: Duration) -> Result<()> {
+    let sql = format!("set local statement_timeout = {}", timeout.as_millis());
+    transaction.batch_execute(&sql).map_err(|error| failure("set a time limit", &error))
+}
+
+fn copy_table(transaction: &mut Transaction<'_>, draft: &Draft, index: usize, source: &Source) -> Result<Table> {
+    // Not by the table's name, which may hold what a file's may not.
+    let file = format!("{:04}.copy.lz4", index + 1);
+    let unwritable = |error: io::Error| draft.unwritable(&file, &error);
+    let mut writer = Writer::new(draft.create(&file)?);
+    copy_out(transaction, source, &source.columns, |piece| writer.add(piece).map_err(unwritable))?;
+    let Written { file: written, sha256, sum } = writer.finish().map_err(unwritable)?;
+    written.sync_all().map_err(unwritable)?;
+    Ok(Table {
+        schema: source.schema.clone(),
+        name: source.name.clone(),
+        columns: source.columns.clone(),
+        rows: sum.rows(),
+        checksum: sum.checksum(),
+        file_sha256: hex(&sha256),
+        file,
+    })
+}
+
+/// Reads all rows of `columns` and gives them to `sink` in pieces.
+pub fn copy_out(
+    transaction: &mut Transaction<'_>,
+    source: &Source,
+    columns: &[String],
+    mut sink: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let intent = format!("read the rows of `{}.{}`", source.schema, source.name);
+    let mut reader = transaction.copy_out(&source.copy_out(columns)).map_err(|error| failure(&intent, &error))?;
+    loop {
+        let piece = reader.fill_buf().map_err(|error| server_failure(&intent, error))?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        sink(piece)?;
+        let length = piece.len();
+        reader.consume(length);
+    }
+}
+
+/// What the server said, where the library has put it into an error of input and output.
+pub fn server_failure(intent: &str, error: io::Error) -> Failure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
+        Some(error) => failure(intent, error),
+        None => Failure::failed(format!("could not {intent}")).caused_by(&error),
+    }
+}

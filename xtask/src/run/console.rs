@@ -1,0 +1,307 @@
+//! The only module that prints. Progress and prose go to stderr, results to stdout, and every byte passes the redactor.
+//!
+//! On a terminal the running steps have spinners; elsewhere each step is one plain line when it ends, so that a CI log
+//! reads the same as the evidence.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::error::{DATA_LOSS, Failure, Status};
+use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::parity::comparison::{Comparison, percent};
+use crate::settings::Output;
+use redact::Redactor;
+
+pub struct Console {
+    output: Output,
+    live: MultiProgress,
+    redactor: Mutex<Redactor>,
+}
+
+/// A step that is running; say how it ended.
+pub struct Running<'a> {
+    console: &'a Console,
+    name: String,
+    spinner: Option<ProgressBar>,
+}
+
+impl Console {
+    pub fn new(output: Output) -> Console {
+        Console { output, live: MultiProgress::new(), redactor: Mutex::new(Redactor::generic()) }
+    }
+
+    /// From now on nothing that `redactor` knows is printed; in GitHub Actions the log itself is told too.
+    ///
+    /// The runner reads commands from both streams, each on its own, so each begins with them; but with `--json` stdout stays one object,
+    /// and a stream that was redirected to a file is read by nobody who would mask: there the mask would be the leak.
+    pub fn mask(&self, redactor: &Redactor) {
+        if self.output.github {
+            let (stdout, stderr) = (!self.output.json && !is_file(std::io::stdout()), !is_file(std::io::stderr()));
+            for mask in redactor.masks() {
+                if stderr {
+                    eprintln!("::add-mask::{mask}");
+                }
+                if stdout {
+                    println!("::add-mask::{mask}");
+                }
+            }
+        }
+        *self.redactor() = redactor.clone();
+    }
+
+    fn redactor(&self) -> std::sync::MutexGuard<'_, Redactor> {
+        self.redactor.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// What a question is about: shown even when quiet.
+    pub fn show(&self, text: impl AsRef<str>) {
+        self.prose(text.as_ref());
+    }
+
+    /// One line of progress.
+    pub fn say(&self, line: impl AsRef<str>) {
+        if !self.output.quiet {
+            self.prose(line.as_ref());
+        }
+    }
+
+    fn prose(&self, text: &str) {
+        let text = inert(&self.redactor().text(text));
+        self.live.suspend(|| eprintln!("{text}"));
+    }
+
+    /// What a person at the terminal answers; None where there is nobody to ask.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        use std::io::IsTerminal;
+        if !self.output.person || !std::io::stdin().is_terminal() {
+            return None;
+        }
+        self.live.suspend(|| eprint!("{}", inert(&self.redactor().text(question))));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(answer.trim().to_owned())
+    }
+
+    /// The result of a command, on stdout.
+    pub fn result(&self, text: &str) {
+        println!("{}", inert(&self.redactor().text(text)));
+    }
+
+    /// `text` as it may be shown anywhere.
+    pub fn masked(&self, text: &str) -> String {
+        self.redactor().text(text)
+    }
+
+    /// A command to the runner of GitHub Actions: a line of its own, on the stream that `--json` leaves to prose.
+    pub fn annotate(&self, command: &str) {
+        self.live.suspend(|| eprintln!("{}", self.masked(command)));
+    }
+
+    /// stdin to stdout, masked.
+    pub fn filter(&self, redactor: &Redactor) -> std::io::Result<()> {
+        redact::filter(redactor, std::io::stdin().lock(), std::io::stdout().lock())
+    }
+
+    pub fn step(&self, name: &str) -> Running<'_> {
+        let spinner = self.output.live.then(|| {
+            let spinner = self.live.add(ProgressBar::new_spinner());
+            let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}");
+            spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            spinner.set_message(self.redactor().text(name));
+            spinner.enable_steady_tick(Duration::from_millis(100));
+            spinner
+        });
+        Running { console: self, name: name.to_owned(), spinner }
+    }
+
+    pub fn counts(&self, counts: &BeforeAfter) {
+        if !self.output.quiet {
+            self.prose(&counts_table(counts));
+        }
+    }
+
+    pub fn parity(&self, comparison: &Comparison) {
+        if !self.output.quiet {
+            self.prose(&parity_table(comparison));
+        }
+    }
+
+    /// How the run ended: the failure in full, or one line; the evidence path is always the last line.
+    pub fn finish(&self, outcome: &Outcome, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            self.prose(&self.failure_text(failure));
+        }
+        if self.output.json {
+            let json =
+                serde_json::to_string_pretty(outcome).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+            println!("{}", self.redactor().text(&json));
+        }
+        if let Some(evidence) = &outcome.evidence
+            && (!self.output.quiet || failure.is_some())
+        {
+            self.prose(&format!("evidence: {evidence}"));
+        }
+    }
+
+    fn failure_text(&self, failure: &Failure) -> String {
+        let mut lines = vec![format!("{} {}", self.painted("error:", "1;31"), failure.message)];
+        for refusal in &failure.refusals {
+            lines.push(format!("  {}: {}", refusal.check, refusal.message));
+            lines.push(format!("    {} {}", self.painted("fix:", "1"), refusal.hint));
+        }
+        lines.extend(failure.causes.iter().map(|cause| format!("caused by: {cause}")));
+        if failure.status == Status::Refused && !failure.refusals.is_empty() {
+            // What would be lost is known only after Prisma was asked for the scripts.
+            let asked = failure.refusals.iter().any(|refusal| refusal.check == DATA_LOSS);
+            let line = if asked { "Nothing was changed." } else { "Nothing was spawned, and nothing was changed." };
+            lines.push(line.to_owned());
+        }
+        if let Some(hint) = &failure.hint {
+            lines.push(format!("{} {hint}", self.painted("hint:", "1;36")));
+        }
+        lines.join("\n")
+    }
+
+    fn painted(&self, text: &str, code: &str) -> String {
+        if self.output.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+/// The colours that `painted` uses.
+const PAINT: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
+
+/// `text` with no power over a terminal but those colours: errors quote children and servers, and either may be anybody's.
+fn inert(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let paint = PAINT.into_iter().find(|paint| from.starts_with(paint));
+        let length = paint.map_or_else(|| from.chars().next().map_or(0, char::len_utf8), str::len);
+        match paint {
+            Some(paint) => out.push_str(paint),
+            None => out.extend(from[..length].escape_default()),
+        }
+        rest = &from[length..];
+    }
+    out + rest
+}
+
+fn is_file(stream: impl std::os::fd::AsFd) -> bool {
+    rustix::fs::fstat(stream)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile)
+}
+
+/// A panic's own message may quote anything and passes no redactor. Where it happened is enough to report it.
+pub fn tame_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        eprintln!("bug: an invariant of the drill broke at {place}");
+    }));
+}
+
+impl Running<'_> {
+    pub fn ok(self, detail: &str, took: Duration) {
+        self.end("✓", "32", detail, took);
+    }
+
+    pub fn failed(self, detail: &str, took: Duration) {
+        self.end("✗", "31", detail, took);
+    }
+
+    fn end(self, mark: &str, color: &str, detail: &str, took: Duration) {
+        if let Some(spinner) = &self.spinner {
+            spinner.finish_and_clear();
+        }
+        let mark = self.console.painted(mark, color);
+        let took = if took < Duration::from_millis(1) { String::new() } else { format!("  ({})", seconds(took)) };
+        let name = &self.name;
+        self.console.say(format!("  {mark} {name}: {detail}{took}"));
+    }
+}
+
+/// Rounded as a person would say it: `12 ms`, `1.3 s`.
+fn seconds(took: Duration) -> String {
+    if took < Duration::from_secs(1) {
+        format!("{} ms", took.as_millis())
+    } else {
+        format!("{:.1} s", took.as_secs_f64())
+    }
+}
+
+/// Rows under a header, in columns that align.
+pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(header);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    trimmed(&table)
+}
+
+fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Rows of every table before and after.
+pub fn counts_table(counts: &BeforeAfter) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["  table", "before", "after", "change"]);
+    let names = counts.before.keys().chain(counts.after.keys());
+    for name in names.collect::<std::collections::BTreeSet<_>>() {
+        let (before, after) = (counts.before.get(name), counts.after.get(name));
+        let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
+        table.add_row([format!("  {name}"), shown(before), shown(after), change(before, after)]);
+    }
+    numbers_to_the_right(table)
+}
+
+fn parity_table(comparison: &Comparison) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["  pair", "Prisma", "mirror", "difference"]);
+    for pair in &comparison.pairs {
+        let difference = format!("{:+} ({})", pair.delta, percent(pair.diff_pct));
+        table.add_row([format!("  {}", pair.name), pair.prisma.to_string(), pair.mirror.to_string(), difference]);
+    }
+    numbers_to_the_right(table)
+}
+
+fn numbers_to_the_right(mut table: Table) -> String {
+    for column in 1..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    trimmed(&table)
+}
+
+fn change(before: Option<&u64>, after: Option<&u64>) -> String {
+    match (before, after) {
+        (None, Some(_)) => "new".to_owned(),
+        (Some(_), None) => "gone".to_owned(),
+        (Some(before), Some(after)) if before == after => "=".to_owned(),
+        (Some(&before), Some(&after)) if after > before => format!("+{}", after - before),
+        (Some(&before), Some(&after)) => format!("-{}", before - after),
+        (None, None) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_act_on_a_terminal_is_shown_instead() {
+        assert_eq!(inert("a\u{1b}[1;31merror:\u{1b}[0m é\n\tb"), "a\u{1b}[1;31merror:\u{1b}[0m é\n\tb");
+        assert_eq!(inert("x\u{1b}]0;owned\u{7}y\u{1b}[8mz\r\u{9b}2J"), r"x\u{1b}]0;owned\u{7}y\u{1b}[8mz\r\u{9b}2J");
+        assert_eq!(inert(""), "");
+    }
+}

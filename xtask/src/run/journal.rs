@@ -1,0 +1,244 @@
+//! The running record of one run: each step is on disk and on the console when it begins and when it ends.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::clock;
+use crate::error::{Failure, Result, Status};
+use crate::evidence::folder::Run;
+use crate::evidence::outcome::{StageView, StepView};
+use crate::evidence::record::Record;
+use crate::evidence::views;
+use crate::interrupt::Interrupt;
+use crate::process::{self, Exit, Finished, Invocation};
+use crate::run::console::Console;
+use redact::Redactor;
+
+pub struct Journal<'a> {
+    pub console: &'a Console,
+    pub interrupt: &'a Interrupt,
+    pub redactor: Redactor,
+    run: Run,
+    record: Mutex<Record>,
+    /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
+    chapter: Mutex<String>,
+}
+
+/// One stage that is running.
+pub struct Stage<'a, 'b> {
+    journal: &'b Journal<'a>,
+    index: usize,
+    begun: Instant,
+}
+
+impl<'a> Journal<'a> {
+    pub fn new(
+        console: &'a Console,
+        interrupt: &'a Interrupt,
+        redactor: Redactor,
+        run: Run,
+        record: Record,
+    ) -> Result<Self> {
+        run.save(&record)?;
+        for left in run.adopted() {
+            console.show(&left.sentence);
+        }
+        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), chapter: Mutex::default() })
+    }
+
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name.
+    /// Each of a drill's stages leaves files of the same names.
+    pub fn chapter(&self, name: &str) {
+        name.clone_into(&mut self.chapter.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes a new file of the stage that is at work.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        let chapter = self.chapter.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = if chapter.is_empty() { name.to_owned() } else { format!("{chapter}/{name}") };
+        self.run.write_json(&name, value)
+    }
+
+    /// A stage that was left out: named, so that nobody takes silence for success.
+    pub fn skip(&self, name: &str, why: &str) -> Result<()> {
+        let mut record = self.record();
+        let now = record.outcome.elapsed_ms();
+        record.outcome.stages.push(StageView { status: "skipped".to_owned(), ..StageView::running(name, now) });
+        drop(record);
+        self.console.say(format!("{name}: left out, {why}"));
+        self.save()
+    }
+
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save(&self) -> Result<()> {
+        self.run.save(&*self.record())
+    }
+
+    pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
+        let index = {
+            let mut record = self.record();
+            let view = StageView::running(name, record.outcome.elapsed_ms());
+            record.outcome.stages.push(view);
+            record.outcome.stages.len() - 1
+        };
+        self.save()?;
+        self.console.say(format!("{name}:"));
+        Ok(Stage { journal: self, index, begun: Instant::now() })
+    }
+
+    /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns
+    /// what the run came to, which a leak or a record that cannot be written makes worse.
+    pub fn close(&self, result: Result<()>) -> Result<()> {
+        let result = match self.run.purge_leaks() {
+            Ok(leaked) if leaked.is_empty() => result,
+            Ok(leaked) => Err(leak_failure(&leaked)),
+            Err(failure) => both(result, failure),
+        };
+        let mut record = self.record();
+        record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+        let word = record.outcome.status.clone();
+        for stage in &mut record.outcome.stages {
+            for step in stage.steps.iter_mut().filter(|step| step.status == "running") {
+                step.status.clone_from(&word);
+            }
+            if stage.status == "running" {
+                stage.status.clone_from(&word);
+            }
+        }
+        let result = match views::write(&self.run, &*record) {
+            Ok(()) => result,
+            Err(failure) => {
+                let result = both(result, failure);
+                record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
+                result
+            }
+        };
+        match self.run.close(&mut record) {
+            Ok(()) => result,
+            Err(failure) => both(result, failure),
+        }
+    }
+}
+
+/// The run's own failure comes first; that the evidence has a hole is said with it.
+fn both(result: Result<()>, evidence: Failure) -> Result<()> {
+    Err(match result {
+        Ok(()) => evidence,
+        Err(failure) => failure.because(evidence.message).because_all(evidence.causes),
+    })
+}
+
+fn leak_failure(files: &[String]) -> Failure {
+    Failure::failed(format!("a secret was found in the evidence after the run: {}", files.join(", ")))
+        .because("the masking missed it; the files were removed")
+        .hint("change that secret, and report which program printed it in which form")
+}
+
+impl Stage<'_, '_> {
+    /// Writes down that steps are next, in the plan's order, whichever of them begins first; each is named by its
+    /// number.
+    pub fn announce(&self, names: &[&str]) -> Result<Vec<usize>> {
+        let numbers = {
+            let mut record = self.journal.record();
+            let now = record.outcome.elapsed_ms();
+            let steps = &mut record.outcome.stages[self.index].steps;
+            let first = steps.len();
+            steps.extend(names.iter().map(|name| StepView::running(name, now)));
+            (first..steps.len()).collect()
+        };
+        self.journal.save()?;
+        Ok(numbers)
+    }
+
+    /// Of a step among all steps of the run, from 1: the number of its log.
+    fn number(&self, index: usize) -> usize {
+        let stages = &self.journal.record().outcome.stages;
+        stages[..self.index].iter().map(|stage| stage.steps.len()).sum::<usize>() + index + 1
+    }
+
+    fn update(&self, step: usize, change: impl FnOnce(&mut StepView)) -> Result<()> {
+        change(&mut self.journal.record().outcome.stages[self.index].steps[step]);
+        self.journal.save()
+    }
+
+    /// A step of our own: `work` returns what it found, in one line.
+    pub fn step(&self, index: usize, name: &str, work: impl FnOnce() -> Result<String>) -> Result<()> {
+        self.journal.interrupt.check()?;
+        let running = self.journal.console.step(name);
+        let begun = Instant::now();
+        let result = work();
+        let took = begun.elapsed();
+        let (word, detail) = match &result {
+            Ok(detail) => ("ok", detail.clone()),
+            Err(failure) => (failure.status.word(), failure.message.clone()),
+        };
+        self.update(index, |step| {
+            step.status = word.to_owned();
+            step.duration_ms = milliseconds(took);
+            step.detail = Some(detail.clone());
+        })?;
+        match result {
+            Ok(_) => running.ok(&detail, took),
+            Err(_) => running.failed(&detail, took),
+        }
+        result.map(|_| ())
+    }
+
+    /// A child process, its masked output in a log of its own. How it ended is the caller's to judge.
+    pub fn child(&self, index: usize, name: &str, invocation: &Invocation, deadline: Duration) -> Result<Finished> {
+        self.journal.interrupt.check()?;
+        let (log, mut file) = self.journal.run.log(self.number(index), name)?;
+        let running = self.journal.console.step(name);
+        let header = format!("$ {}\n", invocation.shown());
+        let _ = file.write_all(&self.journal.redactor.bytes(header.as_bytes()));
+        let mut end = file.try_clone().map_err(|error| Failure::failed("cannot write a log").caused_by(&error))?;
+        let finished = process::run(invocation, deadline, file, &self.journal.redactor, self.journal.interrupt)?;
+        let _ = end.seek(SeekFrom::End(0));
+        let _ = writeln!(end, "[{} after {} ms]", finished.exit.in_words(), milliseconds(finished.duration));
+        self.update(index, |step| {
+            step.status = word(finished.exit).to_owned();
+            step.exit_code = finished.exit.code();
+            step.exit = Some(finished.exit);
+            step.duration_ms = milliseconds(finished.duration);
+            step.log = Some(log);
+        })?;
+        match finished.exit {
+            Exit::Success => running.ok("done", finished.duration),
+            _ => running.failed(&finished.exit.in_words(), finished.duration),
+        }
+        Ok(finished)
+    }
+
+    pub fn end(self, result: &Result<()>) -> Result<()> {
+        let word = result.as_ref().map_or_else(|failure| failure.status.word(), |()| Status::Ok.word());
+        {
+            let mut record = self.journal.record();
+            let stage = &mut record.outcome.stages[self.index];
+            stage.status = word.to_owned();
+            stage.duration_ms = milliseconds(self.begun.elapsed());
+        }
+        self.journal.save()
+    }
+}
+
+fn word(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Success => Status::Ok.word(),
+        Exit::Interrupted(status) => status.word(),
+        Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Status::Failed.word(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,10 @@
+//! One run of one stage, from the guard's yes to the closed record.
+
+pub mod consent;
+pub mod console;
+pub mod journal;
+pub mod plan;
+mod preamble;
+pub mod run_plan;
+pub mod runner;
+pub mod stage;

@@ -1,0 +1,112 @@
+//! A stage before it happens: an ordered list of steps, each with the sentence shown when it fails. Pure data.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::evidence::outcome::Counts;
+use crate::process::Invocation;
+
+/// `A` is what the stage does itself, beside the programs that it calls.
+#[derive(Debug, Serialize)]
+pub struct Plan<A> {
+    pub stage: &'static str,
+    /// What `--plan` says first: the target and what is to happen to it.
+    pub summary: String,
+    /// Each script that will run, by name.
+    pub scripts: Vec<Script>,
+    /// The rows that are there now, and so at stake.
+    pub rows: Counts,
+    /// What would be lost, each as a sentence; what consent is asked for.
+    pub losses: Vec<String>,
+    /// In order; the steps of one group run side by side.
+    pub groups: Vec<Vec<Step<A>>>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct Script {
+    pub name: String,
+    pub sha256: String,
+    pub sql: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Step<A> {
+    pub name: &'static str,
+    /// What it does, in one line.
+    pub does: String,
+    /// What is said when it fails.
+    pub failure: &'static str,
+    pub action: Action<A>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action<A> {
+    Child {
+        #[serde(rename = "command", serialize_with = "shown")]
+        invocation: Invocation,
+        #[serde(skip)]
+        deadline: Duration,
+        /// Reads the last lines of a child that failed.
+        #[serde(skip)]
+        explain: fn(&[String]) -> Option<Explanation>,
+    },
+    Own(A),
+}
+
+/// What a program's own error code means here, and what to type next.
+pub struct Explanation {
+    pub code: String,
+    pub message: String,
+    /// What the database said, where the program passes it on.
+    pub details: Vec<String>,
+    pub hint: String,
+}
+
+fn shown<S: Serializer>(invocation: &Invocation, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&invocation.shown())
+}
+
+impl<A> Plan<A> {
+    /// As `--plan` prints it.
+    pub fn in_words(&self) -> String {
+        let mut lines = vec![self.summary.clone(), String::new()];
+        lines.extend(self.steps_in_words());
+        lines.extend(self.stakes_in_words());
+        lines.join("\n")
+    }
+
+    /// The steps alone, a line or two each.
+    pub fn steps_in_words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (number, group) in self.groups.iter().enumerate() {
+            for step in group {
+                let beside = if group.len() > 1 { "  (side by side)" } else { "" };
+                lines.push(format!("{}. {}: {}{beside}", number + 1, step.name, step.does));
+                if let Action::Child { invocation, .. } = &step.action {
+                    lines.push(format!("     $ {}", invocation.shown()));
+                }
+            }
+        }
+        lines
+    }
+
+    /// What is there, what would go, and the scripts.
+    pub fn stakes_in_words(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.rows.is_empty() {
+            lines.push("\nRows there now:".to_owned());
+            lines.extend(self.rows.iter().map(|(table, rows)| format!("  {table}: {rows}")));
+        }
+        if !self.losses.is_empty() {
+            lines.push("\nWhat would be lost:".to_owned());
+            lines.extend(self.losses.iter().map(|loss| format!("  {loss}")));
+        }
+        for script in &self.scripts {
+            lines.push(format!("\n-- {}\n{}", script.name, script.sql.trim_end()));
+        }
+        lines.push("\nNothing was changed.".to_owned());
+        lines
+    }
+}

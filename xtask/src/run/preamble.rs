@@ -1,0 +1,114 @@
+//! What surrounds a run: who ran it, from which commit, with which tools, against which server. The start of its record.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::digest::of_file;
+use crate::error::Result;
+use crate::evidence::outcome::Outcome;
+use crate::evidence::past;
+use crate::evidence::record::{Git, Operator, Record, Server, Tools};
+use crate::guard::env_matrix;
+use crate::interrupt::Interrupt;
+use crate::process::locate;
+use crate::process::{self, Exit, Invocation};
+use crate::session::Session;
+use crate::settings::Settings;
+use redact::Redactor;
+
+/// A record that knows what can be known without spawning anything: all that a refused run has.
+pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome, redactor: &Redactor) -> Record {
+    Record {
+        outcome: outcome.clone(),
+        argv: argv.iter().map(|arg| redactor.text(arg)).collect(),
+        operator: operator(settings),
+        git: None,
+        tools: Tools { drill: env!("CARGO_PKG_VERSION").to_owned(), ..Tools::default() },
+        server: None,
+        environment: BTreeMap::new(),
+        inputs: BTreeMap::new(),
+        files: BTreeMap::new(),
+        previous: None,
+        merged: Vec::new(),
+    }
+}
+
+/// Adds what the server said of itself.
+pub fn add_server(record: &mut Record, session: &Session<'_>) {
+    record.server = Some(Server {
+        version: session.identity.version.clone(),
+        database: session.identity.database.clone(),
+        user: session.identity.user.clone(),
+        address: session.address().to_string(),
+        system_identifier: session.identity.system_identifier.clone(),
+        claimed: session.target.claimed(),
+    });
+}
+
+/// Adds what the target's variables say of it, and a note where they said something else the last time.
+pub fn add_environment(record: &mut Record, session: &Session<'_>) {
+    let settings = session.settings;
+    // The sandbox has another port each time, and no variables.
+    if settings.target.is_sandbox() {
+        return;
+    }
+    let facts = env_matrix::facts(session.target.candidate());
+    if let Some((run, before)) = past::last_environment(&settings.evidence_dir(), &settings.target.name) {
+        let rotated = |(what, is): &(&str, String)| {
+            let was = before.get(*what).filter(|was| *was != is)?;
+            Some(format!("rotated since {run}: {what} was {was}, is {is} (cargo xtask env matrix)"))
+        };
+        record.outcome.notes.extend(facts.iter().filter_map(rotated));
+    }
+    record.environment = facts.into_iter().map(|(what, is)| (what.to_owned(), is)).collect();
+}
+
+/// Adds what other programs must be asked for, Node and git side by side.
+///
+/// # Errors
+/// `blocked` when Node does not answer or is too old.
+pub fn add_tools(record: &mut Record, session: &Session<'_>) -> Result<()> {
+    let (settings, interrupt) = (session.settings, session.interrupt);
+    let (git, node) = std::thread::scope(|scope| {
+        let git = scope.spawn(|| git(settings, interrupt));
+        let node = session.toolbox.node_version(interrupt);
+        (git.join().unwrap_or_default(), node)
+    });
+    record.git = git;
+    record.tools.node = Some(node?);
+    record.tools.prisma = Some(session.toolbox.prisma.version.clone());
+    record.tools.engine = Some(session.toolbox.engine.in_words());
+    if let Ok(digest) = of_file(&settings.prisma.schema) {
+        record.inputs.insert("schema".to_owned(), digest);
+    }
+    Ok(())
+}
+
+fn operator(settings: &Settings) -> Operator {
+    let variable = |name: &str| settings.variable(name).map(str::to_owned);
+    let github = || {
+        let (server, repository) = (variable("GITHUB_SERVER_URL")?, variable("GITHUB_REPOSITORY")?);
+        Some(format!("{server}/{repository}/actions/runs/{}", variable("GITHUB_RUN_ID")?))
+    };
+    Operator {
+        user: variable("USER").or_else(|| variable("LOGNAME")),
+        host: rustix::system::uname().nodename().to_str().ok().map(str::to_owned),
+        ci_run: github().or_else(|| variable("CI_JOB_URL")),
+    }
+}
+
+/// None outside a repository, or without git.
+fn git(settings: &Settings, interrupt: &Interrupt) -> Option<Git> {
+    let program = locate::on_path(settings, "git")?;
+    let ask = |args: &[&str]| {
+        let inherited = ["PATH", "HOME"].map(|name| (name, settings.variable(name).unwrap_or_default()));
+        let invocation = Invocation::new(&program, &settings.root).args(args).envs(inherited);
+        match process::capture(&invocation, Duration::from_secs(10), interrupt) {
+            Ok((Exit::Success, stdout)) => Some(String::from_utf8_lossy(&stdout).trim().to_owned()),
+            _ => None,
+        }
+    };
+    let commit = ask(&["rev-parse", "HEAD"])?;
+    let dirty = !ask(&["status", "--porcelain"])?.is_empty();
+    Some(Git { commit, dirty })
+}

@@ -1,0 +1,73 @@
+//! Runs a plan: group after group, the steps of a group side by side, and the first miss stops it.
+
+use crate::error::{Failure, Result};
+use crate::process::{Exit, Finished};
+use crate::run::journal::Stage;
+use crate::run::plan::{Action, Explanation, Plan, Step};
+
+/// `own` does what the stage does itself, and returns what it found in one line.
+pub fn run_plan<A: Sync>(
+    stage: &Stage<'_, '_>,
+    plan: &Plan<A>,
+    own: &(impl Fn(&A) -> Result<String> + Sync),
+) -> Result<()> {
+    plan.groups.iter().try_for_each(|steps| group(stage, steps, own))
+}
+
+/// All steps of a group are waited for; the first failure in the plan's order is the group's.
+fn group<A: Sync>(
+    stage: &Stage<'_, '_>,
+    steps: &[Step<A>],
+    own: &(impl Fn(&A) -> Result<String> + Sync),
+) -> Result<()> {
+    let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+    let numbers = stage.announce(&names)?;
+    if let ([only], [number]) = (steps, numbers.as_slice()) {
+        return step(stage, *number, only, own);
+    }
+    let results: Vec<Result<()>> = std::thread::scope(|scope| {
+        let running: Vec<_> = steps
+            .iter()
+            .zip(numbers)
+            .map(|(each, number)| scope.spawn(move || step(stage, number, each, own)))
+            .collect();
+        let ended = running.into_iter().map(|thread| thread.join());
+        ended.map(|result| result.unwrap_or_else(|_| Err(Failure::bug("a step panicked")))).collect()
+    });
+    results.into_iter().collect()
+}
+
+fn step<A: Sync>(
+    stage: &Stage<'_, '_>,
+    number: usize,
+    step: &Step<A>,
+    own: &(impl Fn(&A) -> Result<String> + Sync),
+) -> Result<()> {
+    match &step.action {
+        Action::Own(action) => stage.step(number, step.name, || own(action)),
+        Action::Child { invocation, deadline, explain } => {
+            let finished = stage.child(number, step.name, invocation, *deadline)?;
+            match finished.exit {
+                Exit::Success => Ok(()),
+                Exit::Interrupted(status) => Err(Failure::interrupted(status)),
+                _ => Err(child_failure(step, &finished, explain(&finished.tail))),
+            }
+        }
+    }
+}
+
+fn child_failure<A>(step: &Step<A>, finished: &Finished, explanation: Option<Explanation>) -> Failure {
+    let failure = Failure::failed(format!("{}: `{}` {}", step.failure, step.name, finished.exit.in_words()));
+    match explanation {
+        Some(explanation) => failure
+            .because(format!("{}: {}", explanation.code, explanation.message))
+            .because_all(explanation.details)
+            .hint(explanation.hint),
+        None => {
+            let last = finished.tail.iter().rev().find(|line| !line.trim().is_empty());
+            failure
+                .because(last.cloned().unwrap_or_else(|| "it said nothing".to_owned()))
+                .hint("read the step's log in the evidence folder")
+        }
+    }
+}

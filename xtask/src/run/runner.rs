@@ -1,0 +1,212 @@
+//! Calls the parts in order: declare, guard, dial, inspect, plan, consent, apply, verify, record. Holds no logic of its own.
+
+use crate::clock;
+use crate::error::{Failure, Result, Status, guarded};
+use crate::evidence::folder::Run;
+use crate::evidence::outcome::Outcome;
+use crate::evidence::record::Record;
+use crate::evidence::seal::seal;
+use crate::evidence::signature;
+use crate::guard::input::Declared;
+use crate::guard::{Candidate, Demand, Standing};
+use crate::interrupt::Interrupt;
+use crate::postgres::run_lock::RunLock;
+use crate::run::console::Console;
+use crate::run::journal::Journal;
+use crate::run::plan::Plan;
+use crate::run::preamble;
+use crate::run::stage::Stage;
+use crate::sandbox;
+use crate::sandbox::npm;
+use crate::session::{self, Session};
+use crate::settings::Settings;
+use redact::Redactor;
+
+/// What a panic is called. The evidence is closed all the same.
+const BROKE: &str = "the drill broke while it ran";
+
+/// One invocation of one command.
+pub struct Drill<'a> {
+    pub settings: &'a Settings,
+    pub console: &'a Console,
+    pub interrupt: &'a Interrupt,
+    pub command: &'static str,
+    pub argv: Vec<String>,
+    pub plan_only: bool,
+}
+
+impl Drill<'_> {
+    /// One stage, from the env file to the closed evidence.
+    pub fn stage<S: Stage>(&self, stage: &S, outcome: &mut Outcome) -> Result<()> {
+        let declared = self.declare()?;
+        let redactor = declared.redactor();
+        self.console.mask(&redactor);
+        let session = match self.reach(&declared, &redactor, S::DEMAND, outcome) {
+            Err(failure) if failure.status == Status::Refused => {
+                return self.record_failure(stage, None, &redactor, failure, outcome);
+            }
+            other => other?,
+        };
+        let (_lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
+            Ok(prepared) => prepared,
+            Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
+        };
+        if self.plan_only {
+            return self.show(stage, &plan, outcome);
+        }
+        self.announce(&session);
+        if let Err(failure) = guarded(BROKE, || stage.consent(&session, &plan, self.console)) {
+            return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
+        }
+        let journal = self.begin(&session, outcome)?;
+        let result = guarded(BROKE, || {
+            journal.run().write_json("plan.json", &plan)?;
+            stage.open(&journal, &inspection)?;
+            let result = stage.run(&session, &journal, &inspection, &plan);
+            session.same_server().and(result)
+        });
+        self.close(stage, &journal, result, outcome)
+    }
+
+    /// Where the target is said to be. For the sandbox: installs what it needs, and starts it.
+    pub fn declare(&self) -> Result<Declared> {
+        if !self.settings.target.is_sandbox() {
+            return Declared::of_environment(self.settings);
+        }
+        npm::packages(self.settings, |line| self.console.say(line))?;
+        let sandbox = sandbox::up(self.settings, self.interrupt)?;
+        if sandbox.started {
+            let port = sandbox.port;
+            let stays = "it stays up for the next command (cargo xtask sandbox down)";
+            self.console.say(format!("sandbox: started on port {port}; {stays}"));
+        }
+        Ok(Declared::of_sandbox(self.settings, &sandbox.url()))
+    }
+
+    /// Guard layers 1 to 3, the connection, and layer 4.
+    pub fn reach(
+        &self,
+        declared: &Declared,
+        redactor: &Redactor,
+        demand: Demand,
+        outcome: &mut Outcome,
+    ) -> Result<Session<'_>> {
+        let refused = |refusals| Failure::refused(&self.settings.target.name, refusals);
+        let candidate: Candidate = declared.check().map_err(refused)?;
+        outcome.target = Some(session::view(self.settings, &candidate));
+        Session::open(self.settings, self.interrupt, candidate, redactor.clone(), demand)
+    }
+
+    /// A plan needs no lock: it changes nothing, and another run may be at work while somebody looks.
+    #[allow(clippy::type_complexity, reason = "three things that belong to one caller")]
+    fn prepare<S: Stage>(
+        &self,
+        stage: &S,
+        session: &Session<'_>,
+    ) -> Result<(Option<RunLock>, S::Inspection, Plan<S::Action>)> {
+        let lock = if self.plan_only { None } else { Some(RunLock::take(session.connect()?)?) };
+        let inspection = stage.inspect(session)?;
+        let plan = stage.plan(session, &inspection)?;
+        Ok((lock, inspection, plan))
+    }
+
+    fn show<S: Stage>(&self, stage: &S, plan: &Plan<S::Action>, outcome: &mut Outcome) -> Result<()> {
+        let json =
+            serde_json::to_value(plan).map_err(|error| Failure::bug("cannot print the plan").caused_by(&error))?;
+        outcome.extra.insert("plan".to_owned(), json);
+        if !self.settings.output.json {
+            self.console.result(&stage.in_words(plan));
+        }
+        Ok(())
+    }
+
+    /// The lines before any change.
+    fn announce(&self, session: &Session<'_>) {
+        let view = session.view();
+        let project = view.project_ref.map(|project| format!(", project {project}")).unwrap_or_default();
+        let claim = match session.target.standing() {
+            Standing::Claimed => "claimed as disposable".to_owned(),
+            Standing::Unclaimed => "unclaimed".to_owned(),
+            Standing::Copied(parts) => format!("with the claim of another database: its {} differs", parts.join(", ")),
+        };
+        self.console.say(format!(
+            "Target: {} is database `{}` on {}:{}{project} (Postgres {}, {claim})",
+            view.name, view.database, view.host, view.port, session.identity.version,
+        ));
+        let (prisma, engine) = (&session.toolbox.prisma.version, session.toolbox.engine.in_words());
+        self.console.say(format!("Tools: Prisma {prisma}, engine {engine}"));
+        let unforwarded = session.target.candidate().unforwarded();
+        if !unforwarded.is_empty() {
+            self.console.say(format!("Kept from children: {}", unforwarded.join(", ")));
+        }
+    }
+
+    /// The first programs of a run (Node and git, for their versions): nothing is spawned before the guard and the user have
+    /// said yes.
+    fn begin(&self, session: &Session<'_>, outcome: &mut Outcome) -> Result<Journal<'_>> {
+        signature::rehearse(self.settings)?;
+        let mut record = preamble::record(self.settings, &self.argv, outcome, &session.redactor);
+        preamble::add_server(&mut record, session);
+        preamble::add_environment(&mut record, session);
+        preamble::add_tools(&mut record, session)?;
+        self.journal(record, &session.redactor, outcome)
+    }
+
+    fn journal(&self, mut record: Record, redactor: &Redactor, outcome: &mut Outcome) -> Result<Journal<'_>> {
+        let stamp = outcome.started_at.replace(['-', ':'], "");
+        let run = Run::open(&self.settings.evidence_dir(), &stamp, self.command, redactor)?;
+        outcome.evidence = Some(self.settings.shown(run.folder()));
+        record.outcome.evidence.clone_from(&outcome.evidence);
+        Journal::new(self.console, self.interrupt, redactor.clone(), run, record)
+    }
+
+    fn close<S: Stage>(
+        &self,
+        stage: &S,
+        journal: &Journal<'_>,
+        result: Result<()>,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        let result = journal.close(result);
+        *outcome = journal.record().outcome.clone();
+        if let Some(counts) = &outcome.counts {
+            self.console.counts(counts);
+        }
+        let feedback = self.settings.recorded().then(|| stage.feedback(&self.settings.evidence));
+        match seal(self.settings, journal.run(), feedback) {
+            Ok(warnings) => {
+                warnings.iter().for_each(|warning| self.console.show(warning));
+                outcome.notes.extend(warnings);
+            }
+            Err(failure) if result.is_ok() => {
+                outcome.finish(Some(&failure), clock::rfc3339(clock::now()));
+                return Err(failure);
+            }
+            Err(failure) => self.console.show(format!("warning: {failure}")),
+        }
+        result
+    }
+
+    /// A run that ended before its first step is evidence too. Nothing is spawned for it, so it does not know what git says.
+    fn record_failure<S: Stage>(
+        &self,
+        stage: &S,
+        session: Option<&Session<'_>>,
+        redactor: &Redactor,
+        failure: Failure,
+        outcome: &mut Outcome,
+    ) -> Result<()> {
+        if self.plan_only {
+            return Err(failure);
+        }
+        let mut record = preamble::record(self.settings, &self.argv, outcome, redactor);
+        if let Some(session) = session {
+            preamble::add_server(&mut record, session);
+        }
+        let journal = self.journal(record, redactor, outcome)?;
+        self.close(stage, &journal, Err(failure), outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! What is left of a run that a bug of ours ends: stages that panic (fault injection), on a real server.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::evidence::outcome::Counts;
+use crate::evidence::past::{State, read_all};
+use crate::evidence::verify::Verification;
+use crate::evidence::views::report::REPORT;
+use crate::postgres::server::{self, Database};
+use crate::run::plan::{Action, Step};
+use crate::run::runner::*;
+use crate::settings::EvidenceSettings;
+use crate::settings::flags::Global;
+
+const PASSWORD: &str = "s3cret-of-the-panic";
+
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    Inspect,
+    Consent,
+    Step,
+    /// While the record is locked, which poisons it.
+    Record,
+    /// On a thread that the stage waits for.
+    Beside,
+    Never,
+}
+
+/// A stage of two steps, of which the second is the one that breaks.
+struct Breaks(Moment);
+
+impl Breaks {
+    fn at(&self, moment: Moment) {
+        assert!(self.0 != moment, "a panic that quotes {PASSWORD}");
+    }
+}
+
+impl Stage for Breaks {
+    type Inspection = ();
+    type Action = ();
+
+    const DEMAND: Demand = Demand::Additive;
+
+    fn inspect(&self, _session: &Session<'_>) -> Result<()> {
+        self.at(Moment::Inspect);
+        Ok(())
+    }
+
+    fn plan(&self, _session: &Session<'_>, _inspection: &()) -> Result<Plan<()>> {
+        let step = |name| {
+            vec![Step { name, does: "something".to_owned(), failure: "it was not done", action: Action::Own(()) }]
+        };
+        let groups = vec![step("first"), step("second")];
+        let (summary, rows) = ("to break".to_owned(), Counts::default());
+        Ok(Plan { stage: "breaks", summary, scripts: Vec::new(), rows, losses: Vec::new(), groups })
+    }
+
+    fn consent(&self, _session: &Session<'_>, _plan: &Plan<()>, _console: &Console) -> Result<()> {
+        self.at(Moment::Consent);
+        Ok(())
+    }
+
+    fn open(&self, _journal: &Journal<'_>, _inspection: &()) -> Result<()> {
+        Ok(())
+    }
+
+    fn run(&self, _session: &Session<'_>, journal: &Journal<'_>, _inspection: &(), _plan: &Plan<()>) -> Result<()> {
+        let stage = journal.stage("breaks")?;
+        let steps = stage.announce(&["first", "second"])?;
+        stage.step(steps[0], "first", || Ok("done".to_owned()))?;
+        stage.step(steps[1], "second", || {
+            self.at(Moment::Step);
+            std::thread::scope(|scope| {
+                scope.spawn(|| self.at(Moment::Beside));
+            });
+            let _record = journal.record();
+            self.at(Moment::Record);
+            Ok("done".to_owned())
+        })?;
+        stage.end(&Ok(()))
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.qa
+    }
+}
+
+/// A project whose staging is a database of its own.
+struct Project {
+    folder: TempDir,
+    database: Database,
+    settings: Settings,
+}
+
+impl Project {
+    fn new() -> Project {
+        let (folder, database) = (tempfile::tempdir().unwrap(), Database::new());
+        let root = folder.path().canonicalize().unwrap();
+        symlink(scratch::packages(), root.join("node_modules")).unwrap();
+        let url = server::url(&format!("postgres:{PASSWORD}"), &database.name);
+        fs::write(root.join(".env.staging"), format!("DATABASE_URL={url}\n")).unwrap();
+        let name = &database.name;
+        let allowed = format!("[targets.staging]\nallow_hosts = [\"127.0.0.1\"]\nallow_databases = [\"{name}\"]\n");
+        fs::write(root.join("drill.toml"), allowed).unwrap();
+        let (target, root) = ("staging".to_owned(), Some(root));
+        let quiet = true;
+        let global =
+            Global { target, root, quiet, sandbox: false, env_file: None, plan: false, json: false, record: false };
+        let mut settings = Settings::load(&global).unwrap();
+        settings.environment.retain(|name, _| name == "PATH");
+        Project { folder, database, settings }
+    }
+
+    /// How a run of `Breaks` ended for the user.
+    fn run(&self, moment: Moment) -> (Result<()>, Outcome) {
+        let console = Console::new(self.settings.output);
+        let interrupt = Interrupt::default();
+        let drill = Drill {
+            settings: &self.settings,
+            console: &console,
+            interrupt: &interrupt,
+            command: "breaks",
+            argv: vec!["breaks".to_owned()],
+            plan_only: false,
+        };
+        let mut outcome = Outcome::begin("breaks", clock::rfc3339(clock::now()));
+        let result = drill.stage(&Breaks(moment), &mut outcome);
+        (result, outcome)
+    }
+
+    /// What the record says of the end: of the run, and of each stage and step.
+    fn ends(&self, outcome: &Outcome) -> Value {
+        let folder = self.folder.path().join(outcome.evidence.as_ref().unwrap());
+        let record: Value = serde_json::from_slice(&fs::read(folder.join("run.json")).unwrap()).unwrap();
+        let stages = record["stages"].as_array().unwrap().iter().map(|stage| {
+            let steps = stage["steps"].as_array().unwrap().iter().map(|step| step["status"].clone());
+            json!([stage["status"], steps.collect::<Vec<_>>()])
+        });
+        let stages: Vec<Value> = stages.collect();
+        json!({ "status": record["status"], "exit_code": record["exit_code"], "error": record["error"]["message"], "stages": stages })
+    }
+
+    /// Every file of the project but the one that holds the password by right.
+    fn texts(&self) -> String {
+        let files = crate::files::plain(self.folder.path()).unwrap();
+        let written = files.iter().filter(|(name, _)| !name.contains("node_modules") && name != ".env.staging");
+        written.map(|(_, path)| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()).collect()
+    }
+}
+
+#[test]
+fn a_panic_ends_as_a_bug_with_the_evidence_closed_and_everything_let_go() {
+    let project = Project::new();
+    let broke = |stages: Value| json!({"status": "bug", "exit_code": 70, "error": BROKE, "stages": stages});
+    let begun = json!([["bug", ["ok", "bug"]]]);
+    let moments = [
+        (Moment::Inspect, json!([])),
+        (Moment::Consent, json!([])),
+        (Moment::Step, begun.clone()),
+        (Moment::Record, begun.clone()),
+        (Moment::Beside, begun),
+    ];
+    for (count, (moment, stages)) in moments.into_iter().enumerate() {
+        let (result, outcome) = project.run(moment);
+        let failure = result.unwrap_err();
+        assert_eq!(failure.status, Status::Bug, "{failure:?}");
+        assert_eq!(project.ends(&outcome), broke(stages));
+        let runs = read_all(&project.settings.evidence_dir()).unwrap();
+        assert_eq!(runs.len(), count + 1);
+        assert!(runs.iter().all(|past| past.state == State::Closed), "{runs:?}");
+    }
+    let (result, outcome) = project.run(Moment::Never); // the run's lock was let go, or this would be refused
+    assert!(result.is_ok(), "{result:?}");
+    assert_eq!(project.ends(&outcome)["stages"], json!([["ok", ["ok", "ok"]]]));
+    let verification = Verification::of(&project.settings).unwrap();
+    assert_eq!((verification.runs.len(), verification.findings), (6, vec![]));
+    let texts = project.texts();
+    assert!(texts.contains(REPORT) && texts.contains(BROKE) && !texts.contains(PASSWORD));
+    let feedback = fs::read_to_string(project.folder.path().join("feedback/qa.md")).unwrap();
+    assert_eq!(feedback.matches("run.json sha256").count(), 6, "{feedback}");
+    let left = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    let mut database = project.database;
+    assert_eq!(database.ask::<i64>(left), 0);
+}

@@ -1,0 +1,37 @@
+//! What a new sandbox is born with: its user, its database, the roles that Supabase's SQL names, and the claim.
+//!
+//! A writer that asks for no `StagingTarget`: the server was created a moment ago, by us, and holds nothing.
+
+use postgres_protocol::escape::escape_identifier;
+
+use crate::error::Result;
+use crate::postgres::claim;
+use crate::postgres::connection::{Connection, failure};
+use crate::postgres::identity::identity;
+
+/// The roles of a hosted Supabase database that a mirror's grants and policies name; nobody can log in as one.
+const SUPABASE_ROLES: &str = "
+    create role anon nologin;
+    create role authenticated nologin;
+    create role service_role nologin bypassrls;";
+
+/// Creates the roles and the database; `server` is a superuser's session.
+pub fn create(server: &mut Connection, user: &str, database: &str) -> Result<()> {
+    let (user, database) = (escape_identifier(user), escape_identifier(database));
+    let roles = format!(
+        "{SUPABASE_ROLES} create role {user} login createdb createrole; grant anon, authenticated, service_role to {user};"
+    );
+    let words = |error: postgres::Error| failure("prepare the sandbox", &error);
+    server.client().batch_execute(&roles).map_err(words)?;
+    // Not in the same request: CREATE DATABASE refuses to run in a transaction.
+    server.client().batch_execute(&format!("create database {database} owner {user}")).map_err(words)
+}
+
+/// Claims the database as disposable; `connection` is a superuser's session in it.
+pub fn claim_it(connection: &mut Connection, user: &str) -> Result<()> {
+    let identity = identity(connection)?;
+    claim::mark(connection, &identity, None, "staging drill", "the sandbox, from birth")?;
+    let user = escape_identifier(user);
+    let grant = format!("grant usage on schema staging_drill to {user}; grant select on staging_drill.claim to {user}");
+    connection.client().batch_execute(&grant).map_err(|error| failure("let the sandbox's user read the claim", &error))
+}

@@ -1,0 +1,23 @@
+//! Installs the project's npm packages where there are none, visibly: the sandbox must work from a bare clone.
+
+use crate::error::{Failure, Result};
+use crate::process::locate;
+use crate::process::{self, Exit};
+use crate::settings::Settings;
+
+/// `say` tells that it takes a while.
+///
+/// # Errors
+/// `blocked` when npm is missing or fails.
+pub fn packages(settings: &Settings, say: impl FnOnce(&str)) -> Result<()> {
+    if !locate::needs_install(settings) {
+        return Ok(());
+    }
+    let npm = locate::on_path(settings, "npm")
+        .ok_or_else(|| Failure::blocked("`npm` is not on PATH").hint("install Node 20 or newer, with npm"))?;
+    say("the project's packages are not installed yet: npm ci");
+    match process::run_visibly(&npm, &["ci"], &settings.root)? {
+        Exit::Success => Ok(()),
+        exit => Err(Failure::blocked(format!("`npm ci` {}", exit.in_words())).hint("npm ci")),
+    }
+}

@@ -1,0 +1,45 @@
+//! What sets a database apart from the replay of its migrations: what counts, and what only says where the database lives.
+
+use crate::error::Result;
+use crate::schema::catalog::{Catalog, Concern, Difference, diff};
+use crate::schema::expected;
+use crate::schema::history::History;
+use crate::session::Session;
+
+#[derive(Debug)]
+pub struct Drift {
+    /// The schema is not the one that its migrations make.
+    pub definition: Vec<Difference>,
+    /// Owners, further grants, the order of columns: true of this server, and no migration's work.
+    pub surroundings: Vec<Difference>,
+    /// How many objects were compared.
+    pub objects: usize,
+}
+
+pub fn between(expected: &Catalog, actual: &Catalog) -> Drift {
+    let (definition, surroundings) =
+        diff(expected, actual).into_iter().partition(|difference| difference.concern == Concern::Definition);
+    Drift { definition, surroundings, objects: expected.objects.len() }
+}
+
+/// Compares the target with what `history` makes, and with the mirror's table where the target has it: that is no migration's
+/// work either, and belongs there all the same.
+pub fn of_target(session: &Session<'_>, history: &History, actual: &Catalog) -> Result<Drift> {
+    let plain = expected::catalog(session, history)?.catalog;
+    let drift = between(&plain, actual);
+    if drift.definition.is_empty() {
+        return Ok(drift);
+    }
+    match expected::with_mirror(session, history)? {
+        Some(with_mirror) if has_mirror(&plain, &with_mirror.catalog, actual) => {
+            Ok(between(&with_mirror.catalog, actual))
+        }
+        _ => Ok(drift),
+    }
+}
+
+/// Whether `actual` has a table that only the mirror's script makes.
+pub fn has_mirror(plain: &Catalog, with_mirror: &Catalog, actual: &Catalog) -> bool {
+    let added = with_mirror.objects.keys().filter(|key| !plain.objects.contains_key(*key));
+    added.filter(|key| key.kind == "table").any(|key| actual.objects.contains_key(key))
+}

@@ -1,0 +1,99 @@
+//! What a history makes of an empty database: replayed once, then known by the history's digest.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Failure, Result};
+use crate::files;
+use crate::postgres::connection::Connection;
+use crate::sandbox;
+use crate::schema::catalog::Catalog;
+use crate::schema::history::{History, Migration};
+use crate::schema::replay::{cache_key, replay};
+use crate::session::Session;
+use redact::Secret;
+
+pub struct Expected {
+    pub catalog: Catalog,
+    origin: Origin,
+    migrations: usize,
+}
+
+enum Origin {
+    Known,
+    SameServer,
+    Sandbox,
+}
+
+impl Expected {
+    pub fn in_words(&self) -> String {
+        let migrations = self.migrations;
+        match self.origin {
+            Origin::Known => format!("the schema that {migrations} migrations make is known from an earlier replay"),
+            Origin::SameServer => {
+                format!("{migrations} migrations replayed in a throw-away database of the same server")
+            }
+            Origin::Sandbox => {
+                format!("{migrations} migrations replayed in the sandbox, since this role may not create databases")
+            }
+        }
+    }
+}
+
+/// The catalog that `history` makes on a server like the target's: on it where the role may create a database, else on the
+/// sandbox; a second time from `.drill/catalogs`.
+///
+/// # Errors
+/// `failed` when a migration does not run on an empty database; `blocked` when neither server can be used.
+pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
+    let schema = &session.target.dsn().schema;
+    let key = cache_key(&history.digest(), session.identity.major_version(), &[schema]);
+    let file = session.settings.private_dir().join("catalogs").join(format!("{key}.json"));
+    let migrations = history.migrations.len();
+    if let Some(catalog) = known(&file) {
+        return Ok(Expected { catalog, origin: Origin::Known, migrations });
+    }
+    let (catalog, origin) = if session.identity.may_create_databases {
+        (replay(&mut session.connect()?, |name| session.connect_to(name), history, &[schema])?, Origin::SameServer)
+    } else {
+        (on_sandbox(session, history, schema)?, Origin::Sandbox)
+    };
+    keep(&file, &catalog);
+    Ok(Expected { catalog, origin, migrations })
+}
+
+/// As `catalog`, with the mirror's script run after the migrations; None where the project has no such script.
+pub fn with_mirror(session: &Session<'_>, history: &History) -> Result<Option<Expected>> {
+    let Some(sql) = session.settings.supabase.script()? else { return Ok(None) };
+    let mut history = history.clone();
+    history.migrations.push(Migration::new("the mirror", sql));
+    catalog(session, &history).map(Some)
+}
+
+fn on_sandbox(session: &Session<'_>, history: &History, schema: &str) -> Result<Catalog> {
+    let sandbox = sandbox::up(session.settings, session.interrupt).map_err(|failure| {
+        Failure::blocked(format!(
+            "`{}` may not create a throw-away database, and there is no sandbox to do it on",
+            session.identity.user
+        ))
+        .because(failure.message)
+        .hint(format!("as an administrator: alter role \"{}\" createdb; or: npm ci", session.identity.user))
+    })?;
+    let open = |name: &str| {
+        let url = Secret::new(sandbox.url_of(name));
+        Connection::open(&url, "staging drill", Duration::from_secs(30))
+    };
+    replay(&mut open(sandbox::DATABASE)?, open, history, &[schema])
+}
+
+fn known(file: &PathBuf) -> Option<Catalog> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+/// A catalog that cannot be kept is made again the next time.
+fn keep(file: &PathBuf, catalog: &Catalog) {
+    if let Ok(bytes) = serde_json::to_vec(catalog) {
+        files::keep(file, &bytes);
+    }
+}

@@ -1,0 +1,210 @@
+//! The local migrations folder, read the way Prisma reads it (7.10): each folder in it is a migration and its name is
+//! its place.
+//!
+//! It lives beside the ledger because it is the other half of every comparison; it reads files and asks no server.
+
+use std::path::Path;
+
+use crate::digest::sha256;
+use crate::error::{Failure, Result};
+
+/// One migration of the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The folder's name, such as `20250110120000_sessions`.
+    pub name: String,
+    pub sql: String,
+    /// Lower-case hexadecimal SHA-256 of the file's bytes, as Prisma writes it to the ledger.
+    pub checksum: String,
+}
+
+impl Migration {
+    pub fn new(name: impl Into<String>, sql: impl Into<String>) -> Migration {
+        let sql = sql.into();
+        Migration { name: name.into(), checksum: sha256(&sql), sql }
+    }
+
+    /// Whether `recorded` is this script's checksum by Prisma's rule: git may have changed the line endings since, so
+    /// those of the other platform are accepted too (prisma-engines, `checksum.rs`).
+    pub fn has_checksum(&self, recorded: &str) -> bool {
+        self.checksum == recorded
+            || sha256(&self.sql.replace("\r\n", "\n")) == recorded
+            || sha256(&self.sql.replace('\n', "\r\n")) == recorded
+    }
+}
+
+/// All migrations in the order in which they apply.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct History {
+    /// `provider` of `migration_lock.toml`; None where there is no lock, which `migrate deploy` accepts.
+    pub provider: Option<String>,
+    pub migrations: Vec<Migration>,
+}
+
+impl History {
+    /// Reads the folder `dir`. Plain files and symbolic links in it are passed over, as Prisma does.
+    ///
+    /// # Errors
+    /// `blocked` when it cannot be read, when a migration has no `migration.sql` (Prisma's P3015), when that is not
+    /// UTF-8, or when the lock is not TOML.
+    pub fn load(dir: &Path) -> Result<History> {
+        let mut migrations = Vec::new();
+        for name in folders(dir)? {
+            let sql = read(&dir.join(&name).join("migration.sql"))?.ok_or_else(|| no_script(&name))?;
+            migrations.push(Migration::new(name, sql));
+        }
+        Ok(History { provider: provider(&dir.join("migration_lock.toml"))?, migrations })
+    }
+
+    /// The first `count` migrations: the history at an earlier point.
+    pub fn first(&self, count: usize) -> History {
+        let migrations = self.migrations.iter().take(count).cloned().collect();
+        History { provider: self.provider.clone(), migrations }
+    }
+
+    /// The migrations of these names, in the folder's order: with one pending in the middle, what is applied is no
+    /// prefix.
+    pub fn only(&self, names: &[String]) -> History {
+        let migrations = self.migrations.iter().filter(|migration| names.contains(&migration.name)).cloned().collect();
+        History { provider: self.provider.clone(), migrations }
+    }
+
+    /// Names the names, their order and every byte of the scripts.
+    pub fn digest(&self) -> String {
+        let lines: Vec<String> = self.migrations.iter().map(|m| format!("{}\0{}\n", m.name, m.checksum)).collect();
+        sha256(&lines.concat())
+    }
+}
+
+fn folders(dir: &Path) -> Result<Vec<String>> {
+    let unreadable = |error: std::io::Error| {
+        Failure::blocked(format!("cannot read the migrations in `{}`", dir.display())).caused_by(&error)
+    };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if entry.file_type().map_err(unreadable)?.is_dir() {
+            let name = entry.file_name().into_string();
+            names.push(
+                name.map_err(|name| Failure::blocked(format!("the migration {name:?} has a name that is not UTF-8")))?,
+            );
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// None where there is no such file.
+fn read(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::blocked(format!("cannot read `{}`", path.display())).caused_by(&error)),
+    }
+}
+
+fn no_script(name: &str) -> Failure {
+    Failure::blocked(format!("the migration `{name}` has no migration.sql"))
+        .hint("restore the file from git, or remove the folder if it was never applied")
+}
+
+fn provider(lock: &Path) -> Result<Option<String>> {
+    let Some(text) = read(lock)? else { return Ok(None) };
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        Failure::blocked(format!("`{}` is not TOML", lock.display())).caused_by(&error)
+    })?;
+    Ok(table.get("provider").and_then(|value| value.as_str()).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::error::Status;
+
+    /// A migrations folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(test: &str, files: &[(&str, &str)]) -> Folder {
+            let folder = std::env::temp_dir().join(format!("staging-drill-history-{test}-{}", std::process::id()));
+            for (path, text) in files {
+                let path = folder.join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Folder(folder)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn folders_are_migrations_in_the_order_of_their_names() {
+        let folder = Folder::new(
+            "order",
+            &[
+                ("20250202_b/migration.sql", "select 2"),
+                ("20250101_a/migration.sql", "select 1"),
+                ("20250101_a/down.sql", "select 0"),
+                ("migration_lock.toml", "# do not edit\nprovider = \"postgresql\"\n"),
+                ("README.md", "hello"),
+            ],
+        );
+        let history = History::load(&folder.0).unwrap();
+        assert_eq!(history.provider.as_deref(), Some("postgresql"));
+        assert_eq!(
+            history.migrations,
+            [Migration::new("20250101_a", "select 1"), Migration::new("20250202_b", "select 2")]
+        );
+        assert_eq!(history.first(1).migrations, [Migration::new("20250101_a", "select 1")]);
+    }
+
+    #[test]
+    fn what_cannot_be_a_history_is_named() {
+        let empty = Folder::new("empty", &[("20250101_a/notes.txt", "")]);
+        let failure = History::load(&empty.0).unwrap_err();
+        assert_eq!(failure.status, Status::Blocked);
+        assert_eq!(failure.message, "the migration `20250101_a` has no migration.sql");
+        let lock = Folder::new("lock", &[("migration_lock.toml", "provider: postgresql")]);
+        assert!(History::load(&lock.0).unwrap_err().message.ends_with("migration_lock.toml` is not TOML"));
+        assert!(History::load(&lock.0.join("missing")).unwrap_err().message.starts_with("cannot read the migrations"));
+        let latin1 = Folder::new("latin1", &[("20250101_a/migration.sql", "")]);
+        fs::write(latin1.0.join("20250101_a/migration.sql"), [0xe9]).unwrap();
+        assert_eq!(History::load(&latin1.0).unwrap_err().status, Status::Blocked);
+    }
+
+    #[test]
+    fn a_checksum_is_the_scripts_sha256_and_forgives_the_other_line_endings() {
+        let unix = Migration::new("a", "select 1;\nselect 2;\n");
+        let windows = Migration::new("a", "select 1;\r\nselect 2;\r\n");
+        assert_eq!(
+            Migration::new("a", "").checksum,
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+        assert_ne!(unix.checksum, windows.checksum);
+        assert!(unix.has_checksum(&windows.checksum) && windows.has_checksum(&unix.checksum));
+        assert!(!unix.has_checksum(&Migration::new("a", "select 1;\nselect 3;\n").checksum));
+    }
+
+    #[test]
+    fn the_digest_names_names_order_and_scripts() {
+        let history = |list: &[(&str, &str)]| {
+            let migrations = list.iter().map(|(name, sql)| Migration::new(*name, *sql)).collect();
+            History { provider: None, migrations }.digest()
+        };
+        let digest = history(&[("a", "1"), ("b", "2")]);
+        assert_eq!(digest, history(&[("a", "1"), ("b", "2")]));
+        for other in
+            [history(&[("b", "2"), ("a", "1")]), history(&[("a", "1"), ("b", "3")]), history(&[("a", "1"), ("c", "2")])]
+        {
+            assert_ne!(digest, other);
+        }
+    }
+}

@@ -1,0 +1,406 @@
+//! What a history *should* look like: its migrations applied to a throw-away database, and the catalog read from that.
+//!
+//! The throw-away database begins as `prisma migrate reset` leaves one, with a schema just created by the migrating
+//! role, so that a database fresh from a reset has nothing that differs. It is dropped on every way out; what a killed
+//! process leaves behind, the next replay removes.
+
+use postgres::error::SqlState;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use crate::digest::sha256;
+use crate::error::{Failure, Result};
+use crate::postgres::connection::{Connection, failure, server_words};
+use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
+use crate::schema::history::{History, Migration};
+
+const PREFIX: &str = "drill_replay_";
+
+/// The comment on a throw-away database; the server's clock in seconds since 1970 follows.
+const MARKER: &str = "staging drill: throw-away database of a replay, created ";
+
+/// No replay takes this long, in seconds: an older one has lost its owner.
+const STALE_AFTER: i64 = 3600;
+
+/// Applies `history` to a throw-away database on the server of `admin` and returns the catalog of `schemas` there. The
+/// first of `schemas` is the datasource's, and alone on the search path, as with Prisma. `open` connects to a database
+/// of that server by name.
+///
+/// # Errors
+/// `blocked` when the role may not create databases; `failed`, naming the migration, when one does not apply.
+pub fn replay(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    schemas: &[&str],
+) -> Result<Catalog> {
+    in_throw_away_database(admin, open, schemas, |connection| {
+        history.migrations.iter().try_for_each(|migration| apply(connection, migration, schemas))?;
+        catalog(connection, schemas)
+    })
+}
+
+/// Names all that the result of a replay depends on, for whoever keeps it.
+pub fn cache_key(history_digest: &str, server_major: i32, schemas: &[&str]) -> String {
+    sha256(&format!("{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{}", schemas.join("\n")))
+}
+
+/// Runs `work` in a throw-away database on the server of `admin` that has `schemas`, all empty.
+///
+/// # Errors
+/// `blocked` when the role may not create databases; otherwise what `work` says.
+pub fn in_throw_away_database<T>(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    schemas: &[&str],
+    work: impl FnOnce(&mut Connection) -> Result<T>,
+) -> Result<T> {
+    with_throw_away_database(admin, |name| {
+        let mut connection = open(name)?;
+        create_schemas(&mut connection, schemas)?;
+        work(&mut connection)
+    })
+}
+
+/// Lends `work` the name of an empty throw-away database on the server of `admin`, such as Prisma wants for a shadow.
+///
+/// # Errors
+/// As `in_throw_away_database`.
+pub fn with_throw_away_database<T>(admin: &mut Connection, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+    drop_stale(admin)?;
+    let mut database = ThrowAway::create(admin)?;
+    let answer = work(&database.name);
+    let dropped = database.drop_now();
+    answer.and_then(|answer| dropped.map(|()| answer))
+}
+
+/// A database that is dropped with this value, whatever happens.
+struct ThrowAway<'a> {
+    admin: &'a mut Connection,
+    name: String,
+    exists: bool,
+}
+
+impl<'a> ThrowAway<'a> {
+    fn create(admin: &'a mut Connection) -> Result<ThrowAway<'a>> {
+        let name = format!("{PREFIX}{:016x}", random()?);
+        let like_ours = locale_of_ours(admin)?;
+        let create = format!("create database {} template template0 {like_ours}", escape_identifier(&name));
+        admin.client().batch_execute(&create).map_err(|error| not_created(&error))?;
+        let throw_away = ThrowAway { admin, name, exists: true };
+        let mark = format!(
+            "do $do$ begin
+                execute pg_catalog.format('comment on database %I is %L', {}, {} || {SERVER_CLOCK});
+            end $do$",
+            escape_literal(&throw_away.name),
+            escape_literal(MARKER),
+        );
+        throw_away
+            .admin
+            .client()
+            .batch_execute(&mark)
+            .map_err(|error| failure("mark the throw-away database", &error))?;
+        Ok(throw_away)
+    }
+
+    fn drop_now(&mut self) -> Result<()> {
+        self.exists = false;
+        drop_database(self.admin, &self.name)
+    }
+}
+
+impl Drop for ThrowAway<'_> {
+    /// Only a panic or an error while creating comes here; there is nobody left to tell, and the next replay tries
+    /// again.
+    fn drop(&mut self) {
+        if self.exists {
+            let _ = self.drop_now();
+        }
+    }
+}
+
+const SERVER_CLOCK: &str = "extract(epoch from pg_catalog.clock_timestamp())::pg_catalog.int8";
+
+fn random() -> Result<u64> {
+    getrandom::u64().map_err(|error| Failure::bug("the system gave no random number").because(error.to_string()))
+}
+
+/// The encoding and locale clauses that make a new database sort and fold like the one that we are in.
+fn locale_of_ours(admin: &mut Connection) -> Result<String> {
+    // `to_jsonb`, because the column of the locale has one name in Postgres 15 and 16 and another in 17.
+    const LOCALE: &str = "
+        select pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text,
+               d.datlocprovider::text,
+               coalesce(pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'datlocale',
+                        pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'daticulocale')
+          from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()";
+    let row =
+        admin.client().query_one(LOCALE, &[]).map_err(|error| failure("ask for the database's locale", &error))?;
+    let literal = |index| escape_literal(row.get::<_, Option<&str>>(index).unwrap_or_default());
+    let provider = match row.get(3) {
+        "i" => format!("locale_provider icu icu_locale {}", literal(4)),
+        "b" => format!("locale_provider builtin builtin_locale {}", literal(4)),
+        _ => "locale_provider libc".to_owned(),
+    };
+    Ok(format!("encoding {} lc_collate {} lc_ctype {} {provider}", literal(0), literal(1), literal(2)))
+}
+
+fn not_created(error: &postgres::Error) -> Failure {
+    let hint = "the role needs CREATEDB for this; on the sandbox it has it";
+    match error.as_db_error() {
+        Some(answer) => {
+            Failure::blocked("could not create a throw-away database").because(server_words(answer)).hint(hint)
+        }
+        None => failure("create a throw-away database", error),
+    }
+}
+
+/// Whoever is still connected is put out. An autovacuum worker counts as a superuser there, whom others may not put out; without
+/// force the server asks it to leave, and waits some seconds.
+fn drop_database(admin: &mut Connection, name: &str) -> Result<()> {
+    let drop = format!("drop database if exists {}", escape_identifier(name));
+    let dropped = match admin.client().batch_execute(&format!("{drop} with (force)")) {
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => admin.client().batch_execute(&drop),
+        other => other,
+    };
+    dropped.map_err(|error| failure(&format!("drop the throw-away database `{name}`"), &error))
+}
+
+/// Drops what earlier replays left behind: ours by name, by owner and by comment, and old by the comment's time.
+fn drop_stale(admin: &mut Connection) -> Result<()> {
+    let candidates = format!(
+        "select d.datname::text, pg_catalog.shobj_description(d.oid, 'pg_database'), {SERVER_CLOCK}
+           from pg_catalog.pg_database d
+           join pg_catalog.pg_roles r on r.oid = d.datdba and r.rolname = current_user
+          where pg_catalog.starts_with(d.datname::text, '{PREFIX}')"
+    );
+    let rows = admin.client().query(&candidates, &[]).map_err(|error| failure("look for stale databases", &error))?;
+    for row in rows {
+        let created =
+            row.get::<_, Option<&str>>(1).and_then(|comment| comment.strip_prefix(MARKER)?.parse::<i64>().ok());
+        if created.is_some_and(|created| created + STALE_AFTER < row.get(2)) {
+            drop_database(admin, row.get(0))?;
+        }
+    }
+    Ok(())
+}
+
+/// `public` is there already and belongs to nobody in particular; `migrate reset` would replace it too.
+fn create_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
+    for schema in schemas {
+        let name = escape_identifier(schema);
+        let sql = format!("set client_min_messages = warning; drop schema if exists {name}; create schema {name}");
+        connection.client().batch_execute(&sql).map_err(|error| failure("prepare the throw-away database", &error))?;
+    }
+    Ok(())
+}
+
+/// Sends the whole script as one request, as Prisma's engine does: one implicit transaction, or none where `CREATE
+/// INDEX CONCURRENTLY` stands alone. Each script gets a clean session, since it may have been applied in a `deploy` of
+/// its own.
+pub fn apply(connection: &mut Connection, migration: &Migration, schemas: &[&str]) -> Result<()> {
+    let datasource_schema = schemas.first().ok_or_else(|| Failure::bug("a replay needs a schema"))?;
+    connection
+        .impersonate_prisma(datasource_schema)
+        .and_then(|()| connection.client().batch_execute(&migration.sql))
+        .map_err(|error| not_applied(migration, &error))?;
+    // DISCARD ALL refuses to run in a transaction: the cheapest way to learn that there is one.
+    connection.client().batch_execute("discard all").map_err(|error| match error.code() {
+        Some(&SqlState::ACTIVE_SQL_TRANSACTION) => {
+            Failure::failed(format!("the migration `{}` leaves a transaction open", migration.name))
+                .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN: a migration is one transaction anyway")
+        }
+        _ => failure("clean up after a migration", &error),
+    })
+}
+
+fn not_applied(migration: &Migration, error: &postgres::Error) -> Failure {
+    let failure = Failure::failed(format!("the migration `{}` does not apply to an empty database", migration.name));
+    match error.as_db_error() {
+        Some(answer) => failure.because(format!("{}{}", server_words(answer), line_of(answer, &migration.sql))),
+        None => failure.caused_by(error),
+    }
+}
+
+/// ", line 3 of the script", where the server points at a place.
+pub fn line_of(answer: &postgres::error::DbError, sql: &str) -> String {
+    match answer.position() {
+        Some(postgres::error::ErrorPosition::Original(position)) => {
+            // In characters, from 1.
+            let before = sql.chars().take(*position as usize - 1);
+            format!(", line {} of the script", before.filter(|c| *c == '\n').count() + 1)
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::error::Status;
+    use crate::postgres::server::{Database, open, open_as};
+    use crate::schema::catalog::diff;
+
+    fn history(scripts: &[&str]) -> History {
+        let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(format!("{n}"), *sql)).collect();
+        History { provider: Some("postgresql".into()), migrations }
+    }
+
+    const GOOD: [&str; 5] = [
+        "create table \"A\" (id serial primary key, note text); insert into \"A\" (note) values ('a;b')",
+        "create function f() returns trigger language plpgsql as $$ begin new.note := ';'; return new; end $$",
+        "-- alone, so outside of a transaction\ncreate index concurrently a_note on \"A\" (note)",
+        "set search_path = ''; create view public.v as select note from public.\"A\"",
+        "create trigger t before insert on \"A\" for each row execute function f(); grant select on \"A\" to reader",
+    ];
+
+    /// Whether `name` is a database of the server.
+    fn exists(name: &str) -> bool {
+        let sql = "select exists (select from pg_catalog.pg_database where datname = $1)";
+        open("postgres").client().query_one(sql, &[&name]).unwrap().get(0)
+    }
+
+    /// Replays, and says which databases it opened.
+    fn replayed(scripts: &[&str]) -> (Result<Catalog>, Vec<String>) {
+        let opened = RefCell::new(Vec::new());
+        let remember = |name: &str| {
+            opened.borrow_mut().push(name.to_owned());
+            Ok(open(name))
+        };
+        let answer = replay(&mut Database::new().connection, remember, &history(scripts), &["public"]);
+        (answer, opened.into_inner())
+    }
+
+    /// As an autovacuum worker does, which nobody can call at will.
+    #[test]
+    fn a_superuser_who_looks_in_does_not_keep_a_throw_away_database() {
+        let mut kept = String::new();
+        let visit = |name: &str| {
+            kept = name.to_owned();
+            let visitor = open(name);
+            std::thread::spawn(move || {
+                let waits = "select exists (select from pg_catalog.pg_stat_activity
+                              where usename = 'migrator' and state = 'active' and query ~ '^drop database [^(]*$')";
+                let begun = std::time::Instant::now();
+                let mut watch = open("postgres");
+                while !watch.client().query_one(waits, &[]).unwrap().get::<_, bool>(0) && begun.elapsed().as_secs() < 10
+                {
+                }
+                drop(visitor);
+            });
+            Ok(())
+        };
+        with_throw_away_database(&mut open_as("migrator", "postgres"), visit).unwrap();
+        assert!(!exists(&kept));
+    }
+
+    #[test]
+    fn a_replay_is_what_the_migrations_make_of_a_database_and_leaves_none_behind() {
+        let mut database = Database::new();
+        database.run("drop schema public; create schema public");
+        GOOD.iter().for_each(|sql| database.run(sql));
+        let (expected, opened) = replayed(&GOOD);
+        let actual = catalog(&mut database.connection, &["public"]).unwrap();
+        assert_eq!(diff(&expected.unwrap(), &actual), []);
+        assert!(opened.len() == 1 && opened[0].starts_with(PREFIX) && !exists(&opened[0]));
+    }
+
+    #[test]
+    fn a_migration_that_fails_is_named_with_its_line_and_the_database_is_dropped() {
+        let (answer, opened) = replayed(&["create table a (id int)", "select 1;\n\nselect nonsense;"]);
+        let failure = answer.unwrap_err();
+        assert_eq!(failure.message, "the migration `1` does not apply to an empty database");
+        assert_eq!(
+            failure.causes,
+            ["ERROR: column \"nonsense\" does not exist (SQLSTATE 42703), line 3 of the script"]
+        );
+        assert!(!exists(&opened[0]));
+    }
+
+    #[test]
+    fn a_migration_that_leaves_a_transaction_open_is_refused() {
+        let (answer, opened) = replayed(&["begin; create table a (id int)"]);
+        assert_eq!(answer.unwrap_err().message, "the migration `0` leaves a transaction open");
+        assert!(!exists(&opened[0]));
+    }
+
+    #[test]
+    fn a_panic_leaves_no_database_behind() {
+        let name = RefCell::new(String::new());
+        let panicking = |database: &str| -> Result<Connection> {
+            name.replace(database.to_owned());
+            panic!("while connecting to {database}")
+        };
+        let mut admin = Database::new().connection;
+        let caught = catch_unwind(AssertUnwindSafe(|| replay(&mut admin, panicking, &history(&GOOD), &["public"])));
+        assert!(caught.is_err() && !exists(&name.into_inner()));
+    }
+
+    #[test]
+    fn another_datasource_schema_is_made_and_searched_alone() {
+        let mut admin = Database::new().connection;
+        let scripts = ["create table t (id int)", "create table extra.t (id int)"];
+        let catalog = replay(&mut admin, |name| Ok(open(name)), &history(&scripts), &["app", "extra"]).unwrap();
+        let tables: Vec<String> =
+            catalog.objects.keys().filter(|key| key.kind == "table").map(|key| key.name()).collect();
+        assert_eq!(tables, ["\"app\".\"t\"", "\"extra\".\"t\""]);
+    }
+
+    #[test]
+    fn an_ordinary_role_with_createdb_replays_and_one_without_is_told_so() {
+        let database = Database::new();
+        let mut migrator = open_as("migrator", &database.name);
+        let scripts = history(&["create table t (id int)"]);
+        let answer = replay(&mut migrator, |name| Ok(open_as("migrator", name)), &scripts, &["public"]).unwrap();
+        let by_superuser = replayed(&["create table t (id int)"]).0.unwrap();
+        assert_eq!(diff(&by_superuser, &answer), []);
+        let mut clerk = open_as("clerk", &database.name);
+        let refused = replay(&mut clerk, |name| Ok(open_as("clerk", name)), &scripts, &["public"]).unwrap_err();
+        assert_eq!(refused.status, Status::Blocked);
+    }
+
+    #[test]
+    fn only_our_own_old_leftovers_are_dropped() {
+        let mut admin = Database::new();
+        let now = admin.ask::<i64>("select extract(epoch from now())::int8");
+        let make = |name: &str, comment: Option<String>| {
+            let mut server = open("postgres");
+            server.client().batch_execute(&format!("create database {name}")).unwrap();
+            if let Some(comment) = comment {
+                server
+                    .client()
+                    .batch_execute(&format!("comment on database {name} is {}", escape_literal(&comment)))
+                    .unwrap();
+            }
+        };
+        make("drill_replay_old", Some(format!("{MARKER}{}", now - 2 * STALE_AFTER)));
+        make("drill_replay_young", Some(format!("{MARKER}{}", now - STALE_AFTER / 2)));
+        make("drill_replay_unmarked", None);
+        make("drill_replay_misread", Some(format!("{MARKER}yesterday")));
+        make("named_otherwise", Some(format!("{MARKER}{}", now - 2 * STALE_AFTER)));
+        replay(&mut admin.connection, |name| Ok(open(name)), &history(&[]), &["public"]).unwrap();
+        let left = [
+            "drill_replay_old",
+            "drill_replay_young",
+            "drill_replay_unmarked",
+            "drill_replay_misread",
+            "named_otherwise",
+        ];
+        assert_eq!(left.map(exists), [false, true, true, true, true]);
+    }
+
+    #[test]
+    fn the_cache_key_names_everything_that_the_result_depends_on() {
+        let key = cache_key("digest", 17, &["public"]);
+        assert_eq!(key, cache_key("digest", 17, &["public"]));
+        let others = [
+            cache_key("digest2", 17, &["public"]),
+            cache_key("digest", 16, &["public"]),
+            cache_key("digest", 17, &["app"]),
+            cache_key("digest", 17, &["public", "app"]),
+        ];
+        assert!(!others.contains(&key));
+    }
+}

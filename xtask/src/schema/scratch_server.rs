@@ -1,0 +1,30 @@
+//! Where throw-away databases are made: on the target's own server where its role may, else on the sandbox.
+
+use crate::error::{Failure, Result};
+use crate::guard::Demand;
+use crate::guard::input::Declared;
+use crate::sandbox;
+use crate::session::Session;
+
+/// Runs `work` with a session that may create databases: `session` itself, or one of the sandbox.
+///
+/// # Errors
+/// `blocked` when neither may; otherwise what `work` says.
+pub fn open<T>(session: &Session<'_>, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
+    if session.identity.may_create_databases {
+        return work(session);
+    }
+    let user = &session.identity.user;
+    let no_place = |failure: Failure| {
+        Failure::blocked(format!("`{user}` may not create a throw-away database, and there is no sandbox to do it on"))
+            .because(failure.message)
+            .hint(format!("as an administrator: alter role \"{user}\" createdb; or: npm ci"))
+    };
+    let settings = session.settings.clone().for_sandbox();
+    let sandbox = sandbox::up(&settings, session.interrupt).map_err(no_place)?;
+    let declared = Declared::of_sandbox(&settings, &sandbox.url());
+    let candidate = declared.check().map_err(|refusals| Failure::refused(sandbox::DATABASE, refusals))?;
+    let redactor = declared.redactor();
+    let sandbox = Session::open(&settings, session.interrupt, candidate, redactor, Demand::Additive)?;
+    work(&sandbox)
+}

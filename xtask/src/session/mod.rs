@@ -1,0 +1,271 @@
+//! From the guard's yes to the end of a run: the proven target, the one door to it, and the tools.
+
+pub mod environment;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Failure, Result};
+use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
+use crate::interrupt::Interrupt;
+use crate::postgres::activity;
+use crate::postgres::claim;
+use crate::postgres::connection::Connection;
+use crate::postgres::identity::{Identity, identity};
+use crate::process::locate::Toolbox;
+use crate::settings::Settings;
+use pin::dsn::{Dsn, Host};
+use pin::{self, Lease, Pin, PinError};
+use redact::Redactor;
+use serde::{Deserialize, Serialize};
+
+/// Our sessions in `pg_stat_activity`.
+const NAME: &str = "staging drill";
+
+/// How long a wait goes on without asking whether it should.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The target as every run names it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TargetView {
+    pub name: String,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub project_ref: Option<String>,
+}
+
+pub struct Session<'a> {
+    pub settings: &'a Settings,
+    pub interrupt: &'a Interrupt,
+    pub toolbox: Toolbox,
+    pub target: StagingTarget,
+    pub identity: Identity,
+    pub redactor: Redactor,
+    /// Our own session for what is asked between steps.
+    connection: Mutex<Connection>,
+    pin: Pin,
+    /// Our own way through the pin.
+    lease: Lease,
+    /// Folders for children, readable by us alone and gone with the run.
+    temporary: tempfile::TempDir,
+}
+
+impl<'a> Session<'a> {
+    /// Dials the candidate's server, lets it say who it is, and has the guard decide.
+    ///
+    /// # Errors
+    /// `blocked` when the server cannot be reached, `refused` when it is not the one that was meant.
+    pub fn open(
+        settings: &'a Settings,
+        interrupt: &'a Interrupt,
+        candidate: Candidate,
+        redactor: Redactor,
+        demand: Demand,
+    ) -> Result<Session<'a>> {
+        let toolbox = Toolbox::find(settings)?;
+        let dsn = candidate.dsn().clone();
+        not_a_transaction_pooler(&dsn)?;
+        let options =
+            pin::Options { ca_file: settings.target.ca_file.clone(), connect_timeout: settings.timeouts.connect };
+        let pin = Pin::open(&dsn, options).map_err(|error| unreachable(&error, &candidate))?;
+        let lease = pin.token(NAME);
+        let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
+        let identity = identity(&mut connection)?;
+        let observed = observed(&identity, claim::read(&mut connection)?);
+        let target = guard::prove(candidate, &observed, demand)
+            .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
+        let temporary = tempfile::tempdir().map_err(|error| no_temporary_files(&error))?;
+        std::fs::create_dir(temporary.path().join("home")).map_err(|error| no_temporary_files(&error))?;
+        Ok(Session {
+            settings,
+            interrupt,
+            toolbox,
+            target,
+            identity,
+            redactor,
+            connection: Mutex::new(connection),
+            pin,
+            lease,
+            temporary,
+        })
+    }
+
+    /// The session that is open anyway; for questions that nobody else waits for.
+    pub fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session of one's own, for what runs beside other things or holds a lock.
+    pub fn connect(&self) -> Result<Connection> {
+        Connection::open(&self.lease.driver_url(&self.target.dsn().database), NAME, self.settings.timeouts.query)
+    }
+
+    /// Another database of the same server that this run made: a replay, a shadow database.
+    pub fn connect_to(&self, database: &str) -> Result<Connection> {
+        self.lease.allow_database(database);
+        Connection::open(&self.lease.driver_url(database), NAME, self.settings.timeouts.query)
+    }
+
+    /// A way through the pin for one child; it closes when the lease is dropped.
+    pub fn lease(&self, purpose: &str) -> Lease {
+        self.pin.token(purpose)
+    }
+
+    /// What every child gets: the allow-listed environment with an empty HOME.
+    pub fn bare_environment(&self) -> BTreeMap<String, String> {
+        environment::child(self.settings, &self.temporary.path().join("home"))
+    }
+
+    /// What the project's own programs and configs get: the application's variables too, no URL.
+    pub fn child_environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.bare_environment();
+        let variables = self.target.candidate().variables().iter();
+        environment.extend(variables.map(|(name, value)| (name.clone(), value.expose().to_owned())));
+        environment
+    }
+
+    /// A folder in which a child finds nothing.
+    pub fn empty_folder(&self) -> Result<PathBuf> {
+        let folder = self.temporary.path().join("empty");
+        std::fs::create_dir_all(&folder).map_err(|error| no_temporary_files(&error))?;
+        Ok(folder)
+    }
+
+    /// A file for a child to read.
+    pub fn temporary(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.temporary.path().join(name);
+        std::fs::write(&path, text).map_err(|error| no_temporary_files(&error))?;
+        Ok(path)
+    }
+
+    /// Waits until the server has finished what the children of `lease` had sent, at most as long as the settings say. Who
+    /// asks a second time to stop is not kept waiting.
+    ///
+    /// # Errors
+    /// `failed`, naming the sessions that still work.
+    pub fn settle(&self, lease: &Lease) -> Result<()> {
+        let pids = self.backends(lease);
+        if pids.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.connection();
+        let deadline = Instant::now() + self.settings.timeouts.settle;
+        let asked = self.interrupt.count();
+        let mut busy = activity::busy(&mut connection, &pids)?;
+        while !busy.is_empty() && Instant::now() < deadline && self.interrupt.count() <= asked {
+            busy = activity::wait_until_gone(&mut connection, &pids, Instant::now() + LOOK)?;
+        }
+        if busy.is_empty() {
+            return Ok(());
+        }
+        let list = busy.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+        Err(Failure::failed(format!("the server still works on what a stopped child had sent (backend {list})"))
+            .hint(format!("wait, or end it: select pg_terminate_backend({})", busy[0])))
+    }
+
+    fn backends(&self, lease: &Lease) -> Vec<i32> {
+        let own = self.pin.backends().into_iter().filter(|backend| backend.purpose == lease.purpose());
+        own.map(|backend| backend.pid).collect()
+    }
+
+    /// The address that was verified, and that alone is dialled.
+    pub fn address(&self) -> SocketAddr {
+        self.pin.address()
+    }
+
+    /// An error once the server behind the verified address was found to be another one: nothing that was read since is proof.
+    pub fn same_server(&self) -> Result<()> {
+        match self.pin.violation() {
+            None => Ok(()),
+            Some(violation) => Err(Failure::failed(violation.to_string())
+                .because(format!("noticed on a connection for `{}`; every further one was refused", violation.purpose))
+                .hint("find out what answers at that address before anything else")),
+        }
+    }
+
+    pub fn view(&self) -> TargetView {
+        view(self.settings, self.target.candidate())
+    }
+}
+
+pub fn view(settings: &Settings, candidate: &Candidate) -> TargetView {
+    let dsn = candidate.dsn();
+    TargetView {
+        name: settings.target.name.clone(),
+        host: dsn.host.to_string(),
+        port: dsn.port,
+        database: dsn.database.clone(),
+        project_ref: candidate.project_ref().map(str::to_owned),
+    }
+}
+
+fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
+    Observed {
+        database: identity.database.clone(),
+        system_identifier: identity.system_identifier.clone(),
+        is_replica: identity.in_recovery,
+        database_oid: identity.database_oid,
+        claim: claim.map(|claim| guard::Claim {
+            database: claim.database,
+            database_oid: claim.database_oid,
+            system_identifier: claim.system_identifier,
+            project_ref: claim.project_ref,
+            claimed_at: claim.claimed_at.to_string(),
+            claimed_by: claim.claimed_by,
+        }),
+    }
+}
+
+/// Supabase's pooler gives each transaction another session on port 6543: locks and prepared statements do not hold there, and
+/// Prisma hangs or fails in ways that do not say so (prisma#22779, #24562).
+fn not_a_transaction_pooler(dsn: &Dsn) -> Result<()> {
+    let pooler = matches!(&dsn.host, Host::Name(name) if name.ends_with(".pooler.supabase.com"));
+    if !pooler || dsn.port != 6543 {
+        return Ok(());
+    }
+    Err(Failure::blocked(format!("{}:6543 is a transaction pooler, and migrations need a session", dsn.host))
+        .hint("in the env file, name port 5432 of the same host: its session pooler"))
+}
+
+fn no_temporary_files(error: &std::io::Error) -> Failure {
+    Failure::blocked("cannot write temporary files").caused_by(error).hint("make room, or point TMPDIR elsewhere")
+}
+
+/// Why there is no way in, and what to do about each cause.
+fn unreachable(error: &PinError, candidate: &Candidate) -> Failure {
+    let dsn = candidate.dsn();
+    let hint = match error {
+        PinError::Unresolvable { .. } => "correct the host in the env file, or look at this machine's DNS".to_owned(),
+        PinError::Refused { .. } => format!("start the server, or correct port {} in the env file", dsn.port),
+        PinError::TimedOut { .. } | PinError::Unreachable { .. } => {
+            "is a VPN or an allow-list of addresses in the way?".to_owned()
+        }
+        PinError::Ipv6Only { .. } => "name Supabase's session pooler instead (dashboard: Connect, Session pooler): \
+             user `postgres.<ref>`, host `aws-<n>-<region>.pooler.supabase.com`, port 5432"
+            .to_owned(),
+        PinError::TenantNotFound { .. } => {
+            "the pooler's user is `postgres.<ref>`, and its host is that of the project's own region".to_owned()
+        }
+        PinError::PasswordRejected { .. } | PinError::PasswordMissing => {
+            "correct the password in the env file; percent-encode its special characters".to_owned()
+        }
+        PinError::DatabaseMissing { database } => format!(
+            "correct the name in the env file; the drill never creates a database (as an administrator: create database {database})"
+        ),
+        PinError::TlsRequiredButNotOffered | PinError::TlsRequiredByServer { .. } => {
+            "correct `sslmode` in the env file".to_owned()
+        }
+        PinError::CertificateRejected { .. } | PinError::CaFile { .. } => {
+            "name the server's authority as `ca_file` under the target in drill.toml".to_owned()
+        }
+        PinError::TooManyConnections { .. } => "close other clients of this role, then run this again".to_owned(),
+        _ => "cargo xtask env check says what is configured".to_owned(),
+    };
+    Failure::blocked(format!("cannot connect to `{}` on {}:{}", dsn.database, dsn.host, dsn.port))
+        .caused_by(error)
+        .hint(hint)
+}

@@ -1,0 +1,34 @@
+//! The options that every command has: what a user types before anything else decides.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
+pub struct Global {
+    /// The database environment to act on, as named in drill.toml
+    #[arg(long, global = true, value_name = "NAME", default_value = "staging")]
+    pub target: String,
+    /// Act on the embedded Postgres instead, and start it when needed
+    #[arg(long, global = true, conflicts_with = "target")]
+    pub sandbox: bool,
+    /// The project to act on [default: this workspace]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Read the target's variables from FILE instead of the target's own env file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
+    /// Print what would be done, with the SQL and the rows at stake, and stop
+    #[arg(long, global = true)]
+    pub plan: bool,
+    /// Print one JSON object on stdout; everything else goes to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say only what went wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Record a sandbox run in the feedback files too
+    #[arg(long, global = true)]
+    pub record: bool,
+}

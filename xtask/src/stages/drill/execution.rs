@@ -1,0 +1,243 @@
+//! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan
+//! has shown, and what a stage says that it left is what the next one finds.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::error::{Failure, Result};
+use crate::evidence::outcome::Migrations;
+use crate::migrations::database_state::State;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan};
+use crate::run::stage::Stage;
+use crate::schema::history::History;
+use crate::session::Session;
+use crate::stages::drill::pass::{Landing, Return, Round, differing};
+use crate::stages::drill::phase::Leg;
+use crate::stages::drill::progress::{self, Progress};
+use crate::stages::drill::{Inspection, PARITY, Planned, Promise, Whole, first_forward, mirror};
+use crate::stages::forward::Forward;
+
+pub struct Execution<'a> {
+    pub options: &'a Whole,
+    pub session: &'a Session<'a>,
+    pub journal: &'a Journal<'a>,
+    pub inspection: &'a Inspection,
+    pub plan: &'a Plan<Planned>,
+    pub progress: Mutex<Progress>,
+    /// Where the first forward led.
+    pub landing: OnceLock<Landing>,
+}
+
+impl Execution<'_> {
+    pub fn all(&self) -> Result<()> {
+        let mut state = self.inspection.before.clone();
+        for leg in self.inspection.legs() {
+            self.begin(leg, &state)?;
+            self.recorded(leg, self.leg(leg, state))?;
+            state = self.left_by(leg)?;
+        }
+        if self.inspection.progress.no_mirror {
+            self.journal.skip("mirror", "as asked (--no-mirror)")?;
+            self.journal.skip("parity", "as asked (--no-mirror)")?;
+        }
+        self.progress().stage = Leg::ALL.len() + 1;
+        Ok(())
+    }
+
+    fn leg(&self, leg: Leg, before: State) -> Result<()> {
+        let history = self.inspection.history.clone();
+        let is_the_same = History::load(&self.session.settings.prisma.migrations)?.digest() == history.digest();
+        if !is_the_same {
+            return Err(Failure::different("the migrations were changed while the drill ran").hint("cargo xtask drill"));
+        }
+        match leg {
+            Leg::Forward => {
+                let stage = first_forward(self.session);
+                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+            }
+            Leg::Backward => self.backward(before),
+            Leg::Again => {
+                let stage = self.second_forward(&before)?;
+                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+            }
+            Leg::Mirror => {
+                let stage = mirror(self.session);
+                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+            }
+            Leg::Parity => self.stage(leg, &PARITY, PARITY.inspect(self.session)?),
+        }
+    }
+
+    /// Runs a stage as its own command does, if it still is what the plan has shown.
+    fn stage<S: Stage>(&self, leg: Leg, stage: &S, inspection: S::Inspection) -> Result<()> {
+        let plan = stage.plan(self.session, &inspection)?;
+        let at = self.inspection.legs().position(|other| other == leg);
+        let shown = at.and_then(|at| self.plan.groups.get(at)).and_then(|group| group.first());
+        match shown.map(|step| &step.action) {
+            Some(Action::Own(planned)) if planned.promise == Promise::of(&plan) => {}
+            _ => {
+                return Err(Failure::different("what would run now is not what the plan has shown")
+                    .hint("cargo xtask drill --plan"));
+            }
+        }
+        stage.open(self.journal, &inspection)?;
+        stage.run(self.session, self.journal, &inspection, &plan)?;
+        self.session.same_server()
+    }
+
+    fn backward(&self, before: State) -> Result<()> {
+        let inspected = self.inspection.before_backward(self.session, before)?;
+        let lost = inspected.losses().find(|loss| loss.values > 0);
+        if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
+            return Err(Failure::different("going back would lose what was not there when the drill began")
+                .because(loss.to_string())
+                .hint("--accept-data-loss takes a snapshot first, and puts it back"));
+        }
+        let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
+        self.progress().dropped.extend(dropped.cloned());
+        self.save_progress()?;
+        self.stage(Leg::Backward, &self.options.backward(self.session, self.inspection), inspected)
+    }
+
+    fn second_forward(&self, before: &State) -> Result<Forward> {
+        let landing = self.landing.get().cloned().ok_or_else(|| Failure::bug("a second forward without a first"))?;
+        let Progress { snapshot, dropped, .. } = self.progress().clone();
+        let (taken, schema) = (before.standing.pending.clone(), self.inspection.schema.clone());
+        Ok(Forward {
+            smoke: false,
+            round: Round::Second(Box::new(Return { landing, taken, schema, dropped, snapshot })),
+        })
+    }
+
+    /// A stage that ended before its first step is a stage that did not go well.
+    fn recorded(&self, leg: Leg, result: Result<()>) -> Result<()> {
+        let seen = self.journal.record().outcome.stages.len();
+        let begun = seen > leg.number() - self.inspection.progress.stage;
+        if result.is_err() && !begun {
+            self.journal.stage(leg.name())?.end(&result)?;
+        }
+        result
+    }
+
+    /// What a stage says that it left must still be there: nobody else is at work here.
+    fn left_by(&self, leg: Leg) -> Result<State> {
+        let state = State::read(self.session, &self.inspection.history)?;
+        self.update(&state);
+        let said = self.journal.record().outcome.counts.clone();
+        let wrong = said.map(|said| differing(&said.after, &state.counts)).unwrap_or_default();
+        if !wrong.is_empty() {
+            return Err(Failure::different(format!(
+                "somebody else wrote to the database after {} had ended",
+                leg.name()
+            ))
+            .because_all(wrong)
+            .hint("stop what writes there"));
+        }
+        if leg == Leg::Forward {
+            let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.progress().landing = Some(format!("{run}/{}", leg.chapter()));
+            let _ = self.landing.set(Landing { counts: state.counts.clone(), catalog: state.catalog.clone() });
+        }
+        Ok(state)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, leg: Leg, state: &State) -> Result<()> {
+        self.journal.chapter(&leg.chapter());
+        self.progress().stage = leg.number();
+        self.progress().standing.clone_from(&state.standing);
+        self.save_progress()
+    }
+
+    /// What the server and the stages say of where the drill is.
+    fn update(&self, state: &State) {
+        let snapshot = self
+            .journal
+            .record()
+            .outcome
+            .extra
+            .get("snapshot")
+            .and_then(|view| view["name"].as_str().map(str::to_owned));
+        let mut progress = self.progress();
+        progress.standing.clone_from(&state.standing);
+        // Of two runs' snapshots the first has what the second no longer found.
+        progress.snapshot = progress.snapshot.take().or(snapshot);
+        if progress.stage == Leg::Backward.number() {
+            progress.taken.clone_from(&state.standing.pending);
+        }
+    }
+
+    /// Writes down where the drill is, for `--resume` to read; on disk with the next step.
+    fn save_progress(&self) -> Result<()> {
+        let json = serde_json::to_value(&*self.progress())
+            .map_err(|error| Failure::bug("cannot write down how far the drill came").caused_by(&error))?;
+        self.journal.record().outcome.extra.insert(progress::KEY.to_owned(), json);
+        Ok(())
+    }
+
+    /// Of the whole run: what the database was before the first stage, and what it is now.
+    pub fn record(&self) -> Result<()> {
+        let after = State::read(self.session, &self.inspection.history)?;
+        self.update(&after);
+        self.save_progress()?;
+        after.record(self.journal, &self.inspection.before.counts)?;
+        let before = &self.inspection.before.standing;
+        let rolled_back: Vec<String> = self.progress().taken.iter().rev().cloned().collect();
+        let applied = self.inspection.history.migrations.iter().map(|migration| migration.name.clone());
+        let new = |name: &String| {
+            before.pending.contains(name) && (after.standing.applied.contains(name) || rolled_back.contains(name))
+        };
+        let applied = applied.filter(new).collect();
+        let mut record = self.journal.record();
+        record.outcome.notes = unique(std::mem::take(&mut record.outcome.notes));
+        record.outcome.migrations = Some(Migrations { applied, pending: after.standing.pending, rolled_back });
+        Ok(())
+    }
+
+    /// Adds to a failure where the drill stopped, where the rows are, and how to go on.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let progress = self.progress().clone();
+        let Some(leg) = Leg::ALL.into_iter().find(|leg| leg.number() == progress.stage) else { return failure };
+        let failure = failure.because(format!(
+            "the drill stopped in stage {} of {}: {}",
+            leg.number(),
+            Leg::ALL.len(),
+            leg.in_words()
+        ));
+        let failure = match (&progress.snapshot, leg) {
+            (Some(name), Leg::Backward | Leg::Again) if !progress.dropped.is_empty() => {
+                failure.because(format!("what backward dropped is in the snapshot `{name}`"))
+            }
+            _ => failure,
+        };
+        let failure = match leg {
+            Leg::Mirror | Leg::Parity => failure.because("the database now: all migrations are applied"),
+            _ => failure,
+        };
+        let stuck = !progress.standing.failed.is_empty() || !progress.standing.running.is_empty();
+        let sandbox = if self.session.settings.target.is_sandbox() { " --sandbox" } else { "" };
+        let on = match leg {
+            _ if stuck => None,
+            Leg::Forward => failure.hint.is_none().then(|| format!("cargo xtask drill{sandbox}")),
+            Leg::Backward if self.options.accept_data_loss => {
+                Some(format!("cargo xtask drill --resume --accept-data-loss{sandbox}"))
+            }
+            _ => Some(format!("cargo xtask drill --resume{sandbox}")),
+        };
+        match (on, failure.hint.clone()) {
+            (None, _) => failure,
+            (Some(on), None) => failure.hint(on),
+            (Some(on), Some(hint)) => failure.hint(format!("{hint}; then: {on}")),
+        }
+    }
+}
+
+/// Both forwards note what they find.
+fn unique(notes: Vec<String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    notes.into_iter().filter(|note| seen.insert(note.clone())).collect()
+}

@@ -1,0 +1,203 @@
+//! What makes a forward one of a drill's two. The first gives the sandbox something to lose; the second must lead
+//! back to where the first one led, and brings back the rows that backward dropped.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::clock;
+use crate::digest::of_file;
+use crate::error::{Failure, Result};
+use crate::migrations::database_state::State;
+use crate::migrations::down::{Loss, Removal, losses};
+use crate::postgres::counts::Counts;
+use crate::rows::seed::seed_empty;
+use crate::rows::snapshot::{self, Store, fit};
+use crate::run::plan::{Action, Step};
+use crate::schema::catalog::{Catalog, Difference};
+use crate::schema::drift;
+use crate::schema::ledger::LEDGER_TABLE;
+use crate::schema::place::Place;
+use crate::session::Session;
+use crate::stages::backward::listed;
+
+/// Which forward it is.
+pub enum Round {
+    /// Not part of a drill.
+    Alone,
+    /// The first of a drill; on the sandbox, each empty table gets so many rows.
+    First {
+        seed: Option<u64>,
+    },
+    Second(Box<Return>),
+}
+
+/// Where the second forward must arrive.
+pub struct Return {
+    pub landing: Landing,
+    /// What is taken back: this must be applied again, and nothing else.
+    pub taken: Vec<String>,
+    /// SHA-256 of the Prisma schema that the client was generated from.
+    pub schema: String,
+    /// What backward dropped of tables with rows, and what was in it.
+    pub dropped: Vec<Loss>,
+    /// The name of the snapshot that has it; None where nobody had said that anything may go.
+    pub snapshot: Option<String>,
+}
+
+/// Where the first forward led: rows and schema when it had ended.
+#[derive(Debug, Clone)]
+pub struct Landing {
+    pub counts: Counts,
+    pub catalog: Catalog,
+}
+
+/// What a round adds to a forward's own steps.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    VerifyClient,
+    Seed(u64),
+    PutBack,
+    VerifyRows,
+}
+
+impl Round {
+    /// Stands where the first forward generates the client.
+    pub fn client<A>(&self, wrap: impl Fn(Own) -> A) -> Option<Step<A>> {
+        matches!(self, Round::Second(_)).then(|| Step {
+            name: "generate",
+            does: "not again: check that the schema is the one that the client was generated from".to_owned(),
+            failure: "the client is not the schema's",
+            action: Action::Own(wrap(Own::VerifyClient)),
+        })
+    }
+
+    /// Comes after the verification.
+    pub fn steps<A>(&self, wrap: impl Fn(Own) -> A) -> Vec<Step<A>> {
+        let step = |name, does: String, failure, own| Step { name, does, failure, action: Action::Own(wrap(own)) };
+        match self {
+            Round::Alone | Round::First { seed: None } => Vec::new(),
+            Round::First { seed: Some(rows) } => vec![step(
+                "seed",
+                format!("fill empty tables with {rows} made-up rows each, so that there is something to lose"),
+                "the tables were not filled",
+                Own::Seed(*rows),
+            )],
+            Round::Second(round) => {
+                let put_back = round.snapshot.as_ref().map(|_| {
+                    let does = "put what backward dropped back from the snapshot, if nobody wrote there since";
+                    step("put back", does.to_owned(), "the rows were not put back", Own::PutBack)
+                });
+                let does = "compare the rows of every table with those after the first forward";
+                let verify =
+                    step("verify rows", does.to_owned(), "the rows are not those from before", Own::VerifyRows);
+                put_back.into_iter().chain([verify]).collect()
+            }
+        }
+    }
+}
+
+/// # Errors
+/// `blocked` when a column must have a value that the seeder does not know.
+pub fn seed(session: &Session<'_>, rows: u64) -> Result<String> {
+    let filled = seed_empty(&mut session.connection(), &session.target, rows, clock::now())?;
+    Ok(if filled.is_empty() {
+        "no table that the seeder knows is empty, so nothing was added".to_owned()
+    } else {
+        format!("{rows} rows each in {}", listed(&filled))
+    })
+}
+
+impl Return {
+    /// # Errors
+    /// `different` when the Prisma schema was changed since the first forward.
+    pub fn verify_client(&self, session: &Session<'_>) -> Result<String> {
+        let path = &session.settings.prisma.schema;
+        match of_file(path) {
+            Ok(digest) if digest == self.schema => {
+                Ok("not again: the client of the first forward is of this very schema".to_owned())
+            }
+            _ => Err(Failure::different(format!("`{}` was changed while the drill ran", session.settings.shown(path)))
+                .hint("cargo xtask drill")),
+        }
+    }
+
+    /// # Errors
+    /// `different` when other migrations were applied than those taken back.
+    pub fn verify_applied(&self, applied: &[String]) -> Result<()> {
+        let names = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+        let (taken, applied) = (names(&self.taken), names(applied));
+        if applied == taken {
+            return Ok(());
+        }
+        Err(Failure::different("Prisma applied other migrations than those that were taken back")
+            .because(format!("taken back: {}; applied: {}", listed(&taken), listed(&applied)))
+            .hint("cargo xtask drill"))
+    }
+
+    /// # Errors
+    /// `different` when the schema is not the one after the first forward. Columns may stand in another order: one that is
+    /// dropped and added again is the last.
+    pub fn verify_catalog(&self, after: &Catalog) -> Result<()> {
+        let differences = drift::between(&self.landing.catalog, after).definition;
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::different("the second forward did not lead to where the first one led")
+            .because_all(differences.iter().map(Difference::to_string))
+            .hint("cargo xtask drill --each says which migration it is"))
+    }
+
+    /// Puts back the tables that lost something, whole, in one transaction. `now`: what forward left.
+    ///
+    /// # Errors
+    /// `different` when somebody wrote to one of them since the snapshot: replacing it would lose that.
+    pub fn put_back(&self, session: &Session<'_>, now: &State) -> Result<String> {
+        let Some(name) = &self.snapshot else { return Err(Failure::bug("there is no snapshot to put back")) };
+        let fewer =
+            self.landing.counts.iter().filter(|(table, rows)| now.counts.get(*table).is_none_or(|now| now < rows));
+        let places: Vec<Place> = self.dropped.iter().filter_map(|loss| loss.removal.now.clone()).collect();
+        let tables: BTreeSet<String> =
+            places.iter().map(Place::full_table_name).chain(fewer.map(|(table, _)| table.clone())).collect();
+        if tables.is_empty() {
+            return Ok("nothing was dropped, so there is nothing to put back".to_owned());
+        }
+        let by_hand = format!("compare the rows; cargo xtask restore {name} --confirm puts all of them back");
+        let snapshot = Store::of(session.settings).find(Some(name))?;
+        snapshot.verify_files()?;
+        let fit = fit(&mut session.connection(), &snapshot, false)?.only(&tables, &places, &now.counts);
+        let rows = snapshot::put_back(session, &snapshot, &fit).map_err(|failure| failure.hint(by_hand))?;
+        Ok(format!("{rows} rows of {}, as many and the same as in `{}`", listed(&tables), name))
+    }
+
+    /// # Errors
+    /// `different` when a table has more or fewer rows than after the first forward, or what was dropped has other contents: a
+    /// column that was null may have come back with its default.
+    pub fn verify_rows(&self, session: &Session<'_>, now: &Counts) -> Result<String> {
+        let removals: Vec<Removal> = self.dropped.iter().map(|loss| loss.removal.clone()).collect();
+        let found = losses(&mut session.connection(), &removals, &[&session.target.dsn().schema])?;
+        let changed = self.dropped.iter().zip(&found).filter(|(then, now)| then != now);
+        let changed = changed.map(|(then, now)| format!("{then} before, {} values now", now.values));
+        let wrong: Vec<String> = differing(&self.landing.counts, now).into_iter().chain(changed).collect();
+        if wrong.is_empty() {
+            let tables = now.keys().filter(|table| !table.ends_with(LEDGER_TABLE)).count();
+            return Ok(format!("{tables} tables have as many rows as after the first forward"));
+        }
+        Err(Failure::different("the rows are not those from before the migrations were taken back")
+            .because_all(wrong)
+            .hint(match &self.snapshot {
+                Some(name) => format!("cargo xtask restore {name} --confirm"),
+                None => "look at what the migration does to rows each time that it runs".to_owned(),
+            }))
+    }
+}
+
+/// What sets two counts apart, a sentence for each table.
+pub fn differing(before: &Counts, after: &Counts) -> Vec<String> {
+    let tables: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let shown = |rows: Option<&u64>| rows.map_or("no such table".to_owned(), |rows| format!("{rows} rows"));
+    let sentence =
+        |table: &String| format!("`{table}`: {} before, {} now", shown(before.get(table)), shown(after.get(table)));
+    tables.into_iter().filter(|table| before.get(*table) != after.get(*table)).map(sentence).collect()
+}

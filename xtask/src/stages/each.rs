@@ -1,0 +1,168 @@
+//! `drill --each`: every migration of the folder up, down and up again, and one table that says which can be taken back.
+//!
+//! It happens in a throw-away database with made-up rows on the target's server, so the target's own rows are never at
+//! stake; a claim is asked for all the same, because migrations run there that may do anything.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::clock;
+use crate::error::{Failure, Result};
+use crate::evidence::outcome::{Counts, Rehearsed, Verdict};
+use crate::guard::Demand;
+use crate::migrations::down::Down;
+use crate::migrations::down_scripts;
+use crate::migrations::up_down_up::{Rung, climb};
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::run_plan;
+use crate::schema::history::History;
+use crate::schema::scratch_server;
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+use crate::stages::forward::migrations_in_words;
+
+pub struct Rehearse;
+
+pub struct Inspection {
+    history: History,
+    /// Oldest first.
+    downs: Vec<Down>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    Climb,
+}
+
+impl crate::run::stage::Stage for Rehearse {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Destructive;
+
+    /// # Errors
+    /// `failed` when Prisma cannot tell the way back from a migration.
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let history = History::load(&session.settings.prisma.migrations)?;
+        let count = history.migrations.len();
+        let mut downs = scratch_server::open(session, |workshop| down_scripts::of(workshop, &history, count))?;
+        downs.reverse();
+        Ok(Inspection { history, downs })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let script = |down: &Down| Script {
+            name: format!("down/{}.sql", down.migration),
+            sha256: down.sha256(),
+            sql: down.sql.clone(),
+        };
+        let count = migrations_in_words(inspection.downs.len());
+        Ok(Plan {
+            stage: "rehearse",
+            summary: format!(
+                "rehearse on the server of {}: {count}, each up, down and up.",
+                session.settings.target.name
+            ),
+            scripts: inspection.downs.iter().map(script).collect(),
+            rows: Counts::new(),
+            losses: Vec::new(),
+            groups: vec![vec![Step {
+                name: "rehearse",
+                does: format!("take {count} up, down and up in a throw-away database"),
+                failure: "the history does not apply",
+                action: Action::Own(Own::Climb),
+            }]],
+        })
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        let write = |down: &Down| journal.run().write(&format!("down/{}.sql", down.migration), &down.sql);
+        inspection.downs.iter().try_for_each(write)
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("rehearse")?;
+        let result = run_plan(&stage, plan, &|Own::Climb| rehearse(session, journal, inspection));
+        let table = table(&journal.record().outcome.rehearsal);
+        journal.console.say(table);
+        stage.end(&result)?;
+        result
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.qa
+    }
+}
+
+fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
+    let schema = session.target.dsn().schema.as_str();
+    let Inspection { history, downs } = inspection;
+    let rungs = scratch_server::open(session, |workshop| {
+        let open = |name: &str| workshop.connect_to(name);
+        let go_on = || session.interrupt.check();
+        climb(&mut workshop.connect()?, open, history, downs, &[schema], clock::now(), go_on)
+    })?;
+    let rehearsed: Vec<Rehearsed> = rungs.iter().map(rehearsed).collect();
+    // A table is named once, although it stays empty from rung to rung.
+    let unproven: BTreeSet<String> = rungs.into_iter().flat_map(|rung| rung.unproven).collect();
+    let mut record = journal.record();
+    record.outcome.rehearsal.clone_from(&rehearsed);
+    record.outcome.notes.extend(unproven);
+    drop(record);
+    verdict(&rehearsed)
+}
+
+fn rehearsed(rung: &Rung) -> Rehearsed {
+    let failure = rung.failure.iter().flat_map(|failure| [&failure.message].into_iter().chain(&failure.causes));
+    let leftovers = rung.leftovers.iter().map(ToString::to_string);
+    let verdict = match (&rung.failure, rung.leftovers.is_empty(), rung.lost.is_empty()) {
+        (_, false, _) => Verdict::Leftovers,
+        (Some(_), ..) => Verdict::Failed,
+        (None, true, false) => Verdict::Lossy,
+        (None, true, true) => Verdict::Reversible,
+    };
+    let all = leftovers.chain(rung.lost.iter().cloned()).chain(failure.cloned());
+    Rehearsed { migration: rung.migration.clone(), verdict, leftovers: all.collect() }
+}
+
+/// A lossy migration is no failure: whoever wrote it may have meant it. The two worse verdicts are.
+fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
+    let count = |verdict: Verdict| rehearsed.iter().filter(|rehearsed| rehearsed.verdict == verdict).count();
+    let words = [
+        (Verdict::Reversible, "reversible"),
+        (Verdict::Lossy, "lossy"),
+        (Verdict::Leftovers, "leave something behind"),
+        (Verdict::Failed, "cannot be taken back"),
+    ];
+    let words = words.map(|(verdict, words)| (count(verdict), words));
+    let sentence: Vec<String> =
+        words.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{count} {words}")).collect();
+    let bad = rehearsed.iter().find(|rehearsed| rehearsed.verdict > Verdict::Lossy);
+    match bad {
+        None => Ok(sentence.join(", ")),
+        Some(bad) => Err(Failure::different(format!("not every migration can be taken back: {}", sentence.join(", ")))
+            .because_all(bad.leftovers.iter().map(|line| format!("`{}`: {line}", bad.migration)))
+            .hint(format!("write the way back as `{}/down.sql`", bad.migration))),
+    }
+}
+
+fn table(rehearsed: &[Rehearsed]) -> String {
+    let width = rehearsed.iter().map(|rehearsed| rehearsed.migration.len()).max().unwrap_or(0);
+    let line = |rehearsed: &Rehearsed| {
+        let verdict = format!("{:?}", rehearsed.verdict).to_lowercase();
+        let why = rehearsed.leftovers.first().cloned().unwrap_or_default();
+        format!("  {:width$}  {verdict:<10}  {why}", rehearsed.migration).trim_end().to_owned()
+    };
+    rehearsed.iter().map(line).collect::<Vec<_>>().join("\n")
+}

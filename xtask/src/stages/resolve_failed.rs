@@ -1,0 +1,273 @@
+//! `backward --failed`: settles a migration that failed, so that Prisma goes on (P3009, P3018).
+//!
+//! Prisma knows only that it did not end well. What the database became decides the word: nothing left behind means
+//! rolled back, everything there means applied (the server had finished after its client was gone), and what lies
+//! between is taken back by the migration's `down.sql` or left alone and named.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Failure, Result};
+use crate::evidence::outcome::Migrations;
+use crate::guard::Demand;
+use crate::migrations::database_state::State;
+use crate::migrations::down::{Down, Order};
+use crate::migrations::down_scripts;
+use crate::migrations::status::Standing;
+use crate::run::journal::Journal;
+use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::run_plan;
+use crate::schema::catalog::{Catalog, Difference};
+use crate::schema::drift;
+use crate::schema::expected;
+use crate::schema::history::History;
+use crate::schema::ledger::ledger;
+use crate::session::Session;
+use crate::settings::EvidenceSettings;
+use crate::stages::backward::{ask_prisma, roll_back, snapshot_step, take_snapshot};
+use crate::stages::forward::check_standing;
+use crate::tools::prisma::{self, Prisma};
+use pin::Lease;
+
+/// The options of `backward --failed`.
+pub struct Settle {
+    pub accept_data_loss: bool,
+}
+
+pub struct Inspection {
+    history: History,
+    before: State,
+    failed: String,
+    /// The catalog before the failed migration.
+    sound: Catalog,
+    /// What sets the database apart from `sound`.
+    left: Vec<Difference>,
+    way: Way,
+    lease: Lease,
+}
+
+/// How it is settled.
+enum Way {
+    RolledBack,
+    Applied,
+    TakenBack(Down),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Own {
+    Snapshot,
+    TakeBack,
+    Verify,
+}
+
+impl crate::run::stage::Stage for Settle {
+    type Inspection = Inspection;
+    type Action = Own;
+
+    const DEMAND: Demand = Demand::Destructive;
+
+    /// # Errors
+    /// `usage` when nothing failed; `different`, naming what was left behind, when only a person can settle it.
+    fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        let history = History::load(&session.settings.prisma.migrations)?;
+        let before = State::read(session, &history)?;
+        let standing = &before.standing;
+        check_standing(standing)?;
+        let failed = standing.failed.first().cloned().ok_or_else(|| {
+            Failure::usage("no migration has failed, so there is nothing to settle").hint("cargo xtask backward --plan")
+        })?;
+        let sound = point(session, &history.only(&standing.applied), &before.catalog)?;
+        let left = drift::between(&sound, &before.catalog).definition;
+        let logged = ledger(&mut session.connection(), &session.target.dsn().schema)?
+            .is_some_and(|ledger| ledger.failed().any(|entry| entry.name == failed && entry.logs.is_some()));
+        let after = after(session, &history, standing, &failed, &before.catalog);
+        let way = way(session, &failed, &sound, after.as_ref(), &before.catalog, logged)?;
+        let lease = session.lease("prisma migrate resolve");
+        Ok(Inspection { history, before, failed, sound, left, way, lease })
+    }
+
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+        let Inspection { failed, left, .. } = inspection;
+        let (found, settle, scripts) = match &inspection.way {
+            Way::RolledBack => ("nothing of it is left".to_owned(), self.resolve(session, inspection)?, Vec::new()),
+            Way::Applied => ("all of it is there".to_owned(), self.resolve(session, inspection)?, Vec::new()),
+            Way::TakenBack(down) => {
+                let left: Vec<String> = left.iter().map(Difference::to_string).collect();
+                let script =
+                    Script { name: format!("down/{failed}.sql"), sha256: down.sha256(), sql: down.sql.clone() };
+                (format!("it left this behind: {}", left.join("; ")), take_back(failed), vec![script])
+            }
+        };
+        let may_lose = self.accept_data_loss && matches!(inspection.way, Way::TakenBack(_));
+        let snapshot = snapshot_step(may_lose, &inspection.before.counts, Own::Snapshot);
+        let verify = Step {
+            name: "verify",
+            does: "read the ledger and the schema, and ask Prisma".to_owned(),
+            failure: "the migration is not settled",
+            action: Action::Own(Own::Verify),
+        };
+        Ok(Plan {
+            stage: "settle",
+            summary: format!("settle `{failed}` on {}: {found}.", session.settings.target.name),
+            scripts,
+            rows: inspection.before.counts.clone(),
+            losses: Vec::new(),
+            groups: snapshot.into_iter().chain([vec![settle], vec![verify]]).collect(),
+        })
+    }
+
+    fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        journal.write_json("catalog-before.json", &inspection.before.catalog)?;
+        match &inspection.way {
+            Way::TakenBack(down) => journal.run().write(&format!("down/{}.sql", down.migration), &down.sql),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(
+        &self,
+        session: &Session<'_>,
+        journal: &Journal<'_>,
+        inspection: &Inspection,
+        plan: &Plan<Own>,
+    ) -> Result<()> {
+        let stage = journal.stage("settle")?;
+        let result = run_plan(&stage, plan, &|action| match action {
+            Own::Snapshot => take_snapshot(session, journal),
+            Own::TakeBack => self.take_back(session, inspection),
+            Own::Verify => verify(session, journal, inspection),
+        });
+        let recorded = session.settle(&inspection.lease).and_then(|()| record(session, journal, inspection));
+        stage.end(&result)?;
+        result.and(recorded)
+    }
+
+    fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
+        &settings.qa
+    }
+}
+
+/// What `history` makes, with the mirror's table where the target has it.
+fn point(session: &Session<'_>, history: &History, now: &Catalog) -> Result<Catalog> {
+    let plain = expected::catalog(session, history)?.catalog;
+    match expected::with_mirror(session, history)? {
+        Some(mirrored) if drift::has_mirror(&plain, &mirrored.catalog, now) => Ok(mirrored.catalog),
+        _ => Ok(plain),
+    }
+}
+
+/// The catalog with the failed migration; None where its folder is gone or it does not apply to an empty database.
+fn after(
+    session: &Session<'_>,
+    history: &History,
+    standing: &Standing,
+    failed: &str,
+    now: &Catalog,
+) -> Option<Catalog> {
+    let history = history.only(&[standing.applied.as_slice(), &[failed.to_owned()]].concat());
+    (history.migrations.len() > standing.applied.len()).then(|| point(session, &history, now).ok())?
+}
+
+/// `logged`: Prisma saw the error, so the script did fail.
+fn way(
+    session: &Session<'_>,
+    failed: &str,
+    before: &Catalog,
+    after: Option<&Catalog>,
+    now: &Catalog,
+    logged: bool,
+) -> Result<Way> {
+    let left = drift::between(before, now).definition;
+    let at_after = after.is_some_and(|after| drift::between(after, now).definition.is_empty());
+    match (left.is_empty(), at_after) {
+        (true, true) if !logged => Err(Failure::different(format!("nobody knows whether `{failed}` ran"))
+            .because("the schema is the same before and after it, and no error was recorded")
+            .hint(format!(
+                "look at the rows that it changes; then: npx prisma migrate resolve --rolled-back {failed} (or --applied)"
+            ))),
+        (true, _) => Ok(Way::RolledBack),
+        (false, true) => Ok(Way::Applied),
+        (false, false) => match down_scripts::written(session, failed)? {
+            Some(down) => Ok(Way::TakenBack(down)),
+            None => Err(Failure::different(format!("`{failed}` failed and left something behind"))
+                .because_all(left.iter().map(Difference::to_string))
+                .hint(format!("take it back by hand, or write `{failed}/down.sql`; then: cargo xtask backward --failed"))),
+        },
+    }
+}
+
+fn take_back(failed: &str) -> Step<Own> {
+    Step {
+        name: "take back",
+        does: format!("run the down.sql of `{failed}` and take it out of the ledger, if that leads back to before it"),
+        failure: "what it left behind was not taken back",
+        action: Action::Own(Own::TakeBack),
+    }
+}
+
+impl Settle {
+    fn resolve(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Step<Own>> {
+        let word = if matches!(inspection.way, Way::Applied) { "--applied" } else { "--rolled-back" };
+        let invocation = Prisma::new(session, &inspection.lease).resolve(word, &inspection.failed)?;
+        Ok(Step {
+            name: "migrate resolve",
+            does: format!("mark `{}` as {}", inspection.failed, word.trim_start_matches('-').replace('-', " ")),
+            failure: "the migration was not settled",
+            action: Action::Child { invocation, deadline: session.settings.timeouts.migrate, explain: prisma::explain },
+        })
+    }
+
+    fn take_back(&self, session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+        let Way::TakenBack(down) = &inspection.way else { return Err(Failure::bug("there is no script to run")) };
+        let order = Order {
+            schema: &session.target.dsn().schema,
+            applied: &inspection.before.standing.applied,
+            down,
+            losses: None,
+            accept_data_loss: self.accept_data_loss,
+            must_reach: Some(&inspection.sound),
+            limit: session.settings.timeouts.migrate,
+        };
+        roll_back(session, &order)?;
+        Ok("the schema is as before it, and it is out of the ledger".to_owned())
+    }
+}
+
+fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
+    let failed = &inspection.failed;
+    let standing = State::read(session, &inspection.history)?.standing;
+    if standing.failed.contains(failed) {
+        return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma ended well"))
+            .hint("read the step's log in the evidence folder"));
+    }
+    let applied_now = standing.applied.contains(failed);
+    if applied_now != matches!(inspection.way, Way::Applied) {
+        return Err(Failure::different(format!("the ledger says the contrary of what was asked about `{failed}`"))
+            .hint("cargo xtask forward --plan says what is pending"));
+    }
+    let prisma = ask_prisma(session, journal)?;
+    if prisma != standing.pending {
+        return Err(Failure::different("Prisma and the ledger disagree about what is pending").because(format!(
+            "Prisma: {}; the ledger: {}",
+            prisma.join(", "),
+            standing.pending.join(", ")
+        )));
+    }
+    let state = if applied_now { "applied" } else { "pending" };
+    Ok(format!("`{failed}` is {state}; {} pending in all", standing.pending.len()))
+}
+
+fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+    let after = State::read(session, &inspection.history)?;
+    after.record(journal, &inspection.before.counts)?;
+    let standing = after.standing;
+    let failed = || vec![inspection.failed.clone()];
+    let applied = if standing.applied.contains(&inspection.failed) { failed() } else { Vec::new() };
+    let settled = !standing.failed.contains(&inspection.failed);
+    let rolled_back = if settled && applied.is_empty() { failed() } else { Vec::new() };
+    journal.record().outcome.migrations = Some(Migrations { applied, pending: standing.pending, rolled_back });
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! How Prisma starts its engine: through our own binary, which compares every address with the pinned one first.
+//!
+//! `PRISMA_SCHEMA_ENGINE_BINARY` names us; a variable beside it tells us, when we are started again, to be the interposer.
+#![allow(clippy::disallowed_methods, reason = "a process that is started as an engine has nothing but its environment")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Failure, Result};
+use crate::postgres::ready;
+use crate::process::locate::{Engine, Toolbox};
+use pin::{Expected, interposer};
+
+const VARIABLE: &str = "STAGING_DRILL_ENGINE";
+
+/// What the interposer needs to know; it goes through the environment of Prisma's CLI and holds no secret.
+#[derive(Serialize, Deserialize)]
+pub struct Door {
+    engine: PathBuf,
+    via_node: Option<PathBuf>,
+    expected: Expected,
+}
+
+impl Door {
+    pub fn new(toolbox: &Toolbox, expected: Expected) -> Door {
+        let (engine, via_node) = match &toolbox.engine {
+            Engine::Native(path) => (path.clone(), None),
+            Engine::Wasm { program, .. } => (program.clone(), Some(toolbox.node.clone())),
+        };
+        Door { engine, via_node, expected }
+    }
+
+    /// The two variables that put us between Prisma and its engine.
+    pub fn environment(&self) -> Result<[(String, String); 2]> {
+        let bug =
+            |error: &(dyn std::error::Error + 'static)| Failure::bug("cannot stand before the engine").caused_by(error);
+        let ourselves = ourselves().map_err(|error| bug(&error))?;
+        let door = serde_json::to_string(self).map_err(|error| bug(&error))?;
+        Ok([("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string()), (VARIABLE.to_owned(), door)])
+    }
+
+    /// Whether this process was started as an engine.
+    pub fn requested() -> Option<Door> {
+        serde_json::from_str(&std::env::var(VARIABLE).ok()?).ok()
+    }
+
+    pub fn run(self) -> ExitCode {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let via_node = self.via_node.as_deref();
+        interposer::run(&arguments, &self.expected, &self.engine, via_node, ready::lets_in)
+    }
+}
+
+/// This program, by a path that holds while it runs, whatever becomes of the file: a `cargo build` beside a drill replaces it.
+fn ourselves() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
+}
