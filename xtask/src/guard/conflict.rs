@@ -4,13 +4,14 @@
 use crate::error::Refusal;
 use pin::dsn::Dsn;
 
+use crate::guard::candidate::{Reading, project_ref};
+use crate::guard::declared::Declared;
 use crate::guard::environment::{OTHER_URLS, PROJECTS, RESOLVER};
 use crate::guard::form;
 use crate::guard::policy::{Home, Policy, home};
 use crate::guard::source::{Given, disagreements, holds_database_url, target_variables};
 use crate::guard::supabase::{SupabaseApi, URL_ENV, project_of};
 use crate::guard::verdict::{foreign_project, judge};
-use crate::guard::{Declared, Reading, project_ref};
 
 /// Every contradiction between what was declared and what was read from it.
 pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {

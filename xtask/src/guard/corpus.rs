@@ -3,6 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+use pin::dsn::Dsn;
+use redact::Secret;
 use serde::Deserialize;
 
 use crate::guard::*;

@@ -8,11 +8,14 @@
 //! No part of the guard reads the environment, a file or the clock, spawns, or prints: its callers hand it what they
 //! read. No refusal ever holds a secret.
 
+mod candidate;
 mod conflict;
+mod declared;
 pub mod env_matrix;
 mod environment;
 mod form;
 pub mod input;
+mod mistakes;
 mod pattern;
 mod policy;
 mod project_files;
@@ -24,14 +27,10 @@ mod verdict;
 #[cfg(test)]
 mod corpus;
 
-use std::collections::BTreeMap;
-
-use jiff::Timestamp;
-
 use crate::error::Refusal;
-use pin::dsn::Dsn;
-use redact::Secret;
 
+pub use candidate::Candidate;
+pub use declared::Declared;
 pub use environment::forwarded_markers;
 pub use policy::Policy;
 #[cfg(test)]
@@ -40,94 +39,8 @@ pub use prove::{Claim, Demand, Observed, StagingTarget, Standing, prove};
 pub use source::{Source, target_variables};
 pub use supabase::{KeyKind, SupabaseApi};
 
-use policy::Home;
+use candidate::{Reading, project_ref};
 use source::Given;
-
-/// All that anyone says about a target before the first connection. No `Debug`: it borrows plain secrets.
-#[derive(Clone, Copy)]
-pub struct Declared<'a> {
-    pub policy: &'a Policy,
-    /// The target's env file, where there is one: its name for messages, and its bytes.
-    pub env_file: Option<(&'a str, &'a [u8])>,
-    pub exported: &'a BTreeMap<String, String>,
-    /// Other files that a wrapped program would read, by path relative to the root: `.env`, `.env.production*`,
-    /// `prisma/.env`, `prisma.config.*`, the schema.
-    pub project_files: &'a [(String, Vec<u8>)],
-    /// What the end of a service key is compared with.
-    pub now: Timestamp,
-}
-
-/// A target that passed layers 1 to 3: it says that it is staging, everywhere and without contradiction. Only [`check`]
-/// makes one.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    dsn: Dsn,
-    direct: Option<Dsn>,
-    shadow: Option<Dsn>,
-    supabase: Option<SupabaseApi>,
-    project_ref: Option<String>,
-    variables: Vec<(String, Secret)>,
-    source: Source,
-    unforwarded: Vec<String>,
-    deny_systems: Vec<String>,
-}
-
-impl Candidate {
-    pub fn dsn(&self) -> &Dsn {
-        &self.dsn
-    }
-
-    /// The same database past a pooler, where the target names one.
-    pub fn direct(&self) -> Option<&Dsn> {
-        self.direct.as_ref()
-    }
-
-    /// A database that Prisma may wipe; never the target's.
-    pub fn shadow(&self) -> Option<&Dsn> {
-        self.shadow.as_ref()
-    }
-
-    /// Whether the API is that of the very database: one project, or the local stack. What SQL knows of a table holds for the API then.
-    pub fn api_is_of_the_database(&self) -> bool {
-        let api = self.supabase.as_ref().map(|api| api.project_ref.as_deref());
-        match (policy::home(&self.dsn), api) {
-            (Home::Project(project), Some(Some(named))) => project == named,
-            (Home::Loopback, Some(None)) => true,
-            _ => false,
-        }
-    }
-
-    pub fn supabase(&self) -> Option<&SupabaseApi> {
-        self.supabase.as_ref()
-    }
-
-    /// The one Supabase project that the database URL, the API address or the key names.
-    pub fn project_ref(&self) -> Option<&str> {
-        self.project_ref.as_deref()
-    }
-
-    /// The overlay for children: application variables, none of which holds a database URL or belongs to the guard.
-    pub fn variables(&self) -> &[(String, Secret)] {
-        &self.variables
-    }
-
-    pub fn source(&self) -> &Source {
-        &self.source
-    }
-
-    /// Variables that were seen, could move a client, and are not passed on; for the user to know.
-    pub fn unforwarded(&self) -> &[String] {
-        &self.unforwarded
-    }
-}
-
-/// What layers 1 and 2 made of the target's variables; `None` also where a variable was refused.
-struct Reading {
-    dsn: Option<Dsn>,
-    direct: Option<Dsn>,
-    shadow: Option<Dsn>,
-    supabase: Option<SupabaseApi>,
-}
 
 /// Layers 1 to 3: form, policy, conflict.
 ///
@@ -167,11 +80,4 @@ fn read(given: &Given, declared: &Declared<'_>, refusals: &mut Vec<Refusal>) -> 
     let (dsn, direct, shadow) = (url(&policy.url_env), url(&policy.direct_url_env), url(&policy.shadow_url_env));
     let supabase = verdict::read_supabase(policy, given, declared.now, refusals);
     Reading { dsn, direct, shadow, supabase }
-}
-
-fn project_ref(dsn: &Dsn, supabase: Option<&SupabaseApi>) -> Option<String> {
-    match policy::home(dsn) {
-        Home::Project(project) => Some(project),
-        _ => supabase.and_then(|api| api.project_ref.clone()),
-    }
 }

@@ -6,10 +6,11 @@
 use crate::error::Refusal;
 use pin::dsn::Dsn;
 
+use crate::guard::candidate::{Reading, project_ref};
+use crate::guard::declared::Declared;
 use crate::guard::policy::Policy;
 use crate::guard::source::Given;
 use crate::guard::supabase::project_of;
-use crate::guard::{Declared, Reading, project_ref};
 
 /// Every file that contradicts the target.
 pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {

@@ -7,7 +7,7 @@
 use crate::error::Refusal;
 use pin::dsn::Dsn;
 
-use crate::guard::Candidate;
+use crate::guard::candidate::Candidate;
 
 /// What the server said on one connection; every name was asked for with `pg_catalog.`.
 #[derive(Debug, Clone)]

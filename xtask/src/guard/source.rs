@@ -6,7 +6,7 @@ use crate::error::Refusal;
 use crate::settings::env_file;
 use redact::Secret;
 
-use crate::guard::Declared;
+use crate::guard::declared::Declared;
 use crate::guard::environment::{OTHER_URLS, is_reserved, moves_a_client};
 use crate::guard::policy::Policy;
 use crate::guard::supabase::{KEY_ENV, URL_ENV};

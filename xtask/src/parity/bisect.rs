@@ -7,13 +7,10 @@
 
 use std::cmp::Reverse;
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::parity::place::{Place, places};
-
-/// Seconds since 1970, UTC.
-pub type Second = i64;
+use crate::parity::time::{Bucket, Range, Second, Width};
 
 /// Most counts that a side gives for one question: eleven years of days. Of more, the newest are looked at.
 pub const MOST_BUCKETS: usize = 4096;
@@ -26,33 +23,7 @@ const MOST_HOURS: usize = 48;
 /// A bucket that differs by less than this part of the worst one is noise beside it, and is not looked into.
 const NOISE: u64 = 4;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Width {
-    Day,
-    Hour,
-    Minute,
-}
-
-/// From the first second to the one after the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Range {
-    #[serde(serialize_with = "rfc3339")]
-    pub from: Second,
-    #[serde(serialize_with = "rfc3339")]
-    pub to: Second,
-}
-
 const ALL_TIME: Range = Range { from: Second::MIN, to: Second::MAX };
-
-/// What both sides hold from `start` on, for one width.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Bucket {
-    #[serde(serialize_with = "rfc3339")]
-    pub start: Second,
-    pub prisma: u64,
-    pub mirror: u64,
-}
 
 /// The buckets of one level, in order of time; empty ones are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,40 +39,6 @@ pub struct Located {
     /// Every place that differs, the sharpest first, for it was the worst of its surroundings, and then the largest. A
     /// place that was looked into is there by its parts.
     pub places: Vec<Place>,
-}
-
-impl Width {
-    pub fn seconds(self) -> Second {
-        match self {
-            Width::Day => 86_400,
-            Width::Hour => 3_600,
-            Width::Minute => 60,
-        }
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Width::Day => "day",
-            Width::Hour => "hour",
-            Width::Minute => "minute",
-        }
-    }
-}
-
-impl Bucket {
-    /// Negative where the mirror has fewer.
-    pub fn delta(&self) -> i64 {
-        self.mirror as i64 - self.prisma as i64
-    }
-}
-
-/// As an instant of jiff's; one outside of its years is its first or last.
-pub fn instant(second: Second) -> Timestamp {
-    Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX })
-}
-
-fn rfc3339<S: serde::Serializer>(second: &Second, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&instant(*second))
 }
 
 /// Both sides' counts by time as one list, in order. A side that gave `MOST_BUCKETS` may hold more before its first:

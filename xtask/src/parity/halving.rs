@@ -5,7 +5,7 @@
 //! and one too many cancel out within such a stretch; both sides by SQL see them apart. Few questions are the gain:
 //! about two for each level of halves and place.
 
-use crate::parity::bisect::{Range, Second, Width};
+use crate::parity::time::{Range, Second, Width};
 
 /// Most questions for one width of one pair: beyond, there are too many places to name them one by one.
 pub const MOST_QUESTIONS: usize = 512;

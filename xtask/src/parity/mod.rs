@@ -11,6 +11,7 @@
 //! | `comparison` | two counts, and the rule that judges them |
 //! | `bisect` | where they differ: days, then hours, then minutes |
 //! | `halving` | the same over REST, which says no more than how many |
+//! | `time` | stretches of time, and what both sides hold in them |
 //! | `place` | a stretch of time in which they differ, and its sentence |
 //! | `sample` | the rows at hand: keys and times, never a value |
 //! | `report` | `parity.json`, with the keys that the old probe wrote |
@@ -28,3 +29,4 @@ pub mod sample;
 pub mod shape;
 pub mod sources;
 pub mod sql;
+pub mod time;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::parity::bisect::{Bucket, Range, Second, Width, instant};
+use crate::parity::time::{Bucket, Range, Second, Width, instant};
 
 /// Sentences for one pair; what is beyond is summed up.
 const MOST_SENTENCES: usize = 3;

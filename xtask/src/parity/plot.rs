@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use crate::parity::bisect::{Bucket, Level, Second, Width};
+use crate::parity::bisect::Level;
 use crate::parity::place::{clock, date};
 use crate::parity::report::Finding;
+use crate::parity::time::{Bucket, Second, Width};
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 8.0;

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::error::Failure;
-use crate::parity::bisect::{self, Bucket, Range, Second, Width};
+use crate::parity::bisect;
 use crate::parity::comparison::Source;
 use crate::parity::halving;
 use crate::parity::obstacle::Obstacle;
@@ -17,6 +17,7 @@ use crate::parity::shape::Shapes;
 use crate::parity::sql::api;
 use crate::parity::sql::moment::Moment;
 use crate::parity::sql::one_side::OneSide;
+use crate::parity::time::{Bucket, Range, Second, Width, instant};
 use crate::session::Session;
 use crate::settings::pair::{Pair, Side};
 
@@ -244,7 +245,7 @@ fn filters(side: &Side, range: Option<Range>) -> Vec<Filter> {
     let mut filters: Vec<Filter> =
         side.filter.iter().map(|(column, value)| filter(column, Operator::Equal, value.clone())).collect();
     if let Some(range) = range {
-        let at = |second| bisect::instant(second).to_string();
+        let at = |second| instant(second).to_string();
         filters.push(filter(&side.time, Operator::AtLeast, at(range.from)));
         filters.push(filter(&side.time, Operator::Below, at(range.to)));
     }

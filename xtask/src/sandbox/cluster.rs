@@ -14,7 +14,7 @@ use crate::postgres;
 use crate::process::locate;
 use crate::process::{self, Exit, Invocation};
 use crate::sandbox::run_as::Privileges;
-use crate::sandbox::{SUPERUSER, Sandbox, USER};
+use crate::sandbox::server::{SUPERUSER, Sandbox, USER};
 use crate::settings::Settings;
 use redact::Secret;
 

@@ -7,6 +7,7 @@ mod bootstrap;
 mod cluster;
 pub mod npm;
 mod run_as;
+mod server;
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -22,12 +23,8 @@ use crate::postgres::connection::Connection;
 use crate::settings::Settings;
 use cluster::Cluster;
 use redact::Secret;
-
-pub const DATABASE: &str = "hotdash_sandbox";
-/// Owns the database, may create others (for replays and shadow databases) and roles, and is no superuser: as on a hosted Postgres.
-/// It needs no password on loopback, since it can reach nothing but made-up rows; so the sandbox's URL holds no secret.
-pub const USER: &str = "hotdash";
-const SUPERUSER: &str = "postgres";
+pub use server::{DATABASE, Sandbox};
+use server::{SUPERUSER, USER};
 
 /// What survives between commands, readable by the owner only.
 #[derive(Serialize, Deserialize)]
@@ -56,26 +53,6 @@ impl Status {
             }
             _ => "not running".to_owned(),
         }
-    }
-}
-
-/// A running sandbox.
-#[derive(Debug, Clone)]
-pub struct Sandbox {
-    pub port: u16,
-    pub pid: u32,
-    /// Whether this call started it.
-    pub started: bool,
-}
-
-impl Sandbox {
-    /// Without a password: see [`USER`].
-    pub fn url(&self) -> String {
-        format!("{}?schema=public", self.url_of(DATABASE))
-    }
-
-    pub fn url_of(&self, database: &str) -> String {
-        format!("postgresql://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 }
 

@@ -18,6 +18,7 @@ mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
+mod layers;
 mod matrix;
 mod mirror;
 mod node;

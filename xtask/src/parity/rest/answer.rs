@@ -10,7 +10,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::parity::rest::{Cause, Obstacle};
+use crate::parity::rest::cause::{Cause, Obstacle};
 
 /// An answer as far as anybody asks about it.
 #[derive(Debug, Default, Clone)]

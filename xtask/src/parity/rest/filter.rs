@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::parity::rest::{Cause, Obstacle};
+use crate::parity::rest::cause::{Cause, Obstacle};
 
 /// One condition on a column; several must hold together.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use ureq::{Agent, Body};
 use crate::guard::{KeyKind, SupabaseApi};
 use crate::interrupt::Interrupt;
 use crate::parity::rest::answer::Answer;
-use crate::parity::rest::{Cause, Obstacle};
+use crate::parity::rest::cause::{Cause, Obstacle};
 use crate::settings::Timeouts;
 
 /// How long a wait goes on without asking whether it should.

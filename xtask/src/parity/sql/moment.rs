@@ -14,11 +14,12 @@ use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
 use crate::interrupt::Interrupt;
-use crate::parity::bisect::{self, Bucket, MOST_BUCKETS, Range, Second, Width};
+use crate::parity::bisect::{self, MOST_BUCKETS};
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sample::{self, MOST_ROWS, Sample};
 use crate::parity::shape::{Column, Shape, Shapes};
 use crate::parity::sql::count_plan::Plan;
+use crate::parity::time::{Bucket, Range, Second, Width, instant};
 use crate::postgres::cancel::watched;
 use crate::postgres::connection::{Connection, failure, server_words};
 use crate::settings::pair::{Pair, Side, Which};
@@ -260,7 +261,7 @@ fn all<'a>(terms: impl IntoIterator<Item = &'a String>) -> String {
 
 /// A time as both `timestamp` (which ignores the zone, and holds UTC) and `timestamptz` read it.
 fn literal(second: Second) -> String {
-    bisect::instant(second).to_string()
+    instant(second).to_string()
 }
 
 fn table(schema: &str, side: &Side) -> String {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use postgres::Client;
 
 use crate::interrupt::Interrupt;
-use crate::parity::bisect::{Range, Second, Width};
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sample;
 use crate::parity::sql::moment::{by_time, count, obstacle, plans, rows};
+use crate::parity::time::{Range, Second, Width};
 use crate::postgres::cancel::watched;
 use crate::postgres::connection::Connection;
 use crate::settings::pair::{Pair, Side, Which};

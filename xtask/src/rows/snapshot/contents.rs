@@ -6,7 +6,7 @@ use postgres_protocol::escape::escape_identifier;
 use crate::error::{Failure, Result};
 use crate::postgres::claim::CLAIM_SCHEMA;
 use crate::postgres::connection::failure;
-use crate::rows::snapshot::Sequence;
+use crate::rows::snapshot::manifest::Sequence;
 use crate::schema::ledger::LEDGER_TABLE;
 
 /// A table as the server has it now.

@@ -9,127 +9,13 @@
 //! materialized views, and large objects.
 
 mod contents;
+mod manifest;
 mod obstacles;
 mod put_back;
 mod store;
 mod take;
 
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
-
+pub use manifest::{Origin, Snapshot};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};
 pub use take::take;
-
-use crate::postgres::counts::Counts;
-use crate::postgres::identity::Identity;
-use crate::schema::ledger::{Entry, LEDGER_TABLE};
-use crate::session::Session;
-
-/// Raised when older programs could not read a new snapshot.
-const FORMAT: u32 = 1;
-
-/// What a snapshot holds, and of what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Manifest {
-    pub format: u32,
-    /// The version of this program.
-    pub drill: String,
-    pub created_at: jiff::Timestamp,
-    /// The command that took it.
-    pub reason: String,
-    pub origin: Origin,
-    /// The server's, such as `17.10`.
-    pub server_version: String,
-    pub schemas: Vec<String>,
-    pub tables: Vec<Table>,
-    pub sequences: Vec<Sequence>,
-    /// The rows of `_prisma_migrations` then; None where there was none.
-    pub ledger: Option<Vec<Entry>>,
-    /// SHA-256 of the catalog of that moment.
-    pub catalog: String,
-}
-
-/// The one database that a snapshot may be put back into, in the server's own words at the time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    pub database: String,
-    pub database_oid: u32,
-    pub system_identifier: Option<String>,
-    pub project_ref: Option<String>,
-}
-
-/// One table and the file that holds its rows. A partitioned table is one table: its rows are routed again when they are put back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Table {
-    pub schema: String,
-    pub name: String,
-    /// In the order of the file's fields.
-    pub columns: Vec<String>,
-    pub rows: u64,
-    /// Sum of the hashes of all rows, in hex; see `rows`.
-    pub checksum: String,
-    pub file: String,
-    /// SHA-256 of the file as it lies on disk, in hex.
-    pub file_sha256: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sequence {
-    pub schema: String,
-    pub name: String,
-    pub last_value: i64,
-    /// False: the next value is `last_value` itself.
-    pub is_called: bool,
-}
-
-/// A whole snapshot on this machine.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// The folder's name, which is what `restore` takes.
-    pub name: String,
-    pub folder: PathBuf,
-    pub manifest: Manifest,
-}
-
-impl Snapshot {
-    /// Rows of each table, by `schema.table`, the ledger's included.
-    pub fn counts(&self) -> Counts {
-        let tables = self.manifest.tables.iter().map(|table| (table.full_name(), table.rows));
-        // The ledger lies in the datasource's schema, which is the first.
-        let ledger = self.manifest.ledger.iter().zip(&self.manifest.schemas);
-        tables.chain(ledger.map(|(rows, schema)| (format!("{schema}.{LEDGER_TABLE}"), rows.len() as u64))).collect()
-    }
-
-    /// Rows that it can put back.
-    pub fn rows(&self) -> u64 {
-        self.manifest.tables.iter().map(|table| table.rows).sum()
-    }
-}
-
-impl Table {
-    /// As `counts` names it.
-    pub fn full_name(&self) -> String {
-        format!("{}.{}", self.schema, self.name)
-    }
-}
-
-impl Origin {
-    pub fn of(session: &Session<'_>) -> Origin {
-        let Identity { database, database_oid, system_identifier, .. } = session.identity.clone();
-        let project_ref = session.target.candidate().project_ref().map(str::to_owned);
-        Origin { database, database_oid, system_identifier, project_ref }
-    }
-
-    /// In what `other` is another database than this one; empty where it is the same.
-    pub fn differences(&self, other: &Origin) -> Vec<&'static str> {
-        let parts = [
-            ("database name", self.database != other.database),
-            ("database oid", self.database_oid != other.database_oid),
-            ("system identifier", self.system_identifier != other.system_identifier),
-            ("Supabase project", self.project_ref != other.project_ref),
-        ];
-        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
-    }
-}

@@ -13,7 +13,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::Result;
 use crate::postgres::connection::failure;
-use crate::rows::snapshot::Table;
+use crate::rows::snapshot::manifest::Table;
 
 /// Rows from which on making an index again is faster than adding to it.
 const LARGE: u64 = 10_000;

@@ -18,7 +18,7 @@ use crate::digest::of_file;
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::files;
-use crate::rows::snapshot::{FORMAT, Manifest, Snapshot};
+use crate::rows::snapshot::manifest::{FORMAT, Manifest, Snapshot};
 use crate::settings::Settings;
 
 const MANIFEST: &str = "manifest.json";

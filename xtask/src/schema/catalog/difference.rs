@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::schema::catalog::{Catalog, Object, ObjectKey};
+use crate::schema::catalog::object::{Catalog, Object, ObjectKey};
 
 /// One way in which the actual catalog is not the expected one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -18,25 +18,23 @@
 
 mod difference;
 mod grants;
+mod object;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 
 use postgres::Transaction;
-use serde::{Deserialize, Serialize};
 
 #[allow(unused_imports)]
 pub use difference::{Change, Concern, Difference, diff};
+pub use object::{Catalog, Object, ObjectKey, quoted};
 
-use crate::digest::sha256;
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
 use crate::postgres::connection::{Connection, failure};
 
-/// Raised when the same database would yield another catalog, so that kept ones are not compared with new ones.
-pub const CATALOG_VERSION: u32 = 1;
+pub use object::CATALOG_VERSION;
 
 const OBJECTS: [(&str, &str); 16] = [
     ("schemas", include_str!("schemas.sql")),
@@ -58,99 +56,6 @@ const OBJECTS: [(&str, &str); 16] = [
 ];
 const COMMENTS: &str = include_str!("comments.sql");
 const IMPLIED: &str = include_str!("implied.sql");
-
-/// What names an object. Ordered by path, so that a table is followed by what is in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectKey {
-    /// Schema first, where the object has one; then a table's name for what is inside a table; then its own.
-    pub path: Vec<String>,
-    /// In Postgres' own words: `table`, `materialized view`, `default privileges`.
-    pub kind: String,
-    /// What tells namesakes apart: a function's argument types, an operator class's method.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub signature: String,
-}
-
-impl ObjectKey {
-    /// `"public"."T"."c"`, as it would be written in SQL.
-    pub fn name(&self) -> String {
-        format!("{}{}", quoted(&self.path), self.signature)
-    }
-}
-
-/// `"public"."T"`, of the parts of a path.
-pub fn quoted<'a>(path: impl IntoIterator<Item = &'a String>) -> String {
-    let parts = path.into_iter().map(|part| format!("\"{}\"", part.replace('"', "\"\"")));
-    parts.collect::<Vec<_>>().join(".")
-}
-
-impl fmt::Display for ObjectKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gap = if self.path.is_empty() { "" } else { " " };
-        write!(f, "{}{gap}{}", self.kind, self.name())
-    }
-}
-
-/// What is known of an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Object {
-    /// Only what is set: an absent property and "none" are the same.
-    pub properties: BTreeMap<String, String>,
-    /// Paths of the objects that it cannot outlive: the columns of an index, the table that a foreign key points to.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub follows: BTreeSet<Vec<String>>,
-}
-
-/// Everything in some schemas at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Document", try_from = "Document")]
-pub struct Catalog {
-    pub schemas: Vec<String>,
-    pub objects: BTreeMap<ObjectKey, Object>,
-}
-
-impl Catalog {
-    /// SHA-256 of the canonical form. Equal databases have equal digests; two that differ in nothing but the order of
-    /// columns have not.
-    pub fn digest(&self) -> String {
-        sha256(&serde_json::to_string(self).expect("a catalog holds nothing but strings"))
-    }
-}
-
-/// How a catalog looks as JSON: a list, since JSON has no keys of several parts.
-#[derive(Serialize, Deserialize)]
-struct Document {
-    version: u32,
-    schemas: Vec<String>,
-    objects: Vec<Listed>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Listed {
-    #[serde(flatten)]
-    key: ObjectKey,
-    #[serde(flatten)]
-    object: Object,
-}
-
-impl From<Catalog> for Document {
-    fn from(catalog: Catalog) -> Document {
-        let objects = catalog.objects.into_iter().map(|(key, object)| Listed { key, object }).collect();
-        Document { version: CATALOG_VERSION, schemas: catalog.schemas, objects }
-    }
-}
-
-impl TryFrom<Document> for Catalog {
-    type Error = String;
-
-    fn try_from(document: Document) -> Result<Catalog, String> {
-        if document.version != CATALOG_VERSION {
-            return Err(format!("catalog of version {}, this program reads {CATALOG_VERSION}", document.version));
-        }
-        let objects = document.objects.into_iter().map(|listed| (listed.key, listed.object)).collect();
-        Ok(Catalog { schemas: document.schemas, objects })
-    }
-}
 
 /// Reads the catalog of `schemas`: one snapshot, some twenty catalog queries, 20 to 30 ms for 100 tables.
 pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog> {

@@ -1,0 +1,88 @@
+//! What was declared about a target, and what layers 1 to 3 make of it.
+
+use redact::Secret;
+
+use crate::guard::policy::{self, Home};
+use crate::guard::source::Source;
+use crate::guard::supabase::SupabaseApi;
+use pin::dsn::Dsn;
+
+/// A target that passed layers 1 to 3: it says that it is staging, everywhere and without contradiction. Only `guard::check`
+/// makes one.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub(super) dsn: Dsn,
+    pub(super) direct: Option<Dsn>,
+    pub(super) shadow: Option<Dsn>,
+    pub(super) supabase: Option<SupabaseApi>,
+    pub(super) project_ref: Option<String>,
+    pub(super) variables: Vec<(String, Secret)>,
+    pub(super) source: Source,
+    pub(super) unforwarded: Vec<String>,
+    pub(super) deny_systems: Vec<String>,
+}
+
+impl Candidate {
+    pub fn dsn(&self) -> &Dsn {
+        &self.dsn
+    }
+
+    /// The same database past a pooler, where the target names one.
+    pub fn direct(&self) -> Option<&Dsn> {
+        self.direct.as_ref()
+    }
+
+    /// A database that Prisma may wipe; never the target's.
+    pub fn shadow(&self) -> Option<&Dsn> {
+        self.shadow.as_ref()
+    }
+
+    /// Whether the API is that of the very database: one project, or the local stack. What SQL knows of a table holds for the API then.
+    pub fn api_is_of_the_database(&self) -> bool {
+        let api = self.supabase.as_ref().map(|api| api.project_ref.as_deref());
+        match (policy::home(&self.dsn), api) {
+            (Home::Project(project), Some(Some(named))) => project == named,
+            (Home::Loopback, Some(None)) => true,
+            _ => false,
+        }
+    }
+
+    pub fn supabase(&self) -> Option<&SupabaseApi> {
+        self.supabase.as_ref()
+    }
+
+    /// The one Supabase project that the database URL, the API address or the key names.
+    pub fn project_ref(&self) -> Option<&str> {
+        self.project_ref.as_deref()
+    }
+
+    /// The overlay for children: application variables, none of which holds a database URL or belongs to the guard.
+    pub fn variables(&self) -> &[(String, Secret)] {
+        &self.variables
+    }
+
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Variables that were seen, could move a client, and are not passed on; for the user to know.
+    pub fn unforwarded(&self) -> &[String] {
+        &self.unforwarded
+    }
+}
+
+/// What layers 1 and 2 made of the target's variables; `None` also where a variable was refused.
+pub struct Reading {
+    pub(super) dsn: Option<Dsn>,
+    pub(super) direct: Option<Dsn>,
+    pub(super) shadow: Option<Dsn>,
+    pub(super) supabase: Option<SupabaseApi>,
+}
+
+/// The one Supabase project that both name.
+pub fn project_ref(dsn: &Dsn, supabase: Option<&SupabaseApi>) -> Option<String> {
+    match policy::home(dsn) {
+        Home::Project(project) => Some(project),
+        _ => supabase.and_then(|api| api.project_ref.clone()),
+    }
+}

@@ -1,0 +1,129 @@
+//! Entries of `drill.toml` that are no patterns, or would allow more than they seem to.
+
+use crate::error::Refusal;
+use crate::guard::pattern::{
+    FOREIGN_SCHEMAS, MAINTENANCE, NAME_BYTES_MAX, is_host_name, is_identifier, is_made_of, is_project_ref,
+};
+use crate::guard::policy::{Policy, is_supabase_host};
+
+/// What to write instead of an entry that is one.
+type Mistake = fn(&str) -> Option<&'static str>;
+
+impl Policy {
+    /// Every entry that is not a pattern or would allow too much, each with what to write; empty for a sound policy.
+    pub fn mistakes(&self) -> Vec<Refusal> {
+        let lists: [(&str, &[String], Mistake); 5] = [
+            ("allow_hosts", &self.allow_hosts, host_mistake),
+            ("allow_projects", &self.allow_projects, project_mistake),
+            ("allow_databases", &self.allow_databases, database_mistake),
+            ("allow_schemas", &self.allow_schemas, schema_mistake),
+            ("deny_systems", &self.deny_systems, system_mistake),
+        ];
+        let entries = lists.iter().flat_map(|(key, list, mistake)| {
+            list.iter().filter_map(move |entry| mistake(entry).map(|fix| self.mistake(key, entry, fix)))
+        });
+        entries.chain(self.variable_mistakes()).collect()
+    }
+
+    fn variable_mistakes(&self) -> Vec<Refusal> {
+        let names = [
+            ("url_env", &self.url_env),
+            ("direct_url_env", &self.direct_url_env),
+            ("shadow_url_env", &self.shadow_url_env),
+        ];
+        let known = ["SUPABASE_URL", "SUPABASE_SERVICE_KEY"];
+        let wrong = |index: usize, name: &str| {
+            let repeated = names[..index].iter().any(|(_, earlier)| *earlier == name) || known.contains(&name);
+            repeated || !is_made_of(name, "_", 1..=200) || name.starts_with(|c: char| c.is_ascii_digit())
+        };
+        names
+            .iter()
+            .enumerate()
+            .filter(|(index, (_, name))| wrong(*index, name))
+            .map(|(_, (key, name))| self.mistake(key, name, "a variable name of its own, such as `DATABASE_URL`"))
+            .collect()
+    }
+
+    fn mistake(&self, key: &str, entry: &str, fix: &str) -> Refusal {
+        let message = format!("drill.toml: `{entry}` in `{key}` of target `{}` cannot be used", self.target);
+        Refusal::new("policy", message, format!("write {fix}"))
+    }
+}
+
+fn host_mistake(pattern: &str) -> Option<&'static str> {
+    let name = pattern.strip_prefix("*.").unwrap_or(pattern);
+    if is_supabase_host(name) {
+        return Some("the project's ref in `allow_projects`: Supabase's hosts are shared by all projects");
+    }
+    let sound = match pattern.strip_prefix("*.") {
+        Some(suffix) => is_host_name(suffix) && suffix.contains('.'),
+        None => is_host_name(pattern) || matches!(pattern, "127.0.0.1" | "::1"),
+    };
+    (!sound).then_some("a lower-case host name, `*.` before at least two labels, `localhost`, `127.0.0.1` or `::1`")
+}
+
+fn project_mistake(project: &str) -> Option<&'static str> {
+    (!is_project_ref(project)).then_some("the project's ref, 20 lower-case letters or digits")
+}
+
+fn database_mistake(pattern: &str) -> Option<&'static str> {
+    if MAINTENANCE.contains(&pattern) {
+        return Some("the name of a disposable database: this one is on every server");
+    }
+    let sound = match pattern.strip_prefix('*') {
+        Some(suffix) => suffix.starts_with(['_', '-']) && is_made_of(suffix, "_-", 2..=NAME_BYTES_MAX - 1),
+        None => pattern.starts_with(|c: char| c.is_ascii_alphabetic()) && is_made_of(pattern, "_-", 1..=NAME_BYTES_MAX),
+    };
+    (!sound).then_some("a name, or `*_suffix` such as `*_staging`")
+}
+
+fn schema_mistake(schema: &str) -> Option<&'static str> {
+    let foreign = FOREIGN_SCHEMAS.iter().any(|start| schema.starts_with(start));
+    (foreign || !is_identifier(schema))
+        .then_some("the name of a schema of yours that a reset may drop, such as `public`")
+}
+
+fn system_mistake(identifier: &str) -> Option<&'static str> {
+    let sound = (1..=20).contains(&identifier.len()) && identifier.bytes().all(|byte| byte.is_ascii_digit());
+    (!sound).then_some("the number from `select system_identifier from pg_control_system()`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_that_would_allow_everything_is_a_mistake() {
+        let list = |entries: &[&str]| entries.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut policy = Policy::new("staging");
+        policy.allow_hosts = list(&[
+            "*",
+            "*.",
+            "*.app",
+            "a.*.b",
+            "*staging.app",
+            "",
+            "A.b",
+            "10.0.0.1",
+            "0",
+            "*.supabase.co",
+            "db.x.supabase.co",
+        ]);
+        policy.allow_projects = list(&["*", "short", ""]);
+        policy.allow_databases = list(&["*", "*_", "*staging", "postgres", "a*", "", "*_a*"]);
+        policy.allow_schemas = list(&["auth", "pg_catalog", "*", "a\"b"]);
+        policy.deny_systems = list(&["x"]);
+        policy.direct_url_env = "DATABASE_URL".into();
+        policy.shadow_url_env = "A B".into();
+        assert_eq!(policy.mistakes().len(), 11 + 3 + 7 + 4 + 1 + 2, "{:#?}", policy.mistakes());
+    }
+
+    #[test]
+    fn a_sound_policy_has_no_mistakes() {
+        let mut policy = Policy::new("staging");
+        policy.allow_hosts =
+            ["*.staging.hotdash.app", "localhost", "127.0.0.1", "::1", "postgres"].map(String::from).into();
+        policy.allow_databases.push("hotdash_pr1".into());
+        assert_eq!(policy.mistakes(), []);
+    }
+}
