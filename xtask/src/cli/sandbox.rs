@@ -6,7 +6,7 @@ use crate::cli::args::Sandbox;
 use crate::cli::seed;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::Outcome;
-use crate::rows::app_mirror::Mishaps;
+use crate::rows::seed::MirrorFaults;
 use crate::run::runner::Drill;
 use crate::sandbox;
 
@@ -43,12 +43,12 @@ pub fn run(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Resul
             Ok(())
         }
         Sandbox::Seed(seed) => {
-            let mishaps = Mishaps {
+            let faults = MirrorFaults {
                 drop_pct: seed.mirror_drop,
                 duplicate_pct: seed.mirror_duplicate,
                 delay: Duration::from_secs(seed.mirror_delay),
             };
-            seed::run(drill, seed.rows, &mishaps, outcome)
+            seed::run(drill, seed.rows, faults, outcome)
         }
     }
 }

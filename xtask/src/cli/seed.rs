@@ -8,25 +8,23 @@ use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::guard::Demand;
 use crate::postgres::counts::counts;
 use crate::postgres::run_lock::RunLock;
-use crate::rows::app_mirror::Mishaps;
-use crate::rows::seed::seed;
+use crate::rows::seed::{MirrorFaults, Wish, seed};
 use crate::run::runner::Drill;
 
-/// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `mishaps` keep from
+/// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `faults` keep from
 /// it.
-pub fn run(drill: &Drill<'_>, rows: u64, mishaps: &Mishaps, outcome: &mut Outcome) -> Result<()> {
+pub fn run(drill: &Drill<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Outcome) -> Result<()> {
     let declared = drill.declare()?;
     let session = drill.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
     let _lock = RunLock::take(session.connect()?)?;
     let begun = Instant::now();
     let schema = &session.target.dsn().schema;
-    let mut connection = session.connection();
-    let before = counts(&mut connection, &[schema])?;
+    let before = counts(&mut session.connection(), &[schema])?;
     if before.is_empty() {
         return Err(Failure::blocked("the sandbox has no tables yet").hint("cargo xtask forward --sandbox"));
     }
-    seed(&mut connection, &session.target, rows, mishaps, clock::now())?;
-    let counts = BeforeAfter { before, after: counts(&mut connection, &[schema])? };
+    seed(&session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
+    let counts = BeforeAfter { before, after: counts(&mut session.connection(), &[schema])? };
     drill.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     drill.console.counts(&counts);
     outcome.counts = Some(counts);

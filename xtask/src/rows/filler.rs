@@ -34,12 +34,12 @@ struct Column {
     key: Option<(String, String)>,
 }
 
-/// Puts `rows` rows into each table of `schemas` that has none. Returns which stayed empty, each as a sentence.
+/// Puts `rows` rows into each table of `schemas` that has none, but for those named in `except`. Returns which stayed empty, each as a sentence.
 ///
 /// # Errors
 /// `failed` when the server cannot be asked; a table that refuses its rows is no error.
-pub fn fill_empty(connection: &mut Connection, schemas: &[&str], rows: u64) -> Result<Vec<String>> {
-    let mut left = in_order(connection.read(|transaction| empty_tables(transaction, schemas))?);
+pub fn fill_empty(connection: &mut Connection, schemas: &[&str], except: &[String], rows: u64) -> Result<Vec<String>> {
+    let mut left = in_order(connection.read(|transaction| empty_tables(transaction, schemas, except))?);
     loop {
         let tried = left.len();
         let fill = |table: Empty| Some((fill(connection, &table, rows).err()?, table));
@@ -77,7 +77,7 @@ impl Empty {
     }
 }
 
-fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Vec<Empty>> {
+fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Empty>> {
     const COLUMNS: &str = "
         select pg_catalog.format('%I.%I', n.nspname, c.relname), a.attname::text,
                pg_catalog.format_type(a.atttypid, a.atttypmod), b.typname::text, b.typcategory::text, a.attnotnull,
@@ -96,11 +96,11 @@ fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<V
                  cross join lateral unnest(f.conkey, f.confkey) as u (here, there)
                  join pg_catalog.pg_attribute ra on ra.attrelid = r.oid and ra.attnum = u.there
                 where f.conrelid = c.oid and f.contype = 'f' and u.here = a.attnum order by f.oid limit 1) k on true
-         where n.nspname = any($1) and c.relname <> $2 and c.relkind in ('r', 'p') and not c.relispartition
+         where n.nspname = any($1) and c.relname <> $2 and c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
            and c.relpersistence <> 't'
          order by 1, a.attnum";
     let rows = transaction
-        .query(COLUMNS, &[&schemas, &LEDGER_TABLE])
+        .query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except])
         .map_err(|error| failure("look at the tables to fill", &error))?;
     let mut tables: Vec<Empty> = Vec::new();
     for row in &rows {
@@ -196,7 +196,7 @@ mod tests {
         database.run(&format!(
             "create table parent_of_all (id int primary key, own int references parent_of_all);{TABLES}"
         ));
-        assert_eq!(fill_empty(&mut database.connection, &["public"], 20).unwrap(), Vec::<String>::new());
+        assert_eq!(fill_empty(&mut database.connection, &["public"], &[], 20).unwrap(), Vec::<String>::new());
         assert_eq!(database.ask::<i64>("select count(distinct parent) from public.a_child"), 20);
         let filled = "select count(*) from public.row_of_types where row(u, j, b, at, day, t, i, s, c, m, f, d, ok, l, host, r) is not null";
         assert_eq!(database.ask::<i64>(filled), 20);
@@ -210,7 +210,7 @@ mod tests {
              create table refuses (id int check (id < 0));
              create table parts (id int) partition by list (id);",
         );
-        let left = fill_empty(&mut database.connection, &["public"], 5).unwrap();
+        let left = fill_empty(&mut database.connection, &["public"], &[], 5).unwrap();
         assert_eq!(database.ask::<i64>("select count(*) from public.full_one"), 1);
         assert_eq!(left.len(), 2, "{left:?}");
         assert!(left[0].starts_with("no rows could be made for table public.parts: "), "{left:?}");

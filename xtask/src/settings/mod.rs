@@ -76,6 +76,8 @@ pub struct PrismaSettings {
     pub config: PathBuf,
     /// A Node program that opens the database with the generated client and reads every model.
     pub smoke: PathBuf,
+    /// SQL that makes rows for the sandbox; it need not be there.
+    pub seed: PathBuf,
     pub url_env: String,
     pub direct_url_env: String,
     pub shadow_url_env: String,
@@ -84,6 +86,8 @@ pub struct PrismaSettings {
 #[derive(Debug, Clone)]
 pub struct SupabaseSettings {
     pub mirror_sql: PathBuf,
+    /// SQL that copies new rows into the mirror, as the app does; it need not be there.
+    pub feed_sql: PathBuf,
 }
 
 impl SupabaseSettings {
@@ -148,7 +152,10 @@ impl Settings {
         Ok(Settings {
             target,
             prisma: file.prisma(&root),
-            supabase: SupabaseSettings { mirror_sql: relative(&file.supabase.mirror_sql) },
+            supabase: SupabaseSettings {
+                mirror_sql: relative(&file.supabase.mirror_sql),
+                feed_sql: relative(&file.supabase.feed_sql),
+            },
             parity: file.parity.checked()?,
             evidence: EvidenceSettings {
                 dir: relative(&file.evidence.dir),
@@ -306,6 +313,7 @@ struct FilePrisma {
     migrations: Option<String>,
     config: Option<String>,
     smoke: String,
+    seed: String,
     url_env: String,
     direct_url_env: String,
     shadow_url_env: String,
@@ -318,6 +326,7 @@ impl Default for FilePrisma {
             migrations: None,
             config: None,
             smoke: "prisma/smoke.mjs".to_owned(),
+            seed: "prisma/seed.sql".to_owned(),
             url_env: "DATABASE_URL".to_owned(),
             direct_url_env: "DIRECT_URL".to_owned(),
             shadow_url_env: "SHADOW_DATABASE_URL".to_owned(),
@@ -329,11 +338,15 @@ impl Default for FilePrisma {
 #[serde(deny_unknown_fields, default)]
 struct FileSupabase {
     mirror_sql: String,
+    feed_sql: String,
 }
 
 impl Default for FileSupabase {
     fn default() -> Self {
-        FileSupabase { mirror_sql: "supabase/sql/analytics_facts_table.sql".to_owned() }
+        FileSupabase {
+            mirror_sql: "supabase/sql/analytics_facts_table.sql".to_owned(),
+            feed_sql: "supabase/sql/feed_facts.sql".to_owned(),
+        }
     }
 }
 
@@ -491,6 +504,7 @@ impl File {
                 None => default_config(root, beside),
             },
             smoke: root.join(&prisma.smoke),
+            seed: root.join(&prisma.seed),
             schema,
             url_env: prisma.url_env.clone(),
             direct_url_env: prisma.direct_url_env.clone(),

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::clock;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::{Counts, Rehearsed, Verdict};
 use crate::guard::Demand;
@@ -111,7 +110,7 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     let rungs = scratch_server::open(session, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         let go_on = || session.interrupt.check();
-        climb(&mut workshop.connect()?, open, history, downs, &[schema], clock::now(), go_on)
+        climb(&mut workshop.connect()?, open, history, downs, &[schema], go_on)
     })?;
     let rehearsed: Vec<Rehearsed> = rungs.iter().map(rehearsed).collect();
     // A table is named once, although it stays empty from rung to rung.

@@ -13,7 +13,7 @@ use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::migrations::database_state::State;
 use crate::postgres::service_role::{self, Trial};
-use crate::rows::app_mirror::feed_mirror;
+use crate::rows::seed;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::run_plan::run_plan;
@@ -190,10 +190,9 @@ fn feed_step() -> Step<Own> {
 }
 
 fn feed(session: &Session<'_>) -> Result<String> {
-    Ok(match feed_mirror(&mut session.connection(), &session.target, clock::now())? {
-        None => "not done: there are no facts to copy".to_owned(),
-        Some(0) => "it has facts already, or there are none to copy".to_owned(),
-        Some(rows) => format!("{rows} facts copied"),
+    Ok(match seed::feed(session, clock::now())? {
+        0 => "it has facts already, or there are none to copy".to_owned(),
+        rows => format!("{rows} facts copied"),
     })
 }
 

@@ -43,7 +43,8 @@ impl Project {
         let folder = tempfile::Builder::new().prefix("drill project with spaces ").tempdir().unwrap();
         let project = Project { folder, env: BTreeMap::new() };
         copy_tree(&workspace().join("prisma"), &project.path("prisma"));
-        for file in ["package.json", "package-lock.json", ".gitignore"] {
+        fs::create_dir_all(project.path("supabase/sql")).unwrap();
+        for file in ["package.json", "package-lock.json", ".gitignore", "supabase/sql/feed_facts.sql"] {
             fs::copy(workspace().join(file), project.path(file)).unwrap();
         }
         symlink(workspace().join("node_modules"), project.path("node_modules")).unwrap();

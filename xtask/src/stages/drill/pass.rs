@@ -11,7 +11,8 @@ use crate::error::{Failure, Result};
 use crate::migrations::database_state::State;
 use crate::migrations::down::{Loss, Removal, losses};
 use crate::postgres::counts::Counts;
-use crate::rows::seed::seed_empty;
+use crate::rows;
+use crate::rows::seed::{MirrorFaults, Wish};
 use crate::rows::snapshot::{self, Store, fit};
 use crate::run::plan::{Action, Step};
 use crate::schema::catalog::{Catalog, Difference};
@@ -98,14 +99,25 @@ impl Round {
     }
 }
 
+/// Believable rows from the project's own seed; where that does not run (a migration may ask more of a row than it knows), rows by type,
+/// and why.
+///
 /// # Errors
-/// `blocked` when a column must have a value that the seeder does not know.
+/// `failed` when the server cannot be asked.
 pub fn seed(session: &Session<'_>, rows: u64) -> Result<String> {
-    let filled = seed_empty(&mut session.connection(), &session.target, rows, clock::now())?;
-    Ok(if filled.is_empty() {
-        "no table that the seeder knows is empty, so nothing was added".to_owned()
-    } else {
-        format!("{rows} rows each in {}", listed(&filled))
+    let wish = Wish { rows, only_empty: true, faults: MirrorFaults::default(), now: clock::now() };
+    let (gained, why) = match rows::seed::seed(session, &wish) {
+        Ok(gained) => (gained, String::new()),
+        Err(failure) => {
+            let why = format!("; by type alone, since it {}: {}", failure.message, failure.causes.join("; "));
+            (rows::seed::fill(session, rows)?, why)
+        }
+    };
+    let tables: Vec<&String> = gained.keys().collect();
+    Ok(match gained.values().all(|gained| *gained == rows) {
+        true if tables.is_empty() => format!("no table is empty, so nothing was added{why}"),
+        true => format!("{rows} rows each in {}{why}", listed(tables)),
+        false => format!("{} rows in {}{why}", gained.values().sum::<u64>(), listed(tables)),
     })
 }
 
