@@ -4,6 +4,7 @@
 //! Over REST there is no snapshot: each count is of its own moment. A row that comes in between looks like a
 //! difference, and is none at the second look.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Failure;
@@ -32,13 +33,13 @@ pub struct Counted {
     pub over_rest: Option<u64>,
 }
 
-pub enum Sides<'a> {
+pub enum CountSource<'a> {
     Sql(Moment<'a>),
-    Rest(OneSide<'a>, &'a Api<'a>),
-    Both(Moment<'a>, &'a Api<'a>),
+    Rest(OneSide<'a>, Arc<Api<'a>>),
+    Both(Moment<'a>, Arc<Api<'a>>),
 }
 
-impl<'a> Sides<'a> {
+impl<'a> CountSource<'a> {
     /// What is there now.
     ///
     /// # Errors
@@ -46,15 +47,15 @@ impl<'a> Sides<'a> {
     pub fn now(
         session: &'a Session<'a>,
         source: Source,
-        api: impl FnOnce() -> Result<&'a Api<'a>, Obstacle>,
-    ) -> Result<Sides<'a>, Obstacle> {
+        api: impl FnOnce() -> Result<Arc<Api<'a>>, Obstacle>,
+    ) -> Result<CountSource<'a>, Obstacle> {
         let (schema, limit) = (&session.target.dsn().schema, session.settings.timeouts.query);
         let connect = || session.connect();
         let moment = || Moment::new(connect()?, connect()?, schema, limit, session.interrupt);
         Ok(match source {
-            Source::Sql => Sides::Sql(moment()?),
-            Source::Rest => Sides::Rest(OneSide::new(connect()?, schema, limit, session.interrupt)?, api()?),
-            Source::Both => Sides::Both(moment()?, api()?),
+            Source::Sql => CountSource::Sql(moment()?),
+            Source::Rest => CountSource::Rest(OneSide::new(connect()?, schema, limit, session.interrupt)?, api()?),
+            Source::Both => CountSource::Both(moment()?, api()?),
         })
     }
 
@@ -65,12 +66,12 @@ impl<'a> Sides<'a> {
     pub fn counts(&mut self, pairs: &[Pair]) -> Result<Vec<Counted>, Obstacle> {
         let by_sql = |(prisma, mirror)| Counted { prisma, mirror, over_rest: None };
         match self {
-            Sides::Sql(moment) => Ok(moment.counts(pairs)?.into_iter().map(by_sql).collect()),
-            Sides::Rest(prisma, api) => {
+            CountSource::Sql(moment) => Ok(moment.counts(pairs)?.into_iter().map(by_sql).collect()),
+            CountSource::Rest(prisma, api) => {
                 let (prisma, mirror) = (prisma.counts(pairs)?, api.counts(pairs)?);
                 Ok(prisma.into_iter().zip(mirror).map(by_sql).collect())
             }
-            Sides::Both(moment, api) => {
+            CountSource::Both(moment, api) => {
                 let (counts, over_rest) = (moment.counts(pairs)?, api.counts(pairs)?);
                 let both = |(counts, rows)| Counted { over_rest: Some(rows), ..by_sql(counts) };
                 Ok(counts.into_iter().zip(over_rest).map(both).collect())
@@ -84,8 +85,8 @@ impl<'a> Sides<'a> {
     /// As `counts`.
     pub fn buckets(&mut self, pair: &Pair, width: Width, ranges: &[Range]) -> Result<Vec<Bucket>, Obstacle> {
         match self {
-            Sides::Sql(moment) | Sides::Both(moment, _) => moment.buckets(pair, width, ranges),
-            Sides::Rest(prisma, api) => {
+            CountSource::Sql(moment) | CountSource::Both(moment, _) => moment.buckets(pair, width, ranges),
+            CountSource::Rest(prisma, api) => {
                 let prisma = prisma.buckets(pair, width, ranges)?;
                 let mirror = api.buckets(&pair.mirror, &prisma, width, ranges)?;
                 Ok(bisect::merged(prisma, mirror))
@@ -99,8 +100,8 @@ impl<'a> Sides<'a> {
     /// As `counts`.
     pub fn sample(&mut self, pair: &Pair, shapes: &Shapes, range: Range) -> Result<Sample, Obstacle> {
         match self {
-            Sides::Sql(moment) | Sides::Both(moment, _) => moment.sample(pair, shapes, range),
-            Sides::Rest(prisma, api) => {
+            CountSource::Sql(moment) | CountSource::Both(moment, _) => moment.sample(pair, shapes, range),
+            CountSource::Rest(prisma, api) => {
                 let key = |side: &Side| shapes.get(&side.table).map_or(&[][..], |shape| &shape.key);
                 let prisma = prisma.rows(pair, key(&pair.prisma), range)?;
                 Ok(Sample::of(prisma, api.rows(&pair.mirror, key(&pair.mirror), range)?))

@@ -1,6 +1,8 @@
 //! The real Postgres that this module's tests run on: one for each test process, from the embedded package, gone when
 //! the process is.
 
+#![allow(clippy::disallowed_methods, reason = "the test harness starts its server without the code under test")]
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

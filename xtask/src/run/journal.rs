@@ -219,7 +219,7 @@ impl Stage<'_, '_> {
         Ok(finished)
     }
 
-    pub fn end(self, result: &Result<()>) -> Result<()> {
+    pub fn end(&self, result: &Result<()>) -> Result<()> {
         let word = result.as_ref().map_or_else(|failure| failure.status.word(), |()| Status::Ok.word());
         {
             let mut record = self.journal.record();

@@ -1,23 +1,26 @@
-//! What a stage is: inspect (read only), plan (pure), run (apply, verify, record).
+//! What a stage is: inspect (read only), plan (pure), apply and verify (its own steps), record. The loop is here, once.
 
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::run::console::Console;
-use crate::run::journal::Journal;
+use crate::run::journal::{self, Journal};
 use crate::run::plan::Plan;
+use crate::run::run_plan::run_plan;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 
-/// What `drill` calls in order. A stage is made from its command's options.
-pub trait Stage {
+/// What the runner calls in order. A stage is made from its command's options.
+pub trait Stage: Sized + Sync {
     /// What is known before anything is decided.
-    type Inspection;
+    type Inspection: Sync;
     /// What the stage does itself.
     type Action: Serialize + Sync;
+    /// What its steps find out for each other while it runs.
+    type Memory<'a>: Sync;
 
     /// How much it may do to the database; the guard proves the target for that and no more.
     const DEMAND: Demand;
@@ -44,15 +47,56 @@ pub trait Stage {
     /// What the record starts with: files like `catalog-before.json`, digests of inputs.
     fn open(&self, journal: &Journal<'_>, inspection: &Self::Inspection) -> Result<()>;
 
-    /// Runs the plan and verifies it; whatever happens, what the database is then is in the record.
+    fn memory<'a>(&self, session: &'a Session<'a>, inspection: &'a Self::Inspection) -> Self::Memory<'a>;
+
+    /// Does one of the stage's own steps, and returns what it found in one line.
+    fn own(running: &Running<'_, Self>, action: &Self::Action) -> Result<String>;
+
+    /// Adds to a failure what became of the database.
+    fn explain(_: &Running<'_, Self>, failure: Failure) -> Failure {
+        failure
+    }
+
+    /// Whatever came before, the record says what the database is now.
+    ///
+    /// # Errors
+    /// What cannot be read or written down.
+    fn record(_: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Runs the plan. This is the loop of every stage but the drill, which is a stage of stages.
+    ///
+    /// # Errors
+    /// The first step that failed; else that the record could not be made.
     fn run(
         &self,
         session: &Session<'_>,
         journal: &Journal<'_>,
         inspection: &Self::Inspection,
         plan: &Plan<Self::Action>,
-    ) -> Result<()>;
+    ) -> Result<()> {
+        let entry = journal.stage(plan.stage)?;
+        let memory = self.memory(session, inspection);
+        let running = Running { options: self, session, journal, entry: &entry, inspection, memory };
+        let result = run_plan(&entry, plan, &|action| Self::own(&running, action));
+        let result = result.map_err(|failure| Self::explain(&running, failure));
+        let recorded = Self::record(&running, &result);
+        entry.end(&result)?;
+        result.and(recorded)
+    }
 
     /// The feedback file that gets this run's entry.
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path;
+}
+
+/// A stage while it runs.
+pub struct Running<'a, S: Stage> {
+    pub options: &'a S,
+    pub session: &'a Session<'a>,
+    pub journal: &'a Journal<'a>,
+    /// The stage in the record, for steps that no plan has.
+    pub entry: &'a journal::Stage<'a, 'a>,
+    pub inspection: &'a S::Inspection,
+    pub memory: S::Memory<'a>,
 }

@@ -1,7 +1,7 @@
 //! What a history makes of an empty database: replayed once, then known by the history's digest.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Failure, Result};
@@ -92,7 +92,7 @@ fn known(file: &PathBuf) -> Option<Catalog> {
 }
 
 /// A catalog that cannot be kept is made again the next time.
-fn keep(file: &PathBuf, catalog: &Catalog) {
+fn keep(file: &Path, catalog: &Catalog) {
     if let Ok(bytes) = serde_json::to_vec(catalog) {
         files::keep(file, &bytes);
     }

@@ -28,8 +28,8 @@ impl Migration {
     /// those of the other platform are accepted too (prisma-engines, `checksum.rs`).
     pub fn has_checksum(&self, recorded: &str) -> bool {
         self.checksum == recorded
-            || sha256(&self.sql.replace("\r\n", "\n")) == recorded
-            || sha256(&self.sql.replace('\n', "\r\n")) == recorded
+            || sha256(self.sql.replace("\r\n", "\n")) == recorded
+            || sha256(self.sql.replace('\n', "\r\n")) == recorded
     }
 }
 
@@ -72,7 +72,7 @@ impl History {
     /// Names the names, their order and every byte of the scripts.
     pub fn digest(&self) -> String {
         let lines: Vec<String> = self.migrations.iter().map(|m| format!("{}\0{}\n", m.name, m.checksum)).collect();
-        sha256(&lines.concat())
+        sha256(lines.concat())
     }
 }
 

@@ -41,7 +41,7 @@ pub fn replay(
 
 /// Names all that the result of a replay depends on, for whoever keeps it.
 pub fn cache_key(history_digest: &str, server_major: i32, schemas: &[&str]) -> String {
-    sha256(&format!("{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{}", schemas.join("\n")))
+    sha256(format!("{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{}", schemas.join("\n")))
 }
 
 /// Runs `work` in a throw-away database on the server of `admin` that has `schemas`, all empty.

@@ -25,7 +25,7 @@ use crate::rows::snapshot;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
-use crate::run::run_plan::run_plan;
+use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::History;
@@ -81,9 +81,11 @@ pub enum Own {
     VerifyClaim,
 }
 
-impl crate::run::stage::Stage for Backward {
+impl Stage for Backward {
     type Inspection = Inspection;
     type Action = Own;
+    /// What the database is, read once, when no script runs any more.
+    type Memory<'a> = OnceLock<State>;
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -131,20 +133,20 @@ impl crate::run::stage::Stage for Backward {
         inspection.way.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("backward")?;
-        let execution = Execution { options: self, session, journal, inspection, after: OnceLock::new() };
-        let result = run_plan(&stage, plan, &|action| execution.own(action));
-        let recorded = execution.record_state();
-        let result = result.map_err(|failure| execution.explain_state(failure));
-        stage.end(&result)?;
-        result.and(recorded)
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Self::Memory<'a> {
+        OnceLock::new()
+    }
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        running.own(action)
+    }
+
+    fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
+        running.explain_state(failure)
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        running.record_state()
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -349,16 +351,7 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Own>>> {
     inspection.way.downs.iter().enumerate().map(roll_back).chain([verify]).collect()
 }
 
-struct Execution<'a> {
-    options: &'a Backward,
-    session: &'a Session<'a>,
-    journal: &'a Journal<'a>,
-    inspection: &'a Inspection,
-    /// Read once, when no script runs any more.
-    after: OnceLock<State>,
-}
-
-impl Execution<'_> {
+impl Running<'_, Backward> {
     fn own(&self, action: &Own) -> Result<String> {
         match action {
             Own::Snapshot => take_snapshot(self.session, self.journal),
@@ -371,10 +364,10 @@ impl Execution<'_> {
 
     /// What the database is after the last script.
     fn after(&self) -> Result<&State> {
-        if self.after.get().is_none() {
-            let _ = self.after.set(State::read(self.session, &self.inspection.history)?);
+        if self.memory.get().is_none() {
+            let _ = self.memory.set(State::read(self.session, &self.inspection.history)?);
         }
-        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
+        self.memory.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
     fn roll_back(&self, at: usize) -> Result<String> {

@@ -15,8 +15,7 @@ use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
-use crate::run::run_plan::run_plan;
-use crate::run::stage::Stage;
+use crate::run::stage::{Running, Stage};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 
@@ -37,6 +36,7 @@ impl Stage for Claim {
     /// Rows of every table that will count as disposable.
     type Inspection = Counts;
     type Action = Own;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Additive;
 
@@ -96,14 +96,13 @@ impl Stage for Claim {
         Ok(())
     }
 
-    fn run(&self, session: &Session<'_>, journal: &Journal<'_>, _: &Counts, plan: &Plan<Own>) -> Result<()> {
-        let stage = journal.stage("claim")?;
-        let result = run_plan(&stage, plan, &|action| match action {
-            Own::Write => write(session),
-            Own::Verify => verify(session),
-        });
-        stage.end(&result)?;
-        result
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Counts) {}
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        match action {
+            Own::Write => write(running.session),
+            Own::Verify => verify(running.session),
+        }
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -16,7 +16,7 @@ use crate::migrations::down_scripts;
 use crate::migrations::up_down_up::{Rung, climb};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
-use crate::run::run_plan::run_plan;
+use crate::run::stage::{Running, Stage};
 use crate::schema::history::History;
 use crate::schema::scratch_server;
 use crate::session::Session;
@@ -37,9 +37,10 @@ pub enum Own {
     Climb,
 }
 
-impl crate::run::stage::Stage for Rehearse {
+impl Stage for Rehearse {
     type Inspection = Inspection;
     type Action = Own;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -84,19 +85,16 @@ impl crate::run::stage::Stage for Rehearse {
         inspection.downs.iter().try_for_each(write)
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("rehearse")?;
-        let result = run_plan(&stage, plan, &|Own::Climb| rehearse(session, journal, inspection));
-        let table = table(&journal.record().outcome.rehearsal);
-        journal.console.say(table);
-        stage.end(&result)?;
-        result
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
+
+    fn own(running: &Running<'_, Self>, Own::Climb: &Own) -> Result<String> {
+        rehearse(running.session, running.journal, running.inspection)
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        let table = table(&running.journal.record().outcome.rehearsal);
+        running.journal.console.say(table);
+        Ok(())
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -18,7 +18,7 @@ use crate::migrations::status::Standing;
 use crate::process::Invocation;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
-use crate::run::run_plan::run_plan;
+use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::expected;
@@ -58,9 +58,11 @@ pub enum Own {
     Round(pass::Own),
 }
 
-impl crate::run::stage::Stage for Forward {
+impl Stage for Forward {
     type Inspection = Inspection;
     type Action = Own;
+    /// What was read when no child works any more, and again when we have changed rows ourselves.
+    type Memory<'a> = Mutex<Option<Arc<State>>>;
 
     const DEMAND: Demand = Demand::Additive;
 
@@ -104,20 +106,20 @@ impl crate::run::stage::Stage for Forward {
         journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("forward")?;
-        let execution = Execution { options: self, session, journal, inspection, after: Mutex::default() };
-        let result = run_plan(&stage, plan, &|action| execution.own(action));
-        let recorded = execution.record_state();
-        let result = result.map_err(|failure| execution.explain_state(failure));
-        stage.end(&result)?;
-        result.and(recorded)
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Self::Memory<'a> {
+        Mutex::default()
+    }
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        running.own(action)
+    }
+
+    fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
+        running.explain_state(failure)
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        running.record_state()
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -267,16 +269,7 @@ fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Own> {
     }
 }
 
-struct Execution<'a> {
-    options: &'a Forward,
-    session: &'a Session<'a>,
-    journal: &'a Journal<'a>,
-    inspection: &'a Inspection,
-    /// Read when no child works any more, and again when we have changed rows ourselves.
-    after: Mutex<Option<Arc<State>>>,
-}
-
-impl Execution<'_> {
+impl Running<'_, Forward> {
     fn own(&self, action: &Own) -> Result<String> {
         match action {
             Own::Replay => Ok(expected::catalog(self.session, &self.inspection.history)?.in_words()),
@@ -304,7 +297,7 @@ impl Execution<'_> {
     }
 
     fn read_last(&self) -> MutexGuard<'_, Option<Arc<State>>> {
-        self.after.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the database is after the last child. A child that was stopped leaves the server finishing what it had

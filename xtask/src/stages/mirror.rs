@@ -16,8 +16,7 @@ use crate::postgres::service_role::{self, Trial};
 use crate::rows::seed;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
-use crate::run::run_plan::run_plan;
-use crate::run::stage::Stage;
+use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::catalog;
 use crate::schema::drift;
 use crate::schema::expected;
@@ -52,6 +51,7 @@ pub enum Own {
 impl Stage for Mirror {
     type Inspection = Inspection;
     type Action = Own;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Additive;
 
@@ -112,23 +112,20 @@ impl Stage for Mirror {
         journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("mirror")?;
-        let result = run_plan(&stage, plan, &|action| match action {
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        let Running { session, inspection, .. } = running;
+        match action {
             Own::Replay => replay(session, inspection),
             Own::VerifyCatalog => verify_catalog(session, inspection),
             Own::VerifyWrite => verify_write(session),
             Own::Feed => feed(session),
-        });
-        let recorded = record(session, journal, inspection);
-        stage.end(&result)?;
-        result.and(recorded)
+        }
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        record(running.session, running.journal, running.inspection)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -3,7 +3,7 @@
 //! It reads and no more. A side that cannot be counted whole is not counted: what the role may not see would pass for what is not there.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -16,13 +16,12 @@ use crate::parity::comparison::{Compared, Comparison, Source};
 use crate::parity::obstacle::Obstacle;
 use crate::parity::report::{self, Finding, Look};
 use crate::parity::shape::{self, Shapes};
-use crate::parity::sources::{Api, Counted, Sides};
+use crate::parity::sources::{Api, CountSource, Counted};
 use crate::parity::sql::moment::shapes;
 use crate::parity::{place, plot};
-use crate::run::journal::{self, Journal};
+use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
-use crate::run::run_plan::run_plan;
-use crate::run::stage::Stage;
+use crate::run::stage::{Running, Stage};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::settings::pair::{Pair, Which};
@@ -53,6 +52,7 @@ pub enum Own {
 impl Stage for Parity {
     type Inspection = Inspection;
     type Action = Own;
+    type Memory<'a> = Memory<'a>;
 
     const DEMAND: Demand = Demand::ReadOnly;
 
@@ -105,32 +105,34 @@ impl Stage for Parity {
         Ok(())
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("parity")?;
-        let (shapes, source) = (&inspection.shapes, inspection.source);
-        let api = (source != Source::Sql).then(|| Api::new(session, shapes)).transpose();
-        let execution = Execution { session, shapes, source, api: &api, state: Mutex::default() };
-        let result = run_plan(&stage, plan, &|action| execution.own(action));
-        let mut state = execution.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let result = match (result, state.breach.take()) {
-            (Err(failure), Some(moment)) => {
-                let told = locate(session, shapes, &stage, moment, &mut state);
-                session.interrupt.check().and(Err(failure.because_all(told)))
+    fn memory<'a>(&self, session: &'a Session<'a>, inspection: &'a Inspection) -> Memory<'a> {
+        let api = (inspection.source != Source::Sql).then(|| Api::new(session, &inspection.shapes).map(Arc::new));
+        Memory { api: api.transpose(), state: Mutex::default() }
+    }
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        running.own(action)
+    }
+
+    fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
+        let moment = running.state().breach.take();
+        match moment {
+            None => failure,
+            Some(moment) => {
+                let told = running.locate(moment);
+                match running.session.interrupt.check() {
+                    Err(interrupted) => interrupted,
+                    Ok(()) => failure.because_all(told),
+                }
             }
-            (result, _) => result,
-        };
-        let recorded = state.record(journal, &result);
-        if let Ok(Some(api)) = &api {
-            journal.record().outcome.notes.extend(api.note());
         }
-        stage.end(&result)?;
-        result.and(recorded)
+    }
+
+    fn record(running: &Running<'_, Self>, result: &Result<()>) -> Result<()> {
+        if let Ok(Some(api)) = &running.memory.api {
+            running.journal.record().outcome.notes.extend(api.note());
+        }
+        running.state().record(running.journal, result)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -145,7 +147,7 @@ struct State<'a> {
     /// Why a side could not be counted, as `parity.json` names it.
     reason: Option<&'static str>,
     /// The moment of the last look, kept where it was a breach: where it is must be asked of the same snapshot.
-    breach: Option<Sides<'a>>,
+    breach: Option<CountSource<'a>>,
     findings: Vec<Finding>,
 }
 
@@ -172,16 +174,14 @@ impl State<'_> {
     }
 }
 
-struct Execution<'a> {
-    session: &'a Session<'a>,
-    shapes: &'a Shapes,
-    source: Source,
+/// What its steps find out for each other.
+pub struct Memory<'a> {
     /// None for SQL alone.
-    api: &'a Result<Option<Api<'a>>, Obstacle>,
+    api: Result<Option<Arc<Api<'a>>>, Obstacle>,
     state: Mutex<State<'a>>,
 }
 
-impl<'a> Execution<'a> {
+impl<'a> Running<'a, Parity> {
     fn own(&self, action: &Own) -> Result<String> {
         let done = match action {
             Own::Tables => self.tables(),
@@ -197,7 +197,7 @@ impl<'a> Execution<'a> {
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State<'a>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pairs(&self) -> &'a [Pair] {
@@ -205,23 +205,24 @@ impl<'a> Execution<'a> {
     }
 
     fn tables(&self) -> Result<String, Obstacle> {
-        self.pairs().iter().try_for_each(|pair| match self.source {
-            Source::Rest => shape::check_side(pair, Which::Prisma, self.shapes),
-            Source::Sql | Source::Both => shape::check(pair, self.shapes),
+        self.pairs().iter().try_for_each(|pair| match self.inspection.source {
+            Source::Rest => shape::check_side(pair, Which::Prisma, &self.inspection.shapes),
+            Source::Sql | Source::Both => shape::check(pair, &self.inspection.shapes),
         })?;
-        if self.source != Source::Sql {
+        if self.inspection.source != Source::Sql {
             self.pairs().iter().try_for_each(|pair| self.api()?.sees_every_row(&pair.mirror))?;
         }
         let by_sql = |table: &&String| {
-            self.source != Source::Rest || self.pairs().iter().any(|pair| pair.prisma.table == **table)
+            self.inspection.source != Source::Rest || self.pairs().iter().any(|pair| pair.prisma.table == **table)
         };
-        let tables: Vec<String> = self.shapes.keys().filter(by_sql).map(|table| format!("`{table}`")).collect();
+        let tables: Vec<String> =
+            self.inspection.shapes.keys().filter(by_sql).map(|table| format!("`{table}`")).collect();
         Ok(format!("{} can be read whole", tables.join(" and ")))
     }
 
-    fn api(&self) -> Result<&'a Api<'a>, Obstacle> {
-        let api = self.api.as_ref().map_err(Clone::clone)?;
-        Ok(api.as_ref().ok_or_else(|| Failure::bug("the mirror was to be counted by SQL alone"))?)
+    fn api(&self) -> Result<Arc<Api<'a>>, Obstacle> {
+        let api = self.memory.api.as_ref().map_err(Clone::clone)?;
+        Ok(api.clone().ok_or_else(|| Failure::bug("the mirror was to be counted by SQL alone"))?)
     }
 
     fn count(&self) -> Result<String, Obstacle> {
@@ -243,9 +244,9 @@ impl<'a> Execution<'a> {
     }
 
     /// Counts all pairs at one moment.
-    fn look(&self) -> Result<(Comparison, Sides<'a>), Obstacle> {
+    fn look(&self) -> Result<(Comparison, CountSource<'a>), Obstacle> {
         let at = clock::rfc3339(clock::now());
-        let mut moment = Sides::now(self.session, self.source, || self.api())?;
+        let mut moment = CountSource::now(self.session, self.inspection.source, || self.api())?;
         let counts = moment.counts(self.pairs())?;
         let threshold_pct = self.session.settings.parity.threshold_pct;
         let compare = |(pair, Counted { prisma, mirror, over_rest }): (&Pair, Counted)| {
@@ -256,7 +257,7 @@ impl<'a> Execution<'a> {
             }
         };
         let pairs = self.pairs().iter().zip(counts).map(compare).collect();
-        let comparison = Comparison { threshold_pct, pairs, source: self.source };
+        let comparison = Comparison { threshold_pct, pairs, source: self.inspection.source };
         self.state().looks.push(Look { at, comparison: comparison.clone() });
         Ok((comparison, moment))
     }
@@ -268,6 +269,30 @@ impl<'a> Execution<'a> {
             .because_all(comparison.breaches().map(Compared::in_words))
             .because(format!("counted twice, the second time {waited}"))
             .hint(format!("parity.json and parity.svg show where; mirror what is missing, then: {again}"))
+    }
+
+    /// A step that no plan has: only a breach has a place. What it finds is told with the failure, and so is that it could not.
+    fn locate(&self, mut moment: CountSource<'_>) -> Vec<String> {
+        let Some(comparison) = self.state().looks.last().map(|look| look.comparison.clone()) else { return Vec::new() };
+        let mut findings = Vec::new();
+        let work = || {
+            for compared in comparison.breaches() {
+                let pair = self.pairs().iter().find(|pair| pair.name == compared.name);
+                let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that nobody named"))?;
+                let found = find(&mut moment, pair, &self.inspection.shapes, compared.delta);
+                findings.push(found.map_err(|obstacle| in_words(self.session, &obstacle))?);
+            }
+            let places = |finding: &Finding| format!("`{}` differs in {}", finding.pair, counted(finding.places.len()));
+            Ok(findings.iter().map(places).collect::<Vec<_>>().join(", "))
+        };
+        let numbers = self.entry.announce(&["locate"]);
+        let result = numbers.and_then(|numbers| self.entry.step(numbers[0], "locate", work));
+        let mut told = sentences(&findings);
+        self.state().findings = findings;
+        if let Err(failure) = result {
+            told.push(format!("where else is not known: {}", failure.message));
+        }
+        told
     }
 }
 
@@ -293,34 +318,6 @@ fn wait(session: &Session<'_>, duration: Duration) -> Result<()> {
     session.interrupt.check()
 }
 
-/// A step that no plan has: only a breach has a place. What it finds is told with the failure, and so is that it could not.
-fn locate(
-    session: &Session<'_>,
-    shapes: &Shapes,
-    stage: &journal::Stage<'_, '_>,
-    mut moment: Sides<'_>,
-    state: &mut State<'_>,
-) -> Vec<String> {
-    let Some(comparison) = state.looks.last().map(|look| look.comparison.clone()) else { return Vec::new() };
-    let findings = &mut state.findings;
-    let work = || {
-        for compared in comparison.breaches() {
-            let pair = session.settings.parity.pairs.iter().find(|pair| pair.name == compared.name);
-            let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that nobody named"))?;
-            let found = find(&mut moment, pair, shapes, compared.delta);
-            findings.push(found.map_err(|obstacle| in_words(session, &obstacle))?);
-        }
-        let places = |finding: &Finding| format!("`{}` differs in {}", finding.pair, counted(finding.places.len()));
-        Ok(findings.iter().map(places).collect::<Vec<_>>().join(", "))
-    };
-    let result = stage.announce(&["locate"]).and_then(|numbers| stage.step(numbers[0], "locate", work));
-    let mut told = sentences(&state.findings);
-    if let Err(failure) = result {
-        told.push(format!("where else is not known: {}", failure.message));
-    }
-    told
-}
-
 fn counted(places: usize) -> String {
     if places == 1 { "1 place".to_owned() } else { format!("{places} places") }
 }
@@ -333,7 +330,7 @@ fn sentences(findings: &[Finding]) -> Vec<String> {
     findings.iter().flat_map(of).collect()
 }
 
-fn find(moment: &mut Sides<'_>, pair: &Pair, shapes: &Shapes, delta: i64) -> Result<Finding, Obstacle> {
+fn find(moment: &mut CountSource<'_>, pair: &Pair, shapes: &Shapes, delta: i64) -> Result<Finding, Obstacle> {
     let located = bisect::locate(|width, ranges| moment.buckets(pair, width, ranges))?;
     let sample = match located.places.first() {
         Some(worst) => Some(moment.sample(pair, shapes, worst.range)?),

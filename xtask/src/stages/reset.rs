@@ -20,8 +20,7 @@ use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
-use crate::run::run_plan::run_plan;
-use crate::run::stage::Stage;
+use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Change, Difference};
 use crate::schema::drift;
 use crate::schema::expected;
@@ -92,6 +91,7 @@ pub enum Own {
 impl Stage for Reset {
     type Inspection = Inspection;
     type Action = Own;
+    type Memory<'a> = Memory;
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -165,20 +165,20 @@ impl Stage for Reset {
         journal.write_json("catalog-before.json", &inspection.before.state.catalog)
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("reset")?;
-        let execution = Execution { session, journal, inspection, snapshot: OnceLock::new(), after: OnceLock::new() };
-        let result = run_plan(&stage, plan, &|action| execution.own(action));
-        let result = result.map_err(|failure| execution.explain(failure));
-        let recorded = execution.record();
-        stage.end(&result)?;
-        result.and(recorded)
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Memory {
+        Memory::default()
+    }
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        running.own(action)
+    }
+
+    fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
+        running.explain(failure)
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        running.record()
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -270,16 +270,15 @@ fn explain(tail: &[String]) -> Option<Explanation> {
     })
 }
 
-struct Execution<'a> {
-    session: &'a Session<'a>,
-    journal: &'a Journal<'a>,
-    inspection: &'a Inspection,
+/// What its steps find out for each other.
+#[derive(Default)]
+pub struct Memory {
     snapshot: OnceLock<Snapshot>,
     /// Read once, when no child works any more.
     after: OnceLock<Standpoint>,
 }
 
-impl Execution<'_> {
+impl Running<'_, Reset> {
     fn own(&self, action: &Own) -> Result<String> {
         match action {
             Own::Snapshot => self.take_snapshot(),
@@ -300,25 +299,25 @@ impl Execution<'_> {
             "rows": snapshot.rows(), "catalog": snapshot.manifest.catalog,
         });
         self.journal.record().outcome.extra.insert("snapshot".to_owned(), view);
-        let _ = self.snapshot.set(snapshot);
+        let _ = self.memory.snapshot.set(snapshot);
         Ok(words)
     }
 
     /// What was dropped: counted in the snapshot's own transaction where there is one, since a table may have grown after the inspection.
     fn dropped(&self) -> Counts {
         let mut counts = self.inspection.before.state.counts.clone();
-        counts.extend(self.snapshot.get().map(Snapshot::counts).unwrap_or_default());
+        counts.extend(self.memory.snapshot.get().map(Snapshot::counts).unwrap_or_default());
         counts
     }
 
     /// What the database is after the last child. A child that was stopped leaves the server finishing what it had sent.
     fn after(&self) -> Result<&Standpoint> {
-        if self.after.get().is_none() {
+        if self.memory.after.get().is_none() {
             self.session.settle(&self.inspection.leases.reset)?;
             self.session.settle(&self.inspection.leases.mirror)?;
-            let _ = self.after.set(Standpoint::read(self.session, &self.inspection.history)?);
+            let _ = self.memory.after.set(Standpoint::read(self.session, &self.inspection.history)?);
         }
-        self.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
+        self.memory.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
     fn restore_privileges(&self) -> Result<String> {
@@ -412,7 +411,7 @@ impl Execution<'_> {
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
             .because(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
-        match self.snapshot.get() {
+        match self.memory.snapshot.get() {
             None => failure,
             Some(snapshot) => failure
                 .because(format!("all {} rows are in the snapshot `{}`", snapshot.rows(), snapshot.name))

@@ -17,7 +17,7 @@ use crate::migrations::down_scripts;
 use crate::migrations::status::Standing;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
-use crate::run::run_plan::run_plan;
+use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::expected;
@@ -62,9 +62,10 @@ pub enum Own {
     Verify,
 }
 
-impl crate::run::stage::Stage for Settle {
+impl Stage for Settle {
     type Inspection = Inspection;
     type Action = Own;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -127,22 +128,20 @@ impl crate::run::stage::Stage for Settle {
         }
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("settle")?;
-        let result = run_plan(&stage, plan, &|action| match action {
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        let Running { options, session, journal, inspection, .. } = running;
+        match action {
             Own::Snapshot => take_snapshot(session, journal),
-            Own::TakeBack => self.take_back(session, inspection),
+            Own::TakeBack => options.take_back(session, inspection),
             Own::Verify => verify(session, journal, inspection),
-        });
-        let recorded = session.settle(&inspection.lease).and_then(|()| record(session, journal, inspection));
-        stage.end(&result)?;
-        result.and(recorded)
+        }
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        let Running { session, journal, inspection, .. } = running;
+        session.settle(&inspection.lease).and_then(|()| record(session, journal, inspection))
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -13,8 +13,7 @@ use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
-use crate::run::run_plan::run_plan;
-use crate::run::stage::Stage;
+use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, catalog, diff};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
@@ -45,6 +44,7 @@ pub enum Own {
 impl Stage for Restore {
     type Inspection = Inspection;
     type Action = Own;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -134,23 +134,20 @@ impl Stage for Restore {
         journal.write_json("catalog-before.json", &inspection.catalog)
     }
 
-    fn run(
-        &self,
-        session: &Session<'_>,
-        journal: &Journal<'_>,
-        inspection: &Inspection,
-        plan: &Plan<Own>,
-    ) -> Result<()> {
-        let stage = journal.stage("restore")?;
-        let result = run_plan(&stage, plan, &|action| match action {
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
+
+    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+        let Running { session, inspection, .. } = running;
+        match action {
             Own::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
                 .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
             Own::VerifyCounts => verify_counts(session, inspection),
             Own::VerifyCatalog => verify_catalog(session, inspection),
-        });
-        let recorded = record(session, journal, inspection);
-        stage.end(&result)?;
-        result.and(recorded)
+        }
+    }
+
+    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+        record(running.session, running.journal, running.inspection)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -305,7 +305,7 @@ fn state_of(folder: &Path) -> Kept {
 }
 
 fn digest(manifest: &Manifest) -> String {
-    sha256(&serde_json::to_string(manifest).expect("a manifest holds nothing but text and numbers"))
+    sha256(serde_json::to_string(manifest).expect("a manifest holds nothing but text and numbers"))
 }
 
 fn time_of(name: &str) -> Option<Timestamp> {

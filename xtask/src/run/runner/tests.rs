@@ -14,6 +14,7 @@ use crate::evidence::views::report::REPORT;
 use crate::postgres::server::{self, Database};
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
+use crate::run::stage::Running;
 use crate::settings::EvidenceSettings;
 use crate::settings::flags::Global;
 
@@ -42,7 +43,8 @@ impl Breaks {
 
 impl Stage for Breaks {
     type Inspection = ();
-    type Action = ();
+    type Action = &'static str;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Additive;
 
@@ -51,16 +53,16 @@ impl Stage for Breaks {
         Ok(())
     }
 
-    fn plan(&self, _session: &Session<'_>, _inspection: &()) -> Result<Plan<()>> {
+    fn plan(&self, _session: &Session<'_>, _inspection: &()) -> Result<Plan<&'static str>> {
         let step = |name| {
-            vec![Step { name, does: "something".to_owned(), failure: "it was not done", action: Action::Own(()) }]
+            vec![Step { name, does: "something".to_owned(), failure: "it was not done", action: Action::Own(name) }]
         };
         let groups = vec![step("first"), step("second")];
         let (summary, rows) = ("to break".to_owned(), Counts::default());
         Ok(Plan { stage: "breaks", summary, scripts: Vec::new(), rows, losses: Vec::new(), groups })
     }
 
-    fn consent(&self, _session: &Session<'_>, _plan: &Plan<()>, _console: &Console) -> Result<()> {
+    fn consent(&self, _session: &Session<'_>, _plan: &Plan<&'static str>, _console: &Console) -> Result<()> {
         self.at(Moment::Consent);
         Ok(())
     }
@@ -69,20 +71,18 @@ impl Stage for Breaks {
         Ok(())
     }
 
-    fn run(&self, _session: &Session<'_>, journal: &Journal<'_>, _inspection: &(), _plan: &Plan<()>) -> Result<()> {
-        let stage = journal.stage("breaks")?;
-        let steps = stage.announce(&["first", "second"])?;
-        stage.step(steps[0], "first", || Ok("done".to_owned()))?;
-        stage.step(steps[1], "second", || {
-            self.at(Moment::Step);
+    fn memory<'a>(&self, _session: &'a Session<'a>, _inspection: &'a ()) {}
+
+    fn own(running: &Running<'_, Self>, step: &&'static str) -> Result<String> {
+        if *step == "second" {
+            running.options.at(Moment::Step);
             std::thread::scope(|scope| {
-                scope.spawn(|| self.at(Moment::Beside));
+                scope.spawn(|| running.options.at(Moment::Beside));
             });
-            let _record = journal.record();
-            self.at(Moment::Record);
-            Ok("done".to_owned())
-        })?;
-        stage.end(&Ok(()))
+            let _record = running.journal.record();
+            running.options.at(Moment::Record);
+        }
+        Ok("done".to_owned())
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -64,7 +64,7 @@ impl Catalog {
     /// SHA-256 of the canonical form. Equal databases have equal digests; two that differ in nothing but the order of
     /// columns have not.
     pub fn digest(&self) -> String {
-        sha256(&serde_json::to_string(self).expect("a catalog holds nothing but strings"))
+        sha256(serde_json::to_string(self).expect("a catalog holds nothing but strings"))
     }
 }
 

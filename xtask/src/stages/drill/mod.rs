@@ -25,7 +25,7 @@ use crate::parity::comparison::Source;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
-use crate::run::stage::Stage;
+use crate::run::stage::{Running, Stage};
 use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
@@ -100,6 +100,7 @@ impl Promise {
 impl Stage for Whole {
     type Inspection = Inspection;
     type Action = Planned;
+    type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -183,6 +184,12 @@ impl Stage for Whole {
         }
         drop(record);
         journal.write_json("catalog-before.json", &inspection.before.catalog)
+    }
+
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
+
+    fn own(_: &Running<'_, Self>, planned: &Planned) -> Result<String> {
+        Err(Failure::bug(format!("a drill runs its stages and not a step: {:?}", planned.promise.steps)))
     }
 
     fn run(
