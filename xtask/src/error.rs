@@ -1,9 +1,12 @@
-//! Why a run did not end well: a kind that decides the exit code, a chain down to the root, and one thing to do about it.
+//! Why a run failed: a kind that decides the exit code, causes down to the root, what is so now, and one thing to do about it.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use serde::Serialize;
+
+use crate::hint::Hint;
 
 /// How a run ended. The word is the `status` of `--json`; the number is the exit code (docs/exit-codes.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -83,8 +86,12 @@ impl Refusal {
 pub struct Failure {
     pub status: Status,
     pub message: String,
-    pub causes: Vec<String>,
-    pub hint: Option<String>,
+    /// Why, nearest first. One error is a chain; what was found to differ is many, each without a chain.
+    causes: Vec<Arc<anyhow::Error>>,
+    /// What is so now, whatever the cause: what became of the database, where its rows are.
+    pub notes: Vec<String>,
+    /// In a box, since every `Result` has room for a failure.
+    pub hint: Option<Box<Hint>>,
     pub refusals: Vec<Refusal>,
 }
 
@@ -92,7 +99,8 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
     fn new(status: Status, message: impl Into<String>) -> Self {
-        Failure { status, message: message.into(), causes: Vec::new(), hint: None, refusals: Vec::new() }
+        let message = message.into();
+        Failure { status, message, causes: Vec::new(), notes: Vec::new(), hint: None, refusals: Vec::new() }
     }
 
     pub fn failed(message: impl Into<String>) -> Self {
@@ -126,35 +134,77 @@ impl Failure {
         failure
     }
 
-    /// Says something more fitting than the kind's own sentence.
+    /// Replaces the kind's own sentence by one that fits better.
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
     }
 
-    /// Adds `error` and everything below it to the chain.
-    pub fn caused_by(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            self.causes.push(error.to_string());
-            next = error.source();
-        }
+    /// The same under another kind, for a caller to whom it means something else.
+    pub fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
         self
     }
 
-    pub fn because(mut self, cause: impl Into<String>) -> Self {
-        self.causes.push(cause.into());
+    pub fn caused_by(mut self, error: impl Into<anyhow::Error>) -> Self {
+        self.causes.push(Arc::new(error.into()));
         self
     }
 
-    pub fn because_all(mut self, causes: impl IntoIterator<Item = String>) -> Self {
-        self.causes.extend(causes);
+    pub fn because(self, cause: impl Into<String>) -> Self {
+        self.caused_by(anyhow::Error::msg(cause.into()))
+    }
+
+    pub fn because_all(self, causes: impl IntoIterator<Item = String>) -> Self {
+        causes.into_iter().fold(self, Failure::because)
+    }
+
+    /// Adds what another failure says: what that one failed at, why, and what is so now.
+    pub fn because_of(mut self, other: Failure) -> Self {
+        self = self.because(other.message);
+        self.causes.extend(other.causes);
+        self.notes.extend(other.notes);
         self
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    /// The sentences behind `caused by:`, down to the root of each.
+    pub fn causes(&self) -> impl Iterator<Item = String> {
+        self.causes.iter().flat_map(|cause| cause.chain()).map(ToString::to_string)
+    }
+
+    pub fn note(mut self, fact: impl Into<String>) -> Self {
+        self.notes.push(fact.into());
         self
+    }
+
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
+        self.hint = Some(Box::new(hint.into()));
+        self
+    }
+}
+
+/// Makes another crate's error the cause of a failure of ours.
+pub trait OrFail<T>: Sized {
+    /// As `failure` says it.
+    fn or_fail(self, failure: impl FnOnce() -> Failure) -> Result<T>;
+
+    fn failed<M: Into<String>>(self, message: impl FnOnce() -> M) -> Result<T> {
+        self.or_fail(|| Failure::failed(message()))
+    }
+
+    fn blocked<M: Into<String>>(self, message: impl FnOnce() -> M) -> Result<T> {
+        self.or_fail(|| Failure::blocked(message()))
+    }
+
+    /// What cannot happen, so that a fixed sentence is enough.
+    fn bug(self, message: &'static str) -> Result<T> {
+        self.or_fail(|| Failure::bug(message))
+    }
+}
+
+impl<T, E: Into<anyhow::Error>> OrFail<T> for Result<T, E> {
+    fn or_fail(self, failure: impl FnOnce() -> Failure) -> Result<T> {
+        self.map_err(|error| failure().caused_by(error))
     }
 }
 
@@ -170,5 +220,3 @@ impl fmt::Display for Failure {
         f.write_str(&self.message)
     }
 }
-
-impl std::error::Error for Failure {}

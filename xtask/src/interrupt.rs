@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::error::{Failure, Result, Status};
+use crate::error::{Failure, OrFail, Result, Status};
 
 /// Shared by everything that waits. The first signal decides how the run ends; another one says that waiting must end too.
 #[derive(Debug, Clone, Default)]
@@ -19,8 +19,7 @@ impl Interrupt {
     /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process.
     pub fn listen() -> Result<Interrupt> {
         let interrupt = Interrupt::default();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
-            .map_err(|error| Failure::bug("cannot listen for signals").caused_by(&error))?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).bug("cannot listen for signals")?;
         let heard = interrupt.clone();
         std::thread::spawn(move || {
             for signal in signals.forever() {

@@ -9,6 +9,7 @@ mod error;
 mod evidence;
 mod files;
 mod guard;
+mod hint;
 mod interrupt;
 mod migrations;
 mod parity;

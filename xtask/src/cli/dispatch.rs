@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
 use crate::cli::{env, evidence, sandbox};
 use crate::clock;
-use crate::error::{Failure, Result, Status, guarded};
+use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::github;
 use crate::guard::input::Declared;
@@ -41,6 +41,7 @@ pub fn run() -> ExitCode {
     let console = Console::new(output);
     let name = name(&cli.command);
     let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
+    outcome.aim = cli.global.aim();
     let result = guarded("the drill broke", || execute(&cli, name, &console, &mut outcome));
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
@@ -105,6 +106,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let interrupt = Interrupt::listen()?;
     if matches!(cli.command, Command::Sandbox(_)) {
         settings = settings.for_sandbox();
+        outcome.aim = settings.aim.clone();
     }
     let argv = std::env::args().skip(1).collect();
     let plan_only = cli.global.plan;
@@ -164,9 +166,7 @@ fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
     if settings.output.json {
         return Err(Failure::usage("`evidence redact` writes what it reads, not JSON").hint("leave out `--json`"));
     }
-    console
-        .filter(&known_secrets(settings))
-        .map_err(|error| Failure::failed("cannot filter stdin to stdout").caused_by(&error))
+    console.filter(&known_secrets(settings)).failed(|| "cannot filter stdin to stdout")
 }
 
 fn known_secrets(settings: &Settings) -> Redactor {

@@ -6,6 +6,7 @@ use crate::evidence::outcome::Outcome;
 use crate::guard::env_matrix as matrix;
 use crate::guard::input::Declared;
 use crate::guard::{Candidate, Source};
+use crate::hint::Hint;
 use crate::run::runner::Drill;
 
 /// Layers 1 to 3 of the guard alone: no network, nothing spawned.
@@ -15,7 +16,7 @@ fn declared_target(drill: &Drill<'_>) -> Result<(Declared, Candidate)> {
         return Err(Failure::usage(format!(
             "`{command}` is about the variables of a target, and the sandbox has none"
         ))
-        .hint(format!("cargo xtask {command}")));
+        .hint("leave out `--sandbox`, or name another target"));
     }
     let declared = Declared::of_environment(settings)?;
     console.mask(&declared.redactor());
@@ -40,7 +41,7 @@ pub fn matrix(check: bool, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<(
         _ if check => {
             return Err(Failure::different(format!("`{}` does not say what `{}` is", matrix::PATH, column.target))
                 .because_all(changes.iter().map(matrix::Change::in_words))
-                .hint("cargo xtask env matrix"));
+                .hint(Hint::run("env matrix")));
         }
         _ => console.say("Nothing was changed."),
     }

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::folder::RECORD;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::evidence::past::{Past, State, Summary, find, read_all};
 use crate::evidence::verify::{Finding, Kind, Verification};
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report;
+use crate::hint::Hint;
 use crate::run::console::{self, Console};
 use crate::run::runner::Drill;
 use crate::settings::Settings;
@@ -89,7 +90,7 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
     }
     Err(Failure::different(format!("the evidence in `{dir}` is not what was recorded"))
         .because_all(findings.iter().map(|finding| finding.message.clone()))
-        .hint(format!("git log --stat -- {dir}")))
+        .hint(Hint::shell("git log --stat --").arg(dir)))
 }
 
 /// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the
@@ -103,8 +104,7 @@ pub fn report(
 ) -> Result<()> {
     let Drill { settings, console, .. } = *drill;
     let dir = settings.evidence_dir();
-    let runs = read_all(&dir)
-        .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
+    let runs = read_all(&dir).blocked(|| format!("cannot read `{}`", settings.shown(&dir)))?;
     let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder)?;
     let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
     outcome.extra.insert("report".to_owned(), shown.clone().into());

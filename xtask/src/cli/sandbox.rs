@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::args::Sandbox;
 use crate::cli::seed;
-use crate::error::{Failure, Result};
+use crate::error::{OrFail, Result};
 use crate::evidence::outcome::Outcome;
 use crate::rows::seed::MirrorFaults;
 use crate::run::runner::Drill;
@@ -54,8 +54,7 @@ pub fn run(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Resul
 }
 
 fn report(status: sandbox::Status, outcome: &mut Outcome) -> Result<()> {
-    let json =
-        serde_json::to_value(status).map_err(|error| Failure::bug("cannot print the status").caused_by(&error))?;
+    let json = serde_json::to_value(status).bug("cannot print the status")?;
     outcome.extra.insert("sandbox".to_owned(), json);
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::postgres::counts::counts;
 use crate::postgres::run_lock::RunLock;
 use crate::rows::seed::{MirrorFaults, Wish, seed};
@@ -21,7 +22,7 @@ pub fn run(drill: &Drill<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Out
     let schema = &session.target.dsn().schema;
     let before = counts(&mut session.connection(), &[schema])?;
     if before.is_empty() {
-        return Err(Failure::blocked("the sandbox has no tables yet").hint("cargo xtask forward --sandbox"));
+        return Err(Failure::blocked("the sandbox has no tables yet").hint(Hint::run("forward")));
     }
     seed(&session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
     let counts = BeforeAfter { before, after: counts(&mut session.connection(), &[schema])? };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::error::{Failure, Result};
+use crate::error::{OrFail, Result};
 use crate::evidence::folder::{RECORD, Run};
 use crate::evidence::lock;
 use crate::evidence::past::{Past, State, read_all};
@@ -39,7 +39,7 @@ pub fn close_all(dir: &Path, by: &str, redactor: &Redactor) -> Vec<Adopted> {
         match close(dir, past, by, redactor) {
             Ok(sentence) => Some(Adopted { folder, closed: true, sentence: sentence? }),
             Err(failure) => {
-                let cause = failure.causes.last().map(|cause| format!(": {cause}")).unwrap_or_default();
+                let cause = failure.causes().last().map(|cause| format!(": {cause}")).unwrap_or_default();
                 let sentence = format!("warning: the run {} was left open, and {failure}{cause}", past.name);
                 Some(Adopted { folder, closed: false, sentence })
             }
@@ -52,11 +52,9 @@ pub fn close_all(dir: &Path, by: &str, redactor: &Redactor) -> Vec<Adopted> {
 fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Option<String>> {
     let Some(lock) = lock::try_take(&past.folder) else { return Ok(None) };
     let run = Run::adopt(dir, &past.folder, redactor, lock);
-    let unreadable = |error: &(dyn std::error::Error + 'static)| {
-        Failure::failed(format!("cannot read `{}`", past.folder.join(RECORD).display())).caused_by(error)
-    };
-    let bytes = fs::read(past.folder.join(RECORD)).map_err(|error| unreadable(&error))?;
-    let mut record: Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    let unreadable = || format!("cannot read `{}`", past.folder.join(RECORD).display());
+    let bytes = fs::read(past.folder.join(RECORD)).failed(unreadable)?;
+    let mut record: Value = serde_json::from_slice(&bytes).failed(unreadable)?;
     if record["status"] != "running" {
         return Ok(None);
     }

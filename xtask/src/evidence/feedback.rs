@@ -39,8 +39,9 @@ pub fn add(
     keep(&kept, &entry).map_err(|error| {
         Failure::failed(format!("cannot add the entry to `{}`", shown(path)))
             .because(obstacle.to_string())
-            .caused_by(&error)
-            .hint(format!("make the file writable and add by hand:\n{entry}"))
+            .caused_by(error)
+            .note(format!("the entry is:\n{entry}"))
+            .hint("make the file writable, and add the entry by hand")
     })?;
     Ok(Some(format!("warning: `{}` got no entry: {obstacle}; the entry is in `{}`", shown(path), shown(&kept))))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::digest::{self, hex, sha256};
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::abandoned::{self, Adopted};
 use crate::evidence::chain::Chain;
 use crate::evidence::lock;
@@ -49,7 +49,7 @@ impl Run {
     pub fn open(dir: &Path, stamp: &str, command: &str, redactor: &Redactor) -> Result<Run> {
         let blocked = |error: io::Error| {
             Failure::blocked(format!("cannot write evidence to `{}`", dir.display()))
-                .caused_by(&error)
+                .caused_by(error)
                 .hint("make the folder writable, or name another one as `dir` under `[evidence]` in drill.toml")
         };
         fs::create_dir_all(dir).map_err(blocked)?;
@@ -183,14 +183,13 @@ impl Run {
 
     fn unwritable(&self, name: &str, error: &io::Error) -> Failure {
         Failure::failed(format!("cannot write the evidence `{}`", self.folder.join(name).display()))
-            .caused_by(error)
+            .because(error.to_string())
             .hint("make room, or make the folder writable, and run this again")
     }
 }
 
 fn parsed(masked: &[u8]) -> Result<Value> {
-    serde_json::from_slice(masked)
-        .map_err(|error| Failure::bug("a masked record is no JSON any more").caused_by(&error))
+    serde_json::from_slice(masked).bug("a masked record is no JSON any more")
 }
 
 /// As every JSON file of the evidence is written.
@@ -198,14 +197,13 @@ fn parsed(masked: &[u8]) -> Result<Value> {
 /// # Errors
 /// `bug`: values of ours can be written.
 pub fn pretty(value: &impl Serialize) -> Result<String> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::bug("cannot write a record as JSON").caused_by(&error))?;
+    let mut text = serde_json::to_string_pretty(value).bug("cannot write a record as JSON")?;
     text.push('\n');
     Ok(text)
 }
 
 fn short_id() -> Result<String> {
     let mut bytes = [0; 3];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::bug("no random numbers").caused_by(&error))?;
+    getrandom::fill(&mut bytes).bug("no random numbers")?;
     Ok(hex(&bytes))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Refusal, Status};
+use crate::hint::Aim;
 use crate::parity::comparison::Comparison;
 use crate::process::Exit;
 use crate::session::TargetView;
@@ -21,6 +22,8 @@ pub struct Outcome {
     /// What `offset_ms` of stages and steps counts from: `started_at` by a clock that nobody sets.
     #[serde(skip)]
     begun: Instant,
+    #[serde(skip)]
+    pub aim: Aim,
     pub schema: &'static str,
     pub command: String,
     /// `running` until the end, then a word of the exit-code table.
@@ -33,6 +36,8 @@ pub struct Outcome {
     /// The folder, relative to the root.
     pub evidence: Option<String>,
     pub hint: Option<String>,
+    /// The hint as a line to paste; null where it is no command.
+    pub hint_command: Option<String>,
     pub error: Option<ErrorView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
@@ -156,6 +161,7 @@ impl Outcome {
     pub fn begin(command: &str, started_at: String) -> Outcome {
         Outcome {
             begun: Instant::now(),
+            aim: Aim::default(),
             schema: SCHEMA,
             command: command.to_owned(),
             status: "running".to_owned(),
@@ -166,6 +172,7 @@ impl Outcome {
             stages: Vec::new(),
             evidence: None,
             hint: None,
+            hint_command: None,
             error: None,
             refusals: Vec::new(),
             counts: None,
@@ -183,13 +190,24 @@ impl Outcome {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Each is said once: a record that is finished twice, or two stages that find the same, add nothing new.
+    pub fn add_notes(&mut self, notes: &[String]) {
+        for note in notes {
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
+    }
+
     pub fn finish(&mut self, failure: Option<&Failure>, finished_at: String) {
         let status = match failure {
             None => Status::Ok,
             Some(failure) => {
-                self.error = Some(ErrorView { message: failure.message.clone(), causes: failure.causes.clone() });
-                self.hint =
-                    failure.hint.clone().or_else(|| failure.refusals.first().map(|refusal| refusal.hint.clone()));
+                self.error = Some(ErrorView { message: failure.message.clone(), causes: failure.causes().collect() });
+                let refused = || failure.refusals.first().map(|refusal| refusal.hint.clone());
+                self.hint = failure.hint.as_ref().map(|hint| hint.line(&self.aim)).or_else(refused);
+                self.hint_command = failure.hint.as_ref().and_then(|hint| hint.command(&self.aim));
+                self.add_notes(&failure.notes);
                 self.refusals = failure.refusals.clone();
                 failure.status
             }

@@ -15,6 +15,7 @@ use crate::evidence::folder::RECORD;
 use crate::evidence::lock;
 use crate::evidence::record::{Abandonment, Operator, Previous};
 use crate::files::read_plain;
+use crate::hint::Hint;
 use crate::session::TargetView;
 
 /// `<UTC>-<command>-<short id>`
@@ -172,13 +173,13 @@ pub fn is_run(name: &str) -> bool {
 pub fn find<'a>(runs: &'a [Past], wanted: Option<&str>, dir: &str) -> Result<&'a Past> {
     let mut known = runs.iter().filter(|past| past.state != State::Foreign);
     let Some(wanted) = wanted else {
-        let none = || Failure::blocked(format!("there is no run in `{dir}`")).hint("cargo xtask forward");
+        let none = || Failure::blocked(format!("there is no run in `{dir}`")).hint(Hint::run("forward"));
         return known.next_back().ok_or_else(none);
     };
     let fits = |past: &&Past| past.name.starts_with(wanted) || past.short_id().starts_with(wanted);
     match known.filter(fits).collect::<Vec<_>>().as_slice() {
         [past] => Ok(past),
-        [] => Err(Failure::usage(format!("there is no run `{wanted}` in `{dir}`")).hint("cargo xtask evidence list")),
+        [] => Err(Failure::usage(format!("there is no run `{wanted}` in `{dir}`")).hint(Hint::run("evidence list"))),
         several => Err(Failure::usage(format!("`{wanted}` can mean {} runs", several.len()))
             .because_all(several.iter().map(|past| past.name.clone()))
             .hint("name it by more letters")),

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::digest::sha256;
-use crate::error::{Failure, Result};
+use crate::error::{OrFail, Result};
 use crate::evidence::feedback;
 use crate::evidence::folder::{RECORD, Run};
 use crate::evidence::signature;
@@ -31,11 +31,9 @@ pub fn seal(settings: &Settings, run: &Run, file: Option<&Path>) -> Result<Vec<S
 }
 
 fn seal_one(settings: &Settings, folder: &Path, file: Option<&Path>) -> Result<Option<String>> {
-    let unreadable = |error: &(dyn std::error::Error + 'static)| {
-        Failure::failed(format!("cannot read `{}`", settings.shown(&folder.join(RECORD)))).caused_by(error)
-    };
-    let bytes = fs::read(folder.join(RECORD)).map_err(|error| unreadable(&error))?;
-    let record: Value = serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    let unreadable = || format!("cannot read `{}`", settings.shown(&folder.join(RECORD)));
+    let bytes = fs::read(folder.join(RECORD)).failed(unreadable)?;
+    let record: Value = serde_json::from_slice(&bytes).failed(unreadable)?;
     if record["status"] == "running" {
         // It could not be closed, which is a failure of its own; the next run will try.
         return Ok(None);
@@ -46,6 +44,6 @@ fn seal_one(settings: &Settings, folder: &Path, file: Option<&Path>) -> Result<O
     match (signed, added) {
         (Ok(()), added) => added,
         (Err(failure), Ok(warning)) => Err(failure.because_all(warning)),
-        (Err(failure), Err(other)) => Err(failure.because(other.message).because_all(other.causes)),
+        (Err(failure), Err(other)) => Err(failure.because_of(other)),
     }
 }

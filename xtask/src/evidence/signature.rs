@@ -12,9 +12,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::folder::RECORD;
 use crate::files::read_plain;
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::locate;
 use crate::process::{self, Exit, Finished, Invocation};
@@ -37,11 +38,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// `blocked`, with what ssh-keygen says.
 pub fn rehearse(settings: &Settings) -> Result<()> {
     let Some(key) = key(settings) else { return Ok(()) };
-    let failed = |error: &std::io::Error| Failure::blocked("cannot make a temporary folder").caused_by(error);
-    let folder = tempfile::tempdir().map_err(|error| failed(&error))?;
+    let failed = || "cannot make a temporary folder";
+    let folder = tempfile::tempdir().blocked(failed)?;
     let file = folder.path().join("rehearsal");
-    fs::write(&file, "rehearsal").map_err(|error| failed(&error))?;
-    sign_with(settings, &key, &file).map_err(|failure| Failure { status: crate::error::Status::Blocked, ..failure })
+    fs::write(&file, "rehearsal").blocked(failed)?;
+    sign_with(settings, &key, &file).map_err(|failure| failure.with_status(crate::error::Status::Blocked))
 }
 
 /// Signs the record in `folder`, if the user named a key.
@@ -67,7 +68,8 @@ fn sign_with(settings: &Settings, key: &Path, file: &Path) -> Result<()> {
     let said = finished.tail.iter().rev().find(|line| !line.trim().is_empty());
     Err(Failure::failed(format!("cannot sign with the key that `{KEY_VARIABLE}` names"))
         .because(said.cloned().unwrap_or_else(|| finished.exit.in_words()))
-        .hint(format!("ssh-add {}; or: unset {KEY_VARIABLE}", settings.shown(key))))
+        .note(format!("without `{KEY_VARIABLE}` nothing is signed"))
+        .hint(Hint::shell("ssh-add").arg(settings.shown(key))))
 }
 
 /// What is known of a signature.
@@ -113,7 +115,8 @@ pub fn check(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> Resul
 }
 
 fn keygen(settings: &Settings) -> Result<Invocation> {
-    let missing = || Failure::blocked("`ssh-keygen` is not on PATH").hint("install it: apt-get install openssh-client");
+    let missing =
+        || Failure::blocked("`ssh-keygen` is not on PATH").hint(Hint::shell("apt-get install openssh-client"));
     let program = locate::on_path(settings, "ssh-keygen").ok_or_else(missing)?;
     let inherited = ["PATH", "HOME", "SSH_AUTH_SOCK", "SSH_SK_PROVIDER"];
     let inherited = inherited.into_iter().filter_map(|name| Some((name, settings.variable(name)?)));

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::digest::of_file;
-use crate::error::{Failure, Result};
+use crate::error::{OrFail, Result};
 use crate::evidence::chain;
 use crate::evidence::digest_witnesses::{self, Voucher, Vouchers};
 use crate::evidence::feedback::KEPT;
@@ -72,8 +72,7 @@ impl Verification {
         let dir = settings.evidence_dir();
         // Nobody closes a record meanwhile, which another one may already name.
         let _lock = lock::share(&dir);
-        let runs = read_all(&dir)
-            .map_err(|error| Failure::blocked(format!("cannot read `{}`", settings.shown(&dir))).caused_by(&error))?;
+        let runs = read_all(&dir).blocked(|| format!("cannot read `{}`", settings.shown(&dir)))?;
         let vouchers = digest_witnesses::collect(settings, &runs);
         let mut findings: Vec<Finding> = runs.iter().flat_map(|past| check(past, vouchers.get(&past.name))).collect();
         findings.extend(removed(&runs, &vouchers));

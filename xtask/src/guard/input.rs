@@ -7,8 +7,9 @@ use std::io;
 use std::path::Path;
 
 use crate::clock;
-use crate::error::{Failure, Refusal, Result};
+use crate::error::{Failure, OrFail, Refusal, Result};
 use crate::guard::{self, Candidate, Policy};
+use crate::hint::Hint;
 use crate::settings::Settings;
 use redact::Redactor;
 use redact::Secret;
@@ -50,12 +51,11 @@ impl Declared {
         let Some(path) = &settings.target.env_file else { return Ok(declared) };
         let shown = settings.shown(path);
         match fs::read(path) {
-            Ok(bytes) => declared.env_file = Some((shown, bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => declared.must_be_exported(settings, &shown)?,
-            Err(error) => {
-                return Err(Failure::blocked(format!("`{shown}` cannot be read"))
-                    .caused_by(&error)
-                    .hint(format!("chmod u+r {shown}")));
+            read => {
+                let fix = || Hint::shell("chmod u+r").arg(&shown);
+                let bytes = read.or_fail(|| Failure::blocked(format!("`{shown}` cannot be read")).hint(fix()))?;
+                declared.env_file = Some((shown, bytes));
             }
         }
         Ok(declared)
@@ -73,7 +73,8 @@ impl Declared {
             return Ok(());
         }
         Err(Failure::blocked(format!("there is no `{file}`, and `{url_env}` is not set"))
-            .hint(format!("cp .env.staging.example {file}, and fill it in; in CI, inject the variables as secrets")))
+            .note("a copy of the example has to be filled in; in CI, the variables are injected as secrets")
+            .hint(Hint::shell("cp .env.staging.example").arg(file)))
     }
 
     pub fn check(&self) -> Result<Candidate, Vec<Refusal>> {

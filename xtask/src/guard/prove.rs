@@ -164,7 +164,7 @@ fn unclaimed(candidate: &Candidate, standing: &Standing, demand: Demand) -> Opti
             format!("the claim in the database `{database}` was made elsewhere: its {} differs", parts.join(", "))
         }
     };
-    Some(Refusal::new("claim", seen, format!("if this database is disposable: cargo xtask claim --confirm {database}")))
+    Some(Refusal::new("claim", seen, format!("if this database is disposable, `claim --confirm {database}` says so")))
 }
 
 #[cfg(test)]
@@ -220,7 +220,7 @@ pub mod tests {
             [Refusal::new(
                 "claim",
                 "nothing in the database `hotdash_staging` says that it may lose data",
-                "if this database is disposable: cargo xtask claim --confirm hotdash_staging",
+                "if this database is disposable, `claim --confirm hotdash_staging` says so",
             )]
         );
     }

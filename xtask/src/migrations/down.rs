@@ -18,10 +18,10 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, Status};
 use crate::guard::StagingTarget;
 use crate::postgres::activity::{self, PRISMA_LOCK};
-use crate::postgres::connection::{Connection, failure, server_words};
+use crate::postgres::connection::{Connection, CouldNot, failure, in_server_words};
 use crate::postgres::counts::{Counts, counts_in};
 use crate::schema::catalog::{Catalog, Concern, catalog, catalog_in, diff};
 use crate::schema::history::History;
@@ -178,21 +178,20 @@ pub fn try_out(connection: &mut Connection, down: &Down, schemas: &[&str]) -> Re
     let schema = schemas.first().ok_or_else(|| Failure::bug("a rehearsal needs a schema"))?;
     begin_as_prisma(connection, schema)?;
     connection.write(|transaction| run(transaction, down)).map_err(|failure| {
-        Failure::blocked(format!("{down} does not work: a rehearsal of it failed"))
-            .because_all(failure.causes)
-            .hint(down.remedy())
+        let message = format!("{down} does not work: a rehearsal of it failed");
+        failure.with_status(Status::Blocked).message(message).hint(down.remedy())
     })
 }
 
 fn begin_as_prisma(connection: &mut Connection, schema: &str) -> Result<()> {
-    connection.impersonate_prisma(schema).map_err(|error| failure("prepare a session for a script", &error))
+    connection.impersonate_prisma(schema).could_not("prepare a session for a script")
 }
 
 /// Sends the script as one request and makes sure that it left the transaction as it was.
 fn run(transaction: &mut Transaction<'_>, down: &Down) -> Result<()> {
     let sql = down.statements();
     let before = transaction_id(transaction)?;
-    transaction.batch_execute(&sql).map_err(|error| refused(down, &sql, &error))?;
+    transaction.batch_execute(&sql).map_err(|error| refused(down, &sql, error))?;
     if transaction_id(transaction).is_ok_and(|after| after == before) {
         return Ok(());
     }
@@ -203,16 +202,13 @@ fn run(transaction: &mut Transaction<'_>, down: &Down) -> Result<()> {
 
 fn transaction_id(transaction: &mut Transaction<'_>) -> Result<String> {
     let row = transaction.query_one("select pg_catalog.pg_current_xact_id()::text", &[]);
-    Ok(row.map_err(|error| failure("ask for the transaction", &error))?.get(0))
+    Ok(row.could_not("ask for the transaction")?.get(0))
 }
 
-fn refused(down: &Down, sql: &str, error: &postgres::Error) -> Failure {
+fn refused(down: &Down, sql: &str, error: postgres::Error) -> Failure {
     let failure = Failure::failed(format!("{down} failed"))
-        .hint(format!("{}, or change the rows that stand in its way", down.remedy()));
-    match error.as_db_error() {
-        Some(answer) => failure.because(format!("{}{}", server_words(answer), line_of(answer, sql))),
-        None => failure.caused_by(error),
-    }
+        .hint(format!("{}, or change the rows that are in its way", down.remedy()));
+    in_server_words(failure, error, |answer| line_of(answer, sql))
 }
 
 /// Relation and column number; 0 is the table itself.
@@ -265,9 +261,7 @@ pub fn stock_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<S
                select a.attnum, a.attname from pg_catalog.pg_attribute a
                 where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as a (attnum, attname)
          where n.nspname = any($1) and c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.relname <> $2";
-    let rows = transaction
-        .query(STOCK, &[&schemas, &LEDGER_TABLE])
-        .map_err(|error| failure("list the tables and columns", &error))?;
+    let rows = transaction.query(STOCK, &[&schemas, &LEDGER_TABLE]).could_not("list the tables and columns")?;
     let mut stock = Stock::default();
     for row in rows {
         let relation: u32 = row.get(0);
@@ -307,9 +301,7 @@ fn contents<'a>(
     if selects.is_empty() {
         return Ok(counted);
     }
-    let rows = transaction
-        .query(&selects.join("\nunion all\n"), &[])
-        .map_err(|error| failure("count what would be lost", &error))?;
+    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).could_not("count what would be lost")?;
     for row in rows {
         let (at, rows, values): (i32, i64, i64) = (row.get(0), row.get(1), row.get(2));
         counted[at as usize] = (rows.unsigned_abs(), values.unsigned_abs());
@@ -356,10 +348,10 @@ pub struct RolledBack {
 pub fn roll_back(connection: &mut Connection, _: &StagingTarget, order: &Order<'_>) -> Result<RolledBack> {
     begin_as_prisma(connection, order.schema)?;
     let ours = connection.settings_in_transaction();
-    let mut transaction = connection.client().transaction().map_err(|error| failure("begin a transaction", &error))?;
+    let mut transaction = connection.client().transaction().could_not("begin a transaction")?;
     match attempt(&mut transaction, order, &ours) {
         Ok(done) => {
-            transaction.commit().map_err(|error| failure("commit", &error))?;
+            transaction.commit().could_not("commit")?;
             Ok(done)
         }
         Err(failure) => {
@@ -373,12 +365,12 @@ fn attempt(transaction: &mut Transaction<'_>, order: &Order<'_>, ours: &str) -> 
     let schemas = [order.schema];
     lock(transaction, order.limit)?;
     check_ledger(transaction, order)?;
-    transaction.batch_execute("set local row_security = off").map_err(|error| failure("see every row", &error))?;
+    transaction.batch_execute("set local row_security = off").could_not("see every row")?;
     check_contents(transaction, order)?;
     let before = (stock_in(transaction, &schemas)?, counts_in(transaction, &schemas)?);
-    transaction.batch_execute("set local row_security = on").map_err(|error| failure("prepare the script", &error))?;
+    transaction.batch_execute("set local row_security = on").could_not("prepare the script")?;
     run(transaction, order.down)?;
-    transaction.batch_execute(ours).map_err(|error| failure("look at what the script did", &error))?;
+    transaction.batch_execute(ours).could_not("look at what the script did")?;
     let gone = before.0.without(&stock_in(transaction, &schemas)?);
     let dropped: Vec<Place> = gone.into_iter().map(|id| before.0.place(id)).collect();
     check_dropped(order, &dropped, &before.1)?;
@@ -395,7 +387,7 @@ fn lock(transaction: &mut Transaction<'_>, limit: Duration) -> Result<()> {
     );
     transaction.batch_execute(&sql).map_err(|error| match error.code() {
         Some(&SqlState::LOCK_NOT_AVAILABLE) => Failure::blocked(MIGRATION_LOCK_HELD),
-        _ => failure("take Prisma's lock", &error),
+        _ => failure("take Prisma's lock", error),
     })
 }
 
@@ -405,17 +397,13 @@ const MIGRATION_LOCK_HELD: &str = "another session holds Prisma's migration lock
 fn name_the_holder(connection: &mut Connection, failure: Failure) -> Failure {
     let holders = if failure.message == MIGRATION_LOCK_HELD {
         activity::lock_holders(connection).map(|holders| holders.first().map(|holder| holder.in_words()))
-    } else if failure.causes.iter().any(|cause| cause.contains(SqlState::LOCK_NOT_AVAILABLE.code())) {
+    } else if failure.causes().any(|cause| cause.contains(SqlState::LOCK_NOT_AVAILABLE.code())) {
         activity::table_lock_holder(connection)
     } else {
         return failure;
     };
     let holder = holders.ok().flatten().unwrap_or_else(|| "it has just ended".to_owned());
-    let message = failure.message.clone();
-    Failure::blocked(message)
-        .because_all(failure.causes)
-        .because(holder)
-        .hint("wait for it to end, then run this again")
+    failure.with_status(Status::Blocked).because(holder).hint("wait for it to end, then run this again")
 }
 
 /// The applied migrations must be exactly those that the plan was made from: anything else means that somebody migrated
@@ -425,7 +413,7 @@ fn check_ledger(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<
         "select migration_name::text from only {} where rolled_back_at is null and finished_at is not null",
         ledger_of(order)
     );
-    let rows = transaction.query(&sql, &[]).map_err(|error| failure("read the ledger", &error))?;
+    let rows = transaction.query(&sql, &[]).could_not("read the ledger")?;
     let found: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
     if found == order.applied.iter().cloned().collect() {
         return Ok(());
@@ -444,7 +432,7 @@ fn check_contents(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Resul
     let relations: BTreeSet<String> = losses.iter().map(|loss| loss.removal.then.relation()).collect();
     for relation in relations {
         let lock = format!("lock table {relation} in access exclusive mode");
-        transaction.batch_execute(&lock).map_err(|error| failure(&format!("lock {relation}"), &error))?;
+        transaction.batch_execute(&lock).could_not(&format!("lock {relation}"))?;
     }
     let known: Vec<&Loss> = losses.iter().filter(|loss| loss.removal.now.is_some()).collect();
     let now = contents(transaction, known.iter().map(|loss| Some(&loss.removal.then)))?;
@@ -464,7 +452,7 @@ fn check_dropped(order: &Order<'_>, dropped: &[Place], before: &Counts) -> Resul
         None => Ok(()),
         Some(place) => {
             Err(Failure::different(format!("{} would also drop {place}, which no migration made", order.down))
-                .because("it did not in the rehearsal, so nobody was asked about it")
+                .because("it did not in the rehearsal, so you were not asked about it")
                 .hint("take it out of the way by hand, then run this again"))
         }
     }
@@ -515,10 +503,9 @@ fn check_catalog(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result
 fn forget(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<u64> {
     let name = escape_literal(&order.down.migration);
     let sql = format!("delete from only {} where migration_name = {name}", ledger_of(order));
-    match transaction.execute(&sql, &[]) {
-        Ok(0) => Err(Failure::different(format!("the ledger has no row of `{}` any more", order.down.migration))),
-        Ok(rows) => Ok(rows),
-        Err(error) => Err(failure("take the migration out of the ledger", &error)),
+    match transaction.execute(&sql, &[]).could_not("take the migration out of the ledger")? {
+        0 => Err(Failure::different(format!("the ledger has no row of `{}` any more", order.down.migration))),
+        rows => Ok(rows),
     }
 }
 

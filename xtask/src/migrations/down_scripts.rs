@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::digest::sha256;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::migrations::down::{Down, Origin};
 use crate::process::{self, Exit};
@@ -82,10 +82,10 @@ fn last(history: &History) -> Result<String> {
 pub fn written(session: &Session<'_>, migration: &str) -> Result<Option<Down>> {
     let path = session.settings.prisma.migrations.join(migration).join("down.sql");
     match fs::read_to_string(&path) {
-        Ok(sql) => Ok(Some(Down { migration: migration.to_owned(), sql, origin: Origin::Written })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(Failure::blocked(format!("cannot read `{}`", session.settings.shown(&path))).caused_by(&error))
+        read => {
+            let sql = read.blocked(|| format!("cannot read `{}`", session.settings.shown(&path)))?;
+            Ok(Some(Down { migration: migration.to_owned(), sql, origin: Origin::Written }))
         }
     }
 }
@@ -99,16 +99,14 @@ fn kept_as(session: &Session<'_>, history: &History) -> PathBuf {
 /// Asks Prisma, and keeps the answer.
 fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let migration = last(history)?;
-    let folder = tempfile::tempdir()
-        .map_err(|error| Failure::blocked("cannot create a folder for temporary files").caused_by(&error))?;
+    let folder = tempfile::tempdir().blocked(|| "cannot create a folder for temporary files")?;
     let paths = ["from", "to", "down.sql"].map(|name| folder.path().join(name));
     let [from, to, output] = &paths;
     write_history(from, history)
         .and_then(|()| write_history(to, &history.first(history.migrations.len() - 1)))
-        .map_err(|error| Failure::blocked("cannot write temporary files").caused_by(&error))?;
+        .blocked(|| "cannot write temporary files")?;
     with_throw_away_database(&mut session.connect()?, |shadow| diff(session, &paths, shadow, &migration))?;
-    let sql = fs::read_to_string(output)
-        .map_err(|error| Failure::failed(format!("Prisma wrote no script for `{migration}`")).caused_by(&error))?;
+    let sql = fs::read_to_string(output).failed(|| format!("Prisma wrote no script for `{migration}`"))?;
     let sql = with_constraints(session, history, sql)?;
     files::keep(&kept_as(session, history), sql.as_bytes());
     Ok(Down { migration, sql, origin: Origin::Generated })
@@ -120,11 +118,10 @@ fn diff(session: &Session<'_>, [from, to, output]: &[PathBuf; 3], shadow: &str, 
     let invocation = Prisma::new(session, &lease).diff(from, to, output, shadow)?;
     let deadline = session.settings.timeouts.migrate;
     let finished = process::run(&invocation, deadline, io::sink(), &session.redactor, session.interrupt)?;
-    let failure = || Failure::failed(format!("Prisma could not tell how to take `{migration}` back"));
     match finished.exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        _ => Err(failure()
+        _ => Err(Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
             .because(finished.exit.in_words())
             .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
             .hint(format!("write the way back by hand as `{migration}/down.sql`"))),

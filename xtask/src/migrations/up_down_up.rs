@@ -12,7 +12,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
 use crate::migrations::down::{Down, Id, Stock, stock_in, try_out};
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::filler::fill_empty;
 use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
 use crate::schema::history::{History, Migration};
@@ -153,7 +153,7 @@ fn prints_of(transaction: &mut Transaction<'_>, table: Identified, columns: Vec<
         escape_identifier(&place.schema),
         escape_identifier(&place.table),
     );
-    let row = transaction.query_one(&sql, &[]).map_err(|error| failure(&format!("read {place}"), &error))?;
+    let row = transaction.query_one(&sql, &[]).could_not(&format!("read {place}"))?;
     let rows = row.get::<_, i64>(0).unsigned_abs();
     let contents = row.get::<_, Vec<String>>(1).into_iter().zip(row.get::<_, Vec<i64>>(2));
     let of_column = |((id, place), (hash, values)): (Identified, (String, i64))| Print {

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::error::Failure;
+use crate::hint::Hint;
 use crate::parity::rest;
-use crate::settings::Settings;
 use crate::settings::pair::Which;
 
 #[derive(Debug, Clone)]
@@ -93,22 +93,23 @@ impl Obstacle {
     }
 
     /// The failure that a run ends with. `schema` holds both tables, `user` counts them.
-    pub fn failure(&self, settings: &Settings, schema: &str, user: &str) -> Failure {
+    pub fn failure(&self, schema: &str, user: &str) -> Failure {
         match self {
             Obstacle::NoTable { which, table } => {
-                let make = if *which == Which::Prisma { "forward" } else { "mirror" };
+                let make = Hint::run(if *which == Which::Prisma { "forward" } else { "mirror" });
                 Failure::blocked(format!("{} has no table `{schema}.{table}`", which.in_words()))
-                    .hint(settings.command(make))
+                    .hint(make)
             }
             Obstacle::Elsewhere { which, table } => {
                 Failure::blocked(format!("{}: `{schema}.{table}` leads to a foreign table", which.in_words()))
-                    .because("its rows are on another server, and nobody has proven that one to be staging")
+                    .because("its rows are on another server, and that one is not proven to be staging")
                     .hint("name a table of this database in `[[parity.pairs]]`")
             }
             Obstacle::NoGrant { which, table } => {
                 Failure::blocked(format!("{}: `{user}` may not read `{schema}.{table}`", which.in_words()))
+                    .note("the table's owner may run the SQL below")
                     .hint(format!(
-                        "as its owner: grant usage on schema \"{schema}\" to \"{user}\"; grant select on \"{schema}\".\"{table}\" to \"{user}\""
+                        "grant usage on schema \"{schema}\" to \"{user}\"; grant select on \"{schema}\".\"{table}\" to \"{user}\""
                     ))
             }
             Obstacle::RowSecurity { which, table } => Failure::blocked(format!(
@@ -116,13 +117,14 @@ impl Obstacle {
                 which.in_words()
             ))
             .because("a count would be of some rows, and pass for all of them")
-            .hint(format!("connect as the role that owns the table, or: alter role \"{user}\" bypassrls")),
+            .note(format!("or a superuser lets the role see every row: alter role \"{user}\" bypassrls"))
+            .hint("connect as the role that owns the table"),
             Obstacle::NoColumn { which, table, column } => {
                 Failure::blocked(format!("{}: `{schema}.{table}` has no column `{column}`", which.in_words()))
                     .hint("correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml")
             }
             Obstacle::NoTime { which, table, column, kind } => Failure::blocked(format!(
-                "{}: `{column}` of `{schema}.{table}` is of type `{kind}`, which is no time",
+                "{}: `{column}` of `{schema}.{table}` is of type `{kind}`, which is not a time",
                 which.in_words()
             ))
             .hint("name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml"),
@@ -140,7 +142,8 @@ impl Obstacle {
             Obstacle::Lost { which, words } => {
                 Failure::blocked(format!("{}: the connection was lost while the server counted", which.in_words()))
                     .because(words)
-                    .hint(format!("was the project paused or restarted? Wake it, then {}", settings.command("parity")))
+                    .note("the project may have been paused or restarted: wake it first")
+                    .hint(Hint::run("parity"))
             }
             Obstacle::Rest(obstacle) => obstacle.clone().into(),
             Obstacle::Other(failure) => failure.clone(),

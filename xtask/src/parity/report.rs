@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Failure, Status};
+use crate::hint::Aim;
 use crate::parity::bisect::Level;
 use crate::parity::comparison::{Compared, Comparison};
 use crate::parity::place::Place;
@@ -53,13 +54,13 @@ pub fn counted(looks: &[Look], last: &Look, findings: &[Finding]) -> Value {
 }
 
 /// Why there is no verdict. A first look may be there, and is none: rows may have been in flight.
-pub fn unfinished(looks: &[Look], reason: Option<&str>, failure: &Failure, at: &str) -> Value {
+pub fn unfinished(looks: &[Look], reason: Option<&str>, failure: &Failure, aim: &Aim, at: &str) -> Value {
     json!({
         "event": EVENT,
         "status": failure.status.word(),
         "reason": reason,
         "message": failure.message,
-        "hint": failure.hint,
+        "hint": failure.hint.as_ref().map(|hint| hint.line(aim)),
         "timestamp": at,
         "looks": looks,
     })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 
 /// The key of the advisory lock that `migrate deploy` and `migrate resolve` take, one per database (prisma-engines,
 /// measured on 6.19 and 7.10).
@@ -48,8 +48,7 @@ pub fn table_lock_holder(connection: &mut Connection) -> Result<Option<String>> 
          where l.locktype = 'relation' and l.granted and l.pid <> pg_catalog.pg_backend_pid()
            and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
          group by 1, 2, 3 order by pg_catalog.count(*) desc limit 1";
-    let row =
-        connection.client().query_opt(HOLDER, &[]).map_err(|error| failure("ask who holds locks on tables", &error))?;
+    let row = connection.client().query_opt(HOLDER, &[]).could_not("ask who holds locks on tables")?;
     Ok(row.map(|row| {
         let (pid, name, state): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
         format!("backend {pid} (`{name}`, {state}) holds a lock on {}", row.get::<_, &str>(3))
@@ -66,10 +65,7 @@ pub fn lock_holders(connection: &mut Connection) -> Result<Vec<LockHolder>> {
          where l.locktype = 'advisory' and l.objsubid = 1 and l.classid::int8 << 32 | l.objid::int8 = $1
            and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
          order by l.granted desc, a.state_change";
-    let rows = connection
-        .client()
-        .query(HOLDERS, &[&PRISMA_LOCK])
-        .map_err(|error| failure("ask who holds Prisma's lock", &error))?;
+    let rows = connection.client().query(HOLDERS, &[&PRISMA_LOCK]).could_not("ask who holds Prisma's lock")?;
     let holder = |row: &postgres::Row| LockHolder {
         pid: row.get(0),
         granted: row.get(1),
@@ -85,8 +81,7 @@ pub fn busy(connection: &mut Connection, pids: &[i32]) -> Result<Vec<i32>> {
     const BUSY: &str = "
         select a.pid from pg_catalog.pg_stat_activity a
          where a.pid = any($1) and a.state is distinct from 'idle' order by a.pid";
-    let rows =
-        connection.client().query(BUSY, &[&pids]).map_err(|error| failure("ask which sessions are busy", &error))?;
+    let rows = connection.client().query(BUSY, &[&pids]).could_not("ask which sessions are busy")?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

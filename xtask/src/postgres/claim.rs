@@ -5,11 +5,12 @@
 //! the claim is one check among others.
 
 use postgres::Transaction;
+use postgres_protocol::escape::escape_identifier;
 use serde::Serialize;
 
 use crate::error::{Failure, Refusal, Result};
 use crate::guard::StagingTarget;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::identity::Identity;
 
 /// The schema of the claim. The catalog leaves it out.
@@ -150,22 +151,22 @@ pub fn mark(
 ) -> Result<Claim> {
     connection.write(|transaction| {
         is_genuine(transaction)?;
-        let words = |error: postgres::Error| failure("write the claim", &error);
-        transaction.batch_execute(CREATE).map_err(words)?;
+        let intent = "write the claim";
+        transaction.batch_execute(CREATE).could_not(intent)?;
         // Again: the schema may have been there, and be another role's.
         is_genuine(transaction)?;
-        transaction.batch_execute("delete from staging_drill.claim").map_err(words)?;
+        transaction.batch_execute("delete from staging_drill.claim").could_not(intent)?;
         let Identity { database, database_oid, system_identifier, .. } = identity;
         transaction
             .execute(INSERT, &[database, database_oid, system_identifier, &project_ref, &claimed_by, &note])
-            .map_err(words)?;
+            .could_not(intent)?;
         select(transaction)?.ok_or_else(|| Failure::bug("the claim that was just written is not there"))
     })
 }
 
 /// Whether there is a claim at all. Something that only looks like one is an error.
 fn is_genuine(transaction: &mut Transaction<'_>) -> Result<bool> {
-    let row = transaction.query_opt(SHAPE, &[]).map_err(|error| failure("look for the claim", &error))?;
+    let row = transaction.query_opt(SHAPE, &[]).could_not("look for the claim")?;
     let Some(row) = row else { return Ok(false) };
     let columns: Vec<String> = row.get(3);
     let suspicion = match (row.get(0), row.get(1)) {
@@ -182,7 +183,8 @@ fn is_genuine(transaction: &mut Transaction<'_>) -> Result<bool> {
 
 fn unreadable() -> Failure {
     Failure::blocked("this role may not read the claim that a superuser made")
-        .hint("as that superuser: grant usage on schema staging_drill to public; grant select on staging_drill.claim to public")
+        .note("that superuser may run the SQL below")
+        .hint("grant usage on schema staging_drill to public; grant select on staging_drill.claim to public")
 }
 
 /// Whether the connecting role may put a claim where there is none, or replace the one that is there; asked before the user is.
@@ -195,8 +197,7 @@ pub fn may_write(connection: &mut Connection, identity: &Identity) -> Result<()>
                     else pg_catalog.pg_has_role(n.nspowner, 'usage') end
           from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = 'staging_drill'";
     let may: bool = connection.read(|transaction| {
-        let row =
-            transaction.query_one(MAY_WRITE, &[]).map_err(|error| failure("ask what this role may do", &error))?;
+        let row = transaction.query_one(MAY_WRITE, &[]).could_not("ask what this role may do")?;
         Ok(row.get(0))
     })?;
     if may {
@@ -205,11 +206,12 @@ pub fn may_write(connection: &mut Connection, identity: &Identity) -> Result<()>
     let Identity { database, user, .. } = identity;
     Err(Failure::blocked(format!("the role `{user}` may not write the claim into the database `{database}`"))
         .because("the claim has a schema of its own, `staging_drill`, which this role may not create or does not own")
-        .hint(format!("as the database's owner: grant create on database {database} to {user}")))
+        .note("the database's owner may run the SQL below")
+        .hint(format!("grant create on database {} to {}", escape_identifier(database), escape_identifier(user))))
 }
 
 fn select(transaction: &mut Transaction<'_>) -> Result<Option<Claim>> {
-    let row = transaction.query_opt(SELECT, &[]).map_err(|error| failure("read the claim", &error))?;
+    let row = transaction.query_opt(SELECT, &[]).could_not("read the claim")?;
     Ok(row.map(|row| Claim {
         database: row.get(0),
         database_oid: row.get(1),
@@ -225,6 +227,7 @@ fn select(transaction: &mut Transaction<'_>) -> Result<Option<Claim>> {
 mod tests {
     use super::*;
     use crate::error::Status;
+    use crate::hint::Aim;
     use crate::postgres::identity::identity;
     use crate::postgres::server::{Database, open, open_as};
 
@@ -340,7 +343,7 @@ mod tests {
         database.run("revoke usage on schema staging_drill from public");
         let blocked = read(&mut migrator).unwrap_err();
         assert_eq!(blocked.status, Status::Blocked);
-        assert!(blocked.hint.unwrap().contains("grant usage on schema staging_drill to public"));
+        assert!(blocked.hint.unwrap().line(&Aim::default()).contains("grant usage on schema staging_drill to public"));
     }
 
     #[test]
@@ -351,8 +354,8 @@ mod tests {
         let blocked = may_write(&mut clerk, &identity).unwrap_err();
         assert_eq!(blocked.status, Status::Blocked);
         let name = &database.name;
-        assert_eq!(blocked.hint.unwrap(), format!("as the database's owner: grant create on database {name} to clerk"));
-        let grant = format!("grant create on database {name} to clerk");
+        let grant = blocked.hint.unwrap().line(&Aim::default());
+        assert_eq!(grant, format!(r#"grant create on database "{name}" to "clerk""#));
         database.run(&grant);
         may_write(&mut clerk, &identity).unwrap();
         database.run("create schema staging_drill");

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use postgres::error::DbError;
 use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
 
 use crate::error::{Failure, Result};
@@ -49,7 +50,7 @@ impl Connection {
             url.expose().parse().map_err(|_| Failure::bug("the pin's address is not a Postgres URL"))?;
         config.application_name(name).connect_timeout(timeout);
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
-        let client = config.connect(NoTls).map_err(|error| refused_by_server(&error))?;
+        let client = config.connect(NoTls).map_err(refused_by_server)?;
         let mut connection = Connection { client, statement_timeout: timeout };
         connection.prepare_session()?;
         Ok(connection)
@@ -64,19 +65,19 @@ impl Connection {
             .isolation_level(IsolationLevel::RepeatableRead)
             .read_only(true)
             .start()
-            .map_err(|error| failure("begin a read-only transaction", &error))?;
+            .could_not("begin a read-only transaction")?;
         // Again, because a migration run in this session may have changed them.
-        transaction.batch_execute(&settings).map_err(|error| failure("set up a read-only transaction", &error))?;
+        transaction.batch_execute(&settings).could_not("set up a read-only transaction")?;
         let answer = query(&mut transaction)?;
-        transaction.commit().map_err(|error| failure("end a read-only transaction", &error))?;
+        transaction.commit().could_not("end a read-only transaction")?;
         Ok(answer)
     }
 
     /// Runs `change` in one transaction; nothing of it stays if it fails.
     pub fn write<T>(&mut self, change: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
-        let mut transaction = self.client.transaction().map_err(|error| failure("begin a transaction", &error))?;
+        let mut transaction = self.client.transaction().could_not("begin a transaction")?;
         let answer = change(&mut transaction)?;
-        transaction.commit().map_err(|error| failure("commit", &error))?;
+        transaction.commit().could_not("commit")?;
         Ok(answer)
     }
 
@@ -105,7 +106,7 @@ impl Connection {
 
     fn prepare_session(&mut self) -> Result<()> {
         let sql = self.settings("set");
-        self.client.batch_execute(&sql).map_err(|error| failure("set up a session", &error))
+        self.client.batch_execute(&sql).could_not("set up a session")
     }
 
     /// `command` is `set` or `set local`.
@@ -128,27 +129,37 @@ impl Canceller {
     }
 }
 
-/// What the server said while we wanted to `intent` ("read the ledger"). DETAIL is left out on purpose: it quotes rows,
-/// and a row of `Session` holds an access token.
-pub fn failure(intent: &str, error: &postgres::Error) -> Failure {
-    let failure = Failure::failed(format!("could not {intent}"));
+/// A failure that says what was wanted ("read the ledger") and what the server said to it.
+pub trait CouldNot<T> {
+    fn could_not(self, intent: &str) -> Result<T>;
+}
+
+impl<T> CouldNot<T> for Result<T, postgres::Error> {
+    fn could_not(self, intent: &str) -> Result<T> {
+        self.map_err(|error| failure(intent, error))
+    }
+}
+
+pub fn failure(intent: &str, error: postgres::Error) -> Failure {
+    in_server_words(Failure::failed(format!("could not {intent}")), error, |_| String::new())
+}
+
+/// DETAIL is left out on purpose: it quotes rows, and a row of `Session` holds an access token. `place` may say where in a script it was.
+pub fn in_server_words(failure: Failure, error: postgres::Error, place: impl Fn(&DbError) -> String) -> Failure {
     match error.as_db_error() {
-        Some(answer) => failure.because(server_words(answer)),
+        Some(answer) => failure.because(server_words(answer) + &place(answer)),
         None => failure.caused_by(error),
     }
 }
 
-pub fn server_words(answer: &postgres::error::DbError) -> String {
+pub fn server_words(answer: &DbError) -> String {
     format!("{}: {} (SQLSTATE {})", answer.severity(), answer.message(), answer.code().code())
 }
 
-fn refused_by_server(error: &postgres::Error) -> Failure {
+fn refused_by_server(error: postgres::Error) -> Failure {
     let failure = Failure::blocked("could not connect to the database")
         .hint("check that the server runs and that the user, the password and the database are right");
-    match error.as_db_error() {
-        Some(answer) => failure.because(server_words(answer)),
-        None => failure.caused_by(error),
-    }
+    in_server_words(failure, error, |_| String::new())
 }
 
 #[cfg(test)]
@@ -165,7 +176,7 @@ mod tests {
     fn what_reads_cannot_write() {
         let mut database = Database::new();
         let write = |transaction: &mut Transaction<'_>| {
-            transaction.batch_execute("create table public.t ()").map_err(|error| failure("write", &error))
+            transaction.batch_execute("create table public.t ()").could_not("write")
         };
         let refused = database.connection.read(write).unwrap_err();
         assert!(text(&refused).contains("25006"), "{refused:?}");
@@ -176,7 +187,7 @@ mod tests {
     fn a_change_that_fails_leaves_nothing() {
         let mut database = Database::new();
         let failed = database.connection.write(|transaction| {
-            transaction.batch_execute("create table public.t ()").map_err(|error| failure("write", &error))?;
+            transaction.batch_execute("create table public.t ()").could_not("write")?;
             Err::<(), _>(Failure::failed("changed my mind"))
         });
         assert!(failed.is_err());
@@ -188,7 +199,7 @@ mod tests {
         let mut database = Database::new();
         database.run("create table t (token text not null, n int not null)");
         let error = database.connection.client().execute("insert into public.t values ('shpat_1234', null)", &[]);
-        let failure = failure("add a row", &error.unwrap_err());
+        let failure = failure("add a row", error.unwrap_err());
         assert!(text(&failure).contains("null value in column"), "{failure:?}");
         assert!(!text(&failure).contains("shpat_1234"), "{failure:?}");
     }

@@ -7,7 +7,7 @@ use postgres::error::SqlState;
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, failure, server_words};
+use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 
 /// `schema.table` to its number of rows.
 pub type Counts = BTreeMap<String, u64>;
@@ -37,7 +37,7 @@ pub fn counts(connection: &mut Connection, schemas: &[&str]) -> Result<Counts> {
 
 /// As `counts`, as `transaction` sees them; it must have row security off.
 pub fn counts_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Counts> {
-    let listed = transaction.query(TABLES, &[&schemas]).map_err(|error| failure("list the tables", &error))?;
+    let listed = transaction.query(TABLES, &[&schemas]).could_not("list the tables")?;
     let mut counts: Counts = listed.iter().map(|row| (row.get(2), 0)).collect();
     let tables: Vec<Table> = listed
         .iter()
@@ -66,7 +66,7 @@ fn add_counts(transaction: &mut Transaction<'_>, tables: &[Table], counts: &mut 
             format!("select {index}::int4, pg_catalog.count(*) from only {schema}.{name}")
         })
         .collect();
-    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).map_err(|error| not_countable(&error))?;
+    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).map_err(not_countable)?;
     for row in rows {
         let (index, count): (i32, i64) = (row.get(0), row.get(1));
         *counts.entry(tables[index as usize].counted_as.clone()).or_default() += count as u64;
@@ -74,7 +74,7 @@ fn add_counts(transaction: &mut Transaction<'_>, tables: &[Table], counts: &mut 
     Ok(())
 }
 
-fn not_countable(error: &postgres::Error) -> Failure {
+fn not_countable(error: postgres::Error) -> Failure {
     match error.as_db_error() {
         Some(answer) if *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
             Failure::blocked("this role may not count every row of every table")
@@ -150,7 +150,7 @@ mod tests {
         );
         let failure = counts(&mut open_as("clerk", &database.name), &["public"]).unwrap_err();
         assert_eq!(failure.status, Status::Blocked);
-        assert!(failure.causes[0].contains("\"shut\""), "{failure:?}");
+        assert!(failure.causes().next().unwrap().contains("\"shut\""), "{failure:?}");
         assert_eq!(of(&mut database, &["public"]), [pair("public.open", 0), pair("public.shut", 1)]);
     }
 

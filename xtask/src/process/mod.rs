@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 
-use crate::error::{Failure, Result, Status};
+use crate::error::{Failure, OrFail, Result, Status};
+use crate::hint::quoted;
 use crate::interrupt::Interrupt;
 use redact::Redactor;
 
@@ -102,13 +103,8 @@ impl Invocation {
     fn spawn(&self) -> Result<Child> {
         self.command()
             .and_then(|mut command| command.spawn())
-            .map_err(|error| Failure::blocked(format!("cannot start `{}`", self.program.display())).caused_by(&error))
+            .blocked(|| format!("cannot start `{}`", self.program.display()))
     }
-}
-
-fn quoted(arg: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:@,+%".contains(c);
-    if !arg.is_empty() && arg.chars().all(plain) { arg.to_owned() } else { format!("'{}'", arg.replace('\'', "'\\''")) }
 }
 
 /// How a child ended: a domain word, written unchanged into the evidence.
@@ -202,19 +198,15 @@ pub fn capture(invocation: &Invocation, deadline: Duration, interrupt: &Interrup
 pub fn run_visibly(program: &Path, args: &[&str], dir: &Path) -> Result<Exit> {
     let mut command = Command::new(program);
     command.args(args).current_dir(dir).stdin(Stdio::null()).stdout(std::io::stderr());
-    let status = command
-        .status()
-        .map_err(|error| Failure::blocked(format!("cannot start `{}`", program.display())).caused_by(&error))?;
+    let status = command.status().blocked(|| format!("cannot start `{}`", program.display()))?;
     Ok(ended(status))
 }
 
 /// Starts a server that outlives us: in a group of its own, its output in `log`.
 pub fn start_detached(invocation: &Invocation, log: std::fs::File) -> Result<u32> {
-    let second = log.try_clone().map_err(|error| Failure::blocked("cannot open the server's log").caused_by(&error))?;
+    let second = log.try_clone().blocked(|| "cannot open the server's log")?;
     let spawn = || invocation.command()?.stdout(log).stderr(second).spawn();
-    let child = spawn().map_err(|error| {
-        Failure::blocked(format!("cannot start `{}`", invocation.program.display())).caused_by(&error)
-    })?;
+    let child = spawn().blocked(|| format!("cannot start `{}`", invocation.program.display()))?;
     Ok(child.id())
 }
 
@@ -293,7 +285,7 @@ fn drain(drained: &Receiver<()>) {
 }
 
 fn wait(child: &mut Child, deadline: Instant, interrupt: &Interrupt) -> Result<Exit> {
-    let lost = |error: std::io::Error| Failure::bug("lost a child process").caused_by(&error);
+    let lost = |error: std::io::Error| Failure::bug("lost a child process").caused_by(error);
     loop {
         if let Some(status) = child.try_wait().map_err(lost)? {
             signal_group(child, Signal::KILL); // what it may have left behind

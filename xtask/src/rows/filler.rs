@@ -10,7 +10,7 @@ use postgres::{Row, Transaction};
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::ledger::LEDGER_TABLE;
 
 /// A table without rows.
@@ -46,7 +46,11 @@ pub fn fill_empty(connection: &mut Connection, schemas: &[&str], except: &[Strin
         let refused: Vec<(Failure, Empty)> = left.into_iter().filter_map(fill).collect();
         if refused.is_empty() || refused.len() == tried {
             let sentence = |(failure, table): (Failure, Empty)| {
-                format!("no rows could be made for table {}: {}", table.name, failure.causes.join("; "))
+                format!(
+                    "no rows could be made for table {}: {}",
+                    table.name,
+                    failure.causes().collect::<Vec<_>>().join("; ")
+                )
             };
             return Ok(refused.into_iter().map(sentence).collect());
         }
@@ -99,9 +103,8 @@ fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[S
          where n.nspname = any($1) and c.relname <> $2 and c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
            and c.relpersistence <> 't'
          order by 1, a.attnum";
-    let rows = transaction
-        .query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except])
-        .map_err(|error| failure("look at the tables to fill", &error))?;
+    let rows =
+        transaction.query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except]).could_not("look at the tables to fill")?;
     let mut tables: Vec<Empty> = Vec::new();
     for row in &rows {
         let name: String = row.get(0);
@@ -115,7 +118,7 @@ fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[S
     let mut empty = Vec::new();
     for table in tables {
         let any = transaction.query(&format!("select from {} limit 1", table.name), &[]);
-        if any.map_err(|error| failure("look for rows", &error))?.is_empty() {
+        if any.could_not("look for rows")?.is_empty() {
             empty.push(table);
         }
     }
@@ -143,9 +146,7 @@ fn fill(connection: &mut Connection, table: &Empty, rows: u64) -> Result<()> {
         names.join(", "),
         values.join(", ")
     );
-    connection.write(|transaction| {
-        transaction.batch_execute(&sql).map_err(|error| failure(&format!("fill table {}", table.name), &error))
-    })
+    connection.write(|transaction| transaction.batch_execute(&sql).could_not(&format!("fill table {}", table.name)))
 }
 
 impl Column {

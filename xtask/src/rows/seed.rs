@@ -11,7 +11,8 @@ use postgres::Transaction;
 
 use crate::error::{Failure, Result};
 use crate::guard::StagingTarget;
-use crate::postgres::connection::{Connection, failure};
+use crate::hint::Hint;
+use crate::postgres::connection::{Connection, CouldNot, failure};
 use crate::postgres::counts::{Counts, counts, counts_in};
 use crate::rows::filler::fill_empty;
 use crate::session::Session;
@@ -59,8 +60,9 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
     let mirrors = mirrors(settings);
     let fed = mirrors.iter().all(|mirror| before.contains_key(&format!("{schema}.{mirror}")));
     if wish.faults != MirrorFaults::default() && !fed {
-        return Err(Failure::blocked("there is no mirror yet that rows could be missing from")
-            .hint("cargo xtask mirror --sandbox"));
+        return Err(
+            Failure::blocked("there is no mirror yet that rows could be missing from").hint(Hint::run("mirror"))
+        );
     }
     let feed = if fed { Script::read(settings, &settings.supabase.feed_sql)? } else { None };
     let scripts = Script::read(settings, &settings.prisma.seed)?.into_iter().chain(feed);
@@ -106,7 +108,7 @@ impl Script {
         match std::fs::read_to_string(path) {
             Ok(sql) => Ok(Some(Script { name, sql })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::failed(format!("cannot read `{name}`")).caused_by(&error)),
+            Err(error) => Err(Failure::failed(format!("cannot read `{name}`")).caused_by(error)),
         }
     }
 }
@@ -118,14 +120,14 @@ fn run(
     scripts: &[Script],
     wish: &Wish,
 ) -> Result<Counts> {
-    connection.impersonate_prisma(schema).map_err(|error| failure("prepare a session for a script", &error))?;
+    connection.impersonate_prisma(schema).could_not("prepare a session for a script")?;
     connection.write(|transaction| {
         let before = counts_in(transaction, &[schema])?;
         tell(transaction, wish)?;
         for Script { name, sql } in scripts {
             transaction
                 .batch_execute(sql)
-                .map_err(|error| failure(&format!("run `{name}`"), &error).hint(format!("correct `{name}`")))?;
+                .map_err(|error| failure(&format!("run `{name}`"), error).hint(format!("correct `{name}`")))?;
         }
         Ok(gained(&before, &counts_in(transaction, &[schema])?))
     })
@@ -145,7 +147,7 @@ fn tell(transaction: &mut Transaction<'_>, wish: &Wish) -> Result<()> {
     ];
     settings.iter().try_for_each(|(name, value)| {
         let set = transaction.query("select pg_catalog.set_config($1, $2, true)", &[name, value]);
-        set.map(|_| ()).map_err(|error| failure("begin to add rows", &error))
+        set.map(|_| ()).could_not("begin to add rows")
     })
 }
 

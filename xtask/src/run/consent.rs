@@ -3,6 +3,7 @@
 //! It comes from a flag or from a person at a terminal; never from a file, an environment variable or an earlier run.
 
 use crate::error::{Failure, Refusal, Result};
+use crate::hint::Hint;
 use crate::run::console::Console;
 
 /// What was asked for and how it may be given.
@@ -12,8 +13,8 @@ pub struct Question<'a> {
     pub database: &'a str,
     /// What will happen, as the end of "to …".
     pub deed: &'a str,
-    /// The command that gives consent, to paste.
-    pub command: String,
+    /// The command that gives consent.
+    pub command: Hint,
 }
 
 impl Question<'_> {
@@ -45,12 +46,15 @@ impl Question<'_> {
         match console.ask(&question) {
             Some(answer) if answer == self.database => Ok(()),
             Some(_) => Err(self.refused("the answer was not the database's name".to_owned())),
-            None => Err(self.refused(format!("nobody consented to {}, and there is no terminal to ask at", self.deed))),
+            None => {
+                Err(self.refused(format!("it takes your consent to {}, and there is no terminal to ask at", self.deed)))
+            }
         }
     }
 
     fn refused(&self, message: String) -> Failure {
-        Failure::refused(self.target, vec![Refusal::new("consent", message, self.command.clone())])
-            .message(format!("no consent to {}", self.deed))
+        Failure::refused(self.target, vec![Refusal::new("consent", message, "say yes with the command below")])
+            .message(format!("there is no consent to {}", self.deed))
+            .hint(self.command.clone())
     }
 }

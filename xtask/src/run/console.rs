@@ -133,7 +133,7 @@ impl Console {
     /// How the run ended: the failure in full, or one line; the evidence path is always the last line.
     pub fn finish(&self, outcome: &Outcome, failure: Option<&Failure>) {
         if let Some(failure) = failure {
-            self.prose(&self.failure_text(failure));
+            self.prose(&self.failure_text(failure, outcome.hint.as_deref()));
         }
         if self.output.json {
             let json =
@@ -147,20 +147,21 @@ impl Console {
         }
     }
 
-    fn failure_text(&self, failure: &Failure) -> String {
+    fn failure_text(&self, failure: &Failure, hint: Option<&str>) -> String {
         let mut lines = vec![format!("{} {}", self.painted("error:", "1;31"), failure.message)];
         for refusal in &failure.refusals {
             lines.push(format!("  {}: {}", refusal.check, refusal.message));
             lines.push(format!("    {} {}", self.painted("fix:", "1"), refusal.hint));
         }
-        lines.extend(failure.causes.iter().map(|cause| format!("caused by: {cause}")));
+        lines.extend(failure.causes().map(|cause| format!("caused by: {cause}")));
+        lines.extend(failure.notes.iter().map(|note| format!("note: {note}")));
         if failure.status == Status::Refused && !failure.refusals.is_empty() {
             // What would be lost is known only after Prisma was asked for the scripts.
             let asked = failure.refusals.iter().any(|refusal| refusal.check == DATA_LOSS);
             let line = if asked { "Nothing was changed." } else { "Nothing was spawned, and nothing was changed." };
             lines.push(line.to_owned());
         }
-        if let Some(hint) = &failure.hint {
+        if let Some(hint) = hint.filter(|_| failure.hint.is_some()) {
             lines.push(format!("{} {hint}", self.painted("hint:", "1;36")));
         }
         lines.join("\n")

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::clock;
-use crate::error::{Failure, Result, Status};
+use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::record::Record;
@@ -134,7 +134,7 @@ impl<'a> Journal<'a> {
 fn both(result: Result<()>, evidence: Failure) -> Result<()> {
     Err(match result {
         Ok(()) => evidence,
-        Err(failure) => failure.because(evidence.message).because_all(evidence.causes),
+        Err(failure) => failure.because_of(evidence),
     })
 }
 
@@ -201,7 +201,7 @@ impl Stage<'_, '_> {
         let running = self.journal.console.step(name);
         let header = format!("$ {}\n", invocation.shown());
         let _ = file.write_all(&self.journal.redactor.bytes(header.as_bytes()));
-        let mut end = file.try_clone().map_err(|error| Failure::failed("cannot write a log").caused_by(&error))?;
+        let mut end = file.try_clone().failed(|| "cannot write a log")?;
         let finished = process::run(invocation, deadline, file, &self.journal.redactor, self.journal.interrupt)?;
         let _ = end.seek(SeekFrom::End(0));
         let _ = writeln!(end, "[{} after {} ms]", finished.exit.in_words(), milliseconds(finished.duration));

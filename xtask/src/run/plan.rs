@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::evidence::outcome::Counts;
+use crate::hint::Hint;
 use crate::process::Invocation;
 
 /// `A` is what the stage does itself, beside the programs that it calls.
@@ -61,7 +62,9 @@ pub struct Explanation {
     pub message: String,
     /// What the database said, where the program passes it on.
     pub details: Vec<String>,
-    pub hint: String,
+    /// What else a user has to know to follow the hint.
+    pub note: Option<&'static str>,
+    pub hint: Hint,
 }
 
 fn shown<S: Serializer>(invocation: &Invocation, serializer: S) -> Result<S::Ok, S::Error> {

@@ -9,6 +9,7 @@ use crate::evidence::outcome::Outcome;
 use crate::evidence::past;
 use crate::evidence::record::{Git, Operator, Record, Server, Tools};
 use crate::guard::env_matrix;
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::locate;
 use crate::process::{self, Exit, Invocation};
@@ -54,9 +55,10 @@ pub fn add_environment(record: &mut Record, session: &Session<'_>) {
     }
     let facts = env_matrix::facts(session.target.candidate());
     if let Some((run, before)) = past::last_environment(&settings.evidence_dir(), &settings.target.name) {
+        let update = Hint::run("env matrix");
         let rotated = |(what, is): &(&str, String)| {
             let was = before.get(*what).filter(|was| *was != is)?;
-            Some(format!("rotated since {run}: {what} was {was}, is {is} (cargo xtask env matrix)"))
+            Some(format!("rotated since {run}: {what} was {was}, is {is} ({})", update.line(&settings.aim)))
         };
         record.outcome.notes.extend(facts.iter().filter_map(rotated));
     }

@@ -1,6 +1,7 @@
 //! Runs a plan: group after group, the steps of a group side by side, and the first miss stops it.
 
 use crate::error::{Failure, Result};
+use crate::hint::READ_THE_LOG;
 use crate::process::{Exit, Finished};
 use crate::run::journal::Stage;
 use crate::run::plan::{Action, Explanation, Plan, Step};
@@ -59,15 +60,13 @@ fn step<A: Sync>(
 fn child_failure<A>(step: &Step<A>, finished: &Finished, explanation: Option<Explanation>) -> Failure {
     let failure = Failure::failed(format!("{}: `{}` {}", step.failure, step.name, finished.exit.in_words()));
     match explanation {
-        Some(explanation) => failure
-            .because(format!("{}: {}", explanation.code, explanation.message))
-            .because_all(explanation.details)
-            .hint(explanation.hint),
+        Some(Explanation { code, message, details, note, hint }) => {
+            let failure = failure.because(format!("{code}: {message}")).because_all(details).hint(hint);
+            note.into_iter().fold(failure, Failure::note)
+        }
         None => {
             let last = finished.tail.iter().rev().find(|line| !line.trim().is_empty());
-            failure
-                .because(last.cloned().unwrap_or_else(|| "it said nothing".to_owned()))
-                .hint("read the step's log in the evidence folder")
+            failure.because(last.cloned().unwrap_or_else(|| "it said nothing".to_owned())).hint(READ_THE_LOG)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Calls the parts in order: declare, guard, dial, inspect, plan, consent, apply, verify, record. Holds no logic of its own.
 
 use crate::clock;
-use crate::error::{Failure, Result, Status, guarded};
+use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::record::Record;
@@ -9,6 +9,7 @@ use crate::evidence::seal::seal;
 use crate::evidence::signature;
 use crate::guard::input::Declared;
 use crate::guard::{Candidate, Demand, Standing};
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
 use crate::run::console::Console;
@@ -77,8 +78,8 @@ impl Drill<'_> {
         let sandbox = sandbox::up(self.settings, self.interrupt)?;
         if sandbox.started {
             let port = sandbox.port;
-            let stays = "it stays up for the next command (cargo xtask sandbox down)";
-            self.console.say(format!("sandbox: started on port {port}; {stays}"));
+            let down = Hint::run("sandbox down").line(&self.settings.aim);
+            self.console.say(format!("sandbox: started on port {port}; it stays up for the next command ({down})"));
         }
         Ok(Declared::of_sandbox(self.settings, &sandbox.url()))
     }
@@ -111,8 +112,7 @@ impl Drill<'_> {
     }
 
     fn show<S: Stage>(&self, stage: &S, plan: &Plan<S::Action>, outcome: &mut Outcome) -> Result<()> {
-        let json =
-            serde_json::to_value(plan).map_err(|error| Failure::bug("cannot print the plan").caused_by(&error))?;
+        let json = serde_json::to_value(plan).bug("cannot print the plan")?;
         outcome.extra.insert("plan".to_owned(), json);
         if !self.settings.output.json {
             self.console.result(&stage.in_words(plan));

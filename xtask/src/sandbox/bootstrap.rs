@@ -6,7 +6,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use crate::error::Result;
 use crate::postgres::claim;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::identity::identity;
 
 /// The roles of a hosted Supabase database that a mirror's grants and policies name; nobody can log in as one.
@@ -21,10 +21,10 @@ pub fn create(server: &mut Connection, user: &str, database: &str) -> Result<()>
     let roles = format!(
         "{SUPABASE_ROLES} create role {user} login createdb createrole; grant anon, authenticated, service_role to {user};"
     );
-    let words = |error: postgres::Error| failure("prepare the sandbox", &error);
-    server.client().batch_execute(&roles).map_err(words)?;
+    let intent = "prepare the sandbox";
+    server.client().batch_execute(&roles).could_not(intent)?;
     // Not in the same request: CREATE DATABASE refuses to run in a transaction.
-    server.client().batch_execute(&format!("create database {database} owner {user}")).map_err(words)
+    server.client().batch_execute(&format!("create database {database} owner {user}")).could_not(intent)
 }
 
 /// Claims the database as disposable; `connection` is a superuser's session in it.
@@ -33,5 +33,5 @@ pub fn claim_it(connection: &mut Connection, user: &str) -> Result<()> {
     claim::mark(connection, &identity, None, "staging drill", "the sandbox, from birth")?;
     let user = escape_identifier(user);
     let grant = format!("grant usage on schema staging_drill to {user}; grant select on staging_drill.claim to {user}");
-    connection.client().batch_execute(&grant).map_err(|error| failure("let the sandbox's user read the claim", &error))
+    connection.client().batch_execute(&grant).could_not("let the sandbox's user read the claim")
 }

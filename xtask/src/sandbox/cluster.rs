@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres;
 use crate::process::locate;
@@ -58,12 +59,12 @@ impl Cluster {
     }
 
     pub fn initialise(&self, password: &Secret) -> Result<()> {
-        let failed = |error: std::io::Error| Failure::blocked("cannot create the sandbox").caused_by(&error);
-        self.privileges.own(&self.base.join("cluster")).map_err(failed)?;
+        let failed = || "cannot create the sandbox";
+        self.privileges.own(&self.base.join("cluster")).blocked(failed)?;
         let password_file = self.base.join("cluster/password");
-        fs::write(&password_file, password.expose()).map_err(failed)?;
+        fs::write(&password_file, password.expose()).blocked(failed)?;
         if self.privileges == Privileges::Nobody {
-            std::os::unix::fs::chown(&password_file, Some(65534), Some(65534)).map_err(failed)?;
+            std::os::unix::fs::chown(&password_file, Some(65534), Some(65534)).blocked(failed)?;
         }
         let invocation = self
             .invocation("initdb")
@@ -75,13 +76,13 @@ impl Cluster {
         let log = self.log("initdb.log")?;
         let redactor = redact::Redactor::generic();
         let finished = process::run(&invocation, START, log, &redactor, &self.interrupt);
-        fs::remove_file(&password_file).map_err(failed)?;
+        fs::remove_file(&password_file).blocked(failed)?;
         let finished = finished?;
         if finished.exit != Exit::Success {
             return Err(Failure::blocked(format!("`initdb` {}", finished.exit.in_words()))
                 .because(finished.tail.last().cloned().unwrap_or_default()));
         }
-        self.allow_local_user().map_err(failed)
+        self.allow_local_user().blocked(failed)
     }
 
     /// Loopback only; the superuser by password, the sandbox's own user without one.
@@ -133,7 +134,7 @@ impl Cluster {
             if begun.elapsed() > START || !alive(pid) {
                 return Err(Failure::blocked("the sandbox's Postgres did not start")
                     .because(self.last_log_line())
-                    .hint(format!("read `{}`", self.base.join("postgres.log").display())));
+                    .hint(Hint::shell("less").arg(self.base.join("postgres.log").display())));
             }
             std::thread::sleep(POLL);
         }
@@ -147,7 +148,7 @@ impl Cluster {
         while alive(pid) {
             if begun.elapsed() > STOP {
                 return Err(Failure::failed(format!("the sandbox's Postgres (pid {pid}) does not stop"))
-                    .hint(format!("kill -QUIT {pid}")));
+                    .hint(Hint::shell("kill -QUIT").arg(pid)));
             }
             std::thread::sleep(POLL);
         }
@@ -158,7 +159,7 @@ impl Cluster {
     pub fn remove(&self) -> Result<()> {
         match fs::remove_dir_all(self.base.join("cluster")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Failure::blocked("cannot remove a half-made sandbox").caused_by(&error))
+                Err(Failure::blocked("cannot remove a half-made sandbox").caused_by(error))
             }
             _ => Ok(()),
         }
@@ -178,7 +179,7 @@ impl Cluster {
             .append(true)
             .mode(0o600)
             .open(&path)
-            .map_err(|error| Failure::blocked(format!("cannot write `{}`", path.display())).caused_by(&error))
+            .blocked(|| format!("cannot write `{}`", path.display()))
     }
 
     fn last_log_line(&self) -> String {
@@ -244,6 +245,6 @@ fn free_port(wanted: Option<u16>) -> Result<u16> {
     }
     let listener = TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
-        .map_err(|error| Failure::blocked("no free port on loopback").caused_by(&error))?;
+        .blocked(|| "no free port on loopback")?;
     Ok(listener.port())
 }

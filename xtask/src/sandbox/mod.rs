@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::files;
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::connection::Connection;
 use crate::settings::Settings;
@@ -135,7 +136,7 @@ pub fn status(settings: &Settings) -> Result<Status> {
 /// `blocked` when it does not run.
 pub fn url(settings: &Settings) -> Result<String> {
     let (pid, port) = running(settings)?
-        .ok_or_else(|| Failure::blocked("the sandbox is not running").hint("cargo xtask sandbox up"))?;
+        .ok_or_else(|| Failure::blocked("the sandbox is not running").hint(Hint::run("sandbox up")))?;
     Ok(Sandbox { port, pid, started: false }.url())
 }
 
@@ -149,10 +150,8 @@ fn base(settings: &Settings) -> PathBuf {
 
 fn folder(settings: &Settings) -> Result<PathBuf> {
     let base = base(settings);
-    fs::create_dir_all(&base).map_err(|error| {
-        Failure::blocked(format!("cannot create `{}`", base.display()))
-            .caused_by(&error)
-            .hint("make the project's folder writable")
+    fs::create_dir_all(&base).or_fail(|| {
+        Failure::blocked(format!("cannot create `{}`", base.display())).hint("make the project's folder writable")
     })?;
     Ok(base)
 }
@@ -165,7 +164,7 @@ fn lock(base: &Path) -> Result<fs::File> {
         file.lock()?;
         Ok(file)
     };
-    open().map_err(|error| Failure::blocked(format!("cannot lock `{}`", path.display())).caused_by(&error))
+    open().blocked(|| format!("cannot lock `{}`", path.display()))
 }
 
 fn state_file(base: &Path) -> PathBuf {
@@ -175,19 +174,18 @@ fn state_file(base: &Path) -> PathBuf {
 /// None when there is no whole sandbox yet; a broken state file means the same.
 fn state(base: &Path) -> Result<Option<State>> {
     match fs::read(state_file(base)) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::blocked("cannot read the sandbox's state").caused_by(&error)),
+        read => Ok(serde_json::from_slice(&read.blocked(|| "cannot read the sandbox's state")?).ok()),
     }
 }
 
 fn save(base: &Path, state: &State) -> Result<()> {
     let write = || files::replace_private(&state_file(base), &serde_json::to_vec(state)?);
-    write().map_err(|error| Failure::blocked("cannot write the sandbox's state").caused_by(&error))
+    write().blocked(|| "cannot write the sandbox's state")
 }
 
 fn new_password() -> Result<Secret> {
     let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).map_err(|error| Failure::bug("no random numbers").caused_by(&error))?;
+    getrandom::fill(&mut bytes).bug("no random numbers")?;
     Ok(Secret::new(crate::digest::hex(&bytes)))
 }

@@ -1,6 +1,7 @@
 //! Installs the project's npm packages where there are none, visibly: the sandbox must work from a bare clone.
 
 use crate::error::{Failure, Result};
+use crate::hint::Hint;
 use crate::process::locate;
 use crate::process::{self, Exit};
 use crate::settings::Settings;
@@ -18,6 +19,6 @@ pub fn packages(settings: &Settings, say: impl FnOnce(&str)) -> Result<()> {
     say("the project's packages are not installed yet: npm ci");
     match process::run_visibly(&npm, &["ci"], &settings.root)? {
         Exit::Success => Ok(()),
-        exit => Err(Failure::blocked(format!("`npm ci` {}", exit.in_words())).hint("npm ci")),
+        exit => Err(Failure::blocked(format!("`npm ci` {}", exit.in_words())).hint(Hint::shell("npm ci"))),
     }
 }

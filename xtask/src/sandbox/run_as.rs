@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Failure, Result};
+use crate::error::{OrFail, Result};
 use crate::interrupt::Interrupt;
 use crate::process::{self, Exit, Invocation};
 
@@ -50,10 +50,8 @@ impl Privileges {
             return Ok(native.to_path_buf());
         }
         let copy = base.join("native");
-        let failed =
-            |error: io::Error| Failure::blocked("cannot copy the embedded Postgres for `nobody`").caused_by(&error);
         if !copy.join("bin/postgres").is_file() {
-            copy_tree(native, &copy).map_err(failed)?;
+            copy_tree(native, &copy).blocked(|| "cannot copy the embedded Postgres for `nobody`")?;
         }
         Ok(copy)
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::files;
 use crate::postgres::connection::Connection;
 use crate::sandbox;
@@ -72,14 +72,9 @@ pub fn with_mirror(session: &Session<'_>, history: &History) -> Result<Option<Ex
 }
 
 fn on_sandbox(session: &Session<'_>, history: &History, schema: &str) -> Result<Catalog> {
-    let sandbox = sandbox::up(session.settings, session.interrupt).map_err(|failure| {
-        Failure::blocked(format!(
-            "`{}` may not create a throw-away database, and there is no sandbox to do it on",
-            session.identity.user
-        ))
-        .because(failure.message)
-        .hint(format!("as an administrator: alter role \"{}\" createdb; or: npm ci", session.identity.user))
-    })?;
+    let sandbox = sandbox::up(session.settings, session.interrupt);
+    let sandbox =
+        sandbox.map_err(|sandbox| crate::schema::scratch_server::no_place(&session.identity.user, sandbox))?;
     let open = |name: &str| {
         let url = Secret::new(sandbox.url_of(name));
         Connection::open(&url, "staging drill", Duration::from_secs(30))

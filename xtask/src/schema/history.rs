@@ -8,6 +8,8 @@ use std::path::Path;
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
 
+use crate::error::OrFail;
+
 /// One migration of the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
@@ -77,13 +79,11 @@ impl History {
 }
 
 fn folders(dir: &Path) -> Result<Vec<String>> {
-    let unreadable = |error: std::io::Error| {
-        Failure::blocked(format!("cannot read the migrations in `{}`", dir.display())).caused_by(&error)
-    };
+    let unreadable = || format!("cannot read the migrations in `{}`", dir.display());
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if entry.file_type().map_err(unreadable)?.is_dir() {
+    for entry in std::fs::read_dir(dir).blocked(unreadable)? {
+        let entry = entry.blocked(unreadable)?;
+        if entry.file_type().blocked(unreadable)?.is_dir() {
             let name = entry.file_name().into_string();
             names.push(
                 name.map_err(|name| Failure::blocked(format!("the migration {name:?} has a name that is not UTF-8")))?,
@@ -97,9 +97,8 @@ fn folders(dir: &Path) -> Result<Vec<String>> {
 /// None where there is no such file.
 fn read(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::blocked(format!("cannot read `{}`", path.display())).caused_by(&error)),
+        read => read.map(Some).blocked(|| format!("cannot read `{}`", path.display())),
     }
 }
 
@@ -110,9 +109,7 @@ fn no_script(name: &str) -> Failure {
 
 fn provider(lock: &Path) -> Result<Option<String>> {
     let Some(text) = read(lock)? else { return Ok(None) };
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        Failure::blocked(format!("`{}` is not TOML", lock.display())).caused_by(&error)
-    })?;
+    let table: toml::Table = text.parse().blocked(|| format!("`{}` is not TOML", lock.display()))?;
     Ok(table.get("provider").and_then(|value| value.as_str()).map(str::to_owned))
 }
 

@@ -5,7 +5,7 @@ use postgres_protocol::escape::escape_identifier;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 
 /// Its name; in the datasource's schema.
 pub const LEDGER_TABLE: &str = "_prisma_migrations";
@@ -77,9 +77,7 @@ fn relation_kind(transaction: &mut Transaction<'_>, schema: &str) -> Result<Opti
     const KIND: &str = "
         select c.relkind::text from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
          where n.nspname = $1 and c.relname = $2";
-    let row = transaction
-        .query_opt(KIND, &[&schema, &LEDGER_TABLE])
-        .map_err(|error| failure("look for the ledger", &error))?;
+    let row = transaction.query_opt(KIND, &[&schema, &LEDGER_TABLE]).could_not("look for the ledger")?;
     Ok(row.map(|row| row.get(0)))
 }
 
@@ -91,8 +89,8 @@ fn rows(transaction: &mut Transaction<'_>, schema: &str) -> Result<Vec<Entry>> {
         escape_identifier(schema),
         escape_identifier(LEDGER_TABLE),
     );
-    let rows = transaction.query(&sql, &[]).map_err(|error| failure("read the ledger", &error))?;
-    rows.iter().map(|row| entry(row).map_err(|error| failure("read the ledger", &error))).collect()
+    let rows = transaction.query(&sql, &[]).could_not("read the ledger")?;
+    rows.iter().map(|row| entry(row).could_not("read the ledger")).collect()
 }
 
 fn entry(row: &postgres::Row) -> Result<Entry, postgres::Error> {

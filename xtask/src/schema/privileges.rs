@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::guard::StagingTarget;
-use crate::postgres::connection::{Connection, failure, server_words};
+use crate::postgres::connection::{Connection, CouldNot, server_words};
 
 /// Of one schema and everything in it. What an owner may do with its own is not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -125,11 +125,12 @@ const GRANTED: &str = "
 /// Reads everything in one snapshot.
 pub fn privileges(connection: &mut Connection, schema: &str) -> Result<Privileges> {
     connection.read(|transaction| {
-        let words = |error: postgres::Error| failure("read the privileges", &error);
-        let owner = transaction.query_opt(OWNER, &[&schema]).map_err(words)?.map(|row| row.get(0)).unwrap_or_default();
+        let intent = "read the privileges";
+        let owner =
+            transaction.query_opt(OWNER, &[&schema]).could_not(intent)?.map(|row| row.get(0)).unwrap_or_default();
         let mut found =
             Privileges { schema: schema.to_owned(), owner, granted: BTreeSet::new(), objects: BTreeSet::new() };
-        for row in transaction.query(GRANTED, &[&schema]).map_err(words)? {
+        for row in transaction.query(GRANTED, &[&schema]).could_not(intent)? {
             let object = Object { kind: row.get(0), name: row.get(1) };
             found.objects.insert(object.clone());
             if let (Some(privilege), Some(may_grant)) = (row.get(4), row.get(5)) {

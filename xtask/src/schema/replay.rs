@@ -4,12 +4,12 @@
 //! role, so that a database fresh from a reset has nothing that differs. It is dropped on every way out; what a killed
 //! process leaves behind, the next replay removes.
 
-use postgres::error::SqlState;
+use postgres::error::{DbError, ErrorPosition, SqlState};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::digest::sha256;
-use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, failure, server_words};
+use crate::error::{Failure, OrFail, Result, Status};
+use crate::postgres::connection::{Connection, CouldNot, failure, in_server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
 use crate::schema::history::{History, Migration};
 
@@ -85,7 +85,7 @@ impl<'a> ThrowAway<'a> {
         let name = format!("{PREFIX}{:016x}", random()?);
         let like_ours = locale_of_ours(admin)?;
         let create = format!("create database {} template template0 {like_ours}", escape_identifier(&name));
-        admin.client().batch_execute(&create).map_err(|error| not_created(&error))?;
+        admin.client().batch_execute(&create).map_err(not_created)?;
         let throw_away = ThrowAway { admin, name, exists: true };
         let mark = format!(
             "do $do$ begin
@@ -94,11 +94,7 @@ impl<'a> ThrowAway<'a> {
             escape_literal(&throw_away.name),
             escape_literal(MARKER),
         );
-        throw_away
-            .admin
-            .client()
-            .batch_execute(&mark)
-            .map_err(|error| failure("mark the throw-away database", &error))?;
+        throw_away.admin.client().batch_execute(&mark).could_not("mark the throw-away database")?;
         Ok(throw_away)
     }
 
@@ -121,7 +117,7 @@ impl Drop for ThrowAway<'_> {
 const SERVER_CLOCK: &str = "extract(epoch from pg_catalog.clock_timestamp())::pg_catalog.int8";
 
 fn random() -> Result<u64> {
-    getrandom::u64().map_err(|error| Failure::bug("the system gave no random number").because(error.to_string()))
+    getrandom::u64().bug("the system gave no random number")
 }
 
 /// The encoding and locale clauses that make a new database sort and fold like the one that we are in.
@@ -133,8 +129,7 @@ fn locale_of_ours(admin: &mut Connection) -> Result<String> {
                coalesce(pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'datlocale',
                         pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'daticulocale')
           from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()";
-    let row =
-        admin.client().query_one(LOCALE, &[]).map_err(|error| failure("ask for the database's locale", &error))?;
+    let row = admin.client().query_one(LOCALE, &[]).could_not("ask for the database's locale")?;
     let literal = |index| escape_literal(row.get::<_, Option<&str>>(index).unwrap_or_default());
     let provider = match row.get(3) {
         "i" => format!("locale_provider icu icu_locale {}", literal(4)),
@@ -144,14 +139,13 @@ fn locale_of_ours(admin: &mut Connection) -> Result<String> {
     Ok(format!("encoding {} lc_collate {} lc_ctype {} {provider}", literal(0), literal(1), literal(2)))
 }
 
-fn not_created(error: &postgres::Error) -> Failure {
-    let hint = "the role needs CREATEDB for this; on the sandbox it has it";
-    match error.as_db_error() {
-        Some(answer) => {
-            Failure::blocked("could not create a throw-away database").because(server_words(answer)).hint(hint)
-        }
-        None => failure("create a throw-away database", error),
+fn not_created(error: postgres::Error) -> Failure {
+    let answered = error.as_db_error().is_some();
+    let failure = failure("create a throw-away database", error);
+    if !answered {
+        return failure;
     }
+    failure.with_status(Status::Blocked).hint("give the role CREATEDB; on the sandbox it has it")
 }
 
 /// Whoever is still connected is put out. An autovacuum worker counts as a superuser there, whom others may not put out; without
@@ -162,7 +156,7 @@ fn drop_database(admin: &mut Connection, name: &str) -> Result<()> {
         Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => admin.client().batch_execute(&drop),
         other => other,
     };
-    dropped.map_err(|error| failure(&format!("drop the throw-away database `{name}`"), &error))
+    dropped.could_not(&format!("drop the throw-away database `{name}`"))
 }
 
 /// Drops what earlier replays left behind: ours by name, by owner and by comment, and old by the comment's time.
@@ -173,7 +167,7 @@ fn drop_stale(admin: &mut Connection) -> Result<()> {
            join pg_catalog.pg_roles r on r.oid = d.datdba and r.rolname = current_user
           where pg_catalog.starts_with(d.datname::text, '{PREFIX}')"
     );
-    let rows = admin.client().query(&candidates, &[]).map_err(|error| failure("look for stale databases", &error))?;
+    let rows = admin.client().query(&candidates, &[]).could_not("look for stale databases")?;
     for row in rows {
         let created =
             row.get::<_, Option<&str>>(1).and_then(|comment| comment.strip_prefix(MARKER)?.parse::<i64>().ok());
@@ -189,7 +183,7 @@ fn create_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
     for schema in schemas {
         let name = escape_identifier(schema);
         let sql = format!("set client_min_messages = warning; drop schema if exists {name}; create schema {name}");
-        connection.client().batch_execute(&sql).map_err(|error| failure("prepare the throw-away database", &error))?;
+        connection.client().batch_execute(&sql).could_not("prepare the throw-away database")?;
     }
     Ok(())
 }
@@ -202,29 +196,26 @@ pub fn apply(connection: &mut Connection, migration: &Migration, schemas: &[&str
     connection
         .impersonate_prisma(datasource_schema)
         .and_then(|()| connection.client().batch_execute(&migration.sql))
-        .map_err(|error| not_applied(migration, &error))?;
+        .map_err(|error| not_applied(migration, error))?;
     // DISCARD ALL refuses to run in a transaction: the cheapest way to learn that there is one.
     connection.client().batch_execute("discard all").map_err(|error| match error.code() {
         Some(&SqlState::ACTIVE_SQL_TRANSACTION) => {
             Failure::failed(format!("the migration `{}` leaves a transaction open", migration.name))
                 .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN: a migration is one transaction anyway")
         }
-        _ => failure("clean up after a migration", &error),
+        _ => failure("clean up after a migration", error),
     })
 }
 
-fn not_applied(migration: &Migration, error: &postgres::Error) -> Failure {
+fn not_applied(migration: &Migration, error: postgres::Error) -> Failure {
     let failure = Failure::failed(format!("the migration `{}` does not apply to an empty database", migration.name));
-    match error.as_db_error() {
-        Some(answer) => failure.because(format!("{}{}", server_words(answer), line_of(answer, &migration.sql))),
-        None => failure.caused_by(error),
-    }
+    in_server_words(failure, error, |answer| line_of(answer, &migration.sql))
 }
 
 /// ", line 3 of the script", where the server points at a place.
-pub fn line_of(answer: &postgres::error::DbError, sql: &str) -> String {
+pub fn line_of(answer: &DbError, sql: &str) -> String {
     match answer.position() {
-        Some(postgres::error::ErrorPosition::Original(position)) => {
+        Some(ErrorPosition::Original(position)) => {
             // In characters, from 1.
             let before = sql.chars().take(*position as usize - 1);
             format!(", line {} of the script", before.filter(|c| *c == '\n').count() + 1)
@@ -313,7 +304,7 @@ mod tests {
         let failure = answer.unwrap_err();
         assert_eq!(failure.message, "the migration `1` does not apply to an empty database");
         assert_eq!(
-            failure.causes,
+            failure.causes().collect::<Vec<_>>(),
             ["ERROR: column \"nonsense\" does not exist (SQLSTATE 42703), line 3 of the script"]
         );
         assert!(!exists(&opened[0]));

@@ -3,6 +3,7 @@
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::guard::input::Declared;
+use crate::hint::Hint;
 use crate::sandbox;
 use crate::session::Session;
 
@@ -14,17 +15,21 @@ pub fn open<T>(session: &Session<'_>, work: impl FnOnce(&Session<'_>) -> Result<
     if session.identity.may_create_databases {
         return work(session);
     }
-    let user = &session.identity.user;
-    let no_place = |failure: Failure| {
-        Failure::blocked(format!("`{user}` may not create a throw-away database, and there is no sandbox to do it on"))
-            .because(failure.message)
-            .hint(format!("as an administrator: alter role \"{user}\" createdb; or: npm ci"))
-    };
     let settings = session.settings.clone().for_sandbox();
-    let sandbox = sandbox::up(&settings, session.interrupt).map_err(no_place)?;
+    let sandbox =
+        sandbox::up(&settings, session.interrupt).map_err(|sandbox| no_place(&session.identity.user, sandbox))?;
     let declared = Declared::of_sandbox(&settings, &sandbox.url());
     let candidate = declared.check().map_err(|refusals| Failure::refused(sandbox::DATABASE, refusals))?;
     let redactor = declared.redactor();
     let sandbox = Session::open(&settings, session.interrupt, candidate, redactor, Demand::Additive)?;
     work(&sandbox)
+}
+
+/// `sandbox` says why there is none.
+pub fn no_place(user: &str, mut sandbox: Failure) -> Failure {
+    let hint = sandbox.hint.take().map_or_else(|| Hint::run("sandbox up"), |hint| *hint);
+    Failure::blocked(format!("`{user}` may not create a throw-away database, and there is no sandbox to do it on"))
+        .because_of(sandbox)
+        .note(format!("an administrator may let the role do it: alter role \"{user}\" createdb"))
+        .hint(hint)
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Refusal, Result};
 use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::activity;
 use crate::postgres::claim;
@@ -71,15 +72,15 @@ impl<'a> Session<'a> {
         not_a_transaction_pooler(&dsn)?;
         let options =
             pin::Options { ca_file: settings.target.ca_file.clone(), connect_timeout: settings.timeouts.connect };
-        let pin = Pin::open(&dsn, options).map_err(|error| unreachable(&error, &candidate))?;
+        let pin = Pin::open(&dsn, options).map_err(|error| unreachable(error, &candidate))?;
         let lease = pin.token(NAME);
         let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
         let identity = identity(&mut connection)?;
         let observed = observed(&identity, claim::read(&mut connection)?);
         let target = guard::prove(candidate, &observed, demand)
-            .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
-        let temporary = tempfile::tempdir().map_err(|error| no_temporary_files(&error))?;
-        std::fs::create_dir(temporary.path().join("home")).map_err(|error| no_temporary_files(&error))?;
+            .map_err(|refusals| refused(settings, &dsn.database, refusals))?;
+        let temporary = tempfile::tempdir().or_fail(no_temporary_files)?;
+        std::fs::create_dir(temporary.path().join("home")).or_fail(no_temporary_files)?;
         Ok(Session {
             settings,
             interrupt,
@@ -131,14 +132,14 @@ impl<'a> Session<'a> {
     /// A folder in which a child finds nothing.
     pub fn empty_folder(&self) -> Result<PathBuf> {
         let folder = self.temporary.path().join("empty");
-        std::fs::create_dir_all(&folder).map_err(|error| no_temporary_files(&error))?;
+        std::fs::create_dir_all(&folder).or_fail(no_temporary_files)?;
         Ok(folder)
     }
 
     /// A file for a child to read.
     pub fn temporary(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.temporary.path().join(name);
-        std::fs::write(&path, text).map_err(|error| no_temporary_files(&error))?;
+        std::fs::write(&path, text).or_fail(no_temporary_files)?;
         Ok(path)
     }
 
@@ -164,7 +165,8 @@ impl<'a> Session<'a> {
         }
         let list = busy.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
         Err(Failure::failed(format!("the server still works on what a stopped child had sent (backend {list})"))
-            .hint(format!("wait, or end it: select pg_terminate_backend({})", busy[0])))
+            .note("it may end by itself, and the SQL below ends it")
+            .hint(format!("select pg_terminate_backend({})", busy[0])))
     }
 
     fn backends(&self, lease: &Lease) -> Vec<i32> {
@@ -231,39 +233,46 @@ fn not_a_transaction_pooler(dsn: &Dsn) -> Result<()> {
         .hint("in the env file, name port 5432 of the same host: its session pooler"))
 }
 
-fn no_temporary_files(error: &std::io::Error) -> Failure {
-    Failure::blocked("cannot write temporary files").caused_by(error).hint("make room, or point TMPDIR elsewhere")
+/// A claim is what to do where nothing but the claim is missing.
+fn refused(settings: &Settings, database: &str, refusals: Vec<Refusal>) -> Failure {
+    let unclaimed = matches!(refusals.as_slice(), [only] if only.check == "claim");
+    let failure = Failure::refused(&settings.target.name, refusals);
+    if unclaimed { failure.hint(Hint::run("claim --confirm").arg(database)) } else { failure }
+}
+
+fn no_temporary_files() -> Failure {
+    Failure::blocked("cannot write temporary files").hint("make room, or point TMPDIR elsewhere")
 }
 
 /// Why there is no way in, and what to do about each cause.
-fn unreachable(error: &PinError, candidate: &Candidate) -> Failure {
+fn unreachable(error: PinError, candidate: &Candidate) -> Failure {
     let dsn = candidate.dsn();
-    let hint = match error {
-        PinError::Unresolvable { .. } => "correct the host in the env file, or look at this machine's DNS".to_owned(),
-        PinError::Refused { .. } => format!("start the server, or correct port {} in the env file", dsn.port),
+    let hint: Hint = match &error {
+        PinError::Unresolvable { .. } => "correct the host in the env file, or look at this machine's DNS".into(),
+        PinError::Refused { .. } => format!("start the server, or correct port {} in the env file", dsn.port).into(),
         PinError::TimedOut { .. } | PinError::Unreachable { .. } => {
-            "is a VPN or an allow-list of addresses in the way?".to_owned()
+            "see whether a VPN or an allow-list of addresses is in the way".into()
         }
         PinError::Ipv6Only { .. } => "name Supabase's session pooler instead (dashboard: Connect, Session pooler): \
              user `postgres.<ref>`, host `aws-<n>-<region>.pooler.supabase.com`, port 5432"
-            .to_owned(),
+            .into(),
         PinError::TenantNotFound { .. } => {
-            "the pooler's user is `postgres.<ref>`, and its host is that of the project's own region".to_owned()
+            "the pooler's user is `postgres.<ref>`, and its host is that of the project's own region".into()
         }
         PinError::PasswordRejected { .. } | PinError::PasswordMissing => {
-            "correct the password in the env file; percent-encode its special characters".to_owned()
+            "correct the password in the env file; percent-encode its special characters".into()
         }
-        PinError::DatabaseMissing { database } => format!(
-            "correct the name in the env file; the drill never creates a database (as an administrator: create database {database})"
-        ),
+        PinError::DatabaseMissing { .. } => {
+            "correct the name in the env file: the drill never creates a database".into()
+        }
         PinError::TlsRequiredButNotOffered | PinError::TlsRequiredByServer { .. } => {
-            "correct `sslmode` in the env file".to_owned()
+            "correct `sslmode` in the env file".into()
         }
         PinError::CertificateRejected { .. } | PinError::CaFile { .. } => {
-            "name the server's authority as `ca_file` under the target in drill.toml".to_owned()
+            "name the server's authority as `ca_file` under the target in drill.toml".into()
         }
-        PinError::TooManyConnections { .. } => "close other clients of this role, then run this again".to_owned(),
-        _ => "cargo xtask env check says what is configured".to_owned(),
+        PinError::TooManyConnections { .. } => "close other clients of this role, then run this again".into(),
+        _ => Hint::run("env check"),
     };
     Failure::blocked(format!("cannot connect to `{}` on {}:{}", dsn.database, dsn.host, dsn.port))
         .caused_by(error)

@@ -4,11 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::hint::Aim;
+
+/// The target where no other is named.
+const STAGING: &str = "staging";
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The database environment to act on, as named in drill.toml
-    #[arg(long, global = true, value_name = "NAME", default_value = "staging")]
+    #[arg(long, global = true, value_name = "NAME", default_value = STAGING)]
     pub target: String,
     /// Act on the embedded Postgres instead, and start it when needed
     #[arg(long, global = true, conflicts_with = "target")]
@@ -31,4 +36,12 @@ pub struct Global {
     /// Record a sandbox run in the feedback files too
     #[arg(long, global = true)]
     pub record: bool,
+}
+
+impl Global {
+    /// What the flags say that the command acts on; None for what is so anyway.
+    pub fn aim(&self) -> Aim {
+        let target = (self.target != STAGING).then(|| self.target.clone());
+        Aim { target, sandbox: self.sandbox, root: self.root.clone(), env_file: self.env_file.clone() }
+    }
 }

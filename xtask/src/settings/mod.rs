@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
+use crate::hint::Aim;
 use flags::Global;
 use pair::{FilePair, Pair};
 
@@ -23,6 +24,8 @@ pub const SANDBOX: &str = "sandbox";
 /// The answers of one invocation. Paths are absolute.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What the flags said to act on, for commands that a user is told to type.
+    pub aim: Aim,
     pub root: PathBuf,
     /// Our own workspace: where the engine program lies when `root` is another project.
     pub home: PathBuf,
@@ -97,11 +100,8 @@ impl SupabaseSettings {
     /// `blocked` when it is there and cannot be read.
     pub fn script(&self) -> Result<Option<String>> {
         match std::fs::read_to_string(&self.mirror_sql) {
-            Ok(sql) => Ok(Some(sql)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                Err(Failure::blocked(format!("cannot read `{}`", self.mirror_sql.display())).caused_by(&error))
-            }
+            read => read.map(Some).blocked(|| format!("cannot read `{}`", self.mirror_sql.display())),
         }
     }
 }
@@ -150,6 +150,7 @@ impl Settings {
         let target = file.target(&name, &root, global)?;
         let relative = |path: &str| root.join(path);
         Ok(Settings {
+            aim: global.aim(),
             target,
             prisma: file.prisma(&root),
             supabase: SupabaseSettings {
@@ -186,6 +187,7 @@ impl Settings {
     /// The same settings for the sandbox's own commands, whatever target was named.
     pub fn for_sandbox(mut self) -> Settings {
         self.target = sandbox_settings();
+        self.aim = self.aim.on_sandbox();
         self
     }
 
@@ -202,15 +204,6 @@ impl Settings {
     /// A variable of our own environment, absent when it is empty.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// One of our commands as it would be typed for this target.
-    pub fn command(&self, name: &str) -> String {
-        match self.target.name.as_str() {
-            "staging" => format!("cargo xtask {name}"),
-            SANDBOX => format!("cargo xtask {name} --sandbox"),
-            target => format!("cargo xtask {name} --target {target}"),
-        }
     }
 
     /// The ignored folder for what belongs to this machine alone.
@@ -232,13 +225,10 @@ fn environment() -> BTreeMap<String, String> {
 
 /// `--root`, else the workspace that cargo runs us from, else the nearest folder above with a `drill.toml`.
 fn project_root(global: &Global, environment: &BTreeMap<String, String>) -> Result<PathBuf> {
-    let here = std::env::current_dir()
-        .map_err(|error| Failure::blocked("cannot tell the current folder").caused_by(&error))?;
+    let here = std::env::current_dir().blocked(|| "cannot tell the current folder")?;
     if let Some(root) = &global.root {
         let root = here.join(root);
-        return root.canonicalize().map_err(|error| {
-            Failure::usage(format!("`--root {}` cannot be opened", root.display())).caused_by(&error)
-        });
+        return root.canonicalize().or_fail(|| Failure::usage(format!("`--root {}` cannot be opened", root.display())));
     }
     if let Some(manifest) = environment.get("CARGO_MANIFEST_DIR")
         && let Some(workspace) = Path::new(manifest).parent()
@@ -450,9 +440,8 @@ impl File {
     fn read(root: &Path) -> Result<File> {
         let path = root.join("drill.toml");
         let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
-            Err(error) => return Err(Failure::usage("cannot read `drill.toml`").caused_by(&error)),
+            read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
         };
         toml::from_str(&text).map_err(|error| broken(&text, &error))
     }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{DATA_LOSS, Failure, Refusal, Result};
+use crate::error::{DATA_LOSS, Failure, OrFail, Refusal, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
+use crate::hint::{Hint, READ_THE_LOG};
 use crate::interrupt::Interrupt;
 use crate::migrations::database_state::State;
 use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RolledBack, Rung};
@@ -124,7 +125,12 @@ impl Stage for Backward {
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
-        consent_to_loss(session, &plan.losses, self.accept_data_loss, "backward", console)
+        let command = match &self.extent {
+            Extent::Steps(1) => Hint::run("backward"),
+            Extent::Steps(steps) => Hint::run("backward --steps").arg(steps),
+            Extent::To(migration) => Hint::run("backward --to").arg(migration),
+        };
+        consent_to_loss(session, &plan.losses, self.accept_data_loss, command, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
@@ -164,7 +170,7 @@ pub fn consent_to_loss(
     session: &Session<'_>,
     losses: &[String],
     accepted: bool,
-    command: &str,
+    command: Hint,
     console: &Console,
 ) -> Result<()> {
     if losses.is_empty() {
@@ -178,9 +184,8 @@ pub fn consent_to_loss(
         |loss: &String| Refusal::new(DATA_LOSS, loss.clone(), "add --accept-data-loss: a snapshot is taken first");
     Err(Failure::refused(&session.settings.target.name, losses.iter().map(refusal).collect())
         .message("rolling back would lose data, and `--accept-data-loss` was not given")
-        .hint(format!(
-            "cargo xtask {command} --plan shows the scripts; --accept-data-loss takes a snapshot and goes on"
-        )))
+        .note("`--plan` shows the scripts, and `--accept-data-loss` takes a snapshot and goes on")
+        .hint(command.arg("--plan")))
 }
 
 impl Backward {
@@ -192,7 +197,7 @@ impl Backward {
         check_standing(standing)?;
         if let Some(name) = standing.failed.first() {
             return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
-                .hint("cargo xtask backward --failed"));
+                .hint(Hint::run("backward --failed")));
         }
         let steps = self.steps(history, &standing.applied)?;
         let applied = history.only(&standing.applied);
@@ -229,16 +234,13 @@ impl Backward {
                 }
             ))
             .hint(match applied.len() {
-                0 => "cargo xtask forward".to_owned(),
-                count => {
-                    let command = if self.drilled { "drill" } else { "backward" };
-                    format!("cargo xtask {command} --steps {count} takes all of them back")
-                }
+                0 => Hint::run("forward"),
+                count => Hint::run(if self.drilled { "drill --steps" } else { "backward --steps" }).arg(count),
             })),
             Extent::To(name) => match applied.iter().position(|applied| applied == name) {
                 Some(at) => Ok(applied.len() - at - 1),
                 None if history.migrations.iter().any(|migration| migration.name == *name) => {
-                    Err(Failure::usage(format!("migration `{name}` is not applied, so there is no way back to it"))
+                    Err(Failure::usage(format!("migration `{name}` is not applied, so it cannot be rolled back to"))
                         .hint(listed))
                 }
                 None => Err(Failure::usage(format!("there is no migration `{name}`")).hint(listed)),
@@ -427,12 +429,12 @@ impl Running<'_, Backward> {
             if found != expected {
                 return Err(Failure::different(format!("{who} says that other migrations are pending"))
                     .because(format!("expected {}, found {}", listed(&expected), listed(&found)))
-                    .hint("cargo xtask forward --plan says what Prisma would do"));
+                    .hint(Hint::run("forward --plan")));
             }
         }
         let pending = migrations_in_words(expected.len());
         Ok(match self.options.drilled {
-            true => format!("the ledger says {pending} pending; the forward that follows has Prisma's word on it"),
+            true => format!("the ledger says {pending} pending; Prisma confirms it in the next forward"),
             false => format!("the ledger and Prisma agree: {pending} pending"),
         })
     }
@@ -456,9 +458,9 @@ impl Running<'_, Backward> {
     /// Adds to a failure what became of the database.
     fn explain_state(&self, failure: Failure) -> Failure {
         match self.rolled_back() {
-            Ok(gone) if gone.is_empty() => failure.because("the database now: nothing is taken back"),
-            Ok(gone) => failure.because(format!("the database now: taken back are {}", listed(&gone))),
-            Err(other) => failure.because(format!("the state of the database could not be read: {}", other.message)),
+            Ok(gone) if gone.is_empty() => failure.note("the database now: nothing is taken back"),
+            Ok(gone) => failure.note(format!("the database now: taken back are {}", listed(&gone))),
+            Err(other) => failure.note(format!("the state of the database could not be read: {}", other.message)),
         }
     }
 }
@@ -467,7 +469,7 @@ fn verify_claim(session: &Session<'_>) -> Result<String> {
     match claim::read(&mut session.connect()?)? {
         Some(_) => Ok("the database is still claimed".to_owned()),
         None => Err(Failure::different("the claim is gone: a down script took it away")
-            .hint(format!("cargo xtask claim --confirm {}", session.target.dsn().database))),
+            .hint(Hint::run("claim --confirm").arg(&session.target.dsn().database))),
     }
 }
 
@@ -510,7 +512,7 @@ pub fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<RolledBack>
 
 fn interrupted(interrupt: &Interrupt, failure: Failure) -> Failure {
     match interrupt.status() {
-        Some(status) => Failure::interrupted(status).because_all(failure.causes),
+        Some(status) => Failure::interrupted(status).because_all(failure.causes()),
         None => failure,
     }
 }
@@ -523,14 +525,13 @@ pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<St
     let (name, log) = journal.run().log(steps, "migrate status")?;
     let deadline = session.settings.timeouts.migrate;
     let finished = process::run(&invocation, deadline, log, &session.redactor, session.interrupt)?;
-    let said = std::fs::read_to_string(journal.run().folder().join(name))
-        .map_err(|error| Failure::failed("cannot read a log").caused_by(&error))?;
+    let said = std::fs::read_to_string(journal.run().folder().join(name)).failed(|| "cannot read a log")?;
     match finished.exit {
         Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => Ok(prisma::pending_of(&said)),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
         exit => Err(Failure::failed("Prisma could not say what is pending")
             .because(exit.in_words())
             .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
-            .hint("read the step's log in the evidence folder")),
+            .hint(READ_THE_LOG)),
     }
 }

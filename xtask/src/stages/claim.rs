@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::{Failure, Result};
 use crate::guard::{Demand, Standing};
+use crate::hint::Hint;
 use crate::postgres::claim;
 use crate::postgres::counts::{Counts, counts};
 use crate::run::consent::Question;
@@ -87,7 +88,7 @@ impl Stage for Claim {
             target: &session.settings.target.name,
             database,
             deed: "claim this database as disposable",
-            command: format!("cargo xtask claim --confirm {database}"),
+            command: Hint::run("claim --confirm").arg(database),
         };
         question.by_name(self.confirm.as_deref(), console)
     }

@@ -121,7 +121,7 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
 }
 
 fn rehearsed(rung: &Rung) -> Rehearsed {
-    let failure = rung.failure.iter().flat_map(|failure| [&failure.message].into_iter().chain(&failure.causes));
+    let failure = rung.failure.iter().flat_map(|failure| [failure.message.clone()].into_iter().chain(failure.causes()));
     let leftovers = rung.leftovers.iter().map(ToString::to_string);
     let verdict = match (&rung.failure, rung.leftovers.is_empty(), rung.lost.is_empty()) {
         (_, false, _) => Verdict::Leftovers,
@@ -129,7 +129,7 @@ fn rehearsed(rung: &Rung) -> Rehearsed {
         (None, true, false) => Verdict::Lossy,
         (None, true, true) => Verdict::Reversible,
     };
-    let all = leftovers.chain(rung.lost.iter().cloned()).chain(failure.cloned());
+    let all = leftovers.chain(rung.lost.iter().cloned()).chain(failure);
     Rehearsed { migration: rung.migration.clone(), verdict, leftovers: all.collect() }
 }
 

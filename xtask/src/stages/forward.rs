@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::{Leftover, Migrations};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::migrations::status::Standing;
 use crate::process::Invocation;
@@ -178,9 +179,8 @@ pub fn migrations_in_words(count: usize) -> String {
 pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
     let schema = &session.settings.prisma.schema;
     let shown = session.settings.shown(schema);
-    let text = std::fs::read_to_string(schema).map_err(|error| {
+    let text = std::fs::read_to_string(schema).or_fail(|| {
         Failure::blocked(format!("cannot read `{shown}`"))
-            .caused_by(&error)
             .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml")
     })?;
     let folder = session.settings.shown(&session.settings.prisma.migrations);
@@ -209,12 +209,12 @@ pub fn check_standing(standing: &Standing) -> Result<()> {
     }
     if let Some(name) = standing.edited_after_apply.first() {
         return Err(Failure::different(format!("migration `{name}` was edited after it was applied"))
-            .because("Prisma would say nothing, and the database is not what the file says")
-            .hint("restore the file (git log -p finds it), and put the change into a new migration"));
+            .because("Prisma does not say so, and the database is not what the file says")
+            .hint("restore the file from git, and put the change into a new migration"));
     }
     if let Some(name) = standing.missing_locally.first() {
         return Err(Failure::different(format!("migration `{name}` is applied, but its folder is not here"))
-            .because("Prisma would say nothing")
+            .because("Prisma does not say so")
             .hint("check out the branch that has it, or bring its folder back"));
     }
     Ok(())
@@ -236,7 +236,7 @@ fn failed_before(session: &Session<'_>, history: &History, state: &State, name: 
     } else {
         "the schema is neither as before it nor as after it: see docs/failed-migrations.md"
     };
-    failure.because(found).hint("cargo xtask backward --failed")
+    failure.note(found).hint(Hint::run("backward --failed"))
 }
 
 fn child(invocation: Invocation, deadline: Duration) -> Action<Own> {
@@ -317,7 +317,7 @@ impl Running<'_, Forward> {
         let after = self.after()?;
         let standing = &after.standing;
         if let Some(name) = standing.failed.iter().chain(&standing.running).chain(&standing.pending).next() {
-            return Err(Failure::failed(format!("migration `{name}` is not applied, although Prisma ended well"))
+            return Err(Failure::failed(format!("migration `{name}` is not applied, although Prisma exited 0"))
                 .hint("read the step's log in the evidence folder, then run this again"));
         }
         let all = format!("all {} migrations are applied, none failed", standing.applied.len());
@@ -372,8 +372,8 @@ impl Running<'_, Forward> {
     /// Adds to a failure what became of the database.
     fn explain_state(&self, failure: Failure) -> Failure {
         match self.state_in_words() {
-            Ok(state) => failure.because(state),
-            Err(other) => failure.because(format!("the state of the database could not be read: {}", other.message)),
+            Ok(state) => failure.note(state),
+            Err(other) => failure.note(format!("the state of the database could not be read: {}", other.message)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::postgres::service_role::{self, Trial};
 use crate::rows::seed;
@@ -144,7 +145,7 @@ impl Mirror {
         if !before.has_ledger(session) {
             return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
                 .because("Prisma refuses a database that has tables and no ledger (P3005)")
-                .hint("cargo xtask forward"));
+                .hint(Hint::run("forward")));
         }
         Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
     }
@@ -170,7 +171,8 @@ fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<Stri
     }
     Err(Failure::different("the schema is not what migrations and script make")
         .because_all(drift.definition.iter().map(ToString::to_string))
-        .hint("cargo xtask forward, then cargo xtask mirror"))
+        .note("after the forward, `mirror` runs the mirror's script again")
+        .hint(Hint::run("forward")))
 }
 
 fn verify_write(session: &Session<'_>) -> Result<String> {

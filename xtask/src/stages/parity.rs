@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::error::{Failure, Result, Status};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::parity::bisect;
 use crate::parity::comparison::{Compared, Comparison, Source};
 use crate::parity::obstacle::Obstacle;
@@ -159,10 +160,11 @@ impl State<'_> {
             (Some(last), Ok(())) => (last, true),
             (Some(last), Err(failure)) if failure.status == Status::Different => (last, false),
             (_, Err(failure)) => {
-                let now = clock::rfc3339(clock::now());
-                return run.write_json("parity.json", &report::unfinished(&self.looks, self.reason, failure, &now));
+                let (aim, now) = (journal.record().outcome.aim.clone(), clock::rfc3339(clock::now()));
+                return run
+                    .write_json("parity.json", &report::unfinished(&self.looks, self.reason, failure, &aim, &now));
             }
-            (None, Ok(())) => return Err(Failure::bug("parity ended well and counted nothing")),
+            (None, Ok(())) => return Err(Failure::bug("parity counted nothing")),
         };
         run.write_json("parity.json", &report::counted(&self.looks, last, &self.findings))?;
         if !within {
@@ -264,11 +266,12 @@ impl<'a> Running<'a, Parity> {
 
     fn different(&self, comparison: &Comparison, waited: &str) -> Failure {
         let names: Vec<String> = comparison.breaches().map(|pair| format!("`{}`", pair.name)).collect();
-        let (threshold, again) = (comparison.threshold_pct, self.session.settings.command("parity"));
+        let threshold = comparison.threshold_pct;
         Failure::different(format!("Prisma and the mirror are more than {threshold} % apart in {}", names.join(", ")))
             .because_all(comparison.breaches().map(Compared::in_words))
-            .because(format!("counted twice, the second time {waited}"))
-            .hint(format!("parity.json and parity.svg show where; mirror what is missing, then: {again}"))
+            .note(format!("counted twice, the second time {waited}"))
+            .note("parity.json and parity.svg show where; mirror what is missing, then count again")
+            .hint(Hint::run("parity"))
     }
 
     /// A step that no plan has: only a breach has a place. What it finds is told with the failure, and so is that it could not.
@@ -305,7 +308,7 @@ fn way(source: Source) -> &'static str {
 }
 
 fn in_words(session: &Session<'_>, obstacle: &Obstacle) -> Failure {
-    obstacle.failure(session.settings, &session.target.dsn().schema, &session.identity.user)
+    obstacle.failure(&session.target.dsn().schema, &session.identity.user)
 }
 
 /// Waits, but not for longer than the user wants.

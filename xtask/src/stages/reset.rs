@@ -9,9 +9,10 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
+use crate::hint::{Hint, READ_THE_LOG};
 use crate::migrations::database_state::State;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
@@ -143,12 +144,11 @@ impl Stage for Reset {
     fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
         console.say(&plan.summary);
         plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
-        let no_snapshot = if self.no_snapshot { " --no-snapshot" } else { "" };
         let question = Question {
             target: &session.settings.target.name,
             database: &session.target.dsn().database,
             deed: "drop and rebuild this schema",
-            command: format!("cargo xtask reset --confirm{no_snapshot}"),
+            command: Hint::run(if self.no_snapshot { "reset --confirm --no-snapshot" } else { "reset --confirm" }),
         };
         question.by_flag(self.confirm, console)
     }
@@ -265,8 +265,9 @@ fn explain(tail: &[String]) -> Option<Explanation> {
         code: GATE_CODE.to_owned(),
         message: line.trim().trim_start_matches("Error: ").to_owned(),
         details: Vec::new(),
+        note: None,
         hint: "a person runs this, or gives consent in the words that Prisma asks for; the drill never answers for one"
-            .to_owned(),
+            .into(),
     })
 }
 
@@ -336,15 +337,15 @@ impl Running<'_, Reset> {
         if standing.is_clean() {
             return Ok(format!("all {} migrations are applied, none failed", standing.applied.len()));
         }
-        Err(Failure::failed("the ledger is not complete, although Prisma ended well").hint("cargo xtask forward"))
+        Err(Failure::failed("the ledger is not complete, although Prisma exited 0").hint(Hint::run("forward")))
     }
 
     fn verify_rows(&self) -> Result<String> {
         let after = self.after()?;
         let old = &self.inspection.before.oids;
         if let Some((name, _)) = after.oids.iter().find(|(name, oid)| old.get(*name) == Some(*oid)) {
-            return Err(Failure::different(format!("the table `{name}` was not dropped, although Prisma ended well"))
-                .hint("read the step's log in the evidence folder"));
+            return Err(Failure::different(format!("the table `{name}` was not dropped, although Prisma exited 0"))
+                .hint(READ_THE_LOG));
         }
         let filled = after.state.counts.iter().filter(|(table, rows)| **rows > 0 && !table.ends_with(LEDGER_TABLE));
         let filled: Vec<String> = filled.map(|(table, rows)| format!("{rows} in `{table}`")).collect();
@@ -363,7 +364,7 @@ impl Running<'_, Reset> {
         }
         Err(Failure::different("the schema is not what its migrations make")
             .because_all(drift.definition.iter().map(Difference::to_string))
-            .hint("cargo xtask forward"))
+            .hint(Hint::run("forward")))
     }
 
     fn verify_claim(&self) -> Result<String> {
@@ -374,7 +375,7 @@ impl Running<'_, Reset> {
                 Ok("still there, and it names this database".to_owned())
             }
             _ => Err(Failure::different("the claim is gone or names another database")
-                .hint(format!("cargo xtask claim --confirm {}", self.session.identity.database))),
+                .hint(Hint::run("claim --confirm").arg(&self.session.identity.database))),
         }
     }
 
@@ -398,35 +399,34 @@ impl Running<'_, Reset> {
         let after = match self.after() {
             Ok(after) => after,
             Err(other) => {
-                return failure.because(format!("the state of the database could not be read: {}", other.message));
+                return failure.note(format!("the state of the database could not be read: {}", other.message));
             }
         };
         let before = &self.inspection.before;
         if after.is_untouched(before) {
-            let gate = failure.causes.iter().find(|cause| cause.starts_with(GATE_CODE)).cloned();
-            return gate
-                .map_or(failure.clone(), |gate| self.refused_by_prisma(&failure, gate))
-                .because("the database is as it was before");
+            let gate = failure.causes().find(|cause| cause.starts_with(GATE_CODE));
+            let failure = if gate.is_some() { self.refused_by_prisma(failure) } else { failure };
+            return failure.note("the database is as it was before");
         }
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
-            .because(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
+            .note(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
         match self.memory.snapshot.get() {
             None => failure,
             Some(snapshot) => failure
-                .because(format!("all {} rows are in the snapshot `{}`", snapshot.rows(), snapshot.name))
-                .hint(format!("cargo xtask forward, then cargo xtask restore {} --confirm", snapshot.name)),
+                .note(format!("all {} rows are in the snapshot `{}`", snapshot.rows(), snapshot.name))
+                .note(format!("after the forward: {}", Hint::restore(&snapshot.name).line(&self.session.settings.aim)))
+                .hint(Hint::run("forward")),
         }
     }
 
     /// Nothing of ours went wrong: Prisma asks for a person, and the server says that nothing happened.
-    fn refused_by_prisma(&self, failure: &Failure, gate: String) -> Failure {
+    fn refused_by_prisma(&self, failure: Failure) -> Failure {
         let set = |name: &&&str| self.session.settings.variable(name).is_some();
         let markers: Vec<String> = forwarded_markers().iter().filter(set).map(|name| format!("`{name}`")).collect();
-        Failure::refused(&self.session.settings.target.name, Vec::new())
+        failure
+            .with_status(Status::Refused)
             .message("Prisma refused to reset the database: it takes the caller for an agent")
-            .because(gate)
             .because(format!("the environment has {}", markers.join(", ")))
-            .hint(failure.hint.clone().unwrap_or_default())
     }
 }

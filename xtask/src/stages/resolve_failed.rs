@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
+use crate::hint::{Hint, READ_THE_LOG};
 use crate::migrations::database_state::State;
 use crate::migrations::down::{Down, Order};
 use crate::migrations::down_scripts;
@@ -77,7 +78,7 @@ impl Stage for Settle {
         let standing = &before.standing;
         check_standing(standing)?;
         let failed = standing.failed.first().cloned().ok_or_else(|| {
-            Failure::usage("no migration has failed, so there is nothing to settle").hint("cargo xtask backward --plan")
+            Failure::usage("no migration has failed, so there is nothing to settle").hint(Hint::run("backward --plan"))
         })?;
         let sound = point(session, &history.only(&standing.applied), &before.catalog)?;
         let left = drift::between(&sound, &before.catalog).definition;
@@ -182,18 +183,18 @@ fn way(
     let left = drift::between(before, now).definition;
     let at_after = after.is_some_and(|after| drift::between(after, now).definition.is_empty());
     match (left.is_empty(), at_after) {
-        (true, true) if !logged => Err(Failure::different(format!("nobody knows whether `{failed}` ran"))
+        (true, true) if !logged => Err(Failure::different(format!("it cannot be known whether `{failed}` ran"))
             .because("the schema is the same before and after it, and no error was recorded")
-            .hint(format!(
-                "look at the rows that it changes; then: npx prisma migrate resolve --rolled-back {failed} (or --applied)"
-            ))),
+            .note("Prisma's `migrate resolve` has `--rolled-back` if it did not run, and `--applied` if it did")
+            .hint("look at the rows that it changes, and resolve it with Prisma: docs/failed-migrations.md says how")),
         (true, _) => Ok(Way::RolledBack),
         (false, true) => Ok(Way::Applied),
         (false, false) => match down_scripts::written(session, failed)? {
             Some(down) => Ok(Way::TakenBack(down)),
             None => Err(Failure::different(format!("`{failed}` failed and left something behind"))
                 .because_all(left.iter().map(Difference::to_string))
-                .hint(format!("take it back by hand, or write `{failed}/down.sql`; then: cargo xtask backward --failed"))),
+                .note(format!("take it back by hand first, or write `{failed}/down.sql`"))
+                .hint(Hint::run("backward --failed"))),
         },
     }
 }
@@ -239,13 +240,13 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
     let failed = &inspection.failed;
     let standing = State::read(session, &inspection.history)?.standing;
     if standing.failed.contains(failed) {
-        return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma ended well"))
-            .hint("read the step's log in the evidence folder"));
+        return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma exited 0"))
+            .hint(READ_THE_LOG));
     }
     let applied_now = standing.applied.contains(failed);
     if applied_now != matches!(inspection.way, Way::Applied) {
-        return Err(Failure::different(format!("the ledger says the contrary of what was asked about `{failed}`"))
-            .hint("cargo xtask forward --plan says what is pending"));
+        return Err(Failure::different(format!("the ledger says the opposite of what was asked about `{failed}`"))
+            .hint(Hint::run("forward --plan")));
     }
     let prisma = ask_prisma(session, journal)?;
     if prisma != standing.pending {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Failure, Refusal, Result};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::migrations::database_state::record_counts;
 use crate::postgres::counts::{Counts, counts};
 use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, fit, put_back};
@@ -112,10 +113,7 @@ impl Stage for Restore {
             target: &session.settings.target.name,
             database: &session.target.dsn().database,
             deed: "replace the rows of these tables",
-            command: format!(
-                "cargo xtask restore {}--confirm",
-                self.snapshot.as_ref().map(|name| format!("{name} ")).unwrap_or_default()
-            ),
+            command: self.snapshot.iter().fold(Hint::run("restore"), Hint::arg).arg("--confirm"),
         };
         question.by_flag(self.confirm, console)
     }
@@ -162,8 +160,9 @@ fn check_origin(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
         return Ok(());
     }
     let message = format!("it was taken of the database `{}`: {} differs", origin.database, differences.join(", "));
-    let hint = "name a snapshot of this very database: cargo xtask restore --list";
-    Err(Failure::refused(&session.settings.target.name, vec![Refusal::new("snapshot", message, hint)])
+    let fix = "name a snapshot of this very database";
+    Err(Failure::refused(&session.settings.target.name, vec![Refusal::new("snapshot", message, fix)])
+        .hint(Hint::run("restore --list"))
         .message(format!("the snapshot `{}` is another database's", snapshot.name)))
 }
 
@@ -188,7 +187,7 @@ fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Strin
     }
     Err(Failure::different("the counts are not as they should be")
         .because_all(wrong)
-        .hint("does something else write to this database? Stop it, then run this again"))
+        .hint("stop what else writes to this database, then run this again"))
 }
 
 fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
@@ -200,7 +199,7 @@ fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<Stri
     }
     Err(Failure::different("the schema is not what it was before")
         .because_all(differences.iter().map(ToString::to_string))
-        .hint("cargo xtask forward says what of it differs from the migrations"))
+        .hint(Hint::run("forward --plan")))
 }
 
 /// What the database is now, whatever came before.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
+use crate::hint::{Hint, READ_THE_LOG};
 use crate::process::Invocation;
 use crate::process::locate;
 use crate::run::plan::Explanation;
@@ -129,7 +130,8 @@ pub fn explain(tail: &[String]) -> Option<Explanation> {
     let details = ["Migration name:", "Database error code:", "ERROR:"];
     let details =
         tail[at..].iter().filter(|line| details.iter().any(|start| line.starts_with(start))).cloned().collect();
-    Some(Explanation { hint: hint(&code).to_owned(), code, message, details })
+    let (hint, note) = hint(&code);
+    Some(Explanation { hint, note, code, message, details })
 }
 
 fn code_of(line: &str) -> Option<String> {
@@ -139,20 +141,21 @@ fn code_of(line: &str) -> Option<String> {
 }
 
 /// Prisma's error reference, "Schema engine" section, says what each code means; the command is ours to name.
-fn hint(code: &str) -> &'static str {
-    match code {
-        "P1000" => "correct the user or the password in the env file",
-        "P1001" => "is the server up and reachable from here?",
-        "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
-        "P3005" => {
-            "the database has tables but no ledger: name an empty database, or baseline it with \
-                    `npx prisma migrate resolve --applied <first migration>`"
+fn hint(code: &str) -> (Hint, Option<&'static str>) {
+    let advice = match code {
+        "P3009" => return (Hint::run("backward --failed"), None),
+        "P3018" => {
+            let note = "correct the SQL of that migration before the next forward; it was never applied, so editing it is right";
+            return (Hint::run("backward --failed"), Some(note));
         }
-        "P3009" => "a migration failed before; settle it with: cargo xtask backward --failed",
-        "P3018" => "correct the SQL of that migration, then: cargo xtask backward --failed",
+        "P1000" => "correct the user or the password in the env file",
+        "P1001" => "see whether the server is up and reachable from here",
+        "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
+        "P3005" => "name an empty database: this one has tables and no ledger (Prisma calls the other way baselining)",
         "P3019" => "name the history that belongs to this database as `migrations` under `[prisma]` in drill.toml",
-        _ => "read the step's log in the evidence folder",
-    }
+        _ => READ_THE_LOG,
+    };
+    (advice.into(), None)
 }
 
 #[cfg(test)]

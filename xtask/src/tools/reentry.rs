@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Failure, Result};
+use crate::error::{OrFail, Result};
 use crate::postgres::ready;
 use crate::process::locate::{Engine, Toolbox};
 use pin::{Expected, interposer};
@@ -34,10 +34,9 @@ impl Door {
 
     /// The two variables that put us between Prisma and its engine.
     pub fn environment(&self) -> Result<[(String, String); 2]> {
-        let bug =
-            |error: &(dyn std::error::Error + 'static)| Failure::bug("cannot stand before the engine").caused_by(error);
-        let ourselves = ourselves().map_err(|error| bug(&error))?;
-        let door = serde_json::to_string(self).map_err(|error| bug(&error))?;
+        let broke = "cannot stand before the engine";
+        let ourselves = ourselves().bug(broke)?;
+        let door = serde_json::to_string(self).bug(broke)?;
         Ok([("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string()), (VARIABLE.to_owned(), door)])
     }
 

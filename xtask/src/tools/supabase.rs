@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::error::{Failure, Result};
+use crate::hint::{Hint, READ_THE_LOG};
 use crate::process::Invocation;
 use crate::process::locate;
 use crate::run::plan::Explanation;
@@ -36,14 +37,14 @@ impl Supabase {
     /// `blocked` when it is not installed, or is of a major version whose flags are not known.
     pub fn find(settings: &Settings) -> Result<Supabase> {
         let (program, version) = locate::supabase(settings)
-            .ok_or_else(|| Failure::blocked("the Supabase CLI is not installed").hint("npm ci"))?;
+            .ok_or_else(|| Failure::blocked("the Supabase CLI is not installed").hint(Hint::shell("npm ci")))?;
         let major = match locate::major(&version) {
             Some(2) => Major::Two,
             Some(3) => Major::Three,
             _ => {
                 return Err(Failure::blocked(format!("Supabase CLI {version} is not supported"))
                     .because("the drill knows the behaviour of 2 and 3")
-                    .hint("npm install --save-dev supabase@3"));
+                    .hint(Hint::shell("npm install --save-dev supabase@3")));
             }
         };
         Ok(Supabase { program, version, major })
@@ -103,14 +104,15 @@ pub fn explain(tail: &[String]) -> Option<Explanation> {
     }
     let answer: Answer = tail.iter().find_map(|line| serde_json::from_str(line).ok())?;
     let Error { code, message, suggestion } = answer.error;
-    Some(Explanation { hint: suggestion.unwrap_or_else(|| hint(&code).to_owned()), code, message, details: Vec::new() })
+    let hint = suggestion.map_or_else(|| hint(&code).into(), Hint::from);
+    Some(Explanation { hint, note: None, code, message, details: Vec::new() })
 }
 
 fn hint(code: &str) -> &'static str {
     match code {
-        "DbConnectError" => "is the server up and reachable from here?",
+        "DbConnectError" => "see whether the server is up and reachable from here",
         "HostedMutationConsentRequiredError" => "please report this: the drill passes its user's consent on",
-        _ => "read the step's log in the evidence folder",
+        _ => READ_THE_LOG,
     }
 }
 

@@ -11,7 +11,8 @@ fn no_env_file_and_no_variable() {
     let answer = project.run(&["forward"]).expect(4);
     insta::assert_snapshot!(answer.stderr, @r"
     error: there is no `.env.staging`, and `DATABASE_URL` is not set
-    hint: cp .env.staging.example .env.staging, and fill it in; in CI, inject the variables as secrets
+    note: a copy of the example has to be filled in; in CI, the variables are injected as secrets
+    hint: cp .env.staging.example .env.staging
     ");
     assert!(!project.path("feedback").exists(), "nothing is half-recorded");
 }

@@ -140,7 +140,7 @@ fn a_claim_counts_when_its_owner_is_the_role_itself_or_a_superuser() {
     as_app.write(".env.staging", &format!("DATABASE_URL={url}\n"));
     let may_not = claim(&as_app, &database).expect(4);
     assert!(may_not.stderr.contains(&format!("the role `{app}` may not write the claim")), "{}", may_not.stderr);
-    let hint = format!("hint: as the database's owner: grant create on database {} to {app}", database.name);
+    let hint = format!("hint: grant create on database \"{}\" to \"{app}\"", database.name);
     assert!(may_not.stderr.contains(&hint), "{}", may_not.stderr);
     assert_eq!(stored(&database), None);
 

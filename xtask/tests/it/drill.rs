@@ -146,7 +146,8 @@ fn without_a_claim_or_a_mirror_nothing_runs() {
     let answer = project.run(&["drill"]).expect(4);
     insta::assert_snapshot!(answer.prose(), @r"
     error: there is no `supabase/sql/analytics_facts_table.sql`, so there is no mirror to drill
-    hint: name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml; without Supabase: cargo xtask drill --no-mirror
+    note: where the project has one, name it as `mirror_sql` under `[supabase]` in drill.toml
+    hint: cargo xtask drill --no-mirror
     ");
     let resume = project.run(&["drill", "--resume", "--no-mirror"]).expect(2);
     says(&resume, &["cannot be used with"]);
@@ -170,7 +171,14 @@ fn a_migration_that_fails_on_the_rows_stops_it_in_the_first_forward() {
     let json = answer.json();
     assert_eq!(stages(&json), ["forward failed"]);
     says(&answer, &["P3018", "20260101000000_broken", "the drill stopped in stage 1 of 5: the first forward"]);
-    says(&answer, &["the database now: 0 migrations applied by this run", "hint: correct the SQL"]);
+    says(
+        &answer,
+        &[
+            "the database now: 0 migrations applied by this run",
+            "note: correct the SQL",
+            "hint: cargo xtask backward --failed\n",
+        ],
+    );
     assert_eq!(applied(&database).len(), 4, "nothing was taken back");
 }
 

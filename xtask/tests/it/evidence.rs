@@ -454,7 +454,8 @@ fn a_key_that_asks_for_a_passphrase_stops_the_run_before_it_begins() {
     insta::assert_snapshot!(said, @r#"
     cannot sign with the key that `STAGING_DRILL_SIGNING_KEY` names
     caused by: Load key "<root>/locked": incorrect passphrase supplied to decrypt private key
-    hint: ssh-add locked; or: unset STAGING_DRILL_SIGNING_KEY
+    note: without `STAGING_DRILL_SIGNING_KEY` nothing is signed
+    hint: ssh-add locked
     "#);
     assert_eq!(database.one::<i64>("select count(*) from pg_namespace where nspname = 'staging_drill'"), 0);
     assert!(!project.path("feedback").exists());

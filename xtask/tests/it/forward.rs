@@ -1,8 +1,10 @@
 //! `forward` on a real Postgres with the real Prisma CLI: what it claims is what the server says.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
-use crate::project::Project;
+use crate::project::{Answer, Project, program};
 use crate::server;
 
 const ALL: [&str; 4] = [
@@ -132,15 +134,70 @@ fn a_migration_that_fails_in_the_middle_is_named_and_the_next_try_says_what_to_d
         "create table first (id int);\nselect 1/0;\ncreate table third (id int);\n",
     );
     let first = project.run(&["forward"]).expect(1);
-    for part in
-        ["P3018", "20260101000000_broken", "division by zero", "its script changed nothing in the schema", "hint: "]
-    {
-        assert!(first.stderr.contains(part), "{part} is missing in:\n{}", first.stderr);
-    }
+    let said = first.stderr.split_once("error: ").unwrap().1;
+    insta::assert_snapshot!(said.split_once("evidence: ").unwrap().0, @r"
+    the migrations were not applied: `migrate deploy` ended with exit code 1
+    caused by: P3018: A migration failed to apply. New migrations cannot be applied before the error is recovered from. Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve
+    caused by: Migration name: 20260101000000_broken
+    caused by: Database error code: 22012
+    caused by: ERROR: division by zero
+    note: correct the SQL of that migration before the next forward; it was never applied, so editing it is right
+    note: the database now: 4 migrations applied by this run, 0 pending, `20260101000000_broken` marked as failed; its script changed nothing in the schema
+    hint: cargo xtask backward --failed
+    ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.first')::text"), None);
     let second = project.run(&["forward"]).expect(1);
-    assert!(second.stderr.contains("P3009") && second.stderr.contains("20260101000000_broken"), "{}", second.stderr);
+    let said = second.stderr.split_once("error: ").unwrap().1;
+    insta::assert_snapshot!(said.split_once("evidence: ").unwrap().0, @r"
+    migration `20260101000000_broken` failed before, and Prisma does not go on until it is settled (P3009)
+    note: the schema is as before it: nothing of it was kept
+    hint: cargo xtask backward --failed
+    ");
     project.assert_no_secret(&[&first, &second]);
+}
+
+/// Runs a hint as a user does who pastes it: through a shell, in any folder.
+fn paste(project: &Project, answer: &Answer) -> std::process::Output {
+    let json = answer.json();
+    let command = json["hint_command"].as_str().unwrap();
+    assert_eq!(json["hint"], command);
+    assert!(answer.stderr.contains(&format!("\nhint: {command}\n")), "{}", answer.stderr);
+    let words = command.strip_prefix("cargo xtask ").unwrap();
+    let pasted = project.command(&[]);
+    let environment = pasted.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("\"$0\" {words}")]).arg(program()).current_dir("/").env_clear().envs(environment);
+    shell.output().unwrap()
+}
+
+#[test]
+fn a_pasted_hint_acts_on_the_database_of_the_run_that_gave_it() {
+    let broken = ("20260101000000_broken", "select 1/0;");
+    let sandbox = Project::new();
+    sandbox.migration(broken.0, broken.1);
+    let root = sandbox.path("");
+    let root = root.to_str().unwrap();
+    let failed = sandbox.run(&["forward", "--sandbox", "--json"]).expect(1);
+    assert_eq!(failed.json()["hint_command"], "cargo xtask backward --failed --sandbox");
+    let failed = sandbox.run(&["forward", "--sandbox", "--root", root, "--json"]).expect(1);
+    assert_eq!(failed.json()["hint_command"], format!("cargo xtask backward --failed --sandbox --root '{root}'"));
+    let settled = paste(&sandbox, &failed);
+    assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+
+    let (staging, database) = Project::on_staging("forward_hint");
+    staging.migration(broken.0, broken.1);
+    std::fs::rename(staging.path(".env.staging"), staging.path("it's.env")).unwrap();
+    staging.run(&["claim", "-q", "--confirm", &database.name, "--env-file", "it's.env"]).expect(0);
+    let (root, file) = (staging.path(""), staging.path("it's.env"));
+    let flags = ["--root", root.to_str().unwrap(), "--env-file", file.to_str().unwrap()];
+    let failed = staging.run(&[&["forward", "--json"], &flags[..]].concat()).expect(1);
+    let settled = paste(&staging, &failed);
+    assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+    assert_eq!(
+        database.one::<i64>("select count(*) from _prisma_migrations where rolled_back_at is not null"),
+        1,
+        "{failed:?}"
+    );
 }
 
 #[test]

@@ -121,9 +121,10 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
        refresh     120     120   +0 (0.00 %)
     error: Prisma and the mirror are more than 1 % apart in `view`
     caused by: view: Prisma has 960, the mirror 945: 15 fewer, 1.56 %
-    caused by: counted twice, the second time after 0 s, for rows in flight
     caused by: view: 15 rows are missing from the mirror between 14:05 and 14:08 on 9 October 2026 (UTC)
-    hint: parity.json and parity.svg show where; mirror what is missing, then: cargo xtask parity
+    note: counted twice, the second time after 0 s, for rows in flight
+    note: parity.json and parity.svg show where; mirror what is missing, then count again
+    hint: cargo xtask parity
     "#);
     let json = parity_json(&project, &answer);
     assert_eq!((json["status"].as_str(), json["diffPct"]["view"].as_f64()), (Some("different"), Some(1.56)));
@@ -318,10 +319,12 @@ fn each_reason_not_to_count_is_told_apart() {
     insta::assert_snapshot!(told, @r#"
     error: the mirror: row-level security keeps rows of `public.facts` from `OWNER`
     caused by: a count would be of some rows, and pass for all of them
-    hint: connect as the role that owns the table, or: alter role "OWNER" bypassrls
+    note: or a superuser lets the role see every row: alter role "OWNER" bypassrls
+    hint: connect as the role that owns the table
 
     error: the mirror: `OWNER` may not read `public.facts`
-    hint: as its owner: grant usage on schema "public" to "OWNER"; grant select on "public"."facts" to "OWNER"
+    note: the table's owner may run the SQL below
+    hint: grant usage on schema "public" to "OWNER"; grant select on "public"."facts" to "OWNER"
 
     error: the mirror: the server does not let `OWNER` count every row
     caused by: ERROR: permission denied for table kept (SQLSTATE 42501)
@@ -330,11 +333,11 @@ fn each_reason_not_to_count_is_told_apart() {
     error: the mirror: `public.facts` has no column `key`
     hint: correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml
 
-    error: the mirror: `created_at` of `public.facts` is of type `text`, which is no time
+    error: the mirror: `created_at` of `public.facts` is of type `text`, which is not a time
     hint: name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml
 
     error: the mirror: `public.facts` leads to a foreign table
-    caused by: its rows are on another server, and nobody has proven that one to be staging
+    caused by: its rows are on another server, and that one is not proven to be staging
     hint: name a table of this database in `[[parity.pairs]]`
 
     error: Prisma's side has no table `public.DashboardFact`
@@ -381,7 +384,8 @@ fn a_count_that_takes_too_long_or_loses_its_server_is_not_a_count() {
     hint: set `query` under `[timeouts]` in drill.toml to more than 1
 
     error: the mirror: the connection was lost while the server counted
-    hint: was the project paused or restarted? Wake it, then cargo xtask parity
+    note: the project may have been paused or restarted: wake it first
+    hint: cargo xtask parity
     "#);
 }
 

@@ -79,7 +79,7 @@ impl Project {
 
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
-        command.arg("--root").arg(self.folder.path()).args(args).current_dir(self.folder.path());
+        command.args(args).current_dir(self.folder.path());
         // A sealed room: nothing of the developer's environment gets in but the way to Node.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.path("home"));
         command.envs(&self.env).stdin(Stdio::null());

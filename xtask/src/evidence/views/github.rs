@@ -48,6 +48,7 @@ fn message(outcome: &Value) -> String {
         list(&outcome["refusals"]).iter().map(|one| format!("  {}: {}", text(&one["check"]), text(&one["message"]))),
     );
     lines.extend(list(&outcome["error"]["causes"]).iter().map(|cause| format!("caused by: {}", text(cause))));
+    lines.extend(list(&outcome["notes"]).iter().map(|note| format!("note: {}", text(note))));
     lines.extend(outcome["hint"].as_str().map(|hint| format!("hint: {hint}")));
     let message = inert(&lines.join("\n"));
     let end = message.char_indices().map(|(at, _)| at).take_while(|at| *at < MESSAGE_LIMIT).last().unwrap_or(0);

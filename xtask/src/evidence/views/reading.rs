@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::digest::of_file;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::folder::{RECORD, Run};
 use crate::files::plain;
 
@@ -58,14 +58,13 @@ impl Reading {
     /// # Errors
     /// `blocked` when the folder cannot be read.
     pub fn closing(run: &Run, record: &impl Serialize) -> Result<Reading> {
-        let record = serde_json::from_slice(&run.masked(record)?)
-            .map_err(|error| Failure::bug("masking broke the record's JSON").caused_by(&error))?;
+        let record = serde_json::from_slice(&run.masked(record)?).bug("masking broke the record's JSON")?;
         Ok(Reading { run: inert_json(record), ..Reading::of(run.folder())? })
     }
 
     fn of(folder: &Path) -> Result<Reading> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = plain(folder).map_err(|error| unreadable(&name).caused_by(&error))?;
+        let files = plain(folder).map_err(|error| unreadable(&name).caused_by(error))?;
         Ok(Reading { run: Value::Null, name, files: files.into_iter().collect() })
     }
 

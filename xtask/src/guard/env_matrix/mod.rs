@@ -13,10 +13,11 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::guard::input::Declared;
 use crate::guard::{Candidate, Source};
+use crate::hint::Hint;
 use crate::settings::Settings;
 use document::Document;
 
@@ -116,18 +117,17 @@ pub fn column<'a>(settings: &'a Settings, declared: &Declared, candidate: &Candi
 /// `blocked` when the document is not in a shape that can be updated, or cannot be read or written; it is as it was then.
 pub fn update(root: &Path, column: &Column<'_>, now: Timestamp, write: bool) -> Result<Vec<Change>> {
     let path = root.join(PATH);
-    let unusable = |error: io::Error| {
-        Failure::blocked(format!("cannot read or write `{PATH}`")).caused_by(&error).hint(format!("chmod u+rw {PATH}"))
-    };
+    let unusable =
+        || Failure::blocked(format!("cannot read or write `{PATH}`")).hint(Hint::shell("chmod u+rw").arg(PATH));
     let old = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        other => other.map_err(unusable)?,
+        other => other.or_fail(unusable)?,
     };
     let mut document = Document::parse(&old)?;
     let changes = apply(&mut document, column, now);
     let new = document.render();
     if write && new != old {
-        replace(&path, &new).map_err(unusable)?;
+        replace(&path, &new).or_fail(unusable)?;
     }
     Ok(changes)
 }

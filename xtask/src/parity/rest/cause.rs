@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use redact::Redactor;
 
 use crate::error::{Failure, Status};
+use crate::hint::Hint;
 
 /// No count: the cause, and what the server or the system said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,26 +109,20 @@ impl Cause {
         }
     }
 
-    /// One thing to do about it.
-    fn hint(self) -> &'static str {
-        match self {
-            Cause::NoAddress => {
-                "add `SUPABASE_URL=https://<project ref>.supabase.co`; or: cargo xtask parity --source sql"
-            }
+    /// One thing to do about it, and what else there is to know.
+    fn hint(self) -> (Hint, Option<&'static str>) {
+        let advice = match self {
             Cause::NoKey => {
                 "copy the secret key (`sb_secret_…`) from the project's API settings to `SUPABASE_SERVICE_KEY`"
             }
             Cause::NotLoopback => "write `SUPABASE_URL=http://127.0.0.1:<port>`",
             Cause::Unreachable => {
-                "is the project up (a paused one has no address), and reachable from here without a proxy?"
+                "see whether the project is up (a paused one has no address), and reachable from here without a proxy"
             }
-            Cause::TimedOut => "raise `query` under `[timeouts]` in drill.toml; or: cargo xtask parity --source sql",
-            Cause::Lost => "is the network between here and the project up?",
+            Cause::Lost => "see whether the network between here and the project is up",
             Cause::NotTrusted | Cause::Redirected | Cause::NotPostgrest | Cause::NoCount => {
                 "see what stands between this machine and `SUPABASE_URL`: a captive portal, a proxy"
             }
-            Cause::ClockOff => "set this machine's clock: timedatectl set-ntp true",
-            Cause::TableMissing => "cargo xtask mirror",
             Cause::UnknownTable => {
                 "run the mirror's script in that project's SQL editor, and then: NOTIFY pgrst, 'reload schema'"
             }
@@ -136,17 +131,26 @@ impl Cause {
             Cause::KeyRejected | Cause::KeyTime => {
                 "copy `SUPABASE_URL` and the secret key (`sb_secret_…`) anew, both from the API settings of one project"
             }
-            Cause::NotPermitted => "cargo xtask mirror, which grants the table to `service_role` again",
-            Cause::RowSecurity => "alter role service_role bypassrls; or: cargo xtask parity --source sql",
-            Cause::StatementTimeout => {
-                "cargo xtask mirror, which makes the indexes; or: cargo xtask parity --source sql"
-            }
             Cause::Paused => "restore the project in its dashboard",
-            Cause::Asleep => "see the project's health in its dashboard; or: cargo xtask parity --source sql",
             Cause::Restricted => "see usage and billing of the organization in its dashboard",
-            Cause::Busy => "try again in a minute; or: cargo xtask parity --source sql",
-            Cause::Unaskable | Cause::Rejected => "cargo xtask parity --source sql",
-            Cause::Stopped(_) => "",
+            _ => return self.command(),
+        };
+        (advice.into(), None)
+    }
+
+    fn command(self) -> (Hint, Option<&'static str>) {
+        let by_sql = |note| (Hint::run("parity --source sql"), note);
+        match self {
+            Cause::ClockOff => (Hint::shell("timedatectl set-ntp true"), None),
+            Cause::TableMissing => (Hint::run("mirror"), None),
+            Cause::NotPermitted => (Hint::run("mirror"), Some("the script grants the table to `service_role` again")),
+            Cause::StatementTimeout => (Hint::run("mirror"), Some("the script makes the indexes; SQL can count too")),
+            Cause::NoAddress => by_sql(Some("REST needs `SUPABASE_URL=https://<project ref>.supabase.co`")),
+            Cause::TimedOut => by_sql(Some("`query` under `[timeouts]` in drill.toml says how long REST may take")),
+            Cause::RowSecurity => by_sql(Some("or a superuser runs: alter role service_role bypassrls")),
+            Cause::Asleep => by_sql(Some("the project's dashboard shows its health")),
+            Cause::Busy => by_sql(Some("REST may answer again in a minute")),
+            _ => by_sql(None),
         }
     }
 }
@@ -195,7 +199,9 @@ impl From<Obstacle> for Failure {
         if let Cause::Stopped(status) = cause {
             return Failure::interrupted(status);
         }
-        let failure = Failure::blocked(cause.to_string()).hint(cause.hint());
+        let (hint, note) = cause.hint();
+        let failure = Failure::blocked(cause.to_string()).hint(hint);
+        let failure = note.into_iter().fold(failure, Failure::note);
         if said.is_empty() { failure } else { failure.because(said) }
     }
 }

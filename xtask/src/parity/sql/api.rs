@@ -2,7 +2,7 @@
 //! the API listens to.
 
 use crate::error::Result;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::service_role::SERVICE_ROLE;
 
 /// Whether row security can keep rows of the table from the role behind a service key: it is on, the role does not
@@ -21,9 +21,9 @@ pub fn hides_rows(connection: &mut Connection, schema: &str, table: &str) -> Res
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           join pg_catalog.pg_roles r on r.rolname = $3
          where n.nspname = $1 and c.relname = $2";
-    let words = |error| failure("look at the mirror's row security", &error);
-    let row =
-        connection.read(|transaction| transaction.query_opt(SQL, &[&schema, &table, &SERVICE_ROLE]).map_err(words))?;
+    let intent = "look at the mirror's row security";
+    let row = connection
+        .read(|transaction| transaction.query_opt(SQL, &[&schema, &table, &SERVICE_ROLE]).could_not(intent))?;
     Ok(row.is_some_and(|row| row.get(0)))
 }
 
@@ -33,6 +33,6 @@ pub fn hides_rows(connection: &mut Connection, schema: &str, table: &str) -> Res
 /// # Errors
 /// `failed` with the server's words, as on a replica.
 pub fn reload_schema(connection: &mut Connection) -> Result<()> {
-    let words = |error| failure("notify PostgREST", &error);
-    connection.client().batch_execute("notify pgrst, 'reload schema'").map_err(words)
+    let intent = "notify PostgREST";
+    connection.client().batch_execute("notify pgrst, 'reload schema'").could_not(intent)
 }

@@ -21,7 +21,7 @@ use crate::parity::shape::{Column, Shape, Shapes};
 use crate::parity::sql::count_plan::Plan;
 use crate::parity::time::{Bucket, Range, Second, Width, instant};
 use crate::postgres::cancel::watched;
-use crate::postgres::connection::{Connection, failure, server_words};
+use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::settings::pair::{Pair, Side, Which};
 
 /// What the catalog knows of `tables` of `schema`, those that are there.
@@ -41,8 +41,8 @@ pub fn shapes(connection: &mut Connection, schema: &str, tables: &[&str]) -> Res
           left join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisprimary
          where n.nspname = $1 and c.relname = any($2) and c.relkind in ('r', 'p', 'v', 'm', 'f')
          order by c.oid, 8 nulls last, a.attnum";
-    let words = |error| failure("look at the tables to compare", &error);
-    let rows = connection.read(|transaction| transaction.query(SQL, &[&schema, &tables]).map_err(words))?;
+    let intent = "look at the tables to compare";
+    let rows = connection.read(|transaction| transaction.query(SQL, &[&schema, &tables]).could_not(intent))?;
     let mut shapes = Shapes::new();
     for row in &rows {
         let shape = shapes.entry(row.get(0)).or_insert_with(|| Shape {
@@ -85,9 +85,9 @@ impl<'a> Moment<'a> {
         interrupt: &'a Interrupt,
     ) -> Result<Moment<'a>, Obstacle> {
         let begin = "begin isolation level repeatable read, read only";
-        let snapshot = begin_first(prisma.client(), begin).map_err(|error| obstacle(&error, Which::Prisma, limit))?;
+        let snapshot = begin_first(prisma.client(), begin).map_err(|error| obstacle(error, Which::Prisma, limit))?;
         let follow = format!("{begin}; set transaction snapshot '{snapshot}'");
-        mirror.client().batch_execute(&follow).map_err(|error| obstacle(&error, Which::Mirror, limit))?;
+        mirror.client().batch_execute(&follow).map_err(|error| obstacle(error, Which::Mirror, limit))?;
         Ok(Moment { prisma, mirror, schema, limit, interrupt })
     }
 
@@ -158,11 +158,9 @@ impl<'a> Moment<'a> {
         self.interrupt.check()?;
         match (prisma, mirror.map_err(|_| Failure::bug("a count panicked"))?) {
             (Ok(prisma), Ok(mirror)) => Ok([prisma, mirror]),
-            (Err(error), _) if culprit.get() == Some(&Which::Prisma) => {
-                Err(obstacle(&error, Which::Prisma, self.limit))
-            }
-            (_, Err(error)) => Err(obstacle(&error, Which::Mirror, self.limit)),
-            (Err(error), _) => Err(obstacle(&error, Which::Prisma, self.limit)),
+            (Err(error), _) if culprit.get() == Some(&Which::Prisma) => Err(obstacle(error, Which::Prisma, self.limit)),
+            (_, Err(error)) => Err(obstacle(error, Which::Mirror, self.limit)),
+            (Err(error), _) => Err(obstacle(error, Which::Prisma, self.limit)),
         }
     }
 }
@@ -172,7 +170,7 @@ fn begin_first(client: &mut Client, begin: &str) -> Result<String, postgres::Err
     Ok(client.query_one("select pg_catalog.pg_export_snapshot()", &[])?.get(0))
 }
 
-pub fn obstacle(error: &postgres::Error, which: Which, limit: Duration) -> Obstacle {
+pub fn obstacle(error: postgres::Error, which: Which, limit: Duration) -> Obstacle {
     let Some(answer) = error.as_db_error() else { return Obstacle::Lost { which, words: error.to_string() } };
     let words = server_words(answer);
     match *answer.code() {

@@ -33,7 +33,7 @@ impl<'a> OneSide<'a> {
         interrupt: &'a Interrupt,
     ) -> Result<OneSide<'a>, Obstacle> {
         let begin = "begin isolation level repeatable read, read only";
-        connection.client().batch_execute(begin).map_err(|error| obstacle(&error, Which::Prisma, limit))?;
+        connection.client().batch_execute(begin).map_err(|error| obstacle(error, Which::Prisma, limit))?;
         Ok(OneSide { connection, schema, limit, interrupt })
     }
 
@@ -76,6 +76,6 @@ impl<'a> OneSide<'a> {
         let token = client.cancel_token();
         let answer = watched(&[token], self.interrupt, || ask(client));
         self.interrupt.check()?;
-        answer.map_err(|error| obstacle(&error, Which::Prisma, self.limit))
+        answer.map_err(|error| obstacle(error, Which::Prisma, self.limit))
     }
 }

@@ -5,7 +5,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
 use crate::postgres::claim::CLAIM_SCHEMA;
-use crate::postgres::connection::failure;
+use crate::postgres::connection::CouldNot;
 use crate::rows::snapshot::manifest::Sequence;
 use crate::schema::ledger::LEDGER_TABLE;
 
@@ -82,7 +82,7 @@ pub fn tables(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Vec
     let ledger_schema = schemas.first().copied().unwrap_or_default();
     let rows = transaction
         .query(TABLES, &[&schemas, &CLAIM_SCHEMA, &ledger_schema, &LEDGER_TABLE])
-        .map_err(|error| failure("list the tables", &error))?;
+        .could_not("list the tables")?;
     rows.iter().map(source).collect()
 }
 
@@ -114,7 +114,7 @@ const SEQUENCES: &str = "
 /// The sequences of `schemas`. They stand outside of transactions, so their values are those of now, at or after the rows'.
 pub fn sequences(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Vec<Sequence>> {
     let intent = "read the sequences";
-    let listed = transaction.query(SEQUENCES, &[&schemas, &CLAIM_SCHEMA]).map_err(|error| failure(intent, &error))?;
+    let listed = transaction.query(SEQUENCES, &[&schemas, &CLAIM_SCHEMA]).could_not(intent)?;
     let names: Vec<(String, String)> = listed.iter().map(|row| (row.get(0), row.get(1))).collect();
     if names.is_empty() {
         return Ok(Vec::new());
@@ -127,7 +127,7 @@ pub fn sequences(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<
         )
     };
     let selects: Vec<String> = names.iter().enumerate().map(select).collect();
-    let rows = transaction.query(&selects.join(" union all "), &[]).map_err(|error| failure(intent, &error))?;
+    let rows = transaction.query(&selects.join(" union all "), &[]).could_not(intent)?;
     let mut sequences: Vec<(i32, i64, bool)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     sequences.sort_unstable_by_key(|(index, ..)| *index);
     let sequence = |((schema, name), (_, last_value, is_called))| Sequence { schema, name, last_value, is_called };

@@ -12,7 +12,7 @@ use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::Result;
-use crate::postgres::connection::failure;
+use crate::postgres::connection::CouldNot;
 use crate::rows::snapshot::manifest::Table;
 
 /// Rows from which on making an index again is faster than adding to it.
@@ -74,7 +74,7 @@ impl Obstacles {
             let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
             let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
             let rows = transaction.query(&format!("{MEMBERS}{sql}"), &[&schemas, &names]);
-            rows.map_err(|error| failure("list keys, indexes and triggers", &error))
+            rows.could_not("list keys, indexes and triggers")
         };
         let large: Vec<&Table> = tables.iter().copied().filter(|table| table.rows >= LARGE).collect();
         let (indexes, triggers, keys) = (ask(INDEXES, &large)?, ask(TRIGGERS, tables)?, ask(KEYS, tables)?);

@@ -11,9 +11,9 @@ use std::io::{self, BufRead, Write};
 use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::postgres::cancel::interruptible;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
 use crate::rows::snapshot::manifest::{Sequence, Snapshot, Table};
@@ -105,10 +105,8 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
     }
     Err(Failure::blocked(format!("the snapshot `{}` does not fit the schema as it is now", snapshot.name))
         .because_all(misfits)
-        .because("nothing was changed")
-        .hint(
-            "bring the schema to where it was (forward, backward, mirror), or leave missing tables out: --skip-missing",
-        ))
+        .note("nothing was changed; `--skip-missing` leaves out the tables that are missing")
+        .hint("bring the schema back to where it was: forward, backward or mirror"))
 }
 
 impl Fit {
@@ -159,7 +157,7 @@ impl Fit {
 pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result<u64> {
     session.connect()?.write(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| in_transaction(session, transaction, snapshot, fit))
-            .map_err(|failure| failure.because("the database is as it was before: all of it was one transaction"))
+            .map_err(|failure| failure.note("the database is as it was before: all of it was one transaction"))
     })
 }
 
@@ -193,7 +191,7 @@ fn in_transaction(
 }
 
 fn run(transaction: &mut Transaction<'_>, intent: &str, statements: &[String]) -> Result<()> {
-    statements.iter().try_for_each(|sql| transaction.batch_execute(sql).map_err(|error| failure(intent, &error)))
+    statements.iter().try_for_each(|sql| transaction.batch_execute(sql).could_not(intent))
 }
 
 fn truncate(fit: &Fit) -> String {
@@ -209,25 +207,23 @@ fn truncate(fit: &Fit) -> String {
 fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
     let intent = format!("put rows back into `{}`", fitted.table.full_name());
     let sql = fitted.target.copy_in(&fitted.columns());
-    let mut writer = transaction.copy_in(&sql).map_err(|error| failure(&intent, &error))?;
+    let mut writer = transaction.copy_in(&sql).could_not(&intent)?;
     let mut sum = RowSum::default();
     each_piece(snapshot, fitted, |piece| {
         sum.add(piece);
         writer.write_all(piece).map_err(|error| server_failure(&intent, error))
     })?;
-    writer.finish().map_err(|error| failure(&intent, &error))?;
+    writer.finish().could_not(&intent)?;
     Ok(sum)
 }
 
 /// Unpacks the rows of one table, in the columns that it still has.
 fn each_piece(snapshot: &Snapshot, fitted: &Fitted, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let unreadable = |error: io::Error| {
-        Failure::failed(format!("cannot read the snapshot's file `{}`", fitted.table.file)).caused_by(&error)
-    };
-    let packed = File::open(snapshot.folder.join(&fitted.table.file)).map_err(unreadable)?;
+    let unreadable = || format!("cannot read the snapshot's file `{}`", fitted.table.file);
+    let packed = File::open(snapshot.folder.join(&fitted.table.file)).failed(unreadable)?;
     let mut rows = Reader::new(packed);
     loop {
-        let piece = next_piece(&mut rows, fitted).map_err(unreadable)?;
+        let piece = next_piece(&mut rows, fitted).failed(unreadable)?;
         if piece.is_empty() {
             return Ok(());
         }
@@ -268,7 +264,7 @@ fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &
         return Ok(());
     }
     Err(Failure::different(format!("`{}` was written to since the snapshot", fitted.table.full_name()))
-        .because("by a migration or by somebody else: replacing its rows by the snapshot's would lose that"))
+        .because("a migration or another session did: replacing its rows by the snapshot's would lose that"))
 }
 
 /// Of the snapshot's own rows, in the columns of `fitted`.
@@ -288,9 +284,7 @@ fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> R
         let sql = format!(
             "alter sequence {sql_name} restart; select pg_catalog.setval({sequence}, {last_value}, {is_called})"
         );
-        transaction
-            .batch_execute(&sql)
-            .map_err(|error| failure(&format!("set the sequence `{schema}.{name}`"), &error))?;
+        transaction.batch_execute(&sql).could_not(&format!("set the sequence `{schema}.{name}`"))?;
     }
     Ok(())
 }
@@ -322,5 +316,5 @@ fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) ->
             table.checksum,
             found.checksum()
         ))
-        .hint("does a column's type or the server's version print values otherwise than then?"))
+        .hint("see whether a column's type or the server's version prints values in another way now"))
 }

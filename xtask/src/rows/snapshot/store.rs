@@ -14,10 +14,10 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::digest::of_file;
-use crate::digest::sha256;
-use crate::error::{Failure, Result};
+use crate::digest::{of_file, sha256};
+use crate::error::{Failure, OrFail, Result};
 use crate::files;
+use crate::hint::Hint;
 use crate::rows::snapshot::manifest::{FORMAT, Manifest, Snapshot};
 use crate::settings::Settings;
 
@@ -69,16 +69,17 @@ impl Store {
 
     /// Newest first. What is no snapshot's folder is left out.
     pub fn list(&self) -> Result<Vec<Listed>> {
+        let unreadable = || format!("cannot read the snapshots in `{}`", self.shown);
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(|error| self.unreadable(&error))?,
+            other => other.blocked(unreadable)?,
         };
         let mut listed = Vec::new();
         for entry in entries {
-            let name = entry.map_err(|error| self.unreadable(&error))?.file_name().to_string_lossy().into_owned();
+            let name = entry.blocked(unreadable)?.file_name().to_string_lossy().into_owned();
             if let Some(taken_at) = time_of(&name) {
                 let folder = self.dir.join(&name);
-                let bytes = size_of(&folder).map_err(|error| self.unreadable(&error))?;
+                let bytes = size_of(&folder).blocked(unreadable)?;
                 listed.push(Listed { taken_at, bytes, state: state_of(&folder), name });
             }
         }
@@ -99,13 +100,13 @@ impl Store {
         let Some(Listed { name, state, .. }) = found else {
             let what =
                 name.map_or("there is no whole snapshot".to_owned(), |name| format!("there is no snapshot `{name}`"));
-            return Err(Failure::blocked(format!("{what} in `{}`", self.shown)).hint("cargo xtask restore --list"));
+            return Err(Failure::blocked(format!("{what} in `{}`", self.shown)).hint(Hint::run("restore --list")));
         };
         match state {
             Kept::Whole(manifest) => Ok(Snapshot { folder: self.dir.join(&name), name, manifest: *manifest }),
             Kept::CutShort => Err(Failure::blocked(format!("the snapshot `{name}` was cut short"))
                 .because("it has no manifest, which is written last: some of its rows are missing")
-                .hint("cargo xtask restore --list")),
+                .hint(Hint::run("restore --list"))),
             Kept::Unreadable(why) => Err(altered(&name, &format!("its manifest {why}"))),
         }
     }
@@ -119,10 +120,8 @@ impl Store {
             list.iter().map(|listed| (age(listed), matches!(listed.state, Kept::Whole(_)))).collect();
         let mut removed = Vec::new();
         for (listed, _) in list.into_iter().zip(expired(&facts)).filter(|(_, expired)| *expired) {
-            fs::remove_dir_all(self.dir.join(&listed.name)).map_err(|error| {
-                Failure::failed(format!("cannot remove the old snapshot `{}/{}`", self.shown, listed.name))
-                    .caused_by(&error)
-            })?;
+            fs::remove_dir_all(self.dir.join(&listed.name))
+                .failed(|| format!("cannot remove the old snapshot `{}/{}`", self.shown, listed.name))?;
             removed.push(listed.name);
         }
         Ok(removed)
@@ -133,14 +132,13 @@ impl Store {
     /// # Errors
     /// `blocked` when the disk has less room than that, or cannot be written to.
     pub fn begin(&self, bytes: u64) -> Result<Draft> {
-        let blocked = |error: io::Error| {
+        let blocked = || {
             Failure::blocked(format!("cannot write a snapshot to `{}`", self.shown))
-                .caused_by(&error)
                 .hint("make room there, or make the folder writable")
         };
-        private_dir(&self.dir).map_err(blocked)?;
-        keep_out_of_git(&self.dir).map_err(blocked)?;
-        let free = free_bytes(&self.dir).map_err(blocked)?;
+        private_dir(&self.dir).or_fail(blocked)?;
+        keep_out_of_git(&self.dir).or_fail(blocked)?;
+        let free = free_bytes(&self.dir).or_fail(blocked)?;
         if free < bytes {
             return Err(Failure::blocked(format!("there is too little room for a snapshot in `{}`", self.shown))
                 .because(format!(
@@ -151,15 +149,11 @@ impl Store {
                 .hint("make room there"));
         }
         let mut id = [0; 3];
-        getrandom::fill(&mut id).map_err(|error| Failure::bug("no random numbers").caused_by(&error))?;
+        getrandom::fill(&mut id).bug("no random numbers")?;
         let name = format!("{}-{}", clock::now().strftime(STAMP), crate::digest::hex(&id));
         let folder = self.dir.join(&name);
-        DirBuilder::new().mode(0o700).create(&folder).map_err(blocked)?;
+        DirBuilder::new().mode(0o700).create(&folder).or_fail(blocked)?;
         Ok(Draft { shown: format!("{}/{name}", self.shown), name, folder, sealed: false })
-    }
-
-    fn unreadable(&self, error: &io::Error) -> Failure {
-        Failure::blocked(format!("cannot read the snapshots in `{}`", self.shown)).caused_by(error)
     }
 }
 
@@ -184,7 +178,7 @@ pub struct Draft {
 
 impl Draft {
     pub fn create(&self, file: &str) -> Result<File> {
-        private_file(&self.folder.join(file)).map_err(|error| self.unwritable(file, &error))
+        private_file(&self.folder.join(file)).or_fail(|| self.unwritable(file))
     }
 
     /// Writes the manifest: from here on the snapshot is whole.
@@ -195,15 +189,14 @@ impl Draft {
             files::replace_private(&self.folder.join(MANIFEST), &text)?;
             File::open(&self.folder)?.sync_all()
         };
-        write().map_err(|error| self.unwritable(MANIFEST, &error))?;
+        write().or_fail(|| self.unwritable(MANIFEST))?;
         self.sealed = true;
         Ok(Snapshot { name: self.name.clone(), folder: self.folder.clone(), manifest: sealed.manifest })
     }
 
-    pub fn unwritable(&self, file: &str, error: &io::Error) -> Failure {
+    pub fn unwritable(&self, file: &str) -> Failure {
         Failure::failed(format!("cannot write the snapshot `{}/{file}`", self.shown))
-            .caused_by(error)
-            .because("the snapshot was removed again, and the database was only read")
+            .note("the snapshot was removed again, and the database was only read")
             .hint("make room on that disk, then run this again")
     }
 }
@@ -273,7 +266,7 @@ impl Snapshot {
                 }
                 Err(error) => {
                     return Err(
-                        altered(&self.name, &format!("its file `{}` cannot be read", table.file)).caused_by(&error)
+                        altered(&self.name, &format!("its file `{}` cannot be read", table.file)).caused_by(error)
                     );
                 }
             }
@@ -284,8 +277,8 @@ impl Snapshot {
 
 fn altered(name: &str, what: &str) -> Failure {
     Failure::different(format!("the snapshot `{name}` cannot be believed: {what}"))
-        .because("the database was not touched")
-        .hint("cargo xtask restore --list")
+        .note("nothing was changed")
+        .hint(Hint::run("restore --list"))
 }
 
 fn state_of(folder: &Path) -> Kept {

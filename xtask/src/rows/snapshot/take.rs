@@ -7,9 +7,9 @@ use postgres::Transaction;
 
 use crate::clock;
 use crate::digest::hex;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::postgres::cancel::interruptible;
-use crate::postgres::connection::failure;
+use crate::postgres::connection::{CouldNot, failure};
 use crate::rows::snapshot::contents::{Source, sequences, tables};
 use crate::rows::snapshot::manifest::{FORMAT, Manifest, Origin, Snapshot, Table};
 use crate::rows::snapshot::store::{Draft, Store};
@@ -66,17 +66,17 @@ fn in_transaction(
 /// A whole table is one statement, and takes longer than any query of ours.
 pub fn allow_time(transaction: &mut Transaction<'_>, timeout: Duration) -> Result<()> {
     let sql = format!("set local statement_timeout = {}", timeout.as_millis());
-    transaction.batch_execute(&sql).map_err(|error| failure("set a time limit", &error))
+    transaction.batch_execute(&sql).could_not("set a time limit")
 }
 
 fn copy_table(transaction: &mut Transaction<'_>, draft: &Draft, index: usize, source: &Source) -> Result<Table> {
     // Not by the table's name, which may hold what a file's may not.
     let file = format!("{:04}.copy.lz4", index + 1);
-    let unwritable = |error: io::Error| draft.unwritable(&file, &error);
+    let unwritable = || draft.unwritable(&file);
     let mut writer = Writer::new(draft.create(&file)?);
-    copy_out(transaction, source, &source.columns, |piece| writer.add(piece).map_err(unwritable))?;
-    let Written { file: written, sha256, sum } = writer.finish().map_err(unwritable)?;
-    written.sync_all().map_err(unwritable)?;
+    copy_out(transaction, source, &source.columns, |piece| writer.add(piece).or_fail(unwritable))?;
+    let Written { file: written, sha256, sum } = writer.finish().or_fail(unwritable)?;
+    written.sync_all().or_fail(unwritable)?;
     Ok(Table {
         schema: source.schema.clone(),
         name: source.name.clone(),
@@ -96,7 +96,7 @@ pub fn copy_out(
     mut sink: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
     let intent = format!("read the rows of `{}.{}`", source.schema, source.name);
-    let mut reader = transaction.copy_out(&source.copy_out(columns)).map_err(|error| failure(&intent, &error))?;
+    let mut reader = transaction.copy_out(&source.copy_out(columns)).could_not(&intent)?;
     loop {
         let piece = reader.fill_buf().map_err(|error| server_failure(&intent, error))?;
         if piece.is_empty() {
@@ -110,8 +110,8 @@ pub fn copy_out(
 
 /// What the server said, where the library has put it into an error of input and output.
 pub fn server_failure(intent: &str, error: io::Error) -> Failure {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
-        Some(error) => failure(intent, error),
-        None => Failure::failed(format!("could not {intent}")).caused_by(&error),
+    match error.downcast::<postgres::Error>() {
+        Ok(error) => failure(intent, error),
+        Err(error) => Failure::failed(format!("could not {intent}")).caused_by(error),
     }
 }

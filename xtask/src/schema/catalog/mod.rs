@@ -32,7 +32,7 @@ pub use object::{Catalog, Object, ObjectKey, quoted};
 
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
-use crate::postgres::connection::{Connection, failure};
+use crate::postgres::connection::{Connection, CouldNot};
 
 pub use object::CATALOG_VERSION;
 
@@ -71,9 +71,7 @@ pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result
     let comments = comments(transaction)?;
     let mut found = HashMap::new();
     for (what, sql) in OBJECTS {
-        let rows = transaction
-            .query(sql, &[&schemas])
-            .map_err(|error| failure(&format!("read the catalog's {what}"), &error))?;
+        let rows = transaction.query(sql, &[&schemas]).could_not(&format!("read the catalog's {what}"))?;
         for row in rows.iter().filter(|row| !implied.contains(row.get::<_, &str>(3))) {
             let (address, object) = read_object(row, &role, &comments);
             found.insert(address, object);
@@ -150,5 +148,5 @@ fn query(
     sql: &str,
     parameters: &[&(dyn postgres::types::ToSql + Sync)],
 ) -> Result<Vec<postgres::Row>> {
-    transaction.query(sql, parameters).map_err(|error| failure("read the catalog", &error))
+    transaction.query(sql, parameters).could_not("read the catalog")
 }

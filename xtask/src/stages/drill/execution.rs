@@ -1,11 +1,11 @@
 //! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan
 //! has shown, and what a stage says that it left is what the next one finds.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Migrations;
+use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
@@ -49,7 +49,7 @@ impl Execution<'_> {
         let history = self.inspection.history.clone();
         let is_the_same = History::load(&self.session.settings.prisma.migrations)?.digest() == history.digest();
         if !is_the_same {
-            return Err(Failure::different("the migrations were changed while the drill ran").hint("cargo xtask drill"));
+            return Err(Failure::different("the migrations were changed while the drill ran").hint(Hint::run("drill")));
         }
         match leg {
             Leg::Forward => {
@@ -78,7 +78,7 @@ impl Execution<'_> {
             Some(Action::Own(planned)) if planned.promise == Promise::of(&plan) => {}
             _ => {
                 return Err(Failure::different("what would run now is not what the plan has shown")
-                    .hint("cargo xtask drill --plan"));
+                    .hint(Hint::run("drill --plan")));
             }
         }
         stage.open(self.journal, &inspection)?;
@@ -92,7 +92,8 @@ impl Execution<'_> {
         if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
             return Err(Failure::different("going back would lose what was not there when the drill began")
                 .because(loss.to_string())
-                .hint("--accept-data-loss takes a snapshot first, and puts it back"));
+                .note("a snapshot is taken first, and put back after the second forward")
+                .hint(Hint::run("drill --resume --accept-data-loss")));
         }
         let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
         self.progress().dropped.extend(dropped.cloned());
@@ -128,11 +129,11 @@ impl Execution<'_> {
         let wrong = said.map(|said| differing(&said.after, &state.counts)).unwrap_or_default();
         if !wrong.is_empty() {
             return Err(Failure::different(format!(
-                "somebody else wrote to the database after {} had ended",
+                "another session wrote to the database after {} had ended",
                 leg.name()
             ))
             .because_all(wrong)
-            .hint("stop what writes there"));
+            .hint("stop what else writes there"));
         }
         if leg == Leg::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -173,8 +174,7 @@ impl Execution<'_> {
 
     /// Writes down where the drill is, for `--resume` to read; on disk with the next step.
     fn save_progress(&self) -> Result<()> {
-        let json = serde_json::to_value(&*self.progress())
-            .map_err(|error| Failure::bug("cannot write down how far the drill came").caused_by(&error))?;
+        let json = serde_json::to_value(&*self.progress()).bug("cannot write down how far the drill came")?;
         self.journal.record().outcome.extra.insert(progress::KEY.to_owned(), json);
         Ok(())
     }
@@ -193,7 +193,8 @@ impl Execution<'_> {
         };
         let applied = applied.filter(new).collect();
         let mut record = self.journal.record();
-        record.outcome.notes = unique(std::mem::take(&mut record.outcome.notes));
+        let notes = std::mem::take(&mut record.outcome.notes);
+        record.outcome.add_notes(&notes);
         record.outcome.migrations = Some(Migrations { applied, pending: after.standing.pending, rolled_back });
         Ok(())
     }
@@ -202,7 +203,7 @@ impl Execution<'_> {
     pub fn explain(&self, failure: Failure) -> Failure {
         let progress = self.progress().clone();
         let Some(leg) = Leg::ALL.into_iter().find(|leg| leg.number() == progress.stage) else { return failure };
-        let failure = failure.because(format!(
+        let failure = failure.note(format!(
             "the drill stopped in stage {} of {}: {}",
             leg.number(),
             Leg::ALL.len(),
@@ -210,34 +211,31 @@ impl Execution<'_> {
         ));
         let failure = match (&progress.snapshot, leg) {
             (Some(name), Leg::Backward | Leg::Again) if !progress.dropped.is_empty() => {
-                failure.because(format!("what backward dropped is in the snapshot `{name}`"))
+                failure.note(format!("what backward dropped is in the snapshot `{name}`"))
             }
             _ => failure,
         };
         let failure = match leg {
-            Leg::Mirror | Leg::Parity => failure.because("the database now: all migrations are applied"),
+            Leg::Mirror | Leg::Parity => failure.note("the database now: all migrations are applied"),
             _ => failure,
         };
         let stuck = !progress.standing.failed.is_empty() || !progress.standing.running.is_empty();
-        let sandbox = if self.session.settings.target.is_sandbox() { " --sandbox" } else { "" };
         let on = match leg {
-            _ if stuck => None,
-            Leg::Forward => failure.hint.is_none().then(|| format!("cargo xtask drill{sandbox}")),
-            Leg::Backward if self.options.accept_data_loss => {
-                Some(format!("cargo xtask drill --resume --accept-data-loss{sandbox}"))
-            }
-            _ => Some(format!("cargo xtask drill --resume{sandbox}")),
+            _ if stuck => return failure,
+            Leg::Forward if failure.hint.is_some() => return failure,
+            Leg::Forward => Hint::run("drill"),
+            Leg::Backward if self.options.accept_data_loss => Hint::run("drill --resume --accept-data-loss"),
+            _ => Hint::run("drill --resume"),
         };
-        match (on, failure.hint.clone()) {
-            (None, _) => failure,
-            (Some(on), None) => failure.hint(on),
-            (Some(on), Some(hint)) => failure.hint(format!("{hint}; then: {on}")),
+        self.then(failure, on)
+    }
+
+    /// The way on is the hint, unless another command comes before it.
+    fn then(&self, failure: Failure, on: Hint) -> Failure {
+        match failure.hint.as_deref().cloned() {
+            Some(Hint::Advice(advice)) => failure.note(advice).hint(on),
+            Some(first) if first != on => failure.note(format!("after that: {}", on.line(&self.session.settings.aim))),
+            _ => failure.hint(on),
         }
     }
-}
-
-/// Both forwards note what they find.
-fn unique(notes: Vec<String>) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    notes.into_iter().filter(|note| seen.insert(note.clone())).collect()
 }

@@ -17,8 +17,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::digest::of_file;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::migrations::status::Standing;
 use crate::parity::comparison::Source;
@@ -123,8 +124,7 @@ impl Stage for Whole {
         let landing = between.map(|earlier| earlier.landing(session)).transpose()?;
         let schema = match between {
             Some(earlier) => earlier.schema(),
-            None => of_file(&session.settings.prisma.schema)
-                .map_err(|error| Failure::blocked("cannot read the Prisma schema").caused_by(&error))?,
+            None => of_file(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?,
         };
         let mut inspection = Inspection { history, before, progress, earlier, landing, way: None, schema };
         inspection.way = self.way(session, &inspection)?;
@@ -172,7 +172,11 @@ impl Stage for Whole {
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Planned>, console: &Console) -> Result<()> {
-        consent_to_loss(session, &plan.losses, self.may_lose(session), "drill", console)
+        let command = match self.steps {
+            1 => Hint::run("drill"),
+            steps => Hint::run("drill --steps").arg(steps),
+        };
+        consent_to_loss(session, &plan.losses, self.may_lose(session), command, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
@@ -220,10 +224,9 @@ fn check_mirror(session: &Session<'_>) -> Result<()> {
         return Ok(());
     }
     let path = session.settings.shown(&session.settings.supabase.mirror_sql);
-    Err(Failure::blocked(format!("there is no `{path}`, so there is no mirror to drill")).hint(
-        "name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml; without Supabase: \
-         cargo xtask drill --no-mirror",
-    ))
+    Err(Failure::blocked(format!("there is no `{path}`, so there is no mirror to drill"))
+        .note("where the project has one, name it as `mirror_sql` under `[supabase]` in drill.toml")
+        .hint(Hint::run("drill --no-mirror")))
 }
 
 /// Adds the plan of a stage, as `inspect` foresees it, as one step of the drill's.
@@ -234,7 +237,7 @@ fn add<S: Stage>(
     inspect: impl FnOnce(&S) -> Result<S::Inspection>,
 ) -> Result<()> {
     let planned = stage.plan(session, &inspect(stage)?)?;
-    let json = serde_json::to_value(&planned).map_err(|error| Failure::bug("cannot write a plan").caused_by(&error))?;
+    let json = serde_json::to_value(&planned).bug("cannot write a plan")?;
     let action = Planned { plan: json, words: planned.steps_in_words(), promise: Promise::of(&planned) };
     for script in planned.scripts {
         if !plan.scripts.iter().any(|known| known.name == script.name) {

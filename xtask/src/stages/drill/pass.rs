@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::digest::of_file;
 use crate::error::{Failure, Result};
+use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::migrations::down::{Loss, Removal, losses};
 use crate::postgres::counts::Counts;
@@ -109,7 +110,11 @@ pub fn seed(session: &Session<'_>, rows: u64) -> Result<String> {
     let (gained, why) = match rows::seed::seed(session, &wish) {
         Ok(gained) => (gained, String::new()),
         Err(failure) => {
-            let why = format!("; by type alone, since it {}: {}", failure.message, failure.causes.join("; "));
+            let why = format!(
+                "; by type alone, since it {}: {}",
+                failure.message,
+                failure.causes().collect::<Vec<_>>().join("; ")
+            );
             (rows::seed::fill(session, rows)?, why)
         }
     };
@@ -131,7 +136,7 @@ impl Return {
                 Ok("not again: the client of the first forward is of this very schema".to_owned())
             }
             _ => Err(Failure::different(format!("`{}` was changed while the drill ran", session.settings.shown(path)))
-                .hint("cargo xtask drill")),
+                .hint(Hint::run("drill"))),
         }
     }
 
@@ -145,7 +150,7 @@ impl Return {
         }
         Err(Failure::different("Prisma applied other migrations than those that were taken back")
             .because(format!("taken back: {}; applied: {}", listed(&taken), listed(&applied)))
-            .hint("cargo xtask drill"))
+            .hint(Hint::run("drill")))
     }
 
     /// # Errors
@@ -158,7 +163,7 @@ impl Return {
         }
         Err(Failure::different("the second forward did not lead to where the first one led")
             .because_all(differences.iter().map(Difference::to_string))
-            .hint("cargo xtask drill --each says which migration it is"))
+            .hint(Hint::run("drill --each")))
     }
 
     /// Puts back the tables that lost something, whole, in one transaction. `now`: what forward left.
@@ -175,11 +180,12 @@ impl Return {
         if tables.is_empty() {
             return Ok("nothing was dropped, so there is nothing to put back".to_owned());
         }
-        let by_hand = format!("compare the rows; cargo xtask restore {name} --confirm puts all of them back");
         let snapshot = Store::of(session.settings).find(Some(name))?;
         snapshot.verify_files()?;
         let fit = fit(&mut session.connection(), &snapshot, false)?.only(&tables, &places, &now.counts);
-        let rows = snapshot::put_back(session, &snapshot, &fit).map_err(|failure| failure.hint(by_hand))?;
+        let rows = snapshot::put_back(session, &snapshot, &fit).map_err(|failure| {
+            failure.note("compare the rows first: the restore puts all of them back").hint(Hint::restore(name))
+        })?;
         Ok(format!("{rows} rows of {}, as many and the same as in `{}`", listed(&tables), name))
     }
 
@@ -199,8 +205,8 @@ impl Return {
         Err(Failure::different("the rows are not those from before the migrations were taken back")
             .because_all(wrong)
             .hint(match &self.snapshot {
-                Some(name) => format!("cargo xtask restore {name} --confirm"),
-                None => "look at what the migration does to rows each time that it runs".to_owned(),
+                Some(name) => Hint::restore(name),
+                None => "look at what the migration does to rows each time that it runs".into(),
             }))
     }
 }

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::of_file;
-use crate::error::{Failure, Refusal, Result};
+use crate::error::{Failure, OrFail, Refusal, Result};
 use crate::evidence::folder::RECORD;
 use crate::evidence::outcome::BeforeAfter;
+use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::migrations::down::Loss;
 use crate::migrations::status::Standing;
@@ -86,18 +87,18 @@ impl Earlier {
     pub fn find(session: &Session<'_>, history: &History, now: &State) -> Result<Earlier> {
         let target = &session.settings.target.name;
         let Some(earlier) = newest(session)? else {
-            return Err(Failure::usage(format!("there is no drill of `{target}` to resume")).hint(anew(session)));
+            return Err(Failure::usage(format!("there is no drill of `{target}` to resume")).hint(anew()));
         };
         if earlier.record.status == "ok" {
             return Err(Failure::usage(format!(
                 "the last drill of `{target}` went through: nothing is left to resume"
             ))
-            .because(format!("its evidence is `{}`", earlier.run))
-            .hint(anew(session)));
+            .note(format!("its evidence is `{}`", earlier.run))
+            .hint(anew()));
         }
         earlier.check_identity(session)?;
-        earlier.check_history(session, history)?;
-        earlier.check_ledger(session, now)?;
+        earlier.check_history(history)?;
+        earlier.check_ledger(now)?;
         Ok(earlier)
     }
 
@@ -109,27 +110,28 @@ impl Earlier {
             return Ok(());
         }
         let message = format!("the drill in `{}` was of another database", self.run);
-        Err(Failure::refused(&session.settings.target.name, vec![Refusal::new("resume", message, anew(session))])
+        Err(Failure::refused(&session.settings.target.name, vec![Refusal::new("resume", message, "begin a new drill")])
+            .hint(anew())
             .message("the drill to resume is another database's"))
     }
 
-    fn check_history(&self, session: &Session<'_>, history: &History) -> Result<()> {
+    fn check_history(&self, history: &History) -> Result<()> {
         if self.record.inputs.get("migrations") == Some(&history.digest()) {
             return Ok(());
         }
-        Err(Failure::blocked("the migrations are not those of the drill that is to be resumed")
-            .because(format!("its evidence is `{}`", self.run))
-            .hint(anew(session)))
+        Err(Failure::blocked("the migrations are not those of the drill to resume")
+            .note(format!("its evidence is `{}`", self.run))
+            .hint(anew()))
     }
 
-    fn check_ledger(&self, session: &Session<'_>, now: &State) -> Result<()> {
+    fn check_ledger(&self, now: &State) -> Result<()> {
         if self.progress.standing == now.standing {
             return Ok(());
         }
         Err(Failure::blocked("the ledger is not as the drill to resume had left it")
-            .because(format!("its evidence is `{}`", self.run))
-            .because("somebody migrated since, or the run was killed in the middle of a stage")
-            .hint(anew(session)))
+            .note(format!("its evidence is `{}`", self.run))
+            .because("it was migrated since, or the run was killed in the middle of a stage")
+            .hint(anew()))
     }
 
     /// SHA-256 of the Prisma schema that its first forward generated the client from.
@@ -150,24 +152,23 @@ impl Earlier {
             let altered = self.record.files.get(&inside).is_some_and(|then| of_file(&path).ok().as_ref() != Some(then));
             match fs::read(&path) {
                 Ok(bytes) if !altered => Ok(bytes),
-                _ => Err(self.unusable(session, &format!("{landing}/{name}"))),
+                _ => Err(self.unusable(&format!("{landing}/{name}"))),
             }
         };
-        let unusable = |name: &str| self.unusable(session, &format!("{landing}/{name}"));
+        let unusable = |name: &str| self.unusable(&format!("{landing}/{name}"));
         let counts: BeforeAfter = serde_json::from_slice(&read("counts.json")?).map_err(|_| unusable("counts.json"))?;
         let catalog =
             serde_json::from_slice(&read("catalog-after.json")?).map_err(|_| unusable("catalog-after.json"))?;
         Ok(Landing { counts: counts.after, catalog })
     }
 
-    fn unusable(&self, session: &Session<'_>, file: &str) -> Failure {
-        Failure::different(format!("the evidence `{file}` is not as it was written")).hint(anew(session))
+    fn unusable(&self, file: &str) -> Failure {
+        Failure::different(format!("the evidence `{file}` is not as it was written")).hint(anew())
     }
 }
 
-fn anew(session: &Session<'_>) -> String {
-    let sandbox = if session.settings.target.is_sandbox() { " --sandbox" } else { "" };
-    format!("cargo xtask drill{sandbox}")
+fn anew() -> Hint {
+    Hint::run("drill")
 }
 
 /// Folder names begin with their time. Runs of `drill --each`, and drills that were refused, have no progress.
@@ -182,9 +183,8 @@ fn newest(session: &Session<'_>) -> Result<Option<Earlier>> {
     for run in runs.into_iter().rev() {
         let folder = dir.join(&run);
         let Ok(bytes) = fs::read(folder.join(RECORD)) else { continue };
-        let record: Seen = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::different(format!("the record of the drill in `{run}` cannot be read")).caused_by(&error)
-        })?;
+        let record: Seen = serde_json::from_slice(&bytes)
+            .or_fail(|| Failure::different(format!("the record of the drill in `{run}` cannot be read")))?;
         let ours = record.target.as_ref().is_some_and(|target| target.name == session.settings.target.name);
         if let Some(progress) = record.drill.clone().filter(|_| ours) {
             return Ok(Some(Earlier { run, progress, folder, record }));

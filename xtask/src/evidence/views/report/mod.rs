@@ -22,7 +22,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::evidence::views::reading::Reading;
 use crate::words::text;
 use redact::Redactor;
@@ -45,9 +45,8 @@ pub fn save(reading: &Reading, out: Option<&Path>, private_dir: &Path, redactor:
         let mut file = File::options().write(true).create(true).truncate(true).create_new(out.is_some()).open(&path)?;
         file.write_all(&page)
     });
-    written.map(|()| path.clone()).map_err(|error| {
+    written.map(|()| path.clone()).or_fail(|| {
         Failure::failed(format!("cannot write the report to `{}`", path.display()))
-            .caused_by(&error)
             .hint("name a file that is not there yet with `--out FILE`")
     })
 }
