@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM as a question that a step can ask: has the user asked to stop, and how?
+//! Ctrl-C, SIGTERM and SIGHUP as a question that a step can ask: has the user asked to stop, and how?
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -13,21 +14,38 @@ use crate::error::{Failure, OrFail, Result, Status};
 pub struct Interrupt {
     first: Arc<AtomicI32>,
     count: Arc<AtomicUsize>,
+    waiting: Arc<Mutex<Vec<Sender<()>>>>,
 }
 
 impl Interrupt {
-    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process.
+    /// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process; SIGHUP not where `nohup` said to ignore it.
     pub fn listen() -> Result<Interrupt> {
         let interrupt = Interrupt::default();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).bug("cannot listen for signals")?;
+        let hangup = (!ignored(SIGHUP)).then_some(SIGHUP);
+        let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).bug("cannot listen for signals")?;
         let heard = interrupt.clone();
-        std::thread::spawn(move || {
-            for signal in signals.forever() {
-                let _ = heard.first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
-                heard.count.fetch_add(1, Ordering::Relaxed);
-            }
-        });
+        std::thread::spawn(move || signals.forever().for_each(|signal| heard.hear(signal)));
         Ok(interrupt)
+    }
+
+    fn hear(&self, signal: i32) {
+        let first = self.first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        // A terminal that goes sends SIGHUP more than once, and nobody has asked twice.
+        if first || signal != SIGHUP {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.wake();
+    }
+
+    /// From now on every signal is told to `waiting` too, until its receiver is gone.
+    pub fn wakes(&self, waiting: Sender<()>) {
+        self.wake();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waiting);
+    }
+
+    /// Who is woken looks around and waits again, so one time too often does no harm.
+    fn wake(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).retain(|waiting| waiting.send(()).is_ok());
     }
 
     /// How the run must end, once a signal has come.
@@ -50,5 +68,35 @@ impl Interrupt {
             None => Ok(()),
             Some(status) => Err(Failure::interrupted(status)),
         }
+    }
+}
+
+/// Whether we were started with `signal` ignored; false where the system does not say.
+fn ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+impl Interrupt {
+    /// As if the process had got `signal`.
+    pub fn pretend(&self, signal: i32) {
+        self.hear(signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_decides_and_a_terminal_that_goes_asks_once() {
+        let interrupt = Interrupt::default();
+        let counts = [SIGHUP, SIGHUP, SIGINT].map(|signal| {
+            interrupt.hear(signal);
+            interrupt.count()
+        });
+        assert_eq!((counts, interrupt.status()), ([1, 1, 2], Some(Status::Terminated)));
     }
 }

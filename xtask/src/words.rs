@@ -60,8 +60,8 @@ pub fn found(step: &Value) -> Option<String> {
     }
     let exit = &step["exit"];
     match (exit["code"].as_i64(), exit["signal"].as_i64()) {
-        (Some(code), _) => Some(format!("ended with exit code {code}")),
-        (_, Some(signal)) => Some(format!("was ended by signal {signal}")),
+        (Some(code), _) => Some(format!("exited with code {code}")),
+        (_, Some(signal)) => Some(format!("was killed by signal {signal}")),
         _ if exit == "timed_out" => Some("did not end in time and was stopped".to_owned()),
         _ => None,
     }
@@ -83,8 +83,8 @@ mod tests {
     #[test]
     fn a_program_that_ended_badly_says_how() {
         let said = |exit: Value| found(&serde_json::json!({"detail": null, "exit": exit}));
-        assert_eq!(said(serde_json::json!({"code": 3})).unwrap(), "ended with exit code 3");
-        assert_eq!(said(serde_json::json!({"signal": 9})).unwrap(), "was ended by signal 9");
+        assert_eq!(said(serde_json::json!({"code": 3})).unwrap(), "exited with code 3");
+        assert_eq!(said(serde_json::json!({"signal": 9})).unwrap(), "was killed by signal 9");
         assert_eq!(said("timed_out".into()).unwrap(), "did not end in time and was stopped");
         assert_eq!(said("success".into()), None);
     }

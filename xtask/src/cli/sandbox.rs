@@ -14,7 +14,7 @@ pub fn run(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Resul
     let Drill { settings, console, interrupt, .. } = *drill;
     match command {
         Sandbox::Up => {
-            crate::sandbox::npm::packages(settings, |line| console.say(line))?;
+            crate::sandbox::npm::packages(settings, |line| console.say(line), interrupt)?;
             let begun = std::time::Instant::now();
             let sandbox = sandbox::up(settings, interrupt)?;
             let how = if sandbox.started { "is up" } else { "was up already" };

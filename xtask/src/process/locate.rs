@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
+use crate::process::native_engine::{self, Platform};
 use crate::process::{self, Exit, Invocation};
 use crate::settings::Settings;
 
@@ -118,7 +119,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
                 .hint("unset PRISMA_SCHEMA_ENGINE_BINARY, or correct it"))
         };
     }
-    if let Some(path) = native_engine(prisma) {
+    if let Some(path) = native_engine::of_cli(&prisma.script, &Platform::here()) {
         return Ok(Engine::Native(path));
     }
     // A project that does not carry our program uses the one of this workspace, with the packages beside it.
@@ -133,20 +134,6 @@ fn no_engine() -> Failure {
     Failure::blocked("Prisma's schema engine is not here")
         .because("its download was blocked or skipped when the package was installed")
         .hint(Hint::shell("npm ci"))
-}
-
-fn native_engine(prisma: &Package) -> Option<PathBuf> {
-    let packages = prisma.script.ancestors().nth(3)?;
-    let entries = std::fs::read_dir(packages.join("@prisma/engines")).ok()?;
-    let mut engines: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            name.starts_with("schema-engine-") && !name.contains('.') && path.is_file()
-        })
-        .collect();
-    engines.sort();
-    engines.pop()
 }
 
 /// The Supabase CLI's binary and version: from the project's packages (past its shim, which starts Node first), else on PATH.
@@ -230,4 +217,26 @@ fn package_version(folder: &Path) -> Option<String> {
 
 pub fn major(version: &str) -> Option<u32> {
     version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::error::Status;
+
+    #[test]
+    fn who_interrupts_the_question_for_a_version_is_not_told_to_install_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = folder.path().join("node");
+        std::fs::write(&node, "#!/bin/sh\nsleep 300\n").unwrap();
+        std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let prisma = Package { script: PathBuf::new(), version: String::new() };
+        let toolbox = Toolbox { node, prisma, engine: Engine::Native(PathBuf::new()) };
+        let interrupt = Interrupt::default();
+        interrupt.pretend(signal_hook::consts::SIGINT);
+        let failure = toolbox.node_version(&interrupt).unwrap_err();
+        assert_eq!((failure.status, failure.hint), (Status::Interrupted, None));
+    }
 }

@@ -1,19 +1,18 @@
 //! The running record of one run: each step is on disk and on the console when it begins and when it ends.
 
-use std::io::{Seek, SeekFrom, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::clock;
-use crate::error::{Failure, OrFail, Result, Status};
+use crate::error::{Failure, Result, Status};
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::record::Record;
 use crate::evidence::views;
 use crate::interrupt::Interrupt;
-use crate::process::{self, Exit, Finished, Invocation};
+use crate::process::{self, Finished, Invocation};
 use crate::run::console::Console;
 use redact::Redactor;
 
@@ -194,29 +193,39 @@ impl Stage<'_, '_> {
         result.map(|_| ())
     }
 
-    /// A child process, its masked output in a log of its own. How it ended is the caller's to judge.
-    pub fn child(&self, index: usize, name: &str, invocation: &Invocation, deadline: Duration) -> Result<Finished> {
+    /// A child process, its masked output in a log of its own. How it ended is for `judge` to say; a log that is not whole
+    /// fails the step in any case.
+    pub fn child(
+        &self,
+        index: usize,
+        name: &str,
+        (invocation, deadline): (&Invocation, Duration),
+        judge: impl FnOnce(&Finished) -> Result<()>,
+    ) -> Result<()> {
         self.journal.interrupt.check()?;
-        let (log, mut file) = self.journal.run.log(self.number(index), name)?;
+        let (log, file) = self.journal.run.log(self.number(index), name)?;
         let running = self.journal.console.step(name);
-        let header = format!("$ {}\n", invocation.shown());
-        let _ = file.write_all(&self.journal.redactor.bytes(header.as_bytes()));
-        let mut end = file.try_clone().failed(|| "cannot write a log")?;
         let finished = process::run(invocation, deadline, file, &self.journal.redactor, self.journal.interrupt)?;
-        let _ = end.seek(SeekFrom::End(0));
-        let _ = writeln!(end, "[{} after {} ms]", finished.exit.in_words(), milliseconds(finished.duration));
+        let whole = finished.whole(&log);
+        let hole = whole.as_ref().err().map(|failure| failure.message.clone());
+        let ended = judge(&finished);
+        let result = match whole {
+            Ok(()) => ended,
+            Err(failure) => both(ended, failure),
+        };
         self.update(index, |step| {
-            step.status = word(finished.exit).to_owned();
+            step.status = result.as_ref().map_or_else(|failure| failure.status, |()| Status::Ok).word().to_owned();
             step.exit_code = finished.exit.code();
             step.exit = Some(finished.exit);
             step.duration_ms = milliseconds(finished.duration);
+            step.detail.clone_from(&hole);
             step.log = Some(log);
         })?;
-        match finished.exit {
-            Exit::Success => running.ok("done", finished.duration),
-            _ => running.failed(&finished.exit.in_words(), finished.duration),
+        match &result {
+            Ok(()) => running.ok("done", finished.duration),
+            Err(_) => running.failed(&hole.unwrap_or_else(|| finished.exit.in_words()), finished.duration),
         }
-        Ok(finished)
+        result
     }
 
     pub fn end(&self, result: &Result<()>) -> Result<()> {
@@ -228,14 +237,6 @@ impl Stage<'_, '_> {
             stage.duration_ms = milliseconds(self.begun.elapsed());
         }
         self.journal.save()
-    }
-}
-
-fn word(exit: Exit) -> &'static str {
-    match exit {
-        Exit::Success => Status::Ok.word(),
-        Exit::Interrupted(status) => status.word(),
-        Exit::Code(_) | Exit::Signal(_) | Exit::TimedOut => Status::Failed.word(),
     }
 }
 

@@ -47,12 +47,11 @@ fn step<A: Sync>(
     match &step.action {
         Action::Own(action) => stage.step(number, step.name, || own(action)),
         Action::Child { invocation, deadline, explain } => {
-            let finished = stage.child(number, step.name, invocation, *deadline)?;
-            match finished.exit {
+            stage.child(number, step.name, (invocation, *deadline), |finished| match finished.exit {
                 Exit::Success => Ok(()),
                 Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-                _ => Err(child_failure(step, &finished, explain(&finished.tail))),
-            }
+                _ => Err(child_failure(step, finished, explain(&finished.tail))),
+            })
         }
     }
 }

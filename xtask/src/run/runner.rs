@@ -74,7 +74,7 @@ impl Drill<'_> {
         if !self.settings.target.is_sandbox() {
             return Declared::of_environment(self.settings);
         }
-        npm::packages(self.settings, |line| self.console.say(line))?;
+        npm::packages(self.settings, |line| self.console.say(line), self.interrupt)?;
         let sandbox = sandbox::up(self.settings, self.interrupt)?;
         if sandbox.started {
             let port = sandbox.port;

@@ -82,6 +82,7 @@ impl Cluster {
             return Err(Failure::blocked(format!("`initdb` {}", finished.exit.in_words()))
                 .because(finished.tail.last().cloned().unwrap_or_default()));
         }
+        finished.whole("initdb.log")?;
         self.allow_local_user().blocked(failed)
     }
 

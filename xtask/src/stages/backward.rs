@@ -525,9 +525,11 @@ pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<St
     let (name, log) = journal.run().log(steps, "migrate status")?;
     let deadline = session.settings.timeouts.migrate;
     let finished = process::run(&invocation, deadline, log, &session.redactor, session.interrupt)?;
-    let said = std::fs::read_to_string(journal.run().folder().join(name)).failed(|| "cannot read a log")?;
+    let said = std::fs::read_to_string(journal.run().folder().join(&name)).failed(|| "cannot read a log")?;
     match finished.exit {
-        Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => Ok(prisma::pending_of(&said)),
+        Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => {
+            finished.whole(&name).map(|()| prisma::pending_of(&said))
+        }
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
         exit => Err(Failure::failed("Prisma could not say what is pending")
             .because(exit.in_words())

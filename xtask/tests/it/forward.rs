@@ -82,7 +82,7 @@ fn the_evidence_says_what_ran_and_what_it_found() {
     );
     let log = project.read(&format!("{folder}/02-migrate-deploy.log"));
     assert!(
-        log.starts_with("$ node ") && log.contains("4 migrations found") && log.contains("[ended well after"),
+        log.starts_with("$ node ") && log.contains("4 migrations found") && log.contains("[exited 0 after"),
         "{log}"
     );
     let feedback = project.read("feedback/deployment.md");

@@ -86,8 +86,22 @@ impl Project {
         command
     }
 
+    /// As `command`, in a shell script that calls it as `"$@"`.
+    pub fn shell(&self, script: &str, args: &[&str]) -> Command {
+        let inner = self.command(args);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sh"]).arg(inner.get_program()).args(inner.get_args());
+        command.env_clear().envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.path("")).stdin(Stdio::null());
+        command
+    }
+
     pub fn run(&self, args: &[&str]) -> Answer {
-        let output = self.command(args).output().unwrap();
+        Self::answer(&mut self.command(args))
+    }
+
+    pub fn answer(command: &mut Command) -> Answer {
+        let output = command.output().unwrap();
         Answer {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

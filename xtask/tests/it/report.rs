@@ -246,7 +246,7 @@ fn a_failed_run_is_told_to_github_and_junit_without_its_secret() {
     assert_eq!(names, ["generate", "migrate deploy", "replay", "verify ledger", "verify catalog", "smoke"]);
     let missed: Vec<_> = document.descendants().filter(|node| node.has_tag_name("failure")).collect();
     assert_eq!(missed.len(), 1);
-    assert_eq!(missed[0].attribute("message"), Some("ended with exit code 1"));
+    assert_eq!(missed[0].attribute("message"), Some("exited with code 1"));
     assert!(missed[0].text().unwrap().contains("</script><b>[REDACTED"), "{junit}");
 
     let page = browse(&[project.path(&format!("{folder}/report.html")).display().to_string()]).remove(0);

@@ -228,7 +228,7 @@ mod tests {
           <testcase name="a &amp; b" classname="drill.forward" time="1.250"></testcase>
         </testsuite>
         <testsuite name="forward (2)" tests="2" failures="1" errors="0" skipped="1" time="0.020" timestamp="2026-11-22T20:04:01" hostname="h"><properties><property name="target" value="staging"></property><property name="database" value="d"></property><property name="host" value="h"></property></properties>
-          <testcase name="c" classname="drill.forward (2)" time="1.250"><failure type="failed" message="ended with exit code 1">one
+          <testcase name="c" classname="drill.forward (2)" time="1.250"><failure type="failed" message="exited with code 1">one
         ]]&gt; &lt;b&gt;
         </failure></testcase>
           <testcase name="d" classname="drill.forward (2)" time="0.000"><skipped message="not reached"></skipped></testcase>

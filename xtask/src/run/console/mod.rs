@@ -1,9 +1,13 @@
 //! The only module that prints. Progress and prose go to stderr, results to stdout, and every byte passes the redactor.
 //!
 //! On a terminal the running steps have spinners; elsewhere each step is one plain line when it ends, so that a CI log
-//! reads the same as the evidence.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+//! reads the same as the evidence. Whether anybody still reads is not for a run to ask: a closed pipe, a full disk or a
+//! terminal that is gone ends the printing and nothing else.
 
+mod terminal;
+
+use std::fmt::Arguments;
+use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -31,7 +35,7 @@ pub struct Running<'a> {
 
 impl Console {
     pub fn new(output: Output) -> Console {
-        Console { output, live: MultiProgress::new(), redactor: Mutex::new(Redactor::generic()) }
+        Console { output, live: terminal::progress(output.live), redactor: Mutex::new(Redactor::generic()) }
     }
 
     /// From now on nothing that `redactor` knows is printed; in GitHub Actions the log itself is told too.
@@ -40,13 +44,13 @@ impl Console {
     /// and a stream that was redirected to a file is read by nobody who would mask: there the mask would be the leak.
     pub fn mask(&self, redactor: &Redactor) {
         if self.output.github {
-            let (stdout, stderr) = (!self.output.json && !is_file(std::io::stdout()), !is_file(std::io::stderr()));
+            let (stdout, stderr) = (!self.output.json && !is_file(io::stdout()), !is_file(io::stderr()));
             for mask in redactor.masks() {
                 if stderr {
-                    eprintln!("::add-mask::{mask}");
+                    to_stderr(format_args!("::add-mask::{mask}\n"));
                 }
                 if stdout {
-                    println!("::add-mask::{mask}");
+                    to_stdout(format_args!("::add-mask::{mask}\n"));
                 }
             }
         }
@@ -71,24 +75,24 @@ impl Console {
 
     fn prose(&self, text: &str) {
         let text = inert(&self.redactor().text(text));
-        self.live.suspend(|| eprintln!("{text}"));
+        self.live.suspend(|| to_stderr(format_args!("{text}\n")));
     }
 
     /// What a person at the terminal answers; None where there is nobody to ask.
     pub fn ask(&self, question: &str) -> Option<String> {
         use std::io::IsTerminal;
-        if !self.output.person || !std::io::stdin().is_terminal() {
+        if !self.output.person || !io::stdin().is_terminal() {
             return None;
         }
-        self.live.suspend(|| eprint!("{}", inert(&self.redactor().text(question))));
+        self.live.suspend(|| to_stderr(format_args!("{}", inert(&self.redactor().text(question)))));
         let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).ok()?;
+        io::stdin().read_line(&mut answer).ok()?;
         Some(answer.trim().to_owned())
     }
 
     /// The result of a command, on stdout.
     pub fn result(&self, text: &str) {
-        println!("{}", inert(&self.redactor().text(text)));
+        to_stdout(format_args!("{}\n", inert(&self.redactor().text(text))));
     }
 
     /// `text` as it may be shown anywhere.
@@ -98,12 +102,15 @@ impl Console {
 
     /// A command to the runner of GitHub Actions: a line of its own, on the stream that `--json` leaves to prose.
     pub fn annotate(&self, command: &str) {
-        self.live.suspend(|| eprintln!("{}", self.masked(command)));
+        self.live.suspend(|| to_stderr(format_args!("{}\n", self.masked(command))));
     }
 
-    /// stdin to stdout, masked.
-    pub fn filter(&self, redactor: &Redactor) -> std::io::Result<()> {
-        redact::filter(redactor, std::io::stdin().lock(), std::io::stdout().lock())
+    /// stdin to stdout, masked, for as long as somebody reads it.
+    pub fn filter(&self, redactor: &Redactor) -> io::Result<()> {
+        match redact::filter(redactor, io::stdin().lock(), io::stdout().lock()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
     }
 
     pub fn step(&self, name: &str) -> Running<'_> {
@@ -138,7 +145,7 @@ impl Console {
         if self.output.json {
             let json =
                 serde_json::to_string_pretty(outcome).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-            println!("{}", self.redactor().text(&json));
+            to_stdout(format_args!("{}\n", self.redactor().text(&json)));
         }
         if let Some(evidence) = &outcome.evidence
             && (!self.output.quiet || failure.is_some())
@@ -193,6 +200,15 @@ fn inert(text: &str) -> String {
     out + rest
 }
 
+/// `println!` would panic where nobody reads.
+fn to_stdout(text: Arguments<'_>) {
+    let _ = io::stdout().lock().write_fmt(text);
+}
+
+fn to_stderr(text: Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
+
 fn is_file(stream: impl std::os::fd::AsFd) -> bool {
     rustix::fs::fstat(stream)
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile)
@@ -202,7 +218,7 @@ fn is_file(stream: impl std::os::fd::AsFd) -> bool {
 pub fn tame_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        eprintln!("bug: an invariant of the drill broke at {place}");
+        to_stderr(format_args!("bug: an invariant of the drill broke at {place}\n"));
     }));
 }
 
