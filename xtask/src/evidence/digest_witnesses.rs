@@ -17,6 +17,7 @@ use crate::files::read_plain;
 use crate::settings::Settings;
 
 /// An entry's line of evidence: the folder, and the digest of its record.
+#[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
 static LINE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("`([^`]+)/([^`/]+)`.*run\\.json sha256 `([0-9a-f]{64})`")
         .expect("the pattern is a constant that a test uses")

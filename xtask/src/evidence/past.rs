@@ -19,6 +19,7 @@ use crate::hint::Hint;
 use crate::session::TargetView;
 
 /// `<UTC>-<command>-<short id>`
+#[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
 static NAME: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("^[0-9]{8}T[0-9]{6}Z-[a-z-]+-[0-9a-f]{6}$").expect("the pattern is a constant that a test compiles")
 });

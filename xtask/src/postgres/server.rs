@@ -74,10 +74,11 @@ impl Server {
         let data = folder.join("data");
         std::fs::create_dir_all(&folder).unwrap();
         let options = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"];
-        let made = scratch::postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status().unwrap();
+        let made =
+            chores::embedded::postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status().unwrap();
         assert!(made.success(), "initdb failed");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let postgres = scratch::postgres("postgres");
+        let postgres = chores::embedded::postgres("postgres");
         let mut watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog"])
             .arg(&folder)

@@ -172,7 +172,7 @@ mod tests {
     /// HotDash's tables as its migrations make them.
     fn models() -> Database {
         let mut database = Database::new();
-        let folder = scratch::workspace().join("prisma/postgres/migrations");
+        let folder = chores::workspace().join("prisma/postgres/migrations");
         let folders = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().join("migration.sql"));
         let mut scripts: Vec<_> = folders.filter(|script| script.is_file()).collect();
         scripts.sort();

@@ -69,7 +69,9 @@ fn every_link_leads_to_a_file() {
 }
 
 fn help() -> String {
-    let mut text = "# The command line\n\nWhat `--help` prints; kept true by a test (`UPDATE_DOCS=1 cargo test docs` rewrites it).\n".to_owned();
+    let mut text =
+        "# The command line\n\nWhat `--help` prints; kept true by a test (`cargo chore docs` rewrites it).\n"
+            .to_owned();
     for &command in COMMANDS {
         let output = Command::new(program()).args(command).arg("--help").env("COLUMNS", "100").output().unwrap();
         assert!(output.status.success(), "{command:?}");
@@ -88,7 +90,7 @@ fn the_command_line_reference_is_what_help_says() {
         fs::write(&path, help()).unwrap();
     }
     let same = fs::read_to_string(&path).unwrap_or_default() == help();
-    assert!(same, "docs/cli.md is out of date: UPDATE_DOCS=1 cargo test docs");
+    assert!(same, "docs/cli.md is out of date: cargo chore docs");
 }
 
 #[test]
@@ -150,6 +152,10 @@ fn mistake(line: &str, help: &str) -> Option<String> {
             let flag = flags.iter().find(|flag| !page.contains(flag.split('=').next().unwrap()));
             flag.map(|flag| format!("`{line}`: there is no `{flag}`"))
         }
+        ["cargo", "chore", "bench", name, ..] if name.starts_with(|c: char| c.is_ascii_lowercase()) => {
+            let file = workspace().join(format!("xtask/crates/chores/src/bench/{name}.rs"));
+            (!file.exists()).then(|| format!("`{line}` names no benchmark"))
+        }
         ["just", recipe, ..] => {
             let text = fs::read_to_string(workspace().join("justfile")).unwrap();
             let there = text.lines().any(|line| line.split([' ', ':']).next() == Some(recipe));
@@ -166,7 +172,8 @@ fn mistake(line: &str, help: &str) -> Option<String> {
 #[test]
 fn every_command_in_the_prose_is_one() {
     let (mut files, help) = (Vec::new(), help());
-    for wrong in ["cargo xtask forwrd", "cargo xtask reset --confrim", "just migrate-production", "npm run nothing"] {
+    let wrong = "cargo xtask forwrd\ncargo xtask reset --confrim\ncargo chore bench forwrd\njust migrate-production\nnpm run nothing";
+    for wrong in wrong.lines() {
         assert!(mistake(wrong, &help).is_some(), "{wrong}");
     }
     markdown(workspace(), &mut files);

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use chores::setup;
 use regex::Regex;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -392,12 +393,9 @@ fn what_the_sandbox_leaves_is_verified_apart() {
 /// A new SSH key in the project; its public half.
 fn key(project: &Project, name: &str, passphrase: &str) -> String {
     let path = project.path(name);
-    let mut keygen = std::process::Command::new("ssh-keygen");
+    let mut keygen = std::process::Command::new(&setup::programs().ssh_keygen);
     keygen.args(["-q", "-t", "ed25519", "-C", name, "-N", passphrase, "-f"]).arg(&path);
-    let status = keygen
-        .status()
-        .unwrap_or_else(|error| panic!("`ssh-keygen` cannot be run ({error}); Debian has it in openssh-client"));
-    assert!(status.success());
+    assert!(keygen.status().unwrap().success());
     project.read(&format!("{name}.pub"))
 }
 

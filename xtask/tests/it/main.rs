@@ -1,9 +1,8 @@
 //! The built binary against the real CLIs and a real Postgres, each answer compared as a whole.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
-mod clients;
 mod postgrest;
 mod project;
 mod record_schema;

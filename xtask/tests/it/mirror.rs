@@ -1,11 +1,11 @@
 //! `mirror` with the real Supabase CLI: what its script makes is there, and nothing in sight can move the CLI elsewhere.
 
+use chores::setup::clients;
 use serde_json::Value;
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::clients::clients;
 use crate::project::{Answer, Project};
 use crate::server::{self, Database, workspace};
 

@@ -1,12 +1,14 @@
-//! Each just recipe does what it says. Skipping is not possible: without `just` the test fails and names the package.
+//! Each just recipe does what it says.
 
 use std::process::Command;
+
+use chores::setup;
 
 use crate::project::Project;
 use crate::server::workspace;
 
 fn just(project: &Project, args: &[&str]) -> std::process::Output {
-    Command::new("just")
+    Command::new(&setup::programs().just)
         .arg("--justfile")
         .arg(workspace().join("justfile"))
         .arg("--working-directory")
@@ -15,7 +17,7 @@ fn just(project: &Project, args: &[&str]) -> std::process::Output {
         .arg("--root")
         .arg(project.path(""))
         .output()
-        .unwrap_or_else(|error| panic!("`just` cannot be run ({error}); it is on PyPI as rust-just"))
+        .unwrap()
 }
 
 fn succeeds(project: &Project, args: &[&str]) -> String {

@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use chores::setup::clients;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::clients::clients;
 use crate::parity::{parity_json, with_facts};
 use crate::postgrest::{Fault, Postgrest, SECRET_KEY, legacy_key};
 use crate::project::{Answer, DRILL_TOML, Project};

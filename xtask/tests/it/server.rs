@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use chores::setup;
 use postgres::{Client, NoTls};
 
 const SUPERUSER_PASSWORD: &str = "super-Only-4-tests";
@@ -37,13 +38,7 @@ pub fn workspace() -> &'static Path {
 
 /// Installs the npm packages when a bare clone has none: `cargo test` must need nothing done before it.
 pub fn install_packages() {
-    static DONE: OnceLock<()> = OnceLock::new();
-    DONE.get_or_init(|| {
-        if !workspace().join("node_modules/.package-lock.json").is_file() {
-            let status = Command::new("npm").arg("ci").current_dir(workspace()).status().expect("npm is on PATH");
-            assert!(status.success(), "npm ci failed");
-        }
-    });
+    setup::packages();
 }
 
 pub fn shared() -> &'static Server {

@@ -32,6 +32,7 @@ pub struct Lease {
 }
 
 impl Lease {
+    #[expect(clippy::expect_used, reason = "the system's random numbers do not run out")]
     pub fn new(shared: Arc<Shared>, dsn: Arc<Dsn>, port: u16, purpose: &str) -> Self {
         let mut bytes = [0; TOKEN_LENGTH];
         getrandom::fill(&mut bytes).expect("the system has randomness");

@@ -157,6 +157,7 @@ impl Drop for OpenSession {
     }
 }
 
+#[expect(clippy::expect_used, reason = "the system's random numbers do not run out")]
 fn random_secret() -> i32 {
     getrandom::u32().expect("the system has randomness").cast_signed()
 }

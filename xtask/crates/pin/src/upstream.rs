@@ -30,6 +30,7 @@ pub struct Upstream {
 }
 
 /// Finds the address and the encryption that work, by one full login.
+#[expect(clippy::expect_used, reason = "a host that resolves has an address")]
 pub async fn prove(
     dsn: &Dsn,
     ca_file: Option<&Path>,
@@ -64,6 +65,7 @@ fn encryptions(mode: SslMode, tls: impl FnOnce() -> Result<Tls, PinError>) -> Re
     })
 }
 
+#[expect(clippy::expect_used, reason = "every mode has a way")]
 async fn first_way(ways: impl Iterator<Item = Upstream>, database: &str) -> Result<(Upstream, Identity), PinError> {
     let mut first = None;
     for upstream in ways {

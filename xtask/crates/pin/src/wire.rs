@@ -171,6 +171,7 @@ fn put_text(body: &mut BytesMut, text: &str) {
     body.put_u8(0);
 }
 
+#[expect(clippy::expect_used, reason = "our own messages are short")]
 fn message(tag: u8, body: &[u8]) -> Bytes {
     let mut message = BytesMut::with_capacity(body.len() + 5);
     message.put_u8(tag);

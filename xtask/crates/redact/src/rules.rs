@@ -199,6 +199,7 @@ pub const MASK_OPENING: &[u8] = b"[REDACTED";
 /// In bytes; a variable with a longer name is left out of its mask.
 pub const LONGEST_MASK: usize = 80;
 
+#[expect(clippy::expect_used, reason = "the patterns are constants, all of which the tests compile")]
 static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
     let compile = |rule: &Rule| match rule.secret {
         Secret::Group(pattern) => Some(Regex::new(&format!("(?-u){pattern}")).expect("the table's patterns are valid")),

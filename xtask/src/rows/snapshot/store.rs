@@ -182,6 +182,7 @@ impl Draft {
     }
 
     /// Writes the manifest: from here on the snapshot is whole.
+    #[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
     pub fn seal(mut self, manifest: Manifest) -> Result<Snapshot> {
         let sealed = Sealed { sha256: digest(&manifest), manifest };
         let text = serde_json::to_vec_pretty(&sealed).expect("a manifest holds nothing but text and numbers");
@@ -297,6 +298,7 @@ fn state_of(folder: &Path) -> Kept {
     }
 }
 
+#[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
 fn digest(manifest: &Manifest) -> String {
     sha256(serde_json::to_string(manifest).expect("a manifest holds nothing but text and numbers"))
 }

@@ -101,7 +101,7 @@ impl Project {
     fn new() -> Project {
         let (folder, database) = (tempfile::tempdir().unwrap(), Database::new());
         let root = folder.path().canonicalize().unwrap();
-        symlink(scratch::packages(), root.join("node_modules")).unwrap();
+        symlink(chores::setup::packages().join("node_modules"), root.join("node_modules")).unwrap();
         let url = server::url(&format!("postgres:{PASSWORD}"), &database.name);
         fs::write(root.join(".env.staging"), format!("DATABASE_URL={url}\n")).unwrap();
         let name = &database.name;

@@ -64,6 +64,7 @@ fn by_role(acl: &[&str]) -> BTreeMap<String, String> {
 }
 
 /// Splits `role=letters/grantor`. The role is quoted where it has to be, with quotes doubled; none at all is PUBLIC.
+#[expect(clippy::expect_used, reason = "Postgres writes an equals sign into every access control item")]
 fn grantee(item: &str) -> (String, &str) {
     let mut quoted = false;
     let end = item

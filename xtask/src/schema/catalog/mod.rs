@@ -26,7 +26,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use postgres::Transaction;
 
-#[allow(unused_imports)]
 pub use difference::{Change, Concern, Difference, diff};
 pub use object::{Catalog, Object, ObjectKey, quoted};
 

@@ -109,6 +109,7 @@ impl Check<'_> {
     }
 }
 
+#[expect(clippy::expect_used, reason = "the patterns are constants, which the tests compile")]
 fn regex(pattern: &str) -> Regex {
     Regex::new(pattern).expect("our own patterns compile")
 }

@@ -78,6 +78,7 @@ fn check(pinned: &Expected) -> Check<'_> {
     Check { expected: pinned, environment: |name| std::env::var(name).ok() }
 }
 
+#[expect(clippy::expect_used, reason = "`spawn` asks for the pipe of stdin")]
 fn supervise(arguments: &[String], pinned: &Expected, real_engine: &Path, via_node: Option<&Path>) -> io::Result<u8> {
     let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let mut engine = spawn(arguments, real_engine, via_node)?;

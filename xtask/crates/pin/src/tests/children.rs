@@ -8,7 +8,7 @@ use crate::Lease;
 use crate::tests::{PASSWORD, pin, shared, wait_until};
 
 fn node_modules(path: &str) -> PathBuf {
-    scratch::packages().join(path)
+    chores::setup::packages().join("node_modules").join(path)
 }
 
 /// A child with nothing but what a run would give it.

@@ -145,7 +145,7 @@ fn signals_reach_the_engine_and_its_end_is_passed_on() {
 #[test]
 fn a_config_file_with_a_hard_coded_url_is_refused_by_the_real_cli() {
     let room = Room::new("prisma", "echo '{\"engine\": \"ran\"}'; echo ran >&2");
-    let modules = scratch::packages().canonicalize().unwrap();
+    let modules = chores::setup::packages().join("node_modules").canonicalize().unwrap();
     std::os::unix::fs::symlink(&modules, room.0.join("node_modules")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(room.0.join(name), text).unwrap();
     write("schema.prisma", "datasource db {\n  provider = \"postgresql\"\n}\nmodel A {\n  id Int @id\n}\n");

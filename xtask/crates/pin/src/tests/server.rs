@@ -35,7 +35,7 @@ impl Server {
         let data = dir.join("data");
         std::fs::create_dir_all(&dir).unwrap();
         std::fs::write(dir.join("pw"), SUPERUSER_PASSWORD).unwrap();
-        let initdb = scratch::postgres("initdb")
+        let initdb = chores::embedded::postgres("initdb")
             .args(["-U", "postgres", "-A", "scram-sha-256", "--no-sync", "-E", "UTF8", "--locale=C", "--pwfile"])
             .arg(dir.join("pw"))
             .arg("-D")
@@ -101,7 +101,7 @@ impl Drop for Server {
 }
 
 fn launch(dir: &Path, data: &Path, port: u16) -> Child {
-    let postgres = scratch::postgres("postgres");
+    let postgres = chores::embedded::postgres("postgres");
     let mut command = Command::new("sh");
     command.args(["-c", WATCHDOG, "watchdog"]).arg(dir).arg(postgres.get_program()).args(postgres.get_args());
     command.arg("-D").arg(data).arg("-p").arg(port.to_string());

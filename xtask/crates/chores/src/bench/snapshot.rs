@@ -1,0 +1,159 @@
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use xshell::{Cmd, Shell, TempDir, cmd};
+
+use super::samples::Samples;
+use super::scratch::Scratch;
+use super::time;
+
+/// Taking a snapshot and putting it back against `pg_dump -Fc` and `pg_restore --data-only` of the same rows
+///
+/// pg_dump refuses servers newer than itself, so server and clients are of one installation. Ours are the steps' own durations, with every check in
+/// them: `put back` compares each row and value with the snapshot before it commits; pg_restore compares nothing. The budget is 1.2.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Rows a table
+    #[arg(long, default_value_t = 100_000)]
+    rows: usize,
+    /// Pairs
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Postgres' programs [default: the newest of Debian's package `postgresql`]
+    #[arg(long, value_name = "DIR")]
+    pgbin: Option<PathBuf>,
+}
+
+const DRILL_TOML: &str = r#"
+[targets.staging]
+allow_hosts = ["127.0.0.1"]
+allow_databases = ["*_test"]
+"#;
+
+impl Options {
+    pub fn run(&self) -> Result<()> {
+        let (project, pgbin) = (Scratch::new(DRILL_TOML)?, self.pgbin()?);
+        let server = Server::start(pgbin.clone())?;
+        let bench = Bench { project: &project, pgbin, url: server.url() };
+        bench.fill(self.rows)?;
+        let [mut dump, mut take, mut restore, mut put_back] = [(); 4].map(|()| Samples::default());
+        for _ in 0..self.runs {
+            dump.push(time(|| bench.dump())?);
+            bench.psql(&["-c", r#"truncate "Session", "DashboardFact", "DecisionLog""#]).run()?;
+            restore.push(time(|| bench.restore())?);
+            take.push(bench.step_ms("snapshot", "reset")?);
+            put_back.push(bench.step_ms("put back", "restore")?);
+        }
+        let rows = 3 * self.rows;
+        for (name, ours, theirs) in [("take", take, dump), ("put back", put_back, restore)] {
+            let (ratio, ours, theirs) = (ours.ratio_to(&theirs), ours.median(), theirs.median());
+            println!("{name}: ours median {ours:.0} ms, theirs {theirs:.0} ms for {rows} rows; {ratio} (budget 1.20)");
+        }
+        Ok(())
+    }
+
+    fn pgbin(&self) -> Result<PathBuf> {
+        if let Some(pgbin) = &self.pgbin {
+            return Ok(pgbin.clone());
+        }
+        let installed = Shell::new()?.read_dir("/usr/lib/postgresql").unwrap_or_default();
+        let version = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
+        let newest = installed.into_iter().max_by_key(version);
+        Ok(newest.context("no Postgres: apt-get install postgresql, or --pgbin DIR")?.join("bin"))
+    }
+}
+
+struct Bench<'a> {
+    project: &'a Scratch,
+    pgbin: PathBuf,
+    url: String,
+}
+
+impl Bench<'_> {
+    fn program(&self, name: &str) -> Cmd<'_> {
+        self.project.shell.cmd(self.pgbin.join(name)).quiet()
+    }
+
+    fn psql(&self, arguments: &[&str]) -> Cmd<'_> {
+        self.program("psql").args(["-qX", &self.url]).args(arguments)
+    }
+
+    fn fill(&self, rows: usize) -> Result<()> {
+        self.project.shell.write_file(".env.staging", format!("DATABASE_URL={}\n", self.url))?;
+        for command in [&["forward"][..], &["claim", "--confirm", "bench_test"]] {
+            self.project.xtask().arg("--quiet").args(command).ignore_stdout().run()?;
+        }
+        Ok(self.psql(&["-v", &format!("rows={rows}")]).stdin(include_str!("snapshot.sql")).run()?)
+    }
+
+    fn dump(&self) -> Result<()> {
+        let dump = self.program("pg_dump").args(["-Fc", "--data-only", "-n", "public"]);
+        Ok(dump.args(["--exclude-table=_prisma_migrations", "-f", "rows.dump", &self.url]).run()?)
+    }
+
+    fn restore(&self) -> Result<()> {
+        Ok(self.program("pg_restore").args(["--data-only", "-d", &self.url, "rows.dump"]).run()?)
+    }
+
+    /// The duration of a step of a command.
+    fn step_ms(&self, step: &str, command: &str) -> Result<f64> {
+        // These would make Prisma refuse the reset.
+        let call = ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI"].iter().fold(self.project.xtask(), Cmd::env_remove);
+        let answer = call.args(["--json", "--quiet", command, "--confirm"]).ignore_stderr().read()?;
+        let answer: Value = serde_json::from_str(&answer)?;
+        let steps = answer["stages"][0]["steps"].as_array().context("a run has steps")?;
+        let found = steps.iter().find(|found| found["name"] == step);
+        found.and_then(|step| step["duration_ms"].as_f64()).context(format!("no step `{step}`"))
+    }
+}
+
+/// A server of Debian's, gone with this value.
+struct Server {
+    folder: TempDir,
+    shell: Shell,
+    pgbin: PathBuf,
+    port: u16,
+    /// Postgres refuses to run as root.
+    root: bool,
+}
+
+impl Server {
+    fn start(pgbin: PathBuf) -> Result<Server> {
+        let shell = Shell::new()?;
+        let folder = shell.create_temp_dir()?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let root = cmd!(shell, "id -u").quiet().read()? == "0";
+        if root {
+            let folder = folder.path();
+            cmd!(shell, "chown nobody {folder}").quiet().run()?;
+        }
+        shell.change_dir("/");
+        let server = Server { folder, shell, pgbin, port, root };
+        let initdb = server.program("initdb").args(["-U", "bench", "-A", "trust", "-E", "UTF8", "--locale=C"]);
+        initdb.ignore_stdout().run()?;
+        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=");
+        let start = server.program("pg_ctl").arg("-l").arg(server.folder.path().join("log"));
+        start.args(["-w", "-o", &options, "start"]).ignore_stdout().run()?;
+        let createdb = server.shell.cmd(server.pgbin.join("createdb")).quiet();
+        createdb.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "bench", "bench_test"]).run()?;
+        Ok(server)
+    }
+
+    fn program(&self, name: &str) -> Cmd<'_> {
+        let (program, data) = (self.pgbin.join(name), self.folder.path().join("data"));
+        let user: &[&str] = if self.root { &["runuser", "-u", "nobody", "--"] } else { &["env"] };
+        self.shell.cmd(user[0]).args(&user[1..]).arg(program).arg("-D").arg(data).quiet()
+    }
+
+    fn url(&self) -> String {
+        format!("postgresql://bench:bench@127.0.0.1:{}/bench_test", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.program("pg_ctl").args(["-m", "immediate", "stop"]).ignore_stdout().run();
+    }
+}

@@ -1,0 +1,38 @@
+//! `cargo chore`: what developers run. Not a part of what users get.
+
+#![allow(clippy::disallowed_methods, reason = "the module rules are for the program that users run")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "benchmarks and CI print")]
+
+mod bench;
+mod ci;
+
+use anyhow::Result;
+use chores::shell;
+use clap::Parser;
+use xshell::cmd;
+
+#[derive(Parser)]
+#[command(name = "cargo chore", bin_name = "cargo chore", about = "What developers of the drill run")]
+enum Chore {
+    /// Measure, and print the ratio to what else does the same
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Everything that must hold before a change lands
+    Ci,
+    /// Write docs/cli.md again, from what `--help` says
+    Docs,
+}
+
+fn main() -> Result<()> {
+    match Chore::parse() {
+        Chore::Bench(bench) => bench.run(),
+        Chore::Ci => ci::run(),
+        Chore::Docs => docs(),
+    }
+}
+
+fn docs() -> Result<()> {
+    let shell = shell()?;
+    let test = "docs::the_command_line_reference_is_what_help_says";
+    Ok(cmd!(shell, "cargo test --package xtask --test it -- {test}").env("UPDATE_DOCS", "1").run()?)
+}
