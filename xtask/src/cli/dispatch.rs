@@ -16,6 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::rows::snapshot::{Listed, Store};
 use crate::run::console::{self, Console};
 use crate::run::runner::Drill;
+use crate::settings::flags::Global;
 use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
@@ -102,6 +103,9 @@ fn name(command: &Command) -> &'static str {
 }
 
 fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outcome) -> Result<()> {
+    if let Command::Evidence(Evidence::Redact) = cli.command {
+        return evidence_redact(&cli.global, console);
+    }
     let mut settings = Settings::load(&cli.global)?;
     let interrupt = Interrupt::listen()?;
     if matches!(cli.command, Command::Sandbox(_)) {
@@ -133,9 +137,10 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Verify(args)) => evidence::verify(&drill, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Report(args)) => {
-            evidence::report(&drill, args.run.as_deref(), args.out.as_deref(), &known_secrets(&settings), outcome)
+            let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);
+            evidence::report(&drill, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
         }
-        Command::Evidence(Evidence::Redact) => evidence_redact(&settings, console),
+        Command::Evidence(Evidence::Redact) => Ok(()),
         Command::Env(Env::Check) => env::check(&drill, outcome),
         Command::Env(Env::Matrix(args)) => env::matrix(args.check, &drill, outcome),
     }
@@ -161,14 +166,20 @@ fn list_snapshots(settings: &Settings, console: &Console, outcome: &mut Outcome)
     Ok(())
 }
 
-/// Masks what is known where the target's variables are there, and what is recognised by its shape in any case.
-fn evidence_redact(settings: &Settings, console: &Console) -> Result<()> {
-    if settings.output.json {
+/// Masks what is known, whatever is wrong with the settings, and what is recognised by its shape; then fails with what
+/// could not be read.
+fn evidence_redact(global: &Global, console: &Console) -> Result<()> {
+    if global.json {
         return Err(Failure::usage("`evidence redact` writes what it reads, not JSON").hint("leave out `--json`"));
     }
-    console.filter(&known_secrets(settings)).failed(|| "cannot filter stdin to stdout")
-}
-
-fn known_secrets(settings: &Settings) -> Redactor {
-    Declared::of_environment(settings).map_or_else(|_| Redactor::generic(), |declared| declared.redactor())
+    // Ctrl-C stops who writes to us; what it still says is masked.
+    let _interrupt = Interrupt::listen()?;
+    let loaded = Settings::load(global);
+    let settings = loaded.as_ref().map_or_else(|_| Settings::without_file(global), |settings| Ok(settings.clone()));
+    let (redactor, unread) = match settings {
+        Ok(settings) => Declared::known_at_any_rate(&settings, loaded.is_ok(), global.env_file.is_some()),
+        Err(_) => (Redactor::generic(), Vec::new()),
+    };
+    console.filter(&redactor).failed(|| "cannot filter stdin to stdout")?;
+    loaded.err().into_iter().chain(unread).next().map_or(Ok(()), Err)
 }

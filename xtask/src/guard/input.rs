@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::error::{Failure, OrFail, Refusal, Result};
@@ -108,16 +108,75 @@ impl Declared {
         bytes.and_then(|bytes| crate::settings::env_file::parse(bytes).ok()).unwrap_or_default()
     }
 
+    /// Whatever can be known of the secrets of a target, with what could not be read: for masking, which goes on where a
+    /// stage would stop. Where the settings themselves cannot be used, every variable of the process may be the target's.
+    pub fn known_at_any_rate(settings: &Settings, is_usable: bool, must_be_there: bool) -> (Redactor, Vec<Failure>) {
+        let mut unread = Vec::new();
+        let mut paths: BTreeSet<PathBuf> = settings.target.env_file.iter().cloned().collect();
+        let mut declared = Declared {
+            policy: policy(settings),
+            env_file: None,
+            exported: settings.environment.clone(),
+            project_files: Vec::new(),
+        };
+        if is_usable {
+            let names: BTreeSet<String> = declared.known_variables().map(str::to_owned).collect();
+            declared.exported.retain(|name, _| names.contains(name));
+        } else {
+            paths.extend(settings.env_files_mentioned());
+        }
+        let mut texts = Vec::new();
+        for path in paths {
+            match read_bounded(&path) {
+                Ok(text) => texts.push(text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !must_be_there => {}
+                Err(error) => unread.push(
+                    Failure::blocked(format!(
+                        "`{}` cannot be read, so what it holds is not known",
+                        settings.shown(&path)
+                    ))
+                    .caused_by(error),
+                ),
+            }
+        }
+        (declared.redactor_of(&texts), unread)
+    }
+
+    fn redactor_of(&self, texts: &[Vec<u8>]) -> Redactor {
+        let in_files = texts.iter().flat_map(|text| crate::settings::env_file::parse(text).unwrap_or_default());
+        let exported = self.exported.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone())));
+        let secrets: Vec<_> = in_files.chain(exported).collect();
+        let raw: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
+        if texts.iter().all(|text| crate::settings::env_file::parse(text).is_ok()) {
+            return Redactor::new(&secrets, &raw);
+        }
+        Redactor::of_unreadable(&secrets, &raw)
+    }
+
     /// Knows every value that may be a secret, and the env file's raw text in case it cannot be parsed.
     pub fn redactor(&self) -> Redactor {
         // In CI the application's own variables come from there too, and children get them.
         let exported = self
             .known_variables()
             .filter_map(|name| Some((name.to_owned(), Secret::new(self.exported.get(name)?.clone()))));
+        let is_readable =
+            self.env_file.as_ref().is_none_or(|(_, bytes)| crate::settings::env_file::parse(bytes).is_ok());
         let secrets: Vec<_> = self.file_variables().into_iter().chain(exported).collect();
         let raw: Vec<&[u8]> = self.env_file.iter().map(|(_, bytes)| bytes.as_slice()).collect();
-        Redactor::new(&secrets, &raw)
+        if is_readable { Redactor::new(&secrets, &raw) } else { Redactor::of_unreadable(&secrets, &raw) }
     }
+}
+
+/// No env file is longer, and a pipe may have no end.
+const LONGEST_ENV_FILE: u64 = 1 << 20;
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = Vec::new();
+    fs::File::open(path)?.take(LONGEST_ENV_FILE).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn policy(settings: &Settings) -> Policy {

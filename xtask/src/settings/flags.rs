@@ -9,7 +9,7 @@ use crate::hint::Aim;
 /// The target where no other is named.
 const STAGING: &str = "staging";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The database environment to act on, as named in drill.toml

@@ -143,9 +143,20 @@ impl Settings {
     /// Reads the environment and `drill.toml`. Errors are `usage` failures that name the file, the line and the key.
     pub fn load(global: &Global) -> Result<Settings> {
         let environment = environment();
-        let home = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default();
         let root = project_root(global, &environment)?;
-        let file = File::read(&root)?;
+        Settings::of_file(&File::read(&root)?, root, environment, global)
+    }
+
+    /// The defaults, with the env file that a flag names: for what must go on where `drill.toml` cannot be used.
+    pub fn without_file(global: &Global) -> Result<Settings> {
+        let environment = environment();
+        let root = project_root(global, &environment)?;
+        let global = Global { target: "staging".to_owned(), sandbox: false, ..global.clone() };
+        Settings::of_file(&File::default(), root, environment, &global)
+    }
+
+    fn of_file(file: &File, root: PathBuf, environment: BTreeMap<String, String>, global: &Global) -> Result<Settings> {
+        let home = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default();
         let name = if global.sandbox { SANDBOX.to_owned() } else { global.target.clone() };
         let target = file.target(&name, &root, global)?;
         let relative = |path: &str| root.join(path);
@@ -172,6 +183,15 @@ impl Settings {
             home,
             environment,
         })
+    }
+
+    /// Every env file that `drill.toml` seems to name, whether or not the file can be used.
+    pub fn env_files_mentioned(&self) -> Vec<PathBuf> {
+        let text = std::fs::read(self.root.join("drill.toml")).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let values = text.lines().filter_map(|line| line.trim_start().strip_prefix("env_file")?.split_once('='));
+        let paths = values.map(|(_, value)| value.split('#').next().unwrap_or(value).trim().trim_matches(['"', '\'']));
+        paths.map(|path| self.root.join(path)).collect()
     }
 
     /// How to print, known before anything else can fail.

@@ -63,6 +63,45 @@ fn evidence_redact_passes_the_corpus() {
     assert!(misses.is_empty(), "{}", misses.join("\n"));
 }
 
+/// Proves that no fault of the settings turns the masking off: all of stdin comes out with what can be known masked, and then the fault is
+/// told with its exit code.
+#[test]
+fn evidence_redact_masks_what_it_can_whatever_is_wrong_with_the_settings() {
+    let pipe = |project: &Project, args: &[&str]| {
+        let mut command = project.command(&[&["evidence", "redact"], args].concat());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"pw Hunter2-Z and open sesame-street end\n").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(!stdout.contains("Hunter2") && stdout.ends_with(" end\n"), "{stdout}\n{stderr}");
+        (output.status.code().unwrap(), stdout, stderr)
+    };
+    let env_file = "DATABASE_URL=postgresql://u:Hunter2-Z@127.0.0.1:5432/x_test\n";
+    let mut project = Project::new();
+    project.write("drill.toml", "[targets.staging]\nenv_file = \"secret/env\"\nalow_hosts = []\n");
+    project.write("secret/env", env_file);
+    let (code, stdout, stderr) = pipe(&project, &[]);
+    assert_eq!((code, stdout.as_str()), (2, "pw [REDACTED_DATABASE_URL] and open sesame-street end\n"));
+    assert!(stderr.contains("`drill.toml` cannot be read at line 3"), "{stderr}");
+    // A target that is not there, too.
+    let (code, _, stderr) = pipe(&project, &["--target", "nowhere", "--env-file", "secret/env"]);
+    assert!(code == 2 && stderr.contains("drill.toml"), "{stderr}");
+    // What is exported is known without any file.
+    project.write("secret/env", "");
+    project.env.insert("MY_PASSWORD".to_owned(), "Hunter2-Z".to_owned());
+    assert_eq!(pipe(&project, &[]).0, 2);
+    project.env.clear();
+    // Of a file that no parser accepts, every value is a secret.
+    project.write("drill.toml", "");
+    project.write(".env.staging", &format!("{env_file}GREETING=open sesame-street\n"));
+    let (code, stdout, _) = pipe(&project, &[]);
+    assert_eq!((code, stdout.as_str()), (0, "pw [REDACTED] and [REDACTED] end\n"));
+    // A file that is named and cannot be read is told; what is in the environment is known all the same.
+    project.env.insert("DATABASE_URL".to_owned(), "postgresql://u:Hunter2-Z@127.0.0.1:5432/x_test".to_owned());
+    let (code, _, stderr) = pipe(&project, &["--env-file", "not-there"]);
+    assert!(code == 4 && stderr.contains("`not-there` cannot be read"), "{code}: {stderr}");
+}
+
 /// Proves that GitHub's log is told what to mask before it gets anything else to read, on each stream, and that `--json` stays one object.
 #[test]
 fn in_github_actions_the_masks_come_first() {

@@ -4,9 +4,12 @@
 //! in JSON is `a%41\"b`, and a decoder that also read the percent sign would not recognise it. No encoding here
 //! reaches over a line end, so what a line decodes to never depends on its neighbours, or on how the stream was cut.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr2, memrchr};
 
-use super::view::View;
+use super::rules;
+use super::view::{Budget, Source, View};
 
 /// What an escape stands for (up to four bytes, none if it is dropped) and its length in the text.
 struct Escape {
@@ -31,67 +34,112 @@ impl Escape {
     }
 }
 
-/// `%XX`.
+/// In the order in which they are tried. Where two encodings have nothing to do with each other, they can be taken off in
+/// either order, and it is enough to see one.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+pub enum Encoding {
+    /// Base64 and hexadecimal.
+    Binary,
+    /// `%XX`.
+    Percent,
+    /// Backslash escapes of JSON, JavaScript, Rust, C, Python and the shell, which agree where they overlap.
+    Backslash,
+    /// HTML and XML character references.
+    Html,
+    /// A quote inside quotes: `''` in SQL, `'\\''` and `'"'"'` in a shell.
+    Quote,
+    /// Text as a terminal would show it: without colours, cursor movements and carriage returns.
+    Terminal,
+    /// UTF-16 of ASCII in either byte order.
+    Utf16,
+    /// `application/x-www-form-urlencoded`: `%XX`, and `+` for a space.
+    Form,
+}
+
+impl Encoding {
+    pub const ESCAPES: [Encoding; 7] = {
+        use Encoding::*;
+        [Percent, Backslash, Html, Quote, Terminal, Utf16, Form]
+    };
+
+    /// How far away the next byte is with which an escape could begin.
+    fn candidate(self, text: &[u8]) -> Option<usize> {
+        match self {
+            Encoding::Percent => memchr(b'%', text),
+            Encoding::Backslash => memchr(b'\\', text),
+            Encoding::Html => memchr(b'&', text),
+            Encoding::Quote => memchr(b'\'', text),
+            Encoding::Terminal => memchr2(0x1b, b'\r', text),
+            Encoding::Utf16 => memchr(0, text),
+            Encoding::Form => memchr2(b'%', b'+', text),
+            Encoding::Binary => None,
+        }
+    }
+
+    /// The escape at the beginning of `text`, which ends with its line at the latest.
+    fn escape(self, text: &[u8]) -> Option<Escape> {
+        match self {
+            Encoding::Form if text[0] == b'+' => Some(Escape::byte(b' ', 1)),
+            Encoding::Percent | Encoding::Form => percent_escape(text),
+            Encoding::Backslash => backslash_escape(text),
+            Encoding::Html => html_escape(text),
+            Encoding::Quote => quote_escape(text),
+            Encoding::Terminal => terminal_escape(text),
+            Encoding::Utf16 => Some(Escape::nothing(1)),
+            Encoding::Binary => None,
+        }
+    }
+}
+
+/// `text` without percent signs, whole; nothing if it has none.
 pub fn percent(text: &[u8]) -> View {
-    rewrite(text, |rest| memchr(b'%', rest), percent_escape)
+    escapes(Encoding::Percent, Source::outermost(text), &mut Budget::new(text))
 }
 
-/// `application/x-www-form-urlencoded`: `%XX`, and `+` for a space.
-pub fn form(text: &[u8]) -> View {
-    let plus = |rest: &[u8]| if rest[0] == b'+' { Some(Escape::byte(b' ', 1)) } else { percent_escape(rest) };
-    rewrite(text, |rest| memchr2(b'%', b'+', rest), plus)
-}
-
-/// Backslash escapes of JSON, JavaScript, Rust, C, Python and the shell, which agree where they overlap.
-pub fn backslash(text: &[u8]) -> View {
-    rewrite(text, |rest| memchr(b'\\', rest), backslash_escape)
-}
-
-/// HTML and XML character references.
-pub fn html(text: &[u8]) -> View {
-    rewrite(text, |rest| memchr(b'&', rest), html_escape)
-}
-
-/// A quote inside quotes: `''` in SQL, `'\''` and `'"'"'` in a shell.
-pub fn quote(text: &[u8]) -> View {
-    rewrite(text, |rest| memchr(b'\'', rest), quote_escape)
-}
-
-/// Text as a terminal would show it: without colours, cursor movements and carriage returns.
-pub fn terminal(text: &[u8]) -> View {
-    rewrite(text, |rest| memchr2(0x1b, b'\r', rest), terminal_escape)
-}
-
-/// UTF-16 of ASCII in either byte order.
-pub fn utf16(text: &[u8]) -> View {
-    rewrite(text, |rest| memchr(0, rest), |_| Some(Escape::nothing(1)))
-}
-
-/// Copies every line that holds an escape, with its escapes replaced.
-fn rewrite(
-    text: &[u8],
-    candidate: impl Fn(&[u8]) -> Option<usize>,
-    escape_at: impl Fn(&[u8]) -> Option<Escape>,
-) -> View {
+/// Copies every line that holds an escape, with its escapes replaced, and as far as the budget goes.
+pub fn escapes(encoding: Encoding, source: Source<'_>, budget: &mut Budget<'_>) -> View {
+    let text = source.text;
     let mut view = View::default();
     let (mut copied, mut line_end, mut at) = (0, 0, 0);
-    while let Some(skipped) = candidate(&text[at..]) {
+    // What could have been taken off before the last encoding was, and for a form what a percent sign alone says.
+    let is_tried = |range: Range<usize>| {
+        let is_percent = encoding == Encoding::Form && text[range.start] == b'%';
+        is_percent || (encoding as usize) < source.last && !source.is_new(range)
+    };
+    let mut is_copying = false;
+    while let Some(skipped) = encoding.candidate(&text[at..]) {
         at += skipped;
-        let Some(escape) = escape_at(&text[at..]) else {
-            at += 1;
-            continue;
-        };
         if at >= line_end {
-            view.copy(text, copied..line_end);
+            if is_copying {
+                view.copy(text, copied..line_end);
+            }
+            is_copying = false;
             copied = memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
             line_end = memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline + 1);
         }
-        view.copy(text, copied..at);
-        view.escape(&escape.bytes[..escape.len], at..at + escape.consumed);
-        at += escape.consumed;
-        copied = at;
+        let Some(escape) = encoding.escape(&text[at..line_end]) else {
+            at += 1;
+            continue;
+        };
+        let range = at..at + escape.consumed;
+        if is_copying {
+            view.copy(text, copied..at);
+            view.escape(&escape.bytes[..escape.len], range.clone());
+            (at, copied) = (range.end, range.end);
+        } else if is_tried(range.clone()) {
+            at = range.end;
+        } else {
+            let line = source.line(copied);
+            is_copying = budget.allows(line, line_end - copied);
+            at = if is_copying { copied } else { line_end };
+            if is_copying {
+                view.begin_line(line);
+            }
+        }
     }
-    view.copy(text, copied..line_end);
+    if is_copying {
+        view.copy(text, copied..line_end);
+    }
     view
 }
 
@@ -170,7 +218,7 @@ fn terminal_escape(text: &[u8]) -> Option<Escape> {
         let ends_the_line = text[0] == b'\r' && text.get(1) == Some(&b'\n');
         return if ends_the_line { None } else { Some(Escape::nothing(1)) };
     }
-    let line = &text[..memchr(b'\n', text).unwrap_or(text.len())];
+    let line = text.strip_suffix(b"\n").unwrap_or(text);
     let len = match line.get(1) {
         Some(b'[') => line[2..].iter().position(|byte| (0x40..=0x7e).contains(byte)).map_or(line.len(), |at| at + 3),
         Some(b']' | b'P' | b'_' | b'^' | b'X') => string_len(line),
@@ -233,13 +281,25 @@ const HEX: [u8; 256] = {
 /// Every run of base64 or hexadecimal digits that could hold `shortest` bytes and decodes to text, which may hold a
 /// secret in yet another encoding. (A secret right inside, binary neighbours or not, is searched for as it is.) A
 /// group may begin at any digit: what stands before a run may look like part of it.
-pub fn binary(text: &[u8], shortest: usize) -> View {
+pub fn binary(source: Source<'_>, shortest: usize, budget: &mut Budget<'_>) -> View {
+    let text = source.text;
     let mut view = View::default();
+    let (mut line, mut line_end) = (0, 0);
     for_each_run(text, &BASE64, (shortest * 4).div_ceil(3), |from, run| {
+        let is_tried = source.last > Encoding::Binary as usize && !source.is_new(from..from + run.len());
+        if is_tried || rules::is_in_mask(text, from) {
+            return;
+        }
+        if from >= line_end {
+            line = memrchr(b'\n', &text[..from]).map_or(0, |newline| newline + 1);
+            line_end = memchr(b'\n', &text[from..]).map_or(text.len(), |newline| from + newline);
+        }
+        let origin = source.line(line).in_part();
+        view.begin_line(origin);
         let starts = if has_upper_case(run) { 0..4 } else { 0..0 };
         for start in starts {
             let digits = &run[start..];
-            if reads_as_text(digits, 4, 2, base64_bytes) {
+            if reads_as_text(digits, 4, 2, base64_bytes) && budget.allows(origin, digits.len()) {
                 view.begin_base64(from + start);
                 view.text.extend(base64_bytes(digits));
                 view.text.push(b'\n');
@@ -248,7 +308,7 @@ pub fn binary(text: &[u8], shortest: usize) -> View {
         for_each_run(run, &HEX, shortest * 2, |into_run, run| {
             for start in 0..2 {
                 let digits = &run[start..];
-                if reads_as_text(digits, 2, 0, hex_bytes) {
+                if reads_as_text(digits, 2, 0, hex_bytes) && budget.allows(origin, digits.len()) {
                     view.begin_hex(from + into_run + start);
                     view.text.extend(hex_bytes(digits));
                     view.text.push(b'\n');
@@ -313,6 +373,14 @@ fn for_each_run(text: &[u8], worth: &[u8; 256], shortest: usize, mut found: impl
 mod tests {
     use super::*;
 
+    fn read(encoding: Encoding, text: &[u8]) -> View {
+        escapes(encoding, Source::outermost(text), &mut Budget::new(text))
+    }
+
+    fn digits(text: &[u8]) -> View {
+        binary(Source::outermost(text), 6, &mut Budget::new(text))
+    }
+
     #[test]
     fn a_view_holds_only_the_lines_that_an_encoding_changed() {
         assert_eq!(percent(b"one\ntwo %41%zz\nthree\nfour%42\n").text, b"two A%zz\nfourB\n");
@@ -322,40 +390,40 @@ mod tests {
     #[test]
     fn backslash_escapes_of_five_languages_are_read() {
         let text = br#"\" \\ \/ \u00e4 \u{e4} \ud83d\ude00 \x41 \303\244 \' \$ \q \ud83d"#;
-        let read = "\" \\ / ä ä 😀 A ä ' $ \\q \\ud83d".as_bytes();
-        assert_eq!(backslash(text).text, read);
+        let plain = "\" \\ / ä ä 😀 A ä ' $ \\q \\ud83d".as_bytes();
+        assert_eq!(read(Encoding::Backslash, text).text, plain);
     }
 
     #[test]
     fn character_references_are_read_by_name_and_by_number() {
-        assert_eq!(html(b"&amp;&lt;&#39;&#x27;&#X3e;&nope;&").text, b"&<''>&nope;&");
+        assert_eq!(read(Encoding::Html, b"&amp;&lt;&#39;&#x27;&#X3e;&nope;&").text, b"&<''>&nope;&");
     }
 
     #[test]
     fn quotes_within_quotes_are_read() {
-        assert_eq!(quote(br#"a''b'\''c'"'"'d"#).text, b"a'b'c'd");
+        assert_eq!(read(Encoding::Quote, br#"a''b'\''c'"'"'d"#).text, b"a'b'c'd");
     }
 
     #[test]
     fn control_sequences_are_dropped_and_end_with_their_line() {
         let text = b"a\x1b[1;31mb\x1b]8;;http://x\x1b\\c\x1b]0;t\x07d\x1b(Be\x1b[2\nf\r\ng\rh\n";
-        assert_eq!(terminal(text).text, b"abcde\ngh\n");
+        assert_eq!(read(Encoding::Terminal, text).text, b"abcde\ngh\n");
     }
 
     #[test]
     fn base64_is_read_from_all_four_beginnings_in_both_alphabets() {
-        assert_eq!(binary(b"x=aG90ZGFzaDo_Pz8/Pg==", 6).text, b"hotdash:????>\n");
+        assert_eq!(digits(b"x=aG90ZGFzaDo_Pz8/Pg==").text, b"hotdash:????>\n");
         for before in ["", "a", "ab", "abc"] {
-            let text = binary(format!("={before}aG90ZGFzaDpzZWNyZXQ=").as_bytes(), 6).text;
+            let text = digits(format!("={before}aG90ZGFzaDpzZWNyZXQ=").as_bytes()).text;
             assert!(text.ends_with(b"hotdash:secret\n"), "{before}");
         }
     }
 
     #[test]
     fn short_runs_are_not_worth_a_look() {
-        assert!(binary(b"abCdefg bCdefgh", 6).is_empty());
-        assert!(binary(b"0123456789a", 6).is_empty());
-        assert_eq!(binary(b"x48756E746572", 6).text, b"Hunter\n");
-        assert!(binary(b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 6).is_empty());
+        assert!(digits(b"abCdefg bCdefgh").is_empty());
+        assert!(digits(b"0123456789a").is_empty());
+        assert_eq!(digits(b"x48756E746572").text, b"Hunter\n");
+        assert!(digits(b"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855").is_empty());
     }
 }

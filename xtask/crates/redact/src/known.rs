@@ -10,11 +10,15 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::decode;
+use super::view::{Budget, Source};
 use super::words;
 use crate::Secret;
 
 /// Shorter values occur in any log by chance.
 const STRONG_CHARS: usize = 6;
+
+/// Letters only, and yet no word that a log says by chance.
+const NO_WORD_CHARS: usize = 16;
 
 /// Half of a password that a parser cut at a special character.
 const PIECE_CHARS: usize = 4;
@@ -28,6 +32,17 @@ pub struct Known {
     pub public: Vec<Vec<u8>>,
     /// Names of the variables, for the masks.
     pub labels: Vec<String>,
+    trust: Trust,
+}
+
+/// How to tell which values are secret.
+#[derive(Default, Clone, Copy, PartialEq)]
+pub enum Trust {
+    /// By their names and shapes.
+    #[default]
+    Names,
+    /// All are, but for those of names that are public.
+    Nothing,
 }
 
 /// Something to search for.
@@ -42,7 +57,7 @@ pub struct Literal {
 pub enum Place {
     /// Wherever it occurs, and in part where it was cut off.
     Anywhere,
-    /// Letters only: where neither a letter nor a digit adjoins.
+    /// A few letters only: where neither a letter nor a digit adjoins.
     Word,
     /// As `Word`, but a part of a secret only.
     Piece,
@@ -63,12 +78,14 @@ struct Found {
 }
 
 impl Known {
-    pub fn new(variables: &[(String, Secret)], raw_texts: &[&[u8]]) -> Self {
+    /// `in_texts` says how the raw texts are judged.
+    pub fn new(variables: &[(String, Secret)], raw_texts: &[&[u8]], in_texts: Trust) -> Self {
         let mut known = Known { labels: variables.iter().map(|(name, _)| name.clone()).collect(), ..Known::default() };
         let mut found = Vec::new();
         for (label, (name, value)) in variables.iter().enumerate() {
             known.read(name, value.expose(), Some(label), &mut found);
         }
+        known.trust = in_texts;
         for text in raw_texts {
             known.read_raw(&String::from_utf8_lossy(text), &mut found);
         }
@@ -90,7 +107,7 @@ impl Known {
 
     /// Whether a `+` may stand for a part of a secret.
     pub fn has_space(&self) -> bool {
-        self.literals.iter().any(|literal| literal.bytes.contains(&b' '))
+        self.strong().any(|literal| literal.bytes.contains(&b' '))
     }
 
     pub fn is_public(&self, value: &[u8]) -> bool {
@@ -129,7 +146,7 @@ impl Known {
             self.public.push(value.into());
         } else if let Some(password) = conninfo_password(value).filter(|_| !name.is_empty()) {
             found.push(Found { value: password.into(), user: None, label, is_password: true });
-        } else if is_secret_name(name) || looks_random(value) {
+        } else if is_secret_name(name) || looks_random(value) || self.trust == Trust::Nothing && !name.is_empty() {
             let is_password = name.to_ascii_uppercase().contains("PASS");
             found.push(Found { value: value.into(), user: None, label, is_password });
         }
@@ -177,7 +194,7 @@ impl Known {
             }
             match self.strength(&value) {
                 Some(place) => {
-                    self.add_binary_forms(value.as_bytes(), secret.label);
+                    self.add_encoded_forms(value.as_bytes(), secret.label);
                     self.push(value.clone().into_bytes(), secret.label, place);
                 }
                 None => self.weak.push(value.clone().into_bytes()),
@@ -191,10 +208,12 @@ impl Known {
         }
     }
 
-    /// Hexadecimal, and base64 in both alphabets from each of the three places in a group where the secret may begin.
-    fn add_binary_forms(&mut self, value: &[u8], label: Option<usize>) {
-        let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.push(hex.into_bytes(), label, Place::Encoded { shared_before: false, shared_after: false });
+    /// What programs print for bytes: hexadecimal digits, numbers, base64 in both alphabets from each of the three
+    /// places in a group where the secret may begin. And the secret backwards.
+    fn add_encoded_forms(&mut self, value: &[u8], label: Option<usize>) {
+        for form in dumps(value).into_iter().chain([value.iter().rev().copied().collect()]) {
+            self.push(form, label, Place::Encoded { shared_before: false, shared_after: false });
+        }
         for before in 0..3 {
             for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
                 let digits = engine.encode([&[0; 2][..before], value].concat());
@@ -234,7 +253,7 @@ impl Known {
             || self.labels.iter().any(|label| contains_ignoring_case(label.as_bytes(), bytes));
         match is_weak {
             true => None,
-            false if bytes.iter().all(u8::is_ascii_alphabetic) => Some(Place::Word),
+            false if bytes.len() < NO_WORD_CHARS && bytes.iter().all(u8::is_ascii_alphabetic) => Some(Place::Word),
             false => Some(Place::Anywhere),
         }
     }
@@ -257,6 +276,27 @@ fn forms(value: &str) -> Vec<String> {
     forms
 }
 
+/// Bytes in hexadecimal as `openssl`, Node's `<Buffer 70 61>`, a certificate's fingerprint, an array in C and `xxd` (pairs
+/// that begin at an even or at an odd byte) write them, and as the numbers of an array in JSON.
+fn dumps(value: &[u8]) -> Vec<Vec<u8>> {
+    let joined = |separator: &str, digit: fn(&u8) -> String| {
+        value.iter().map(digit).collect::<Vec<_>>().join(separator).into_bytes()
+    };
+    let pairs_from = |odd: usize| {
+        let (first, rest) = value.split_at(odd.min(value.len()));
+        let pairs = [first].into_iter().chain(rest.chunks(2)).filter(|pair| !pair.is_empty());
+        pairs.map(|pair| pair.iter().map(hex).collect::<String>()).collect::<Vec<_>>().join(" ").into_bytes()
+    };
+    let mut dumps: Vec<_> = ["", " ", ":", "-", ", 0x", ",0x"].iter().map(|separator| joined(separator, hex)).collect();
+    dumps.extend([",", ", "].iter().map(|separator| joined(separator, u8::to_string)));
+    dumps.extend([pairs_from(0), pairs_from(1)]);
+    dumps
+}
+
+fn hex(byte: &u8) -> String {
+    format!("{byte:02x}")
+}
+
 fn decoded(value: &str) -> String {
     let view = decode::percent(value.as_bytes());
     if view.is_empty() { value.to_owned() } else { String::from_utf8_lossy(&view.text).into_owned() }
@@ -270,7 +310,8 @@ fn latin1(value: &str) -> Option<Vec<u8>> {
 
 /// `prisma+postgres://…?api_key=` holds base64 of JSON that holds the real URLs.
 fn nested_urls(value: &str) -> Vec<String> {
-    let view = decode::binary(value.as_bytes(), 12);
+    let bytes = value.as_bytes();
+    let view = decode::binary(Source::outermost(bytes), 12, &mut Budget::new(bytes));
     let text = String::from_utf8_lossy(&view.text).into_owned();
     text.split('"').filter(|part| part.contains("://")).map(str::to_owned).collect()
 }
@@ -313,7 +354,7 @@ mod tests {
     use super::*;
 
     fn known(name: &str, value: &str) -> Known {
-        Known::new(&[(name.to_owned(), Secret::new(value))], &[])
+        Known::new(&[(name.to_owned(), Secret::new(value))], &[], Trust::Names)
     }
 
     fn searched(known: &Known) -> Vec<&str> {
@@ -360,10 +401,19 @@ mod tests {
     fn a_file_that_no_parser_accepts_still_tells_its_secrets() {
         let raw = b"export DATABASE_URL=\"postgresql://u:Hunt\\er2$x@h/d\" oops\nSHOPIFY_API_SECRET: shh-9-shh\n\
             # OLD_TOKEN=old-tok-1 # was\nb64line9Zq8Yw7Xv6";
-        let known = Known::new(&[], &[raw]);
+        let known = Known::new(&[], &[raw], Trust::Names);
         for secret in ["Hunt\\er2$x", "shh-9-shh", "old-tok-1", "b64line9Zq8Yw7Xv6"] {
             assert!(searched(&known).contains(&secret), "{secret} in {:?}", searched(&known));
         }
+    }
+
+    #[test]
+    fn in_a_file_that_cannot_be_read_every_value_is_a_secret() {
+        let raw = b"GREETING=hunter-two is mine\nPGHOST=db.example.org\nNODE_ENV=production";
+        let names = Known::new(&[], &[raw], Trust::Names);
+        assert_eq!(searched(&names), [""; 0]);
+        let nothing = Known::new(&[], &[raw], Trust::Nothing);
+        assert_eq!(searched(&nothing), ["hunter-two is mine"]);
     }
 
     #[test]

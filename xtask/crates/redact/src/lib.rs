@@ -9,7 +9,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `known` | what an environment's values tell: secret parts, strong or weak, and public ones |
-//! | `rules` | secrets recognised without being known |
+//! | `rules`, `named` | secrets recognised without being known |
 //! | `grams` | a fast search for many needles at once |
 //! | `needles` | where a secret may begin, and the comparison from there |
 //! | `view`, `decode` | a text with one encoding taken off, and the way back |
@@ -18,6 +18,7 @@
 mod decode;
 mod grams;
 mod known;
+mod named;
 mod needles;
 mod private_key;
 mod rules;
@@ -34,11 +35,10 @@ mod properties;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use memchr::memchr;
-
-use known::Known;
+use decode::Encoding;
+use known::{Known, Trust};
 use needles::{Hit, Needles};
-use view::View;
+use view::{Budget, Source, View};
 
 pub use secret::Secret;
 pub use stream::{Stream, filter};
@@ -69,7 +69,15 @@ impl Redactor {
     /// readable. `raw_texts` are the files that they were read from, so that a value in a line that no parser accepts
     /// is masked as well.
     pub fn new(secrets: &[(String, Secret)], raw_texts: &[&[u8]]) -> Self {
-        let known = Known::new(secrets, raw_texts);
+        Redactor::of(Known::new(secrets, raw_texts, Trust::Names))
+    }
+
+    /// As `new`, where a raw text could not be parsed: what it gives any name but a public one may be a secret.
+    pub fn of_unreadable(secrets: &[(String, Secret)], raw_texts: &[&[u8]]) -> Self {
+        Redactor::of(Known::new(secrets, raw_texts, Trust::Nothing))
+    }
+
+    fn of(known: Known) -> Self {
         let needles = Needles::new(&known);
         Redactor(Arc::new(Detector { known, needles }))
     }
@@ -137,34 +145,52 @@ impl Detector {
     /// What to mask in `text`, which should end with a line's end; in no order.
     fn hits(&self, text: &[u8]) -> Vec<Hit> {
         let mut hits = Vec::new();
-        self.explore(text, 0, &mut hits);
+        let mut budget = Budget::new(text);
+        self.explore(Source::outermost(text), 0, &mut budget, &mut hits);
+        let hidden = |range| Hit { range, label: None, what: "a line of encodings in encodings" };
+        hits.extend(budget.exceeded().into_iter().map(hidden));
         hits
     }
 
-    /// Searches `text`, then every view that one more encoding taken off gives.
-    fn explore(&self, text: &[u8], depth: usize, hits: &mut Vec<Hit>) {
-        self.needles.find(&self.known, text, hits);
+    /// How many bytes the search of `text` goes through, in all views together.
+    #[cfg(test)]
+    fn work(&self, text: &[u8]) -> usize {
+        let mut budget = Budget::new(text);
+        self.explore(Source::outermost(text), 0, &mut budget, &mut Vec::new());
+        text.len() + budget.spent()
+    }
+
+    /// Searches a text, then every view that one more encoding taken off gives.
+    fn explore(&self, source: Source<'_>, depth: usize, budget: &mut Budget<'_>, hits: &mut Vec<Hit>) {
+        self.needles.find(&self.known, source.text, hits);
         if depth == DEPTH {
             return;
         }
-        for decode in [decode::percent, decode::backslash, decode::html, decode::quote, decode::terminal, decode::utf16]
-        {
-            self.look_through(&decode(text), depth, hits);
-        }
-        if memchr(b'+', text).is_some() && self.known.has_space() {
-            self.look_through(&decode::form(text), depth, hits);
-        }
         if let Some(shortest) = self.known.shortest() {
-            self.look_through(&decode::binary(text, shortest), depth, hits);
+            let view = decode::binary(source, shortest, budget);
+            self.look_through(&view, Encoding::Binary, depth, budget, hits);
+        }
+        for encoding in Encoding::ESCAPES {
+            if encoding != Encoding::Form || self.known.has_space() {
+                let view = decode::escapes(encoding, source, budget);
+                self.look_through(&view, encoding, depth, budget, hits);
+            }
         }
     }
 
-    fn look_through(&self, view: &View, depth: usize, hits: &mut Vec<Hit>) {
+    fn look_through(
+        &self,
+        view: &View,
+        encoding: Encoding,
+        depth: usize,
+        budget: &mut Budget<'_>,
+        hits: &mut Vec<Hit>,
+    ) {
         if view.is_empty() {
             return;
         }
         let mut inner = Vec::new();
-        self.explore(&view.text, depth + 1, &mut inner);
+        self.explore(Source::of_view(view, encoding as usize), depth + 1, budget, &mut inner);
         hits.extend(inner.into_iter().map(|hit| Hit { range: view.parent_range(hit.range), ..hit }));
     }
 

@@ -20,8 +20,14 @@ const SEED: usize = 6;
 const LONG: usize = 24;
 const PART: usize = 16;
 
+/// The first letters of a secret may be a word with which some line ends.
+const NO_WORD: usize = 8;
+
 /// How far a rule reads from its trigger.
 pub const RULE_REACH: usize = 8 * 1024;
+
+/// A trigger as far inside of what is masked already tells nothing new.
+const RULE_REST: usize = 32;
 
 pub struct Needles {
     grams: Grams,
@@ -66,15 +72,65 @@ impl Needles {
 
     /// Adds what `text` holds to `found`.
     pub fn find(&self, known: &Known, text: &[u8], found: &mut Vec<Hit>) {
+        let mut reading = Reading { text, line: 0..0, settled: [const { 0..0 }; RULES.len()], compared: Vec::new() };
         self.grams.find(text, |needle, at| {
+            let is_inside = found.last().is_some_and(|hit| hit.range.start <= at && at + RULE_REST < hit.range.end);
             for start in &self.starts[needle] {
                 let hit = match *start {
-                    Start::Rule(rule) => rule_hit(known, text, at, rule),
-                    Start::Seed { literal, offset } => literal_hit(known, &known.literals[literal], text, at, offset),
+                    Start::Rule(_) if is_inside => None,
+                    Start::Rule(rule) => reading.rule_hit(known, at, rule),
+                    Start::Seed { literal, offset } => reading.literal_hit(known, literal, at, offset),
                 };
                 hit.into_iter().for_each(|hit| add(found, hit));
             }
         });
+    }
+}
+
+/// What was read of a text already, which nothing need read again: that is what keeps the work proportional to its
+/// length, whatever a child prints.
+struct Reading<'a> {
+    text: &'a [u8],
+    /// From the last trigger to the end of its line.
+    line: Range<usize>,
+    /// By rule: where it found nothing.
+    settled: [Range<usize>; RULES.len()],
+    /// By literal: where it would begin, and up to where it was compared so.
+    compared: Vec<(usize, usize)>,
+}
+
+impl Reading<'_> {
+    fn rule_hit(&mut self, known: &Known, at: usize, rule: usize) -> Option<Hit> {
+        if self.settled[rule].contains(&at) {
+            return None;
+        }
+        if !self.line.contains(&at) {
+            self.line = at..memchr(b'\n', &self.text[at..]).map_or(self.text.len(), |newline| at + newline);
+        }
+        let hit = rule_hit(known, self.text, at..self.line.end.min(at + RULE_REACH), rule);
+        if hit.is_none() {
+            // What is longer than a rule's reach is read again halfway.
+            let len = rules::settled(rule, &self.text[at..self.line.end.min(at + RULE_REACH / 2)]);
+            self.settled[rule] = at..at + len;
+        }
+        hit
+    }
+
+    /// Compares outwards from the seed, which stands at `at` in the text and at `offset` in the secret.
+    fn literal_hit(&mut self, known: &Known, index: usize, at: usize, offset: usize) -> Option<Hit> {
+        self.compared.resize(known.literals.len(), (0, 0));
+        let (literal, text) = (&known.literals[index], self.text);
+        let begin = at.wrapping_sub(offset);
+        let (last_begin, until) = self.compared[index];
+        if last_begin == begin && at < until {
+            return None;
+        }
+        let bytes = &literal.bytes;
+        let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
+        let before = text[..at].iter().rev().zip(bytes[..offset].iter().rev()).take_while(same).count();
+        let after = text[at..].iter().zip(&bytes[offset..]).take_while(same).count();
+        self.compared[index] = (begin, at + after);
+        literal_hit(known, literal, text, offset - before..offset + after, at - before..at + after)
     }
 }
 
@@ -92,7 +148,9 @@ pub fn add(hits: &mut Vec<Hit>, hit: Hit) {
 /// Any part of `PART` bytes of a long secret holds a seed: they stand that much closer to each other.
 fn seed_offsets(len: usize, place: &Place) -> Vec<usize> {
     match place {
-        Place::Anywhere if len >= LONG => (0..len - SEED).step_by(PART - SEED + 1).chain([len - SEED]).collect(),
+        Place::Anywhere | Place::Encoded { .. } if len >= LONG => {
+            (0..len - SEED).step_by(PART - SEED + 1).chain([len - SEED]).collect()
+        }
         Place::Anywhere => vec![0, len - SEED],
         Place::Encoded { .. } if len < SEED * 2 => vec![0],
         Place::Encoded { .. } => vec![0, len - SEED],
@@ -102,22 +160,17 @@ fn seed_offsets(len: usize, place: &Place) -> Vec<usize> {
     }
 }
 
-fn rule_hit(known: &Known, text: &[u8], at: usize, rule: usize) -> Option<Hit> {
-    let reach = &text[at..text.len().min(at + RULE_REACH)];
-    let line = &reach[..memchr(b'\n', reach).unwrap_or(reach.len())];
-    let secret = rules::secret_at(rule, line, |value| known.is_weak(value))?;
+fn rule_hit(known: &Known, text: &[u8], reach: Range<usize>, rule: usize) -> Option<Hit> {
+    let at = reach.start;
+    let secret = rules::secret_at(rule, &text[reach], |value| known.is_weak(value))?;
     let range = at + secret.start..at + secret.end;
     let is_masked = rules::is_in_mask(text, at) || rules::is_in_mask(text, range.start);
     (!is_masked).then_some(Hit { range, label: None, what: RULES[rule].what })
 }
 
-/// Compares outwards from the seed, which stands at `at` in the text and at `offset` in the secret.
-fn literal_hit(known: &Known, literal: &Literal, text: &[u8], at: usize, offset: usize) -> Option<Hit> {
+/// Whether `part` of the literal, which stands at `range`, is a secret there.
+fn literal_hit(known: &Known, literal: &Literal, text: &[u8], part: Range<usize>, range: Range<usize>) -> Option<Hit> {
     let bytes = &literal.bytes;
-    let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
-    let before = text[..at].iter().rev().zip(bytes[..offset].iter().rev()).take_while(same).count();
-    let after = text[at..].iter().zip(&bytes[offset..]).take_while(same).count();
-    let (part, range) = (offset - before..offset + after, at - before..at + after);
     let is_whole = part == (0..bytes.len());
     let is_secret = match &literal.place {
         Place::Anywhere | Place::Encoded { .. } => {
@@ -148,9 +201,10 @@ fn masked_range(literal: &Literal, part: &Range<usize>, text: &[u8], range: Rang
 /// shortened the text there.
 fn is_telling_part(known: &Known, secret: &[u8], part: &Range<usize>, text: &[u8], range: &Range<usize>) -> bool {
     let is_long = secret.len() >= LONG && part.len() >= PART;
-    let is_cut_off = part.start == 0 && part.len() >= SEED && ends_line(&text[range.end..]);
-    let is_carried_over = part.end == secret.len() && part.len() >= SEED && begins_line(&text[..range.start]);
     let bytes = &secret[part.clone()];
+    let least = if bytes.iter().all(u8::is_ascii_alphabetic) { NO_WORD } else { SEED };
+    let is_cut_off = part.start == 0 && part.len() >= least && ends_line(&text[range.end..]);
+    let is_carried_over = part.end == secret.len() && part.len() >= least && begins_line(&text[..range.start]);
     (is_long || is_cut_off || is_carried_over) && !words::is_common(bytes) && !known.is_public(bytes)
 }
 

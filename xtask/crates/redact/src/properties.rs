@@ -192,3 +192,36 @@ fn memory_does_not_grow_with_the_length_of_a_line() {
         out.clear();
     }
 }
+
+/// What floods the rules, the decoders and the literals.
+const FLOODS: &[&str] = &[
+    "eyJa",
+    "postgres://",
+    "x://",
+    "password",
+    "password=\\\"",
+    "secret_key-",
+    "%25",
+    "\\",
+    "\u{1b}[",
+    "%41 \\x41 &amp; '' \u{1b}[1m \0 Zm9vYmFyYmF6cXV1eGZvbw== ",
+    "a1B2-c3D",
+];
+
+/// Decoded bytes are what costs; they are bounded by the text's length whatever is in it.
+#[test]
+fn no_flood_is_decoded_more_often_than_its_budget_says() {
+    for flood in FLOODS {
+        for len in [4 << 10, 16 << 10, 64 << 10] {
+            let text = flood.repeat(len / flood.len());
+            let work = redactor("a1B2-c3D4").0.work(text.as_bytes());
+            assert!(work <= 32 * text.len(), "{flood:?} costs {work} for {}", text.len());
+        }
+    }
+}
+
+#[test]
+fn a_line_of_more_encodings_than_can_be_read_is_masked_whole() {
+    let line = "%41 \\x41 &amp; '' \u{1b}[1m \0 Zm9vYmFyYmF6cXV1eGZvbw== ".repeat(3);
+    assert_eq!(redactor("a1B2-c3D4").text(&format!("before\n{line}\nafter\n")), "before\n[REDACTED]\nafter\n");
+}

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use memchr::{memchr, memmem, memrchr};
 use regex::bytes::Regex;
 
+use super::named;
 use super::words;
 
 pub struct Rule {
@@ -23,11 +24,18 @@ pub struct Rule {
     innocent: Innocent,
 }
 
+/// How far the letters and digits go with which the rule's reading begins: where it found nothing from the first of
+/// them, it finds nothing from the others.
+pub fn settled(rule: usize, text: &[u8]) -> usize {
+    let is_word = RULES[rule].triggers == SECRET_KEYS || text.starts_with(b"eyJ");
+    if is_word { named::key_len(text) } else { 0 }
+}
+
 enum Secret {
     /// The first group that takes part.
     Group(&'static str),
-    /// The password of a URL; logs are full of URLs, and a pattern would cost a microsecond for each.
-    Url(fn(&[u8]) -> Option<&[u8]>),
+    /// Logs are full of URLs and of names with values, and a pattern would cost a microsecond for each.
+    Read(fn(&[u8]) -> Option<&[u8]>),
 }
 
 #[derive(PartialEq)]
@@ -37,6 +45,8 @@ enum Innocent {
     Port,
     /// `password: required`: prose, types and literals.
     Word,
+    /// As `Word`, and `"public.ApiKey": 65650`: how many rows a table of that name holds.
+    WordOrCount,
 }
 
 const SECRET_KEYS: &[&str] = &[
@@ -74,35 +84,20 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "password in a URL",
         triggers: &["?://"],
-        secret: Secret::Url(url_password),
+        secret: Secret::Read(url_password),
         innocent: Innocent::Nothing,
     },
     Rule {
         what: "password in a database URL",
         triggers: DATABASE_SCHEMES,
-        secret: Secret::Url(database_url_password),
+        secret: Secret::Read(database_url_password),
         innocent: Innocent::Port,
     },
     Rule {
         what: "secret by name",
         triggers: SECRET_KEYS,
-        secret: Secret::Group(concat!(
-            r#"(?i)^["']?[a-z0-9_-]+\\*["'`]?\]?\s*(?:=>|:=|[:=])\s*(?:Some\(|Secret\()?\s*\\*(?:"#,
-            r#""((?:[^"\\]|\\.)+)"|'((?:[^'\\]|\\.|'')+)'|`((?:[^`\\]|\\.)+)`|["'`]([^\s"'`]+))"#
-        )),
-        innocent: Innocent::Word,
-    },
-    Rule {
-        what: "secret by name",
-        triggers: SECRET_KEYS,
-        secret: Secret::Group(r#"(?i)^["']?[a-z0-9_-]+["'`]?\s*=\s*([^\s"'`=>&;][^\s"'`&;]*)"#),
-        innocent: Innocent::Word,
-    },
-    Rule {
-        what: "secret by name",
-        triggers: SECRET_KEYS,
-        secret: Secret::Group(r#"(?i)^["']?[a-z0-9_-]+["'`]?\s*:\s*([^\s"'`=:&;,(){}\[\]<>\\][^\s"'`&;,(){}\[\]<>]*)"#),
-        innocent: Innocent::Word,
+        secret: Secret::Read(named::value),
+        innocent: Innocent::WordOrCount,
     },
     Rule {
         what: "secret by name",
@@ -113,7 +108,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "secret on a command line",
         triggers: &["--password", "--token", "--secret", "--api-key"],
-        secret: Secret::Group(r#"(?i)^--[a-z-]+[= ]\s*["']?([^\s"']+)"#),
+        secret: Secret::Group(r#"(?i)^--[a-z-]{1,24}[= ]\s*["']?([^\s"']+)"#),
         innocent: Innocent::Word,
     },
     Rule {
@@ -179,7 +174,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "md5 password hash",
         triggers: &["md5?"],
-        secret: Secret::Group(r"^md5([0-9a-f]{32})(?:[^0-9a-f]|$)"),
+        secret: Secret::Read(md5_hash),
         innocent: Innocent::Nothing,
     },
     // The lines that follow are masked by `private_key`.
@@ -203,7 +198,7 @@ pub const LONGEST_MASK: usize = 80;
 static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
     let compile = |rule: &Rule| match rule.secret {
         Secret::Group(pattern) => Some(Regex::new(&format!("(?-u){pattern}")).expect("the table's patterns are valid")),
-        Secret::Url(_) => None,
+        Secret::Read(_) => None,
     };
     RULES.iter().map(compile).collect()
 });
@@ -223,7 +218,7 @@ impl Rule {
 /// it is a word.
 pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
     let value = match (&RULES[rule].secret, &PATTERNS[rule]) {
-        (Secret::Url(password), _) => password(text)?,
+        (Secret::Read(read), _) => read(text)?,
         (Secret::Group(_), pattern) => pattern.as_ref()?.captures(text)?.iter().skip(1).flatten().next()?.as_bytes(),
     };
     let value = trim_closing(value);
@@ -231,6 +226,10 @@ pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> 
         Innocent::Nothing => false,
         Innocent::Port => is_port(value),
         Innocent::Word => !is_known(value) && words::is_common(value),
+        Innocent::WordOrCount => {
+            let is_after_colon = text[..value.as_ptr().addr() - text.as_ptr().addr()].trim_ascii_end().ends_with(b":");
+            !is_known(value) && (words::is_common(value) || is_after_colon && is_count(value))
+        }
     };
     // What holds a mask was judged when that was written: a rule that matches only now, matches the mask.
     let is_masked = memmem::find(value, MASK_OPENING).is_some();
@@ -241,9 +240,13 @@ pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> 
     Some(skipped..skipped + value.len())
 }
 
+/// How far from its scheme the password of a URL ends: its whole text is read at each scheme.
+const URL_REACH: usize = 768;
+
 /// `://user:password@`, as RFC 3986 has it, except that an `@` may stand in the password.
 fn url_password(text: &[u8]) -> Option<&[u8]> {
-    let authority = up_to(after_scheme(text)?, b"/?#");
+    let slashes = memchr(b'/', text)?;
+    let authority = up_to(&text[slashes + 2..], b"/?# \t\r\n\"'<>`");
     password_of(&authority[..memrchr(b'@', authority)?])
 }
 
@@ -251,7 +254,8 @@ fn url_password(text: &[u8]) -> Option<&[u8]> {
 /// http, whose paths may hold one.) Where there is none, the URL was cut off, or its parser took the password's end
 /// for the host.
 fn database_url_password(text: &[u8]) -> Option<&[u8]> {
-    let url = after_scheme(text)?;
+    let url = after_scheme(&text[..text.len().min(URL_REACH)])?;
+    memchr(b':', up_to(url, b"/?#"))?;
     match memrchr(b'@', url) {
         Some(at) => password_of(&url[..at]),
         None => password_of(up_to(url, b"/?#")).filter(|_| !url.starts_with(b"[")),
@@ -262,6 +266,11 @@ fn database_url_password(text: &[u8]) -> Option<&[u8]> {
 fn after_scheme(text: &[u8]) -> Option<&[u8]> {
     let slashes = memchr(b'/', text)?;
     Some(up_to(&text[slashes + 2..], b" \t\r\n\"'<>`"))
+}
+
+fn md5_hash(text: &[u8]) -> Option<&[u8]> {
+    let digits = text[3..].iter().take(33).take_while(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).count();
+    (digits == 32).then(|| &text[3..35])
 }
 
 fn up_to<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
@@ -276,6 +285,12 @@ fn password_of(userinfo: &[u8]) -> Option<&[u8]> {
 fn is_port(value: &[u8]) -> bool {
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && value.get(digits).is_none_or(|after| b"/?\\,".contains(after))
+}
+
+/// A number of fewer than ten digits, which may end a sentence.
+fn is_count(value: &[u8]) -> bool {
+    let number = value.strip_suffix(b".").unwrap_or(value);
+    number.len() < 10 && number.iter().all(u8::is_ascii_digit)
 }
 
 /// Whether `at` lies in a mask. The name of a variable may hold a trigger (`[REDACTED_SHOPIFY_API_SECRET]: …`)
@@ -354,6 +369,22 @@ mod tests {
         ] {
             assert_eq!(masked(text), [""; 0], "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_tables_and_their_counts_stay() {
+        for text in [
+            r#"{"public.ApiKey": 65650, "public.Session_Token": 0}"#,
+            "ApiKey: 5 rows",
+            "  public.PasswordReset: ok",
+            "before: User 3, ApiKey: 12, Secret: 0.",
+            r#"{\"ApiKey\": 65650}"#,
+        ] {
+            assert_eq!(masked(text), [""; 0], "{text}");
+        }
+        assert_eq!(masked("ApiKey=sk_live_4eC39HqLyjWD"), ["sk_live_4eC39HqLyjWD"]);
+        assert_eq!(masked(r#"{"ApiKey": "sk_live_4eC39HqLyjWD"}"#), ["sk_live_4eC39HqLyjWD"]);
+        assert_eq!(masked("PGPASSWORD=4711 ApiKey: 4711471147"), ["4711", "4711471147"]);
     }
 
     #[test]

@@ -4,14 +4,47 @@
 //! what has to be masked is the encoded one. So a view remembers, as a short list of pieces rather than a number for
 //! each byte, where everything in it stood in its parent. A view holds only the lines in which its encoding occurs at
 //! all: all others were searched in the parent, and leaving them out is what keeps eight decoders, nested four deep,
-//! affordable.
+//! affordable. What a line may cost is limited all the same: a `Budget` says how much of it may be decoded.
 
+use std::collections::HashMap;
 use std::ops::Range;
+
+use memchr::memchr;
 
 #[derive(Default)]
 pub struct View {
     pub text: Vec<u8>,
     pieces: Vec<Piece>,
+    lines: Vec<Line>,
+}
+
+/// The text from `at` to the next line comes from the line of the outermost text that begins at `origin`.
+#[derive(Clone, Copy)]
+pub struct Line {
+    at: usize,
+    origin: usize,
+    /// Whether it is all of that line, or only what some digits in it decode to.
+    is_whole: bool,
+}
+
+/// What is decoded next: a text as it came, or a view of one.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub text: &'a [u8],
+    view: Option<&'a View>,
+    /// The encoding that was taken off last.
+    pub last: usize,
+}
+
+/// How many times its own length of each line may be decoded; a line that hides that much is masked whole.
+const DECODED: usize = 24;
+
+/// What is left to be decoded of each line of the outermost text.
+pub struct Budget<'a> {
+    text: &'a [u8],
+    /// By where the line begins; nothing once more was asked for than was left.
+    left: HashMap<usize, Option<usize>>,
+    exceeded: Vec<Range<usize>>,
 }
 
 /// The text from `at` to the next piece stands for the parent's bytes from `from` on.
@@ -63,6 +96,11 @@ impl View {
         self.begin(from, Kind::Hex);
     }
 
+    /// What is appended from now on comes from that line.
+    pub fn begin_line(&mut self, line: Line) {
+        self.lines.push(Line { at: self.text.len(), ..line });
+    }
+
     fn begin(&mut self, from: usize, kind: Kind) {
         self.pieces.push(Piece { at: self.text.len(), from, kind });
     }
@@ -93,6 +131,67 @@ impl View {
         let index = self.pieces.partition_point(|piece| piece.at <= at) - 1;
         let piece = &self.pieces[index];
         (piece, at - piece.at)
+    }
+}
+
+impl Line {
+    pub fn in_part(self) -> Line {
+        Line { is_whole: false, ..self }
+    }
+}
+
+impl<'a> Source<'a> {
+    pub fn outermost(text: &'a [u8]) -> Self {
+        Source { text, view: None, last: 0 }
+    }
+
+    pub fn of_view(view: &'a View, last: usize) -> Self {
+        Source { text: &view.text, view: Some(view), last }
+    }
+
+    /// Where the line that begins at `at` came from.
+    pub fn line(&self, at: usize) -> Line {
+        let line = |view: &View| view.lines[view.lines.partition_point(|other| other.at <= at) - 1];
+        self.view.map_or(Line { at, origin: at, is_whole: true }, line)
+    }
+
+    /// Whether `range` reads as it does only since the last encoding was taken off.
+    pub fn is_new(&self, range: Range<usize>) -> bool {
+        let Some(view) = self.view else { return true };
+        let next = view.pieces.partition_point(|piece| piece.at <= range.start);
+        let is_copy = matches!(view.pieces[next - 1].kind, Kind::Copy);
+        !is_copy || view.pieces.get(next).is_some_and(|piece| piece.at < range.end)
+    }
+}
+
+impl<'a> Budget<'a> {
+    pub fn new(text: &'a [u8]) -> Self {
+        Budget { text, left: HashMap::new(), exceeded: Vec::new() }
+    }
+
+    /// Whether `bytes` more may be decoded of what came from `line`. All of a line costs its length however short its
+    /// decoded text is, so that a mask in it, which makes it longer, costs nothing.
+    pub fn allows(&mut self, line: Line, bytes: usize) -> bool {
+        let start = line.origin;
+        let len = || memchr(b'\n', &self.text[start..]).unwrap_or(self.text.len() - start);
+        let left = self.left.entry(start).or_insert_with(|| Some(len() * DECODED));
+        let Some(before) = *left else { return false };
+        *left = before.checked_sub(if line.is_whole { len() } else { bytes });
+        if left.is_none() {
+            self.exceeded.push(start..start + len());
+        }
+        left.is_some()
+    }
+
+    #[cfg(test)]
+    pub fn spent(&self) -> usize {
+        let len = |start: usize| memchr(b'\n', &self.text[start..]).unwrap_or(self.text.len() - start);
+        self.left.iter().map(|(start, left)| len(*start) * DECODED - left.unwrap_or(0)).sum()
+    }
+
+    /// The lines of which more would have been to decode.
+    pub fn exceeded(self) -> Vec<Range<usize>> {
+        self.exceeded
     }
 }
 

@@ -31,7 +31,7 @@ const COMMON: &[&str] = &[
     "load", "loaded", "loading", "local", "localhost", "location", "lock", "locked", "login", "main", "manager",
     "master", "match", "md5", "memory", "message", "method", "migrate", "migration", "migrations", "mirror",
     "missing", "mode", "model", "models", "module", "must", "name", "names", "native", "network", "never", "next",
-    "nil", "node", "none", "normal", "not", "nothing", "notice", "null", "number", "object", "only", "open", "opened",
+    "nil", "node", "none", "normal", "not", "nothing", "notice", "null", "number", "object", "ok", "only", "open", "opened",
     "operation", "option", "optional", "options", "order", "other", "output", "owner", "package", "parameter",
     "parity", "parse", "parsing", "partition", "pass", "passed", "password", "passwords", "path", "pending",
     "permission", "permissions", "plan", "please", "policies", "policy", "pool", "pooler", "port", "postgres",
