@@ -1,15 +1,16 @@
 //! Why a run failed: a kind that decides the exit code, causes down to the root, what is so now, and one thing to do about it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::hint::Hint;
 
 /// How a run ended. The word is the `status` of `--json`; the number is the exit code (docs/exit-codes.md).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Done and verified.
@@ -29,7 +30,7 @@ pub enum Status {
     /// Ctrl-C.
     Interrupted,
     /// SIGTERM; the word is the same, the code is not.
-    #[serde(rename = "interrupted")]
+    #[serde(rename(serialize = "interrupted"))]
     Terminated,
 }
 
@@ -63,9 +64,9 @@ impl Status {
 }
 
 /// One check of the guard that said no: which check, what was seen (never a secret), and the fix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    pub check: &'static str,
+    pub check: Cow<'static, str>,
     pub message: String,
     pub hint: String,
 }
@@ -75,7 +76,7 @@ pub const DATA_LOSS: &str = "data loss";
 
 impl Refusal {
     pub fn new(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Refusal { check, message: message.into(), hint: hint.into() }
+        Refusal { check: check.into(), message: message.into(), hint: hint.into() }
     }
 }
 

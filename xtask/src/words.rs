@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use crate::evidence::outcome::StepView;
+use crate::process::Exit;
+
 /// Empty where there is none.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
@@ -54,17 +57,9 @@ pub fn moment(rfc3339: &str) -> String {
 }
 
 /// What a step came to in one line: what it found, or how its program ended where that was not well.
-pub fn found(step: &Value) -> Option<String> {
-    if let Some(detail) = step["detail"].as_str() {
-        return Some(detail.to_owned());
-    }
-    let exit = &step["exit"];
-    match (exit["code"].as_i64(), exit["signal"].as_i64()) {
-        (Some(code), _) => Some(format!("exited with code {code}")),
-        (_, Some(signal)) => Some(format!("was killed by signal {signal}")),
-        _ if exit == "timed_out" => Some("did not end in time and was stopped".to_owned()),
-        _ => None,
-    }
+pub fn found(step: &StepView) -> Option<String> {
+    let badly = step.exit.filter(|exit| !matches!(exit, Exit::Success | Exit::Interrupted(_)));
+    step.detail.clone().or_else(|| badly.map(Exit::in_words))
 }
 
 #[cfg(test)]
@@ -82,10 +77,10 @@ mod tests {
 
     #[test]
     fn a_program_that_ended_badly_says_how() {
-        let said = |exit: Value| found(&serde_json::json!({"detail": null, "exit": exit}));
-        assert_eq!(said(serde_json::json!({"code": 3})).unwrap(), "exited with code 3");
-        assert_eq!(said(serde_json::json!({"signal": 9})).unwrap(), "was killed by signal 9");
-        assert_eq!(said("timed_out".into()).unwrap(), "did not end in time and was stopped");
-        assert_eq!(said("success".into()), None);
+        let said = |exit| found(&StepView { exit: Some(exit), ..StepView::default() });
+        assert_eq!(said(Exit::Code(3)).unwrap(), "exited with code 3");
+        assert_eq!(said(Exit::Signal(9)).unwrap(), "was killed by signal 9");
+        assert_eq!(said(Exit::TimedOut).unwrap(), "did not end in time and was stopped");
+        assert_eq!(said(Exit::Success), None);
     }
 }

@@ -30,7 +30,6 @@ use crate::stages::reset::Reset;
 use crate::stages::resolve_failed::Settle;
 use crate::stages::restore::Restore;
 use redact::Redactor;
-use serde_json::Value;
 
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -54,12 +53,11 @@ pub fn run() -> ExitCode {
 
 /// An annotation for what went wrong, and a summary of what a reviewer may want to see.
 fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
-    let json = serde_json::to_string(outcome).unwrap_or_default();
-    let outcome: Value = serde_json::from_str(&console.masked(&json)).unwrap_or_default();
-    let annotation = github::annotation(&outcome);
+    let Ok(outcome) = &console.masked(outcome) else { return };
+    let annotation = github::annotation(outcome);
     if let Some(summary) = Settings::job_summary()
-        && (annotation.is_some() || outcome["evidence"].is_string())
-        && let Err(error) = github::append(&summary, &console.masked(&github::summary(&outcome)))
+        && (annotation.is_some() || outcome.evidence.is_some())
+        && let Err(error) = github::append(&summary, &github::summary(outcome))
     {
         console.say(format!("note: cannot write the job's summary: {error}"));
     }

@@ -6,15 +6,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::error::{Failure, OrFail, Result};
-use crate::evidence::folder::RECORD;
-use crate::evidence::outcome::{BeforeAfter, Outcome};
-use crate::evidence::past::{Past, State, Summary, find, read_all};
+use crate::evidence::outcome::{Outcome, StageView, StepView};
+use crate::evidence::past::{Past, State, find, read_all};
+use crate::evidence::record::{Operator, Record, Server};
 use crate::evidence::verify::{Finding, Kind, Verification};
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report;
 use crate::hint::Hint;
 use crate::run::console::{self, Console};
 use crate::run::runner::Drill;
+use crate::session::TargetView;
 use crate::settings::Settings;
 use redact::Redactor;
 
@@ -43,15 +44,13 @@ pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcom
     let verification = Verification::of(settings)?;
     let past = find(&verification.runs, wanted, &settings.shown(&settings.evidence_dir()))?;
     let findings: Vec<&Finding> = verification.findings_of(&past.name).collect();
-    let record: Option<Value> =
-        std::fs::read(past.folder.join(RECORD)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut json = listed(past, &verification);
-    json["record"] = json!(record);
+    json["record"] = json!(past.record);
     outcome.extra.insert("run".to_owned(), json);
     if settings.output.json {
         return Ok(());
     }
-    if let Some(record) = &record {
+    if let Some(record) = &past.record {
         console.result(&in_words(record));
     }
     console.result(&format!("evidence: {}, {}", settings.shown(&past.folder), standing(past, &verification)));
@@ -105,8 +104,8 @@ pub fn report(
     let Drill { settings, console, .. } = *drill;
     let dir = settings.evidence_dir();
     let runs = read_all(&dir).blocked(|| format!("cannot read `{}`", settings.shown(&dir)))?;
-    let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder)?;
-    let shown = settings.shown(&report::save(&reading, out, &settings.private_dir(), redactor)?);
+    let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder, redactor)?;
+    let shown = settings.shown(&report::save(&reading, out, &settings.private_dir())?);
     outcome.extra.insert("report".to_owned(), shown.clone().into());
     if !settings.output.json {
         console.result(&shown);
@@ -166,16 +165,16 @@ fn vouched(past: &Past, verification: &Verification) -> Value {
 }
 
 fn listed(past: &Past, verification: &Verification) -> Value {
-    let summary = past.summary.as_ref();
+    let outcome = past.record.as_ref().map(|record| &record.outcome);
     json!({
         "run": past.name,
         "state": state(past),
-        "command": summary.map(|summary| &summary.command),
-        "status": summary.map(|summary| &summary.status),
-        "target": summary.map(|summary| &summary.target),
-        "operator": summary.map(|summary| &summary.operator),
-        "started_at": summary.map(|summary| &summary.started_at),
-        "closed_at": summary.and_then(Summary::closed_at),
+        "command": outcome.map(|outcome| &outcome.command),
+        "status": outcome.map(|outcome| &outcome.status),
+        "target": outcome.map(|outcome| &outcome.target),
+        "operator": past.record.as_ref().map(|record| &record.operator),
+        "started_at": outcome.map(|outcome| &outcome.started_at),
+        "closed_at": past.record.as_ref().and_then(Record::closed_at),
         "findings": verification.findings_of(&past.name).collect::<Vec<_>>(),
     })
 }
@@ -192,22 +191,16 @@ fn state(past: &Past) -> &'static str {
 
 fn row(past: &Past, verification: &Verification) -> [String; 7] {
     let standing = standing(past, verification);
-    let Some(summary) = &past.summary else {
+    let Some(record) = &past.record else {
         let blank = || "-".to_owned();
         let name = if past.state == State::Foreign { &past.name } else { past.short_id() };
         return [name.to_owned(), blank(), blank(), blank(), blank(), blank(), standing];
     };
-    let target = summary.target.as_ref().map_or("-", |target| target.name.as_str());
-    let word = if past.state == State::Unclosed { "abandoned" } else { summary.status.as_str() };
-    [
-        past.short_id().to_owned(),
-        summary.started_at.clone(),
-        summary.command.clone(),
-        word.to_owned(),
-        target.to_owned(),
-        who(summary),
-        standing,
-    ]
+    let Outcome { started_at, command, status, target, .. } = &record.outcome;
+    let target = target.as_ref().map_or("-", |target| target.name.as_str());
+    let word = if past.state == State::Unclosed { "abandoned" } else { status };
+    let [started_at, command, word, target] = [started_at, command, word, target].map(str::to_owned);
+    [past.short_id().to_owned(), started_at, command, word, target, who(&record.operator), standing]
 }
 
 /// Whether the evidence of one run is what it was, in two words.
@@ -223,8 +216,7 @@ fn standing(past: &Past, verification: &Verification) -> String {
     }
 }
 
-fn who(summary: &Summary) -> String {
-    let operator = &summary.operator;
+fn who(operator: &Operator) -> String {
     match (&operator.ci_run, &operator.user, &operator.host) {
         (Some(url), _, _) => url.clone(),
         (None, Some(user), Some(host)) => format!("{user}@{host}"),
@@ -233,77 +225,63 @@ fn who(summary: &Summary) -> String {
 }
 
 /// A record as a page of text. What it does not have is left out.
-fn in_words(record: &Value) -> String {
-    let mut lines = vec![format!("{}: {}", text(&record["command"]), text(&record["status"]))];
+fn in_words(record: &Record) -> String {
+    let outcome = &record.outcome;
+    let mut lines = vec![format!("{}: {}", outcome.command, outcome.status)];
     lines.extend(facts(record).into_iter().map(|(name, value)| format!("  {name:<8} {value}")));
-    lines.extend(stages(record));
-    if let Ok(counts) = serde_json::from_value::<BeforeAfter>(record["counts"].clone()) {
-        lines.push(console::counts_table(&counts));
-    }
-    lines.extend(ending(record));
+    lines.extend(outcome.stages.iter().flat_map(stage));
+    lines.extend(outcome.counts.as_ref().map(console::counts_table));
+    lines.extend(ending(outcome));
     lines.join("\n")
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("unknown")
-}
-
-fn facts(record: &Value) -> Vec<(&'static str, String)> {
+fn facts(record: &Record) -> Vec<(&'static str, String)> {
+    let Record { outcome, operator, tools, .. } = record;
     let mut facts = Vec::new();
-    let (target, server, operator) = (&record["target"], &record["server"], &record["operator"]);
-    if target.is_object() {
-        let (name, database, host) = (text(&target["name"]), text(&target["database"]), text(&target["host"]));
-        facts.push(("target", format!("{name} is database `{database}` on {host}:{}", target["port"])));
+    if let Some(TargetView { name, host, port, database, .. }) = &outcome.target {
+        facts.push(("target", format!("{name} is database `{database}` on {host}:{port}")));
     }
-    if server.is_object() {
-        let claimed = if server["claimed"] == true { "claimed as disposable" } else { "unclaimed" };
-        let (version, address) = (text(&server["version"]), text(&server["address"]));
+    if let Some(Server { version, address, claimed, .. }) = &record.server {
+        let claimed = if *claimed { "claimed as disposable" } else { "unclaimed" };
         facts.push(("server", format!("Postgres {version} at {address}, {claimed}")));
     }
-    let until = record["finished_at"].as_str().unwrap_or("nobody knows");
-    facts.push(("time", format!("{} to {until}", text(&record["started_at"]))));
-    let who: Vec<&str> = ["user", "host", "ci_run"].iter().filter_map(|key| operator[key].as_str()).collect();
+    let until = outcome.finished_at.as_deref().unwrap_or("nobody knows");
+    facts.push(("time", format!("{} to {until}", outcome.started_at)));
+    let who: Vec<&str> =
+        [&operator.user, &operator.host, &operator.ci_run].into_iter().flatten().map(String::as_str).collect();
     facts.push(("who", format!("{}, as the environment said", who.join(", "))));
-    if let Some(commit) = record["git"]["commit"].as_str() {
-        let dirty = if record["git"]["dirty"] == true { ", with uncommitted changes" } else { "" };
-        facts.push(("commit", format!("{commit}{dirty}")));
+    if let Some(git) = &record.git {
+        let dirty = if git.dirty { ", with uncommitted changes" } else { "" };
+        facts.push(("commit", format!("{}{dirty}", git.commit)));
     }
-    let tools = record["tools"].as_object().into_iter().flatten();
-    let tools: Vec<String> =
-        tools.filter_map(|(name, version)| Some(format!("{name} {}", version.as_str()?))).collect();
-    facts.push(("tools", tools.join(", ")));
-    if let Some(by) = record["abandoned"]["closed_by"].as_str() {
-        facts.push(("closed", format!("by {by}, which found it open")));
+    let others = [("node", &tools.node), ("prisma", &tools.prisma), ("engine", &tools.engine)];
+    let others = others.into_iter().filter_map(|(name, version)| Some(format!(", {name} {}", version.as_ref()?)));
+    facts.push(("tools", format!("drill {}{}", tools.drill, others.collect::<String>())));
+    if let Some(abandoned) = &record.abandoned {
+        facts.push(("closed", format!("by {}, which found it open", abandoned.closed_by)));
     }
     facts
 }
 
-fn ending(record: &Value) -> Vec<String> {
-    let mut lines = Vec::new();
-    lines.extend(record["error"]["message"].as_str().map(|message| format!("error: {message}")));
-    let refusals = record["refusals"].as_array().into_iter().flatten();
-    lines.extend(refusals.map(|refusal| format!("  {}: {}", text(&refusal["check"]), text(&refusal["message"]))));
-    let causes = record["error"]["causes"].as_array().into_iter().flatten();
-    lines.extend(causes.map(|cause| format!("caused by: {}", text(cause))));
-    lines.extend(record["hint"].as_str().map(|hint| format!("hint: {hint}")));
-    lines.extend(record["notes"].as_array().into_iter().flatten().map(|note| format!("note: {}", text(note))));
-    lines
+fn ending(outcome: &Outcome) -> Vec<String> {
+    let error = outcome.error.iter().map(|error| format!("error: {}", error.message));
+    let refusals = outcome.refusals.iter().map(|refusal| format!("  {}: {}", refusal.check, refusal.message));
+    let causes = outcome.causes().iter().map(|cause| format!("caused by: {cause}"));
+    let hint = outcome.hint.iter().map(|hint| format!("hint: {hint}"));
+    let notes = outcome.notes.iter().map(|note| format!("note: {note}"));
+    error.chain(refusals).chain(causes).chain(hint).chain(notes).collect()
 }
 
-fn stages(record: &Value) -> Vec<String> {
-    let mut lines = Vec::new();
-    for stage in record["stages"].as_array().into_iter().flatten() {
-        lines.push(format!("{}: {}", text(&stage["name"]), text(&stage["status"])));
-        for step in stage["steps"].as_array().into_iter().flatten() {
-            let mark = match step["status"].as_str() {
-                Some("ok") => "✓",
-                Some("skipped") => "-",
-                _ => "✗",
-            };
-            let found = step["detail"].as_str().or(step["log"].as_str()).unwrap_or_default();
-            let (name, status, took) = (text(&step["name"]), text(&step["status"]), &step["duration_ms"]);
-            lines.push(format!("  {mark} {name}: {status}, {took} ms  {found}").trim_end().to_owned());
-        }
-    }
-    lines
+fn stage(stage: &StageView) -> Vec<String> {
+    let step = |step: &StepView| {
+        let mark = match step.status.as_str() {
+            "ok" => "✓",
+            "skipped" => "-",
+            _ => "✗",
+        };
+        let found = step.detail.as_ref().or(step.log.as_ref()).map(String::as_str).unwrap_or_default();
+        let line = format!("  {mark} {}: {}, {} ms  {found}", step.name, step.status, step.duration_ms);
+        line.trim_end().to_owned()
+    };
+    std::iter::once(format!("{}: {}", stage.name, stage.status)).chain(stage.steps.iter().map(step)).collect()
 }

@@ -7,14 +7,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use crate::clock;
 use crate::error::{OrFail, Result};
 use crate::evidence::folder::{RECORD, Run};
 use crate::evidence::lock;
+use crate::evidence::outcome::Outcome;
 use crate::evidence::past::{Past, State, read_all};
-use crate::evidence::record::Abandonment;
+use crate::evidence::record::{Abandonment, Record};
 use crate::evidence::views;
 use redact::Redactor;
 
@@ -54,44 +53,26 @@ fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Optio
     let run = Run::adopt(dir, &past.folder, redactor, lock);
     let unreadable = || format!("cannot read `{}`", past.folder.join(RECORD).display());
     let bytes = fs::read(past.folder.join(RECORD)).failed(unreadable)?;
-    let mut record: Value = serde_json::from_slice(&bytes).failed(unreadable)?;
-    if record["status"] != "running" {
+    let mut record: Record = serde_json::from_slice(&bytes).failed(unreadable)?;
+    if record.outcome.status != "running" {
         return Ok(None);
     }
     let leaked = run.purge_leaks()?;
-    let running = end_steps(&mut record);
-    record["status"] = json!(ABANDONED);
-    record[ABANDONED] = json!(Abandonment { closed_by: by.to_owned(), closed_at: clock::rfc3339(clock::now()) });
+    let running = end_steps(&mut record.outcome);
+    record.abandoned = Some(Abandonment { closed_by: by.to_owned(), closed_at: clock::rfc3339(clock::now()) });
     if !leaked.is_empty() {
-        let note = json!(format!("removed, because a secret was in it: {}", leaked.join(", ")));
-        match record["notes"].as_array_mut() {
-            Some(notes) => notes.push(note),
-            None => record["notes"] = json!([note]),
-        }
+        record.outcome.notes.push(format!("removed, because a secret was in it: {}", leaked.join(", ")));
     }
     views::write(&run, &record)?;
-    let closing = run.closing()?;
-    record["files"] = json!(closing.files);
-    record["previous"] = json!(closing.previous);
-    if !closing.merged.is_empty() {
-        record["merged"] = json!(closing.merged);
-    }
-    run.save_closed(&record)?;
+    run.close(&mut record)?;
     Ok(Some(sentence(&past.name, &running)))
 }
 
-/// Gives whatever was running the word, and returns the steps' names.
-fn end_steps(record: &mut Value) -> Vec<String> {
-    let mut running = Vec::new();
-    for stage in record["stages"].as_array_mut().into_iter().flatten() {
-        for step in stage["steps"].as_array_mut().into_iter().flatten().filter(|step| step["status"] == "running") {
-            step["status"] = json!(ABANDONED);
-            running.extend(step["name"].as_str().map(|name| format!("`{name}`")));
-        }
-        if stage["status"] == "running" {
-            stage["status"] = json!(ABANDONED);
-        }
-    }
+/// Gives run, stages and steps the word, and returns the names of the steps that were running.
+fn end_steps(outcome: &mut Outcome) -> Vec<String> {
+    let steps = outcome.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.status == "running");
+    let running = steps.map(|step| format!("`{}`", step.name)).collect();
+    outcome.end(ABANDONED);
     running
 }
 

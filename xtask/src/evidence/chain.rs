@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::evidence::lock;
 use crate::evidence::past::{Past, State, read_all};
-use crate::evidence::record::Previous;
+use crate::evidence::record::{Previous, Record};
 
 /// The chain while one run is closed; everybody else who wants to close one waits.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Chain {
         let mut ends: Vec<_> = ends(&read_all(&self.dir)?)
             .into_iter()
             .filter_map(|past| {
-                let closed_at = past.summary.as_ref()?.closed_at()?.to_owned();
+                let closed_at = past.record.as_ref()?.closed_at()?.to_owned();
                 Some((closed_at, Previous { run: past.name.clone(), sha256: past.sha256.clone()? }))
             })
             .collect();
@@ -46,8 +46,8 @@ impl Chain {
 /// The closed runs that no closed run follows.
 pub fn ends(runs: &[Past]) -> Vec<&Past> {
     let closed = || runs.iter().filter(|past| past.state == State::Closed);
-    let summaries = closed().filter_map(|past| past.summary.as_ref());
+    let records = closed().filter_map(|past| past.record.as_ref());
     let followed: std::collections::BTreeSet<&str> =
-        summaries.flat_map(|summary| summary.followed()).map(|previous| previous.run.as_str()).collect();
+        records.flat_map(Record::followed).map(|previous| previous.run.as_str()).collect();
     closed().filter(|past| !followed.contains(past.name.as_str())).collect()
 }

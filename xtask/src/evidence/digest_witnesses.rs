@@ -43,9 +43,9 @@ pub fn collect(settings: &Settings, runs: &[Past]) -> Vouchers {
     let mut vouchers = Vouchers::new();
     let mut add = |run: &str, voucher: Voucher| vouchers.entry(run.to_owned()).or_default().push(voucher);
     for past in runs.iter().filter(|past| past.state == State::Closed) {
-        let Some(summary) = &past.summary else { continue };
-        for previous in summary.followed() {
-            let (by, at) = (past.name.clone(), summary.closed_at().map(str::to_owned));
+        let Some(record) = &past.record else { continue };
+        for previous in record.followed() {
+            let (by, at) = (past.name.clone(), record.closed_at().map(str::to_owned));
             add(&previous.run, Voucher { by, at, sha256: previous.sha256.clone(), outside: true });
         }
     }
@@ -91,11 +91,12 @@ fn named(text: &str, dir: &str) -> Vec<(String, String)> {
 mod tests {
     use super::*;
     use crate::evidence::entry::{Place, entry};
+    use crate::evidence::record::Record;
 
     #[test]
     fn what_an_entry_says_is_read_again() {
         let sha256 = "7".repeat(64);
-        let record = serde_json::json!({ "files": { "report.html": "0" } });
+        let record = Record::of(serde_json::json!({ "files": { "report.html": "0" } }));
         let shown = "feedback/evidence/20261122T200401Z-forward-4368db";
         let text = entry(&record, &sha256, &Place { shown, link: "evidence/20261122T200401Z-forward-4368db" });
         assert_eq!(named(&text, "feedback/evidence"), [("20261122T200401Z-forward-4368db".to_owned(), sha256)]);

@@ -1,13 +1,13 @@
 //! A run's entry in a feedback file, as Markdown that reads well in a diff. Derived from the closed record, whose
 //! texts are masked already.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::Value;
-
+use crate::evidence::outcome::{BeforeAfter, Migrations, StageView};
+use crate::evidence::record::Record;
 use crate::evidence::views::report::REPORT;
+use crate::parity::comparison::{Compared, Comparison};
 
 /// Where a run's folder is, for its entry.
 pub struct Place<'a> {
@@ -18,91 +18,79 @@ pub struct Place<'a> {
 }
 
 /// Names the verdict, the target, the commit, the counts, the folder and the digest of its record.
-pub fn entry(record: &Value, sha256: &str, place: &Place<'_>) -> String {
-    let text = |value: &Value| inline(value.as_str().unwrap_or_default());
-    let (started, command) = (text(&record["started_at"]), text(&record["command"]));
-    let mut entry = format!("## {started} — {command} {}\n\n", text(&record["status"]));
+pub fn entry(record: &Record, sha256: &str, place: &Place<'_>) -> String {
+    let outcome = &record.outcome;
+    let (started, command, status) = (inline(&outcome.started_at), inline(&outcome.command), inline(&outcome.status));
+    let mut entry = format!("## {started} — {command} {status}\n\n");
     let mut fact = |name: &str, value: String| {
         let _ = writeln!(entry, "- {name}: {value}");
     };
-    let target = &record["target"];
-    if target.is_object() {
-        let (name, database, host) = (text(&target["name"]), text(&target["database"]), text(&target["host"]));
-        fact("target", format!("{name} (`{database}` on `{host}:{}`)", target["port"]));
+    if let Some(target) = &outcome.target {
+        let (name, database, host) = (inline(&target.name), inline(&target.database), inline(&target.host));
+        fact("target", format!("{name} (`{database}` on `{host}:{}`)", target.port));
     }
-    if let Some(commit) = record["git"]["commit"].as_str() {
-        let dirty = record["git"]["dirty"] == true;
-        fact("commit", format!("`{}`{}", inline(commit), if dirty { ", with uncommitted changes" } else { "" }));
+    if let Some(git) = &record.git {
+        let dirty = if git.dirty { ", with uncommitted changes" } else { "" };
+        fact("commit", format!("`{}`{dirty}", inline(&git.commit)));
     }
-    let stages = record["stages"].as_array().map_or(&[][..], Vec::as_slice);
-    if stages.len() > 1 {
-        let stage = |stage: &Value| format!("{} {}", text(&stage["name"]), text(&stage["status"]));
-        fact("stages", stages.iter().map(stage).collect::<Vec<_>>().join(", "));
+    if outcome.stages.len() > 1 {
+        let stage = |stage: &StageView| format!("{} {}", inline(&stage.name), inline(&stage.status));
+        fact("stages", outcome.stages.iter().map(stage).collect::<Vec<_>>().join(", "));
     }
-    if record["migrations"].is_object() {
-        let (verb, names) = migrations(&record["migrations"]);
+    if let Some(migrations) = &outcome.migrations {
+        let (verb, names) = in_words(migrations);
         fact(verb, names);
     }
-    if let Some(message) = record["error"]["message"].as_str() {
-        fact("error", inline(message));
+    if let Some(error) = &outcome.error {
+        fact("error", inline(&error.message));
     }
-    if let Some(by) = record["abandoned"]["closed_by"].as_str() {
-        fact("abandoned", format!("its process ended without a word; closed by {}", inline(by)));
+    if let Some(abandoned) = &record.abandoned {
+        fact("abandoned", format!("its process ended without a word; closed by {}", inline(&abandoned.closed_by)));
     }
     fact("evidence", evidence(record, sha256, place));
-    if record["counts"].is_object() {
-        entry.push_str(&table(&record["counts"]));
-    }
-    if record["parity"].is_object() {
-        entry.push_str(&pairs(&record["parity"]));
-    }
+    entry.extend(outcome.counts.as_ref().map(table));
+    entry.extend(outcome.parity.as_ref().map(pairs));
     entry
 }
 
 /// `evidence verify` reads this line again.
-fn evidence(record: &Value, sha256: &str, place: &Place<'_>) -> String {
+fn evidence(record: &Record, sha256: &str, place: &Place<'_>) -> String {
     let link = |path: &str| {
         let path = format!("{}/{path}", place.link);
         if path.contains([' ', '(', ')']) { format!("<{path}>") } else { path }
     };
-    let report = match record["files"].get(REPORT) {
+    let report = match record.files.get(REPORT) {
         Some(_) => format!(" ([report]({}))", link(REPORT)),
         None => String::new(),
     };
     format!("[`{}`]({}){report}, run.json sha256 `{sha256}`", place.shown, link("run.json"))
 }
 
-fn migrations(migrations: &Value) -> (&'static str, String) {
-    let names = |key: &str| -> Vec<String> {
-        let names = migrations[key].as_array().into_iter().flatten();
-        names.filter_map(|name| Some(format!("`{}`", inline(name.as_str()?)))).collect()
-    };
-    match (names("rolled_back"), names("applied")) {
-        (taken_back, _) if !taken_back.is_empty() => ("taken back", taken_back.join(", ")),
-        (_, applied) if !applied.is_empty() => ("applied", applied.join(", ")),
+fn in_words(migrations: &Migrations) -> (&'static str, String) {
+    let names =
+        |names: &[String]| names.iter().map(|name| format!("`{}`", inline(name))).collect::<Vec<_>>().join(", ");
+    match migrations {
+        Migrations { rolled_back, .. } if !rolled_back.is_empty() => ("taken back", names(rolled_back)),
+        Migrations { applied, .. } if !applied.is_empty() => ("applied", names(applied)),
         _ => ("applied", "nothing (none was pending)".to_owned()),
     }
 }
 
-fn table(counts: &Value) -> String {
+fn table(counts: &BeforeAfter) -> String {
     let mut text = "\n| table | before | after |\n|---|---:|---:|\n".to_owned();
-    let names = |key: &str| counts[key].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-    let shown = |key: &str, name: &str| counts[key].get(name).map_or("-".to_owned(), Value::to_string);
-    for name in names("before").chain(names("after")).collect::<BTreeSet<_>>() {
-        let _ = writeln!(text, "| {} | {} | {} |", inline(name), shown("before", name), shown("after", name));
+    let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
+    for (name, before, after) in counts.tables() {
+        let _ = writeln!(text, "| {} | {} | {} |", inline(name), shown(before), shown(after));
     }
     text
 }
 
-fn pairs(parity: &Value) -> String {
+fn pairs(parity: &Comparison) -> String {
     let mut text = "\n| pair | Prisma | mirror | difference |\n|---|---:|---:|---:|\n".to_owned();
-    for pair in parity["pairs"].as_array().into_iter().flatten() {
-        let name = inline(pair["name"].as_str().unwrap_or_default());
-        let share = pair["diff_pct"].as_f64().map_or("no rows in Prisma".to_owned(), |share| format!("{share:.2} %"));
-        let delta = pair["delta"].as_i64().unwrap_or_default();
-        let _ = writeln!(text, "| {name} | {} | {} | {delta:+} ({share}) |", pair["prisma"], pair["mirror"]);
+    for Compared { name, prisma, mirror, delta, diff_pct, .. } in &parity.pairs {
+        let _ = writeln!(text, "| {} | {prisma} | {mirror} | {delta:+} ({diff_pct:.2} %) |", inline(name));
     }
-    let _ = writeln!(text, "\nThreshold: {} %.", parity["threshold_pct"]);
+    let _ = writeln!(text, "\nThreshold: {:?} %.", parity.threshold_pct);
     text
 }
 
@@ -134,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_one_heading_a_list_and_a_table() {
-        let record = json!({
+        let record = Record::of(json!({
             "started_at": "2026-11-22T20:04:01Z", "command": "forward", "status": "failed",
             "target": { "name": "staging", "host": "db.example", "port": 5432, "database": "app_staging" },
             "git": { "commit": "c0ffee", "dirty": true },
@@ -142,7 +130,7 @@ mod tests {
             "error": { "message": "a table `x|y`\n<<<<<<< was <b>bold</b>" },
             "files": { "report.html": "00" },
             "counts": { "before": { "public.A": 1 }, "after": { "public.A": 2, "public.b|c": 0 } },
-        });
+        }));
         let place = Place { shown: "a b/run", link: "../a b/run" };
         insta::assert_snapshot!(entry(&record, "77", &place), @r"
         ## 2026-11-22T20:04:01Z — forward failed

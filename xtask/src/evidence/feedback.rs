@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::error::{Failure, Result};
 use crate::evidence::entry::{Place, entry, relative};
 use crate::evidence::lock;
+use crate::evidence::record::Record;
 use crate::files;
 
 /// Entries go right below the first such line; a file without one gets one at its end.
@@ -26,7 +25,7 @@ pub const KEPT: &str = "feedback-entry.md";
 /// `failed`, with the entry's text as the hint, when it cannot be kept either.
 pub fn add(
     path: &Path,
-    record: &Value,
+    record: &Record,
     sha256: &str,
     folder: &Path,
     shown: impl Fn(&Path) -> String,

@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::digest::{self, hex, sha256};
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::abandoned::{self, Adopted};
 use crate::evidence::chain::Chain;
 use crate::evidence::lock;
+use crate::evidence::masking;
 use crate::evidence::record::{Previous, Record};
 use crate::evidence::views;
 use crate::evidence::views::attestation::{ATTESTATION, statement};
@@ -22,22 +23,34 @@ use crate::files;
 use redact::Redactor;
 
 pub const RECORD: &str = "run.json";
+/// What the drill writes as JSON. It creates each of them new, so that none can be a child's that was there before.
+const OURS: [&str; 7] = [
+    RECORD,
+    "plan.json",
+    "counts.json",
+    "parity.json",
+    "privileges-before.json",
+    "catalog-before.json",
+    "catalog-after.json",
+];
 
 #[derive(Debug)]
 pub struct Run {
     dir: PathBuf,
     folder: PathBuf,
     redactor: Redactor,
+    /// The digest of each file as this process wrote it, masked: what is still so needs no search for secrets.
+    written: Mutex<BTreeMap<String, String>>,
     adopted: Vec<Adopted>,
     /// Held until the process ends, however it ends: who finds it free knows that this run is over.
     _lock: Option<File>,
 }
 
 /// What a record gets when it is closed. No other run takes a place in the chain while this value lives.
-pub struct Closing {
-    pub files: BTreeMap<String, String>,
-    pub previous: Option<Previous>,
-    pub merged: Vec<Previous>,
+struct Closing {
+    files: BTreeMap<String, String>,
+    previous: Option<Previous>,
+    merged: Vec<Previous>,
     _chain: Chain,
 }
 
@@ -58,7 +71,7 @@ impl Run {
         fs::create_dir(&folder).map_err(blocked)?;
         let lock = lock::take(&folder).map_err(blocked)?;
         let adopted = abandoned::close_all(dir, &name, redactor);
-        Ok(Run { dir: dir.to_path_buf(), folder, redactor: redactor.clone(), adopted, _lock: lock })
+        Ok(Run { adopted, ..Run::of(dir, &folder, redactor, lock) })
     }
 
     /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not
@@ -68,8 +81,12 @@ impl Run {
         for name in [ATTESTATION].into_iter().chain(views::names()) {
             let _ = fs::remove_file(folder.join(name));
         }
-        let (dir, folder) = (dir.to_path_buf(), folder.to_path_buf());
-        Run { dir, folder, redactor: redactor.clone(), adopted: Vec::new(), _lock: Some(lock) }
+        Run::of(dir, folder, redactor, Some(lock))
+    }
+
+    fn of(dir: &Path, folder: &Path, redactor: &Redactor, lock: Option<File>) -> Run {
+        let (dir, folder, redactor) = (dir.to_path_buf(), folder.to_path_buf(), redactor.clone());
+        Run { dir, folder, redactor, written: Mutex::default(), adopted: Vec::new(), _lock: lock }
     }
 
     /// The runs that a crash had left open, and this one closed.
@@ -88,27 +105,35 @@ impl Run {
         Ok((name, file))
     }
 
-    /// Writes a new file, masked.
+    /// Writes a new file of plain text, masked.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
-        let mut file = self.create(name)?;
-        file.write_all(&self.redactor.bytes(text.as_bytes())).map_err(|error| self.unwritable(name, &error))
+        self.write_made(name, &self.redactor.text(text))
     }
 
+    /// Writes a new file of values that are masked, each by itself.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        self.write(name, &pretty(value)?)
+        self.write_made(name, &pretty(&masking::masked(&self.redactor, value)?)?)
+    }
+
+    /// Writes a new file that is made of names, numbers and what is masked already: a mask in its markup would break it.
+    pub fn write_made(&self, name: &str, text: &str) -> Result<()> {
+        let written = self.create(name)?.write_all(text.as_bytes());
+        written.map_err(|error| self.unwritable(name, &error))?;
+        self.remember(name, text.as_bytes());
+        Ok(())
     }
 
     /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole. It is
     /// on the disk before this returns: a step must not begin before the record says so.
-    pub fn save(&self, record: &impl Serialize) -> Result<()> {
-        self.replace_record(&self.masked(record)?)
+    pub fn save(&self, record: &Record) -> Result<()> {
+        self.replace_record(pretty(&self.masked(record)?)?.as_bytes())
     }
 
     /// The digests of all files, and the run's place in the chain.
     ///
     /// # Errors
     /// `failed` when a file or the folder of the chain cannot be read.
-    pub fn closing(&self) -> Result<Closing> {
+    fn closing(&self) -> Result<Closing> {
         let unwritable = |error: io::Error| self.unwritable(RECORD, &error);
         let files = self.digests().map_err(unwritable)?;
         let chain = Chain::lock(&self.dir).map_err(unwritable)?;
@@ -116,36 +141,34 @@ impl Run {
         Ok(Closing { files, previous, merged, _chain: chain })
     }
 
-    /// Saves the record for the last time.
+    /// Saves the record for the last time, and its attestation before it: whoever sees a closed record sees both.
     pub fn close(&self, record: &mut Record) -> Result<()> {
         let closing = self.closing()?;
         record.files.clone_from(&closing.files);
         record.previous.clone_from(&closing.previous);
         record.merged.clone_from(&closing.merged);
-        self.save_closed(record)
-    }
-
-    /// Writes a record that is closed, and its attestation before it: whoever sees a closed record sees both.
-    pub fn save_closed(&self, record: &impl Serialize) -> Result<()> {
-        let bytes = self.masked(record)?;
-        let statement = pretty(&statement(&parsed(&bytes)?, &sha256(&bytes)))?;
-        // Made of nothing but the masked record, it is not masked again: whoever makes it anew must get the same
-        // bytes.
-        let mut file = self.create(ATTESTATION)?;
-        file.write_all(statement.as_bytes()).map_err(|error| self.unwritable(ATTESTATION, &error))?;
-        self.replace_record(&bytes)?;
+        let masked = self.masked(record)?;
+        let text = pretty(&masked)?;
+        self.write_made(ATTESTATION, &pretty(&statement(&masked, &sha256(text.as_bytes())))?)?;
+        self.replace_record(text.as_bytes())?;
         // The last rename, too, is worth waiting for.
         let _ = File::open(&self.folder).and_then(|folder| folder.sync_all());
         Ok(())
     }
 
-    /// The bytes of `record` as `save` writes them.
-    pub fn masked(&self, record: &impl Serialize) -> Result<Vec<u8>> {
-        Ok(self.redactor.bytes(pretty(record)?.as_bytes()))
+    /// The record as `save` writes it.
+    pub fn masked(&self, record: &Record) -> Result<Record> {
+        masking::view(&self.redactor, record)
     }
 
     fn replace_record(&self, bytes: &[u8]) -> Result<()> {
-        files::replace(&self.folder.join(RECORD), bytes).map_err(|error| self.unwritable(RECORD, &error))
+        files::replace(&self.folder.join(RECORD), bytes).map_err(|error| self.unwritable(RECORD, &error))?;
+        self.remember(RECORD, bytes);
+        Ok(())
+    }
+
+    fn remember(&self, name: &str, bytes: &[u8]) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), sha256(bytes));
     }
 
     /// Names of files that hold a secret in spite of all masking. They are removed: a hole in the record is better
@@ -160,12 +183,30 @@ impl Run {
         }
         for (name, path) in files::plain(&self.folder).map_err(|error| self.unwritable("", &error))? {
             let bytes = fs::read(&path).map_err(|error| self.unwritable(&name, &error))?;
-            if self.redactor.scan(&bytes).is_some() {
+            if self.leaks(&name, &bytes) {
                 fs::remove_file(&path).map_err(|error| self.unwritable(&name, &error))?;
                 leaked.push(name);
             }
         }
         Ok(leaked)
+    }
+
+    /// What this process wrote was masked then. Of what another process wrote, the drill's own JSON is judged value by
+    /// value as well; everything else may be a child's, and neither its bytes nor its name may hold a secret.
+    fn leaks(&self, name: &str, bytes: &[u8]) -> bool {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.get(name).is_some_and(|digest| *digest == sha256(bytes)) {
+            return false;
+        }
+        let ours = written.is_empty() && OURS.iter().any(|ours| name.rsplit('/').next() == Some(ours));
+        match serde_json::from_slice(bytes) {
+            Ok(value) if ours => masking::leaks(&self.redactor, &value),
+            _ => {
+                let is_named_after_migration = name.starts_with("down/");
+                let named = !is_named_after_migration && self.redactor.scan(name.as_bytes()).is_some();
+                named || self.redactor.scan(bytes).is_some()
+            }
+        }
     }
 
     fn create(&self, name: &str) -> Result<File> {
@@ -186,10 +227,6 @@ impl Run {
             .because(error.to_string())
             .hint("make room, or make the folder writable, and run this again")
     }
-}
-
-fn parsed(masked: &[u8]) -> Result<Value> {
-    serde_json::from_slice(masked).bug("a masked record is no JSON any more")
 }
 
 /// As every JSON file of the evidence is written.

@@ -9,6 +9,7 @@ mod entry;
 mod feedback;
 pub mod folder;
 mod lock;
+pub mod masking;
 pub mod outcome;
 pub mod past;
 pub mod record;

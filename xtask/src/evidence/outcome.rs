@@ -1,6 +1,7 @@
-//! What a run came to: the JSON of `--json`, and the first half of `run.json`.
+//! What a run came to: the JSON of `--json`, and the first half of `run.json`. What an older run did not write is read as
+//! empty.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -17,14 +18,15 @@ pub const SCHEMA: &str = "drill/v1";
 /// `schema.table` to rows.
 pub type Counts = BTreeMap<String, u64>;
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// What `offset_ms` of stages and steps counts from: `started_at` by a clock that nobody sets.
-    #[serde(skip)]
+    #[serde(skip, default = "Instant::now")]
     begun: Instant,
     #[serde(skip)]
     pub aim: Aim,
-    pub schema: &'static str,
+    #[serde(default)]
+    pub schema: String,
     pub command: String,
     /// `running` until the end, then a word of the exit-code table.
     pub status: String,
@@ -32,6 +34,7 @@ pub struct Outcome {
     pub target: Option<TargetView>,
     pub started_at: String,
     pub finished_at: Option<String>,
+    #[serde(default)]
     pub stages: Vec<StageView>,
     /// The folder, relative to the root.
     pub evidence: Option<String>,
@@ -39,43 +42,47 @@ pub struct Outcome {
     /// The hint as a line to paste; null where it is no command.
     pub hint_command: Option<String>,
     pub error: Option<ErrorView>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refusals: Vec<Refusal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<BeforeAfter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Migrations>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rehearsal: Vec<Rehearsed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parity: Option<Comparison>,
     /// What is worth knowing and no failure: an unclaimed database, grants that only the target has.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     /// What a command reports beside the common keys: `plan`, the sandbox's state.
     #[serde(flatten)]
     pub extra: BTreeMap<String, Value>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ErrorView {
     pub message: String,
+    #[serde(default)]
     pub causes: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StageView {
     pub name: String,
     pub status: String,
-    /// When it began, from the run's start.
-    pub offset_ms: u64,
+    /// When it began, from the run's start; None in records from before that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_ms: Option<u64>,
     pub duration_ms: u64,
     pub steps: Vec<StepView>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct StepView {
     pub name: String,
     pub status: String,
@@ -83,8 +90,9 @@ pub struct StepView {
     pub exit_code: Option<i32>,
     /// How the child ended; null for a step of our own.
     pub exit: Option<Exit>,
-    /// When it was next, from the run's start.
-    pub offset_ms: u64,
+    /// When it was next, from the run's start; None in records from before that was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset_ms: Option<u64>,
     pub duration_ms: u64,
     /// The log's name in the evidence folder.
     pub log: Option<String>,
@@ -98,14 +106,15 @@ pub struct BeforeAfter {
     pub after: Counts,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Migrations {
     pub applied: Vec<String>,
     pub pending: Vec<String>,
     pub rolled_back: Vec<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Leftover {
     pub kind: String,
     pub name: String,
@@ -114,7 +123,7 @@ pub struct Leftover {
 }
 
 /// What became of one migration that was taken up, down and up again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rehearsed {
     pub migration: String,
     pub verdict: Verdict,
@@ -123,7 +132,7 @@ pub struct Rehearsed {
 }
 
 /// From best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Down brings back schema and rows, and up works again.
@@ -136,24 +145,36 @@ pub enum Verdict {
     Failed,
 }
 
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Reversible => "reversible",
+            Verdict::Lossy => "lossy",
+            Verdict::Leftovers => "leftovers",
+            Verdict::Failed => "failed",
+        }
+    }
+}
+
+impl BeforeAfter {
+    /// Each table once, by name, with its rows before and after.
+    pub fn tables(&self) -> impl Iterator<Item = (&str, Option<u64>, Option<u64>)> {
+        let names: BTreeSet<&String> = self.before.keys().chain(self.after.keys()).collect();
+        names.into_iter().map(|name| (name.as_str(), self.before.get(name).copied(), self.after.get(name).copied()))
+    }
+}
+
 impl StageView {
     pub fn running(name: &str, offset_ms: u64) -> StageView {
-        StageView { name: name.to_owned(), status: "running".to_owned(), offset_ms, duration_ms: 0, steps: Vec::new() }
+        let (name, status, offset_ms) = (name.to_owned(), "running".to_owned(), Some(offset_ms));
+        StageView { name, status, offset_ms, ..StageView::default() }
     }
 }
 
 impl StepView {
     pub fn running(name: &str, offset_ms: u64) -> StepView {
-        StepView {
-            name: name.to_owned(),
-            status: "running".to_owned(),
-            exit_code: None,
-            exit: None,
-            offset_ms,
-            duration_ms: 0,
-            log: None,
-            detail: None,
-        }
+        let (name, status, offset_ms) = (name.to_owned(), "running".to_owned(), Some(offset_ms));
+        StepView { name, status, offset_ms, ..StepView::default() }
     }
 }
 
@@ -162,7 +183,7 @@ impl Outcome {
         Outcome {
             begun: Instant::now(),
             aim: Aim::default(),
-            schema: SCHEMA,
+            schema: SCHEMA.to_owned(),
             command: command.to_owned(),
             status: "running".to_owned(),
             exit_code: None,
@@ -185,6 +206,16 @@ impl Outcome {
         }
     }
 
+    /// Of all stages.
+    pub fn steps(&self) -> impl Iterator<Item = &StepView> {
+        self.stages.iter().flat_map(|stage| &stage.steps)
+    }
+
+    /// Why it did not end well, down to the root.
+    pub fn causes(&self) -> &[String] {
+        self.error.as_ref().map_or(&[], |error| &error.causes)
+    }
+
     /// Milliseconds since the run's start.
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -197,6 +228,15 @@ impl Outcome {
                 self.notes.push(note.clone());
             }
         }
+    }
+
+    /// Gives the run its last word, and the same one to each stage and step that still runs.
+    pub fn end(&mut self, word: &str) {
+        word.clone_into(&mut self.status);
+        let views = self.stages.iter_mut().flat_map(|stage| {
+            std::iter::once(&mut stage.status).chain(stage.steps.iter_mut().map(|step| &mut step.status))
+        });
+        views.filter(|status| *status == "running").for_each(|status| word.clone_into(status));
     }
 
     pub fn finish(&mut self, failure: Option<&Failure>, finished_at: String) {
@@ -212,7 +252,7 @@ impl Outcome {
                 failure.status
             }
         };
-        self.status = status.word().to_owned();
+        self.end(status.word());
         self.exit_code = Some(status.exit_code());
         self.finished_at = Some(finished_at);
     }

@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex::Regex;
-use serde::Deserialize;
 
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::evidence::folder::RECORD;
 use crate::evidence::lock;
-use crate::evidence::record::{Abandonment, Operator, Previous};
+use crate::evidence::record::Record;
 use crate::files::read_plain;
 use crate::hint::Hint;
-use crate::session::TargetView;
 
 /// `<UTC>-<command>-<short id>`
 #[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
@@ -33,7 +31,7 @@ pub struct Past {
     /// Of `run.json`; None where there is none.
     pub sha256: Option<String>,
     /// None where it cannot be read.
-    pub summary: Option<Summary>,
+    pub record: Option<Record>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,37 +45,6 @@ pub enum State {
     Unreadable(String),
     /// No run's folder.
     Foreign,
-}
-
-/// The part of `run.json` that is read again. Keys of a newer drill are none of its business.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Summary {
-    pub command: String,
-    pub status: String,
-    pub target: Option<TargetView>,
-    pub started_at: String,
-    pub finished_at: Option<String>,
-    pub evidence: Option<String>,
-    pub operator: Operator,
-    #[serde(default)]
-    pub environment: BTreeMap<String, String>,
-    pub files: BTreeMap<String, String>,
-    pub previous: Option<Previous>,
-    #[serde(default)]
-    pub merged: Vec<Previous>,
-    pub abandoned: Option<Abandonment>,
-}
-
-impl Summary {
-    /// When the record got its last state; None while it runs.
-    pub fn closed_at(&self) -> Option<&str> {
-        self.finished_at.as_deref().or_else(|| self.abandoned.as_ref().map(|abandoned| abandoned.closed_at.as_str()))
-    }
-
-    /// The runs that this one followed.
-    pub fn followed(&self) -> impl Iterator<Item = &Previous> {
-        self.previous.iter().chain(&self.merged)
-    }
 }
 
 /// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is
@@ -110,9 +77,9 @@ pub fn last_environment(dir: &Path, target: &str) -> Option<(String, BTreeMap<St
     names.sort_unstable();
     let seconds = names.chunk_by(|a, b| stamp(a) == stamp(b)).rev();
     seconds.flat_map(|names| newest_first(dir, names)).find_map(|past| {
-        let summary = past.summary?;
-        let is_ours = summary.target.is_some_and(|view| view.name == target);
-        (is_ours && !summary.environment.is_empty()).then_some((past.name, summary.environment))
+        let record = past.record?;
+        let is_ours = record.outcome.target.is_some_and(|view| view.name == target);
+        (is_ours && !record.environment.is_empty()).then_some((past.name, record.environment))
     })
 }
 
@@ -142,7 +109,7 @@ fn stamp(name: &str) -> &str {
 fn depths(runs: &[Past]) -> BTreeMap<String, usize> {
     let links = runs
         .iter()
-        .filter_map(|past| Some((past.name.as_str(), past.summary.as_ref()?.previous.as_ref()?.run.as_str())));
+        .filter_map(|past| Some((past.name.as_str(), past.record.as_ref()?.previous.as_ref()?.run.as_str())));
     let links: BTreeMap<&str, &str> = links.collect();
     let mut known = BTreeMap::new();
     for past in runs {
@@ -195,7 +162,7 @@ impl Past {
 
     pub fn read(dir: &Path, name: &str) -> Past {
         let folder = dir.join(name);
-        let mut past = Past { name: name.to_owned(), folder, state: State::Foreign, sha256: None, summary: None };
+        let mut past = Past { name: name.to_owned(), folder, state: State::Foreign, sha256: None, record: None };
         let is_folder = past.folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         if is_folder && is_run(name) {
             past.look();
@@ -223,10 +190,10 @@ impl Past {
             }
         };
         self.sha256 = Some(sha256(&bytes));
-        match serde_json::from_slice::<Summary>(&bytes) {
-            Ok(summary) => {
-                self.state = if summary.status == "running" { State::Running } else { State::Closed };
-                self.summary = Some(summary);
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) => {
+                self.state = if record.outcome.status == "running" { State::Running } else { State::Closed };
+                self.record = Some(record);
             }
             Err(error) => self.state = State::Unreadable(format!("`{RECORD}` is no record of a run: {error}")),
         }
@@ -275,5 +242,23 @@ mod tests {
         let (run, environment) = last_environment(dir.path(), "staging").unwrap();
         assert_eq!((run, environment["host"].as_str()), (third, "third"));
         assert_eq!(last_environment(dir.path(), "other"), None);
+    }
+
+    #[test]
+    fn a_record_of_another_shape_is_told_and_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, strange] = ["20261123T011933Z-claim-aaa000", "20261123T011934Z-claim-bbb000"];
+        fs::create_dir(dir.path().join(old)).unwrap();
+        let least = r#"{"command": "claim", "status": "ok", "started_at": "2026-11-23T01:19:33Z", "of_tomorrow": [1]}"#;
+        fs::write(dir.path().join(old).join(RECORD), least).unwrap();
+        fs::create_dir(dir.path().join(strange)).unwrap();
+        fs::write(dir.path().join(strange).join(RECORD), least.replace("[1]", "1, \"stages\": 7")).unwrap();
+        let runs = read_all(dir.path()).unwrap();
+        assert_eq!(runs[0].record.as_ref().unwrap().outcome.extra["of_tomorrow"], serde_json::json!([1]));
+        let State::Unreadable(why) = &runs[1].state else { panic!("{:?}", runs[1].state) };
+        assert!(
+            why.starts_with("`run.json` is no record of a run: invalid type: integer `7`, expected a sequence"),
+            "{why}"
+        );
     }
 }

@@ -6,33 +6,64 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::outcome::Outcome;
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// Our own arguments, masked.
+    /// Our own arguments.
+    #[serde(default)]
     pub argv: Vec<String>,
+    #[serde(default)]
     pub operator: Operator,
     pub git: Option<Git>,
+    #[serde(default)]
     pub tools: Tools,
     /// What the server said of itself on the verified connection.
     pub server: Option<Server>,
     /// What the target's variables say of it, in the words of the environment matrix; never a value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// SHA-256 of what was used: `schema`, `migrations`.
+    #[serde(default)]
     pub inputs: BTreeMap<String, String>,
     /// SHA-256 of every other file in this folder.
+    #[serde(default)]
     pub files: BTreeMap<String, String>,
     /// The run that was closed before this one; null until this one is closed, and for the first.
     pub previous: Option<Previous>,
     /// Other ends of the chain that this run follows too: branches that were merged.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<Previous>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<Abandonment>,
+}
+
+impl Record {
+    /// When it got its last state; None while the run is at work.
+    pub fn closed_at(&self) -> Option<&str> {
+        let finished_at = self.outcome.finished_at.as_deref();
+        finished_at.or_else(|| self.abandoned.as_ref().map(|abandoned| abandoned.closed_at.as_str()))
+    }
+
+    /// The runs that this one followed.
+    pub fn followed(&self) -> impl Iterator<Item = &Previous> {
+        self.previous.iter().chain(&self.merged)
+    }
+
+    /// A record as far as a test cares.
+    #[cfg(test)]
+    pub fn of(changes: serde_json::Value) -> Record {
+        let mut record =
+            serde_json::json!({"command": "forward", "status": "ok", "started_at": "2026-11-22T20:04:01Z"});
+        if let (Some(record), Some(changes)) = (record.as_object_mut(), changes.as_object()) {
+            record.extend(changes.clone());
+        }
+        serde_json::from_value(record).unwrap()
+    }
 }
 
 /// Who ran it and where; no more than the environment says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Operator {
     pub user: Option<String>,
     /// As the machine calls itself.
@@ -40,14 +71,15 @@ pub struct Operator {
     pub ci_run: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Git {
     pub commit: String,
     /// Whether tracked files differed from the commit, or untracked ones lay beside them.
     pub dirty: bool,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tools {
     pub drill: String,
     pub node: Option<String>,
@@ -56,7 +88,7 @@ pub struct Tools {
     pub engine: Option<String>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Server {
     pub version: String,
     pub database: String,

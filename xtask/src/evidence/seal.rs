@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use crate::error::{OrFail, Result};
 
 use crate::digest::sha256;
-use crate::error::{OrFail, Result};
 use crate::evidence::feedback;
 use crate::evidence::folder::{RECORD, Run};
+use crate::evidence::record::Record;
 use crate::evidence::signature;
 use crate::settings::Settings;
 
@@ -33,8 +33,8 @@ pub fn seal(settings: &Settings, run: &Run, file: Option<&Path>) -> Result<Vec<S
 fn seal_one(settings: &Settings, folder: &Path, file: Option<&Path>) -> Result<Option<String>> {
     let unreadable = || format!("cannot read `{}`", settings.shown(&folder.join(RECORD)));
     let bytes = fs::read(folder.join(RECORD)).failed(unreadable)?;
-    let record: Value = serde_json::from_slice(&bytes).failed(unreadable)?;
-    if record["status"] == "running" {
+    let record: Record = serde_json::from_slice(&bytes).failed(unreadable)?;
+    if record.outcome.status == "running" {
         // It could not be closed, which is a failure of its own; the next run will try.
         return Ok(None);
     }

@@ -10,7 +10,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::digest::of_file;
 use crate::error::{OrFail, Result};
@@ -19,7 +18,8 @@ use crate::evidence::digest_witnesses::{self, Voucher, Vouchers};
 use crate::evidence::feedback::KEPT;
 use crate::evidence::folder::{RECORD, pretty};
 use crate::evidence::lock;
-use crate::evidence::past::{Past, State, Summary, read_all};
+use crate::evidence::past::{Past, State, read_all};
+use crate::evidence::record::Record;
 use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::views::attestation::{ATTESTATION, statement};
 use crate::files::{plain, read_plain, strange};
@@ -136,7 +136,7 @@ impl Past {
 
 fn wrong_signature(past: &Past, signed: Option<&Signed>, demanded: bool) -> Option<Finding> {
     let name = &past.name;
-    let since = past.summary.as_ref().and_then(Summary::closed_at);
+    let since = past.record.as_ref().and_then(Record::closed_at);
     let message = match signed {
         Some(Signed::Wrong) => {
             let message = format!("`{name}/{SIGNATURE}` does not sign the record beside it");
@@ -153,8 +153,8 @@ fn wrong_signature(past: &Past, signed: Option<&Signed>, demanded: bool) -> Opti
 
 fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
     let record = changed_record(past, vouchers.map(Vec::as_slice).unwrap_or_default());
-    let rest = match (&past.state, &past.summary) {
-        (State::Closed, Some(summary)) => changed_folder(past, summary, record.is_none()),
+    let rest = match (&past.state, &past.record) {
+        (State::Closed, Some(read)) => changed_folder(past, read, record.is_none()),
         (State::Unreadable(why), _) if record.is_none() && !never_began(past) => {
             vec![past.finding(Some(RECORD), Kind::Unreadable, None, format!("`{}`: {why}", past.name))]
         }
@@ -164,10 +164,10 @@ fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
 }
 
 /// The attestation is derived from the record, so it is a measure only where that is right.
-fn changed_folder(past: &Past, summary: &Summary, record_is_right: bool) -> Vec<Finding> {
-    let since = summary.closed_at();
-    let attestation = if record_is_right { altered_attestation(past) } else { None };
-    let altered = altered(past, summary).into_iter().chain(attestation);
+fn changed_folder(past: &Past, record: &Record, record_is_right: bool) -> Vec<Finding> {
+    let since = record.closed_at();
+    let attestation = if record_is_right { altered_attestation(past, record) } else { None };
+    let altered = altered(past, record).into_iter().chain(attestation);
     let mut findings: Vec<Finding> = altered
         .map(|(file, kind, what)| {
             let at = since.unwrap_or("its end");
@@ -175,7 +175,7 @@ fn changed_folder(past: &Past, summary: &Summary, record_is_right: bool) -> Vec<
             past.finding(Some(&file), kind, since, message)
         })
         .collect();
-    if let Some(name) = other_name(past, summary) {
+    if let Some(name) = other_name(past, record) {
         let message = format!("`{}` calls itself `{name}`: the folder was renamed", past.name);
         findings.push(past.finding(None, Kind::Renamed, since, message));
     }
@@ -226,10 +226,10 @@ fn listed(names: &[String]) -> String {
 }
 
 /// Files that are not as the record says: which, and what became of them.
-fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> {
+fn altered(past: &Past, record: &Record) -> Vec<(String, Kind, &'static str)> {
     let there: BTreeMap<String, PathBuf> = plain(&past.folder).unwrap_or_default().into_iter().collect();
     let mut altered = Vec::new();
-    for (name, sha256) in &summary.files {
+    for (name, sha256) in &record.files {
         match there.get(name).map(|path| of_file(path)) {
             None => altered.push((name.clone(), Kind::Missing, "was removed")),
             Some(Ok(digest)) if digest == *sha256 => {}
@@ -237,7 +237,7 @@ fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> 
             Some(Err(_)) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
         }
     }
-    let known = |name: &str| summary.files.contains_key(name) || [RECORD, ATTESTATION, SIGNATURE, KEPT].contains(&name);
+    let known = |name: &str| record.files.contains_key(name) || [RECORD, ATTESTATION, SIGNATURE, KEPT].contains(&name);
     let new = there.into_keys().filter(|name| !known(name));
     let new = new.chain(strange(&past.folder).unwrap_or_default().into_iter().map(|(name, _)| name));
     altered.extend(new.map(|name| (name, Kind::Added, "was added")));
@@ -245,21 +245,18 @@ fn altered(past: &Past, summary: &Summary) -> Vec<(String, Kind, &'static str)> 
 }
 
 /// It can be made again and compared as a whole.
-fn altered_attestation(past: &Past) -> Option<(String, Kind, &'static str)> {
+fn altered_attestation(past: &Past, record: &Record) -> Option<(String, Kind, &'static str)> {
     let Ok(found) = read_plain(&past.folder.join(ATTESTATION)) else {
         return Some((ATTESTATION.to_owned(), Kind::Missing, "was removed"));
     };
-    let made = || -> Option<String> {
-        let record: Value = serde_json::from_slice(&fs::read(past.folder.join(RECORD)).ok()?).ok()?;
-        pretty(&statement(&record, past.sha256.as_ref()?)).ok()
-    };
-    let same = made().is_some_and(|made| made.as_bytes() == found);
+    let made = past.sha256.as_ref().and_then(|sha256| pretty(&statement(record, sha256)).ok());
+    let same = made.is_some_and(|made| made.as_bytes() == found);
     (!same).then(|| (ATTESTATION.to_owned(), Kind::Changed, "was changed"))
 }
 
 /// The name that the run had when it was recorded, where it has another one now.
-fn other_name<'a>(past: &Past, summary: &'a Summary) -> Option<&'a str> {
-    let recorded = summary.evidence.as_deref()?.rsplit('/').next()?;
+fn other_name<'a>(past: &Past, record: &'a Record) -> Option<&'a str> {
+    let recorded = record.outcome.evidence.as_deref()?.rsplit('/').next()?;
     (recorded != past.name).then_some(recorded)
 }
 

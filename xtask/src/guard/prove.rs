@@ -169,6 +169,8 @@ fn unclaimed(candidate: &Candidate, standing: &Standing, demand: Demand) -> Opti
 
 #[cfg(test)]
 pub mod tests {
+    use std::borrow::Cow;
+
     use super::super::corpus::{STAGING, ask};
     use crate::guard::*;
 
@@ -204,9 +206,9 @@ pub mod tests {
         prove(candidate(&[]), &observed(Some(claim())), Demand::Destructive).unwrap()
     }
 
-    fn checks(observed: &Observed, deny: &[&str], demand: Demand) -> Vec<&'static str> {
+    fn checks(observed: &Observed, deny: &[&str], demand: Demand) -> Vec<Cow<'static, str>> {
         let refusals = prove(candidate(deny), observed, demand).map(|_| Vec::new()).unwrap_or_else(|refusals| refusals);
-        refusals.iter().map(|refusal| refusal.check).collect()
+        refusals.into_iter().map(|refusal| refusal.check).collect()
     }
 
     #[test]

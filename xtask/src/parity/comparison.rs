@@ -1,9 +1,9 @@
 //! Two counts and the rule that judges them: the difference in percent of what Prisma holds.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// All pairs at one moment: the key `parity` of `--json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     pub threshold_pct: f64,
     pub pairs: Vec<Compared>,
@@ -12,7 +12,7 @@ pub struct Comparison {
 
 /// How the mirror's side was counted; Prisma's is always counted by SQL. `sql` is for a mirror in the same database: one snapshot sees both.
 /// `both` counts the mirror in both ways, and each of them must be within.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     Sql,
@@ -21,7 +21,7 @@ pub enum Source {
 }
 
 /// What a pair came to. `delta` is negative where the mirror has fewer.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     pub name: String,
     pub prisma: u64,

@@ -80,7 +80,7 @@ impl<'a> Journal<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        self.run.save(&*self.record())
+        self.run.save(&self.record())
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
@@ -105,16 +105,7 @@ impl<'a> Journal<'a> {
         };
         let mut record = self.record();
         record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
-        let word = record.outcome.status.clone();
-        for stage in &mut record.outcome.stages {
-            for step in stage.steps.iter_mut().filter(|step| step.status == "running") {
-                step.status.clone_from(&word);
-            }
-            if stage.status == "running" {
-                stage.status.clone_from(&word);
-            }
-        }
-        let result = match views::write(&self.run, &*record) {
+        let result = match views::write(&self.run, &record) {
             Ok(()) => result,
             Err(failure) => {
                 let result = both(result, failure);

@@ -15,13 +15,12 @@ use crate::process::locate;
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
 use crate::settings::Settings;
-use redact::Redactor;
 
 /// A record that knows what can be known without spawning anything: all that a refused run has.
-pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome, redactor: &Redactor) -> Record {
+pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome) -> Record {
     Record {
         outcome: outcome.clone(),
-        argv: argv.iter().map(|arg| redactor.text(arg)).collect(),
+        argv: argv.to_vec(),
         operator: operator(settings),
         git: None,
         tools: Tools { drill: env!("CARGO_PKG_VERSION").to_owned(), ..Tools::default() },
@@ -31,6 +30,7 @@ pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome, redactor:
         files: BTreeMap::new(),
         previous: None,
         merged: Vec::new(),
+        abandoned: None,
     }
 }
 

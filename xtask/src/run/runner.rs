@@ -145,7 +145,7 @@ impl Drill<'_> {
     /// said yes.
     fn begin(&self, session: &Session<'_>, outcome: &mut Outcome) -> Result<Journal<'_>> {
         signature::rehearse(self.settings)?;
-        let mut record = preamble::record(self.settings, &self.argv, outcome, &session.redactor);
+        let mut record = preamble::record(self.settings, &self.argv, outcome);
         preamble::add_server(&mut record, session);
         preamble::add_environment(&mut record, session);
         preamble::add_tools(&mut record, session)?;
@@ -199,7 +199,7 @@ impl Drill<'_> {
         if self.plan_only {
             return Err(failure);
         }
-        let mut record = preamble::record(self.settings, &self.argv, outcome, redactor);
+        let mut record = preamble::record(self.settings, &self.argv, outcome);
         if let Some(session) = session {
             preamble::add_server(&mut record, session);
         }

@@ -4,8 +4,9 @@
 //! runs there as it will run for real, and what it drops and what it leaves undone is in the plan. Then script and
 //! ledger change together, one transaction a migration.
 
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -35,6 +36,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::forward::{check_standing, leftover, migrations_in_words};
 use crate::tools::prisma::{self, Prisma};
+use redact::Redactor;
 
 /// Between two looks whether the user wants to stop.
 const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
@@ -517,15 +519,30 @@ fn interrupted(interrupt: &Interrupt, failure: Failure) -> Failure {
     }
 }
 
+/// What a program said, with the names as they are: a migration may be called as a secret of the target is.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What Prisma itself calls pending. Its exit code says nothing: it is 1 for pending migrations and for no connection.
 pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<String>> {
     let lease = session.lease("prisma migrate status");
     let invocation = Prisma::new(session, &lease).status()?;
     let steps: usize = journal.record().outcome.stages.iter().map(|stage| stage.steps.len()).sum();
-    let (name, log) = journal.run().log(steps, "migrate status")?;
-    let deadline = session.settings.timeouts.migrate;
-    let finished = process::run(&invocation, deadline, log, &session.redactor, session.interrupt)?;
-    let said = std::fs::read_to_string(journal.run().folder().join(&name)).failed(|| "cannot read a log")?;
+    let (name, mut log) = journal.run().log(steps, "migrate status")?;
+    let (deadline, said) = (session.settings.timeouts.migrate, Said::default());
+    let finished = process::run(&invocation, deadline, said.clone(), &Redactor::generic(), session.interrupt)?;
+    let said = String::from_utf8_lossy(&said.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    log.write_all(session.redactor.text(&said).as_bytes()).failed(|| "cannot write a log")?;
     match finished.exit {
         Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => {
             finished.whole(&name).map(|()| prisma::pending_of(&said))

@@ -168,7 +168,7 @@ impl State<'_> {
         };
         run.write_json("parity.json", &report::counted(&self.looks, last, &self.findings))?;
         if !within {
-            run.write("parity.svg", &plot::svg(&self.findings))?;
+            run.write_made("parity.svg", &plot::svg(&self.findings))?;
         }
         journal.console.parity(&last.comparison);
         journal.record().outcome.parity = Some(last.comparison.clone());

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use crate::backward::with_history;
 use crate::project::{Answer, Project, program};
 use crate::server;
 
@@ -289,4 +290,30 @@ fn a_secret_found_in_the_evidence_afterwards_is_removed_and_fails_the_run() {
         let text = fs::read(&path).unwrap_or_default();
         assert!(!String::from_utf8_lossy(&text).contains("shpss_0f1e2d3c4b5a6978"), "{}", path.display());
     }
+}
+
+/// A migration and a table that are called as a secret of the target is, and a table whose row count reads like one.
+const NAMESAKES: (&str, &str, &str) = (
+    "20260101000000_orders",
+    r#"create table orders (id int primary key); create table "ApiKey" (id int primary key);
+       insert into "ApiKey" select generate_series(1, 65650)"#,
+    r#"drop table orders; drop table "ApiKey""#,
+);
+
+/// Proves that a name stays a name: runs end well, their records hold what is true, and `evidence verify` believes them.
+#[test]
+fn a_name_that_reads_like_a_secret_ends_no_run_and_stays_in_the_record() {
+    let (project, database) = with_history("namesakes", &[NAMESAKES]);
+    project.write(".env.staging", &format!("DATABASE_URL={}\nSHOPIFY_API_SECRET=orders\n", database.url()));
+    let back = project.run(&["backward", "--accept-data-loss", "--json"]).expect(0).json();
+    assert_eq!(back["counts"]["before"]["public.ApiKey"], 65650);
+    assert_eq!(back["migrations"]["rolled_back"], serde_json::json!(["20260101000000_orders"]));
+    let folder = back["evidence"].as_str().unwrap();
+    let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
+    assert!(record["files"]["down/20260101000000_orders.sql"].is_string(), "{}", record["files"]);
+    let again = project.run(&["forward", "--json"]).expect(0).json();
+    assert_eq!(again["counts"]["after"]["public.orders"], 0);
+    let page = project.read(&format!("{folder}/report.html"));
+    assert!(page.contains("public.orders") && page.contains("65,650"), "{page}");
+    project.run(&["evidence", "verify"]).expect(0);
 }

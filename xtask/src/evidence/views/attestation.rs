@@ -8,15 +8,16 @@
 use serde_json::{Map, Value, json};
 
 use crate::evidence::folder::RECORD;
+use crate::evidence::outcome::Outcome;
+use crate::evidence::record::Record;
 
 pub const ATTESTATION: &str = "attestation.intoto.json";
 pub const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
 /// The Statement about a closed record whose own digest is `sha256`.
-pub fn statement(record: &Value, sha256: &str) -> Value {
+pub fn statement(record: &Record, sha256: &str) -> Value {
     let mut subject = vec![json!({ "name": RECORD, "digest": { "sha256": sha256 } })];
-    let files = record["files"].as_object().into_iter().flatten();
-    subject.extend(files.map(|(name, digest)| json!({ "name": name, "digest": { "sha256": digest } })));
+    subject.extend(record.files.iter().map(named));
     json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subject,
@@ -25,16 +26,20 @@ pub fn statement(record: &Value, sha256: &str) -> Value {
     })
 }
 
-fn predicate(record: &Value) -> Value {
-    let result = if record["status"] == "ok" { "PASSED" } else { "FAILED" };
+fn named((name, sha256): (&String, &String)) -> Value {
+    json!({ "name": name, "digest": { "sha256": sha256 } })
+}
+
+fn predicate(record: &Record) -> Value {
+    let result = if record.outcome.status == "ok" { "PASSED" } else { "FAILED" };
     let mut predicate = Map::from_iter([
         ("result".to_owned(), json!(result)),
         ("configuration".to_owned(), json!(configuration(record))),
     ]);
-    if let Some(url) = record["operator"]["ci_run"].as_str() {
+    if let Some(url) = &record.operator.ci_run {
         predicate.insert("url".to_owned(), json!(url));
     }
-    let (passed, failed) = steps(record);
+    let (passed, failed) = steps(&record.outcome);
     predicate.insert("passedTests".to_owned(), json!(passed));
     predicate.insert("warnedTests".to_owned(), json!([]));
     predicate.insert("failedTests".to_owned(), json!(failed));
@@ -42,30 +47,23 @@ fn predicate(record: &Value) -> Value {
 }
 
 /// What the run used, by digest. A commit is named only where the checkout did not differ from it.
-fn configuration(record: &Value) -> Vec<Value> {
-    let inputs = record["inputs"].as_object().into_iter().flatten();
-    let mut used: Vec<Value> =
-        inputs.map(|(name, digest)| json!({ "name": name, "digest": { "sha256": digest } })).collect();
-    if record["git"]["dirty"] == false {
-        used.push(json!({ "name": "commit", "digest": { "gitCommit": record["git"]["commit"] } }));
-    }
-    used
+fn configuration(record: &Record) -> Vec<Value> {
+    let commit = record.git.iter().filter(|git| !git.dirty);
+    let commit = commit.map(|git| json!({ "name": "commit", "digest": { "gitCommit": git.commit } }));
+    record.inputs.iter().map(named).chain(commit).collect()
 }
 
 /// As `stage/NN-step`, numbered as their logs are: those that passed, and those that did not. A skipped one is
 /// neither.
-fn steps(record: &Value) -> (Vec<String>, Vec<String>) {
-    let (mut passed, mut failed, mut number) = (Vec::new(), Vec::new(), 0);
-    for stage in record["stages"].as_array().into_iter().flatten() {
-        for step in stage["steps"].as_array().into_iter().flatten() {
-            number += 1;
-            let text = |value: &Value| value.as_str().unwrap_or_default().replace(' ', "-");
-            let name = format!("{}/{number:02}-{}", text(&stage["name"]), text(&step["name"]));
-            match step["status"].as_str() {
-                Some("ok") => passed.push(name),
-                Some("skipped") => {}
-                _ => failed.push(name),
-            }
+fn steps(outcome: &Outcome) -> (Vec<String>, Vec<String>) {
+    let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    let steps = outcome.stages.iter().flat_map(|stage| stage.steps.iter().map(move |step| (stage, step)));
+    for ((stage, step), number) in steps.zip(1..) {
+        let name = format!("{}/{number:02}-{}", stage.name.replace(' ', "-"), step.name.replace(' ', "-"));
+        match step.status.as_str() {
+            "ok" => passed.push(name),
+            "skipped" => {}
+            _ => failed.push(name),
         }
     }
     (passed, failed)
@@ -81,17 +79,17 @@ mod tests {
 
     #[test]
     fn a_statement_says_what_the_record_says() {
-        let record = json!({
+        let record = Record::of(json!({
             "status": "failed",
             "operator": { "ci_run": "https://ci.example/7" },
             "git": { "commit": "c0ffee", "dirty": false },
             "inputs": { "schema": "5c" },
             "files": { "plan.json": "91" },
             "stages": [
-                { "name": "forward", "steps": [step("migrate deploy", "ok"), step("smoke", "skipped")] },
-                { "name": "forward", "steps": [step("verify ledger", "failed")] },
+                { "name": "forward", "status": "ok", "steps": [step("migrate deploy", "ok"), step("smoke", "skipped")] },
+                { "name": "forward", "status": "failed", "steps": [step("verify ledger", "failed")] },
             ],
-        });
+        }));
         insta::assert_snapshot!(serde_json::to_string_pretty(&statement(&record, "77")).unwrap(), @r#"
         {
           "_type": "https://in-toto.io/Statement/v1",
@@ -141,8 +139,8 @@ mod tests {
 
     #[test]
     fn a_commit_that_the_checkout_differed_from_is_not_named_and_a_refused_run_has_failed() {
-        let record = json!({ "status": "refused", "git": { "commit": "c0ffee", "dirty": true }, "operator": {} });
-        let predicate = &statement(&record, "77")["predicate"];
+        let record = json!({ "status": "refused", "git": { "commit": "c0ffee", "dirty": true } });
+        let predicate = &statement(&Record::of(record), "77")["predicate"];
         assert_eq!((&predicate["result"], &predicate["configuration"]), (&json!("FAILED"), &json!([])));
     }
 }

@@ -9,10 +9,10 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::Value;
-
+use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::evidence::views::reading::inert;
-use crate::words::{duration, found, list, moment, number, text};
+use crate::parity::comparison::Comparison;
+use crate::words::{duration, found, moment, number};
 
 /// Above 1 MiB a step's summary is not shown at all
 /// (docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits).
@@ -24,12 +24,9 @@ const MESSAGE_LIMIT: usize = 16 * 1024;
 const CUT: &str = "\n\n_The rest did not fit into GitHub's 1 MiB; all of it is in the evidence folder._\n";
 
 /// `::error title=…::…` for a run that did not end well; None for one that did.
-pub fn annotation(outcome: &Value) -> Option<String> {
-    if outcome["status"] == "ok" {
-        return None;
-    }
-    let title = format!("{} {}", text(&outcome["command"]), text(&outcome["status"]));
-    Some(format!("::error title={}::{}", property(&inert(&title)), data(&message(outcome))))
+pub fn annotation(outcome: &Outcome) -> Option<String> {
+    let title = format!("{} {}", outcome.command, outcome.status);
+    (outcome.status != "ok").then(|| format!("::error title={}::{}", property(&inert(&title)), data(&message(outcome))))
 }
 
 /// As the runner reads the text of a command (actions/toolkit, packages/core/src/command.ts).
@@ -42,41 +39,33 @@ fn property(text: &str) -> String {
 }
 
 /// What went wrong as the terminal says it.
-fn message(outcome: &Value) -> String {
-    let mut lines = vec![text(&outcome["error"]["message"]).to_owned()];
-    lines.extend(
-        list(&outcome["refusals"]).iter().map(|one| format!("  {}: {}", text(&one["check"]), text(&one["message"]))),
-    );
-    lines.extend(list(&outcome["error"]["causes"]).iter().map(|cause| format!("caused by: {}", text(cause))));
-    lines.extend(list(&outcome["notes"]).iter().map(|note| format!("note: {}", text(note))));
-    lines.extend(outcome["hint"].as_str().map(|hint| format!("hint: {hint}")));
+fn message(outcome: &Outcome) -> String {
+    let mut lines = vec![outcome.error.as_ref().map(|error| error.message.clone()).unwrap_or_default()];
+    lines.extend(outcome.refusals.iter().map(|one| format!("  {}: {}", one.check, one.message)));
+    lines.extend(outcome.causes().iter().map(|cause| format!("caused by: {cause}")));
+    lines.extend(outcome.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(outcome.hint.iter().map(|hint| format!("hint: {hint}")));
     let message = inert(&lines.join("\n"));
     let end = message.char_indices().map(|(at, _)| at).take_while(|at| *at < MESSAGE_LIMIT).last().unwrap_or(0);
     if message.len() <= MESSAGE_LIMIT { message } else { format!("{}\n…", &message[..end]) }
 }
 
 /// The outcome in Markdown: verdict, reason, steps, rows, where the evidence is.
-pub fn summary(outcome: &Value) -> String {
-    let (status, target) = (text(&outcome["status"]), &outcome["target"]);
-    let mut out = format!("## {} {} {status}\n\n", symbol(status), code(text(&outcome["command"])));
-    if let Some(port) = target["port"].as_u64() {
-        let address = format!("{}:{port}", text(&target["host"]));
-        let _ = write!(
-            out,
-            "{} is {} on {}, ",
-            code(text(&target["name"])),
-            code(text(&target["database"])),
-            code(&address)
-        );
+pub fn summary(outcome: &Outcome) -> String {
+    let status = outcome.status.as_str();
+    let mut out = format!("## {} {} {status}\n\n", symbol(status), code(&outcome.command));
+    if let Some(target) = &outcome.target {
+        let address = format!("{}:{}", target.host, target.port);
+        let _ = write!(out, "{} is {} on {}, ", code(&target.name), code(&target.database), code(&address));
     }
-    let _ = writeln!(out, "{}\n", moment(text(&outcome["started_at"])));
+    let _ = writeln!(out, "{}\n", moment(&outcome.started_at));
     if status != "ok" {
         out.push_str(&fenced(&message(outcome)));
     }
     out.push_str(&steps(outcome));
-    out.push_str(&rows(outcome));
-    out.push_str(&parity(outcome));
-    if let Some(folder) = outcome["evidence"].as_str() {
+    out.extend(outcome.counts.as_ref().map(rows));
+    out.extend(outcome.parity.as_ref().map(parity));
+    if let Some(folder) = &outcome.evidence {
         let _ = writeln!(out, "Evidence: {}. Its `report.html` is the place to start.\n", code(folder));
     }
     out
@@ -91,48 +80,42 @@ fn symbol(status: &str) -> &'static str {
     }
 }
 
-fn steps(outcome: &Value) -> String {
+fn steps(outcome: &Outcome) -> String {
     let mut rows = String::new();
-    for stage in list(&outcome["stages"]) {
-        for step in list(&stage["steps"]) {
-            let took = duration(step["duration_ms"].as_u64().unwrap_or(0));
-            let (status, detail) = (text(&step["status"]), found(step).as_deref().map(code).unwrap_or_default());
-            let (stage, name) = (code(text(&stage["name"])), code(text(&step["name"])));
-            let _ = writeln!(rows, "| {} | {stage} | {name} | {took} | {detail} |", symbol(status));
+    for stage in &outcome.stages {
+        for step in &stage.steps {
+            let (mark, took) = (symbol(&step.status), duration(step.duration_ms));
+            let detail = found(step).as_deref().map(code).unwrap_or_default();
+            let _ = writeln!(rows, "| {mark} | {} | {} | {took} | {detail} |", code(&stage.name), code(&step.name));
         }
     }
-    if rows.is_empty() { rows } else { format!("| | stage | step | took | found |\n|---|---|---|---:|---|\n{rows}\n") }
+    under("| | stage | step | took | found |\n|---|---|---|---:|---|\n", &rows)
 }
 
-fn rows(outcome: &Value) -> String {
-    let (Some(before), Some(after)) = (outcome["counts"]["before"].as_object(), outcome["counts"]["after"].as_object())
-    else {
-        return String::new();
-    };
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let shown = |count: Option<&Value>| count.and_then(Value::as_u64).map_or("–".to_owned(), number);
+fn rows(counts: &BeforeAfter) -> String {
+    let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     let mut rows = String::new();
-    for name in names {
-        let (before, after) = (before.get(name), after.get(name));
+    for (name, before, after) in counts.tables() {
         let changed = if before == after { "" } else { "**" };
         let _ = writeln!(rows, "| {} | {} | {changed}{}{changed} |", code(name), shown(before), shown(after));
     }
-    if rows.is_empty() { rows } else { format!("| table | rows before | after |\n|---|---:|---:|\n{rows}\n") }
+    under("| table | rows before | after |\n|---|---:|---:|\n", &rows)
 }
 
-fn parity(outcome: &Value) -> String {
+fn parity(parity: &Comparison) -> String {
     let mut rows = String::new();
-    for pair in list(&outcome["parity"]["pairs"]) {
-        let mark = if pair["within"] == true { "✅" } else { "❌" };
-        let figure = |key: &str| code(&pair[key].to_string());
-        let (prisma, mirror, percent) = (figure("prisma"), figure("mirror"), figure("diff_pct"));
-        let _ = writeln!(rows, "| {mark} | {} | {prisma} | {mirror} | {percent} % |", code(text(&pair["name"])));
+    for pair in &parity.pairs {
+        let mark = if pair.within { "✅" } else { "❌" };
+        let [prisma, mirror, percent] = [pair.prisma.into(), pair.mirror.into(), pair.diff_pct.into()]
+            .map(|figure: serde_json::Value| code(&figure.to_string()));
+        let _ = writeln!(rows, "| {mark} | {} | {prisma} | {mirror} | {percent} % |", code(&pair.name));
     }
-    if rows.is_empty() {
-        rows
-    } else {
-        format!("| | pair | prisma | mirror | difference |\n|---|---|---:|---:|---:|\n{rows}\n")
-    }
+    under("| | pair | prisma | mirror | difference |\n|---|---|---:|---:|---:|\n", &rows)
+}
+
+/// A table, where there is anything to put into it.
+fn under(header: &str, rows: &str) -> String {
+    if rows.is_empty() { String::new() } else { format!("{header}{rows}\n") }
 }
 
 /// Text of others within a line.
@@ -185,17 +168,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::evidence::record::Record;
 
     #[test]
     fn an_annotation_is_one_line_that_the_runner_reads_back_whole() {
-        let outcome = json!({
+        let outcome = Record::of(json!({
             "command": "forward", "status": "failed", "hint": "a, b: c",
             "error": {"message": "100% of `x`\n::stop::", "causes": ["one\r\ntwo"]},
-        });
+        }))
+        .outcome;
         let expected = "::error title=forward failed::100%25 of `x`%0A::stop::%0Acaused by: one%0Atwo%0Ahint: a, b: c";
         assert_eq!(annotation(&outcome).unwrap(), expected);
         assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
-        assert_eq!(annotation(&json!({"status": "ok"})), None);
+        assert_eq!(annotation(&Record::of(json!({})).outcome), None);
     }
 
     #[test]

@@ -7,11 +7,11 @@
 //! bring three more and their build.
 
 use maud::{Markup, PreEscaped, html};
-use serde_json::Value;
 
+use crate::evidence::outcome::{Outcome, StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
-use crate::words::{found, list, text};
+use crate::words::found;
 
 pub const JUNIT: &str = "junit.xml";
 
@@ -61,10 +61,10 @@ pub fn document(reading: &Reading) -> String {
 }
 
 fn suites(reading: &Reading) -> Vec<Suite> {
-    let run = &reading.run;
+    let run = &reading.run.outcome;
     let left = unreached(reading);
     let mut names = Vec::new();
-    let begun = list(&run["stages"]).iter().zip(left.steps);
+    let begun = run.stages.iter().zip(left.steps);
     let mut suites: Vec<Suite> = begun.map(|(stage, left)| suite(reading, stage, left, &mut names)).collect();
     suites.extend(left.stages.into_iter().map(|plan| Suite {
         name: distinct(&plan.stage, &mut names),
@@ -73,7 +73,7 @@ fn suites(reading: &Reading) -> Vec<Suite> {
     }));
     if let Some(end) = unexplained(run, &suites) {
         let case = Case { name: "the run".to_owned(), milliseconds: 0, end };
-        suites.push(Suite { name: text(&run["command"]).to_owned(), cases: vec![case], milliseconds: 0 });
+        suites.push(Suite { name: run.command.clone(), cases: vec![case], milliseconds: 0 });
     }
     suites
 }
@@ -82,14 +82,13 @@ fn skipped(name: String) -> Case {
     Case { name, milliseconds: 0, end: End::Skipped }
 }
 
-fn suite(reading: &Reading, stage: &Value, left: Vec<String>, names: &mut Vec<String>) -> Suite {
-    let name = text(&stage["name"]);
-    let left_out = (stage["status"] == "skipped").then(|| skipped(name.to_owned()));
-    let cases = list(&stage["steps"]).iter().map(|step| case(reading, step));
+fn suite(reading: &Reading, stage: &StageView, left: Vec<String>, names: &mut Vec<String>) -> Suite {
+    let left_out = (stage.status == "skipped").then(|| skipped(stage.name.clone()));
+    let cases = stage.steps.iter().map(|step| case(reading, step));
     Suite {
-        name: distinct(name, names),
+        name: distinct(&stage.name, names),
         cases: cases.chain(left_out).chain(left.into_iter().map(skipped)).collect(),
-        milliseconds: stage["duration_ms"].as_u64().unwrap_or(0),
+        milliseconds: stage.duration_ms,
     }
 }
 
@@ -102,55 +101,55 @@ fn distinct(name: &str, names: &mut Vec<String>) -> String {
     }
 }
 
-fn case(reading: &Reading, step: &Value) -> Case {
-    let kind = text(&step["status"]).to_owned();
+fn case(reading: &Reading, step: &StepView) -> Case {
     let miss = || Miss {
-        kind: kind.clone(),
-        message: found(step).unwrap_or_else(|| kind.clone()),
-        output: reading.tail(text(&step["log"]), TAIL).unwrap_or_default(),
+        kind: step.status.clone(),
+        message: found(step).unwrap_or_else(|| step.status.clone()),
+        output: step.log.as_ref().and_then(|log| reading.tail(log, TAIL)).unwrap_or_default(),
     };
-    let end = match kind.as_str() {
+    let end = match step.status.as_str() {
         "ok" => End::Passed,
         "skipped" => End::Skipped,
-        "failed" | "different" => End::Failure(miss()),
-        _ => End::Error(miss()),
+        _ => missed(miss()),
     };
-    Case { name: text(&step["name"]).to_owned(), milliseconds: step["duration_ms"].as_u64().unwrap_or(0), end }
+    Case { name: step.name.clone(), milliseconds: step.duration_ms, end }
+}
+
+fn missed(miss: Miss) -> End {
+    if matches!(miss.kind.as_str(), "failed" | "different") { End::Failure(miss) } else { End::Error(miss) }
 }
 
 /// What went wrong outside of any step, as when the guard refuses: a run that did not end well must not be green.
-fn unexplained(run: &Value, suites: &[Suite]) -> Option<End> {
+fn unexplained(run: &Outcome, suites: &[Suite]) -> Option<End> {
     let all = || suites.iter().flat_map(|suite| &suite.cases);
-    if run["status"] == "ok" || failures(all()) + errors(all()) > 0 {
+    if run.status == "ok" || failures(all()) + errors(all()) > 0 {
         return None;
     }
-    let refusals =
-        list(&run["refusals"]).iter().map(|one| format!("{}: {}", text(&one["check"]), text(&one["message"])));
-    let causes = list(&run["error"]["causes"]).iter().map(|cause| text(cause).to_owned());
-    let hint = run["hint"].as_str().map(|hint| format!("hint: {hint}"));
-    let status = text(&run["status"]);
-    let message = run["error"]["message"].as_str().unwrap_or(status).to_owned();
-    let output = refusals.chain(causes).chain(hint).collect::<Vec<_>>().join("\n");
-    let miss = Miss { kind: status.to_owned(), message, output };
-    Some(if matches!(status, "failed" | "different") { End::Failure(miss) } else { End::Error(miss) })
+    let refusals = run.refusals.iter().map(|one| format!("{}: {}", one.check, one.message));
+    let hint = run.hint.iter().map(|hint| format!("hint: {hint}"));
+    let message = run.error.as_ref().map_or(&run.status, |error| &error.message).clone();
+    let output = refusals.chain(run.causes().iter().cloned()).chain(hint).collect::<Vec<_>>().join("\n");
+    Some(missed(Miss { kind: run.status.clone(), message, output }))
 }
 
 fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
     let run = &reading.run;
     let cases = || suite.cases.iter();
     let left_out = cases().filter(|case| matches!(case.end, End::Skipped)).count();
+    let target = run.outcome.target.as_ref();
+    let host = target.map_or("", |target| &target.host);
     let properties = [
-        ("target", text(&run["target"]["name"])),
-        ("database", text(&run["target"]["database"])),
-        ("host", text(&run["target"]["host"])),
-        ("commit", text(&run["git"]["commit"])),
-        ("evidence", text(&run["evidence"])),
+        ("target", target.map_or("", |target| &target.name)),
+        ("database", target.map_or("", |target| &target.database)),
+        ("host", host),
+        ("commit", run.git.as_ref().map_or("", |git| &git.commit)),
+        ("evidence", run.outcome.evidence.as_deref().unwrap_or_default()),
     ];
     html! {
         "\n"
         testsuite name=(suite.name) tests=(suite.cases.len()) failures=(failures(cases())) errors=(errors(cases()))
             skipped=(left_out) time=(seconds(suite.milliseconds))
-            timestamp=(text(&run["started_at"]).trim_end_matches('Z')) hostname=(text(&run["target"]["host"])) {
+            timestamp=(run.outcome.started_at.trim_end_matches('Z')) hostname=(host) {
             properties {
                 @for (name, value) in properties.into_iter().filter(|(_, value)| !value.is_empty()) {
                     property name=(name) value=(value) {}
@@ -192,16 +191,17 @@ fn seconds(milliseconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::evidence::record::Record;
 
-    fn document_of(run: &Value, plan: &Value) -> String {
+    fn document_of(run: Value, plan: &Value) -> String {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("run.json"), run.to_string()).unwrap();
+        std::fs::write(folder.path().join("run.json"), json!(Record::of(run)).to_string()).unwrap();
         std::fs::write(folder.path().join("plan.json"), plan.to_string()).unwrap();
         std::fs::write(folder.path().join("02-a.log"), "one\n]]> <b>\n").unwrap();
-        document(&Reading::open(folder.path()).unwrap())
+        document(&Reading::open(folder.path(), &redact::Redactor::generic()).unwrap())
     }
 
     #[test]
@@ -211,17 +211,17 @@ mod tests {
             json!({"name": name, "status": status, "exit": exit, "duration_ms": 1_250, "log": log, "detail": null})
         };
         let stages = json!([
-            {"name": "forward", "duration_ms": 1_300, "steps": [step("a & b", "ok", Value::Null)]},
-            {"name": "forward", "duration_ms": 20, "steps": [step("c", "failed", json!("02-a.log"))]},
+            {"name": "forward", "status": "ok", "duration_ms": 1_300, "steps": [step("a & b", "ok", Value::Null)]},
+            {"name": "forward", "status": "failed", "duration_ms": 20, "steps": [step("c", "failed", json!("02-a.log"))]},
         ]);
-        let target = json!({"name": "staging", "host": "h", "database": "d"});
+        let target = json!({"name": "staging", "host": "h", "port": 5432, "database": "d"});
         let run = json!({"status": "failed", "started_at": "2026-11-22T20:04:01Z", "target": target, "stages": stages});
         let part = |steps: &[&str]| {
             let steps: Vec<Value> = steps.iter().map(|name| json!({"name": name})).collect();
             json!([{"name": "forward", "action": {"own": {"stage": "forward", "groups": [steps]}}}])
         };
         let plan = json!({"stage": "drill", "groups": [part(&["a & b"]), part(&["c", "d"])]});
-        insta::assert_snapshot!(document_of(&run, &plan), @r#"
+        insta::assert_snapshot!(document_of(run, &plan), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="staging drill" tests="3" failures="1" errors="0" time="1.320">
         <testsuite name="forward" tests="1" failures="0" errors="0" skipped="0" time="1.300" timestamp="2026-11-22T20:04:01" hostname="h"><properties><property name="target" value="staging"></property><property name="database" value="d"></property><property name="host" value="h"></property></properties>
@@ -242,10 +242,10 @@ mod tests {
         let error = json!({"message": "`staging` is not staging", "causes": []});
         let run = json!({"command": "forward", "status": "refused", "error": error, "refusals": refusals,
             "hint": "h", "stages": []});
-        insta::assert_snapshot!(document_of(&run, &Value::Null), @r#"
+        insta::assert_snapshot!(document_of(run, &Value::Null), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="staging drill" tests="1" failures="0" errors="1" time="0.000">
-        <testsuite name="forward" tests="1" failures="0" errors="1" skipped="0" time="0.000" timestamp="" hostname=""><properties></properties>
+        <testsuite name="forward" tests="1" failures="0" errors="1" skipped="0" time="0.000" timestamp="2026-11-22T20:04:01" hostname=""><properties></properties>
           <testcase name="the run" classname="drill.forward" time="0.000"><error type="refused" message="`staging` is not staging">policy: no &quot;such&quot; host
         hint: h</error></testcase>
         </testsuite></testsuites>

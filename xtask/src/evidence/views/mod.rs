@@ -7,10 +7,9 @@ pub mod planned;
 pub mod reading;
 pub mod report;
 
-use serde::Serialize;
-
 use crate::error::{Result, guarded};
 use crate::evidence::folder::Run;
+use crate::evidence::record::Record;
 use crate::evidence::views::reading::Reading;
 
 /// A name, and what makes the text.
@@ -28,15 +27,15 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// `failed` when the folder cannot be written, or a child put a file of that name there; `bug` when a view cannot be
 /// made, which keeps neither the other one nor the record from being written.
-pub fn write(run: &Run, record: &impl Serialize) -> Result<()> {
+pub fn write(run: &Run, record: &Record) -> Result<()> {
     write_all(run, record, &VIEWS)
 }
 
-fn write_all(run: &Run, record: &impl Serialize, views: &[View]) -> Result<()> {
+fn write_all(run: &Run, record: &Record, views: &[View]) -> Result<()> {
     let reading = Reading::closing(run, record)?;
     let write = |(name, make): &View| {
         let text = guarded(&format!("`{name}` cannot be made of this run"), || Ok(make(&reading)))?;
-        run.write(name, &text)
+        run.write_made(name, &text)
     };
     views.iter().map(write).fold(Ok(()), Result::and)
 }
@@ -53,7 +52,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = Run::open(dir.path(), "20261123T000000Z", "forward", &Redactor::generic()).unwrap();
         let views: [View; 2] = [(report::REPORT, |_| panic!("a bug")), (junit::JUNIT, |_| "<testsuites/>".to_owned())];
-        let failure = write_all(&run, &serde_json::json!({}), &views).unwrap_err();
+        let failure = write_all(&run, &Record::of(serde_json::json!({})), &views).unwrap_err();
         assert_eq!(
             (failure.status, failure.message.as_str()),
             (Status::Bug, "`report.html` cannot be made of this run")

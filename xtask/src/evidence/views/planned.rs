@@ -26,10 +26,10 @@ pub struct Unreached {
 pub fn unreached(reading: &Reading) -> Unreached {
     let mut planned = stages(&reading.json("plan.json")).into_iter().peekable();
     let mut left = Unreached::default();
-    for stage in list(&reading.run["stages"]) {
+    for stage in &reading.run.outcome.stages {
         // A run may have a stage that its plan has not: one that was left out as asked.
-        let plan = planned.next_if(|plan| plan.stage == text(&stage["name"]) && stage["status"] != "skipped");
-        let reached = list(&stage["steps"]).len();
+        let plan = planned.next_if(|plan| plan.stage == stage.name && stage.status != "skipped");
+        let reached = stage.steps.len();
         left.steps.push(plan.map_or_else(Vec::new, |plan| plan.steps.into_iter().skip(reached).collect()));
     }
     left.stages = planned.collect();
@@ -52,26 +52,29 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::evidence::record::Record;
 
-    fn left_of(run: &Value, plan: &Value) -> Unreached {
+    fn left_of(stages: &[(&str, usize)], plan: &Value) -> Unreached {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("run.json"), run.to_string()).unwrap();
+        let step = json!({"name": "a", "status": "ok"});
+        let stage = |(name, steps): &(&str, usize)| json!({"name": name, "status": "ok", "steps": vec![&step; *steps]});
+        let run = Record::of(json!({"stages": stages.iter().map(stage).collect::<Vec<_>>()}));
+        std::fs::write(folder.path().join("run.json"), json!(run).to_string()).unwrap();
         std::fs::write(folder.path().join("plan.json"), plan.to_string()).unwrap();
-        unreached(&Reading::open(folder.path()).unwrap())
+        unreached(&Reading::open(folder.path(), &redact::Redactor::generic()).unwrap())
     }
 
     #[test]
     fn what_a_run_of_one_or_of_several_stages_did_not_come_to_is_named() {
         let plan = |stage: &str| json!({"stage": stage, "groups": [[{"name": "a"}, {"name": "b"}], [{"name": "c"}]]});
-        let one = json!({"stages": [{"name": "forward", "steps": [{}, {}]}]});
+        let one = [("forward", 2)];
         let left = left_of(&one, &plan("forward"));
         assert_eq!((left.steps, left.stages), (vec![vec!["c".to_owned()]], vec![]));
 
         let part = |stage: &str| json!([{"name": stage, "action": {"own": plan(stage)}}]);
         let whole =
             json!({"stage": "drill", "groups": [part("forward"), part("backward"), part("forward"), part("mirror")]});
-        let run = json!({"stages": [{"name": "forward", "steps": [{}, {}, {}]}, {"name": "backward", "steps": [{}]}]});
-        let left = left_of(&run, &whole);
+        let left = left_of(&[("forward", 3), ("backward", 1)], &whole);
         assert_eq!(left.steps, [vec![], vec!["b".to_owned(), "c".to_owned()]]);
         assert_eq!(left.stages.iter().map(|plan| plan.stage.as_str()).collect::<Vec<_>>(), ["forward", "mirror"]);
         assert_eq!(left_of(&one, &Value::Null), Unreached { steps: vec![vec![]], stages: vec![] });

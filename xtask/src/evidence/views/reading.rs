@@ -1,22 +1,25 @@
 //! A run's folder as a reviewer finds it: what `report.html` and `junit.xml` are made from.
 //!
 //! Both are made from what is on disk and not from what is in memory, for three reasons: it is masked already, an old
-//! run reads as a new one does, and a view can say no more than the record. A folder may be of another version, half
-//! deleted, or a stranger's: what is missing or of another shape is null, only plain files of the folder itself are
-//! read, and no character of theirs acts on a page.
+//! run reads as a new one does, and a view can say no more than the record. What an old run wrote is masked once more,
+//! by the secrets of today, value by value: in a page or a drawing nothing is. A folder may be of another version, half
+//! deleted, or a stranger's: a file that is missing or of another shape is null, only plain files of the folder itself
+//! are read, and no character of theirs acts on a page.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::folder::{RECORD, Run};
-use crate::files::plain;
+use crate::evidence::masking;
+use crate::evidence::record::Record;
+use crate::files::{plain, read_plain};
+use redact::Redactor;
 
 /// Bytes of a JSON file that are worth reading for a page.
 const JSON_LIMIT: u64 = 32 * 1024 * 1024;
@@ -24,10 +27,12 @@ const JSON_LIMIT: u64 = 32 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Reading {
     /// `run.json`.
-    pub run: Value,
+    pub run: Record,
     /// The folder's own name.
     pub name: String,
     files: BTreeMap<String, PathBuf>,
+    /// None for the run that is about to be closed, which has masked all of it a moment ago.
+    redactor: Option<Redactor>,
 }
 
 /// A text file: all of it, or its two ends.
@@ -44,12 +49,12 @@ impl Reading {
     ///
     /// # Errors
     /// `blocked` when there is no `run.json` that can be read.
-    pub fn open(folder: &Path) -> Result<Reading> {
-        let reading = Reading::of(folder)?;
-        match reading.json(RECORD) {
-            run @ Value::Object(_) => Ok(Reading { run, ..reading }),
-            _ => Err(unreadable(&reading.name).because("it is missing, or no JSON object")),
-        }
+    pub fn open(folder: &Path, redactor: &Redactor) -> Result<Reading> {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let unreadable = || Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read"));
+        let bytes = read_plain(&folder.join(RECORD)).map_err(|error| unreadable().caused_by(error))?;
+        let run: Record = serde_json::from_slice(&bytes).map_err(|error| unreadable().caused_by(error))?;
+        Reading::of(folder, &masking::view(redactor, &run)?, Some(redactor.clone()))
     }
 
     /// The folder of a run that is about to be closed, with its last record as it will be saved: on the disk it is
@@ -57,28 +62,34 @@ impl Reading {
     ///
     /// # Errors
     /// `blocked` when the folder cannot be read.
-    pub fn closing(run: &Run, record: &impl Serialize) -> Result<Reading> {
-        let record = serde_json::from_slice(&run.masked(record)?).bug("masking broke the record's JSON")?;
-        Ok(Reading { run: inert_json(record), ..Reading::of(run.folder())? })
+    pub fn closing(run: &Run, record: &Record) -> Result<Reading> {
+        Reading::of(run.folder(), &run.masked(record)?, None)
     }
 
-    fn of(folder: &Path) -> Result<Reading> {
+    fn of(folder: &Path, run: &Record, redactor: Option<Redactor>) -> Result<Reading> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let files = plain(folder).map_err(|error| unreadable(&name).caused_by(error))?;
-        Ok(Reading { run: Value::Null, name, files: files.into_iter().collect() })
+        let files = plain(folder).blocked(|| format!("the run `{name}` cannot be read"))?;
+        let run = serde_json::to_value(run).and_then(|run| serde_json::from_value(inert_json(run)));
+        let run = run.bug("a record that is made inert is none any more")?;
+        Ok(Reading { run, name, files: files.into_iter().collect(), redactor })
     }
 
     /// The file as JSON, its strings made inert; null where there is none that can be read.
     pub fn json(&self, name: &str) -> Value {
         let Some(path) = self.files.get(name) else { return Value::Null };
         let small = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= JSON_LIMIT);
-        let parsed = small.then(|| serde_json::from_slice(&fs::read(path).ok()?).ok()).flatten();
-        parsed.map_or(Value::Null, inert_json)
+        let parsed = small.then(|| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok()).flatten();
+        let masked = match &self.redactor {
+            Some(redactor) => parsed.and_then(|parsed| masking::masked(redactor, &parsed).ok()),
+            None => parsed,
+        };
+        masked.map_or(Value::Null, inert_json)
     }
 
     /// At most about `limit` bytes of a text file, cut at ends of lines.
     pub fn text(&self, name: &str, limit: u64) -> Option<Excerpt> {
-        excerpt(self.files.get(name)?, limit).ok()
+        let Excerpt { head, left_out, tail } = excerpt(self.files.get(name)?, limit).ok()?;
+        Some(Excerpt { head: self.shown(&head), left_out, tail: self.shown(&tail) })
     }
 
     /// The last lines of a text file, at most about `limit` bytes.
@@ -86,9 +97,13 @@ impl Reading {
         let path = self.files.get(name)?;
         let length = fs::metadata(path).ok()?.len();
         if length <= limit {
-            return Some(excerpt(path, limit).ok()?.head);
+            return Some(self.shown(&excerpt(path, limit).ok()?.head));
         }
-        Some(inert(after_line_end(&part(path, length - limit, limit).ok()?)))
+        Some(self.shown(after_line_end(&part(path, length - limit, limit).ok()?)))
+    }
+
+    fn shown(&self, text: &str) -> String {
+        self.redactor.as_ref().map_or_else(|| inert(text), |redactor| inert(&redactor.text(text)))
     }
 
     /// The bytes of a file that is at most `limit` long.
@@ -111,20 +126,16 @@ impl Reading {
     }
 }
 
-fn unreadable(name: &str) -> Failure {
-    Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read"))
-}
-
 fn excerpt(path: &Path, limit: u64) -> io::Result<Excerpt> {
     let length = fs::metadata(path)?.len();
     if length <= limit {
-        return Ok(Excerpt { head: inert(&part(path, 0, length)?), ..Excerpt::default() });
+        return Ok(Excerpt { head: part(path, 0, length)?, ..Excerpt::default() });
     }
     let (head, tail) = (part(path, 0, limit / 4)?, part(path, length - limit / 4 * 3, limit / 4 * 3)?);
     let head = &head[..head.rfind('\n').map_or(head.len(), |at| at + 1)];
     let tail = after_line_end(&tail);
     let left_out = length.saturating_sub((head.len() + tail.len()) as u64);
-    Ok(Excerpt { head: inert(head), left_out, tail: inert(tail) })
+    Ok(Excerpt { head: head.to_owned(), left_out, tail: tail.to_owned() })
 }
 
 fn part(path: &Path, from: u64, length: u64) -> io::Result<String> {
@@ -188,9 +199,9 @@ mod tests {
     fn a_long_file_keeps_whole_lines_of_both_ends_and_says_what_is_between() {
         let folder = tempfile::tempdir().unwrap();
         let text: String = (0..1000).map(|line| format!("line {line:03}\n")).collect();
-        fs::write(folder.path().join("run.json"), "{}").unwrap();
+        fs::write(folder.path().join("run.json"), serde_json::json!(Record::of(Value::Null)).to_string()).unwrap();
         fs::write(folder.path().join("a.log"), &text).unwrap();
-        let reading = Reading::open(folder.path()).unwrap();
+        let reading = Reading::open(folder.path(), &Redactor::generic()).unwrap();
         let cut = reading.text("a.log", 100).unwrap();
         assert_eq!(cut.head, "line 000\nline 001\n");
         assert!(cut.tail.starts_with("line 99") && cut.tail.ends_with("line 999\n"), "{}", cut.tail);
@@ -205,9 +216,9 @@ mod tests {
         fs::write(folder.path().join("secret"), "x").unwrap();
         let run = folder.path().join("run");
         fs::create_dir(&run).unwrap();
-        fs::write(run.join("run.json"), "{}").unwrap();
+        fs::write(run.join("run.json"), serde_json::json!(Record::of(Value::Null)).to_string()).unwrap();
         std::os::unix::fs::symlink(folder.path().join("secret"), run.join("link.log")).unwrap();
-        let reading = Reading::open(&run).unwrap();
+        let reading = Reading::open(&run, &Redactor::generic()).unwrap();
         assert_eq!(reading.text("../secret", 100), None);
         assert_eq!(reading.text("link.log", 100), None);
         assert_eq!(reading.names(".log").count(), 0);

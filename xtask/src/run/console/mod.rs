@@ -14,7 +14,9 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::error::{DATA_LOSS, Failure, Status};
+use crate::error::{DATA_LOSS, Failure, Result, Status};
+use crate::evidence::folder::pretty;
+use crate::evidence::masking;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
@@ -95,14 +97,14 @@ impl Console {
         to_stdout(format_args!("{}\n", inert(&self.redactor().text(text))));
     }
 
-    /// `text` as it may be shown anywhere.
-    pub fn masked(&self, text: &str) -> String {
-        self.redactor().text(text)
+    /// The outcome as it may be shown anywhere.
+    pub fn masked(&self, outcome: &Outcome) -> Result<Outcome> {
+        masking::view(&self.redactor(), outcome)
     }
 
-    /// A command to the runner of GitHub Actions: a line of its own, on the stream that `--json` leaves to prose.
+    /// A command to the runner of GitHub Actions, made of a masked outcome: a line of its own, on the stream that `--json` leaves to prose.
     pub fn annotate(&self, command: &str) {
-        self.live.suspend(|| to_stderr(format_args!("{}\n", self.masked(command))));
+        self.live.suspend(|| to_stderr(format_args!("{command}\n")));
     }
 
     /// stdin to stdout, masked, for as long as somebody reads it.
@@ -143,9 +145,8 @@ impl Console {
             self.prose(&self.failure_text(failure, outcome.hint.as_deref()));
         }
         if self.output.json {
-            let json =
-                serde_json::to_string_pretty(outcome).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
-            to_stdout(format_args!("{}\n", self.redactor().text(&json)));
+            let json = self.masked(outcome).and_then(|outcome| pretty(&outcome));
+            to_stdout(format_args!("{}", json.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"))));
         }
         if let Some(evidence) = &outcome.evidence
             && (!self.output.quiet || failure.is_some())

@@ -3,7 +3,6 @@
 //! A drill is taken up only where it stopped and as it stopped: the same database, the same history, the same ledger.
 //! Consent is no part of it: that is given for one run.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -13,6 +12,7 @@ use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Refusal, Result};
 use crate::evidence::folder::RECORD;
 use crate::evidence::outcome::BeforeAfter;
+use crate::evidence::record::Record;
 use crate::hint::Hint;
 use crate::migrations::database_state::State;
 use crate::migrations::down::Loss;
@@ -50,32 +50,7 @@ pub struct Earlier {
     pub run: String,
     pub progress: Progress,
     folder: PathBuf,
-    record: Seen,
-}
-
-/// What is read of `run.json`.
-#[derive(Deserialize)]
-struct Seen {
-    status: String,
-    target: Option<Target>,
-    server: Option<Server>,
-    #[serde(default)]
-    inputs: BTreeMap<String, String>,
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-    drill: Option<Progress>,
-}
-
-#[derive(Deserialize)]
-struct Target {
-    name: String,
-    project_ref: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Server {
-    database: String,
-    system_identifier: Option<String>,
+    record: Record,
 }
 
 impl Earlier {
@@ -89,7 +64,7 @@ impl Earlier {
         let Some(earlier) = newest(session)? else {
             return Err(Failure::usage(format!("there is no drill of `{target}` to resume")).hint(anew()));
         };
-        if earlier.record.status == "ok" {
+        if earlier.record.outcome.status == "ok" {
             return Err(Failure::usage(format!(
                 "the last drill of `{target}` went through: nothing is left to resume"
             ))
@@ -105,7 +80,7 @@ impl Earlier {
     fn check_identity(&self, session: &Session<'_>) -> Result<()> {
         let then = self.record.server.as_ref().map(|server| (&server.database, &server.system_identifier));
         let now = (&session.identity.database, &session.identity.system_identifier);
-        let project = self.record.target.as_ref().and_then(|target| target.project_ref.as_deref());
+        let project = self.record.outcome.target.as_ref().and_then(|target| target.project_ref.as_deref());
         if then == Some(now) && project == session.target.candidate().project_ref() {
             return Ok(());
         }
@@ -183,10 +158,12 @@ fn newest(session: &Session<'_>) -> Result<Option<Earlier>> {
     for run in runs.into_iter().rev() {
         let folder = dir.join(&run);
         let Ok(bytes) = fs::read(folder.join(RECORD)) else { continue };
-        let record: Seen = serde_json::from_slice(&bytes)
-            .or_fail(|| Failure::different(format!("the record of the drill in `{run}` cannot be read")))?;
-        let ours = record.target.as_ref().is_some_and(|target| target.name == session.settings.target.name);
-        if let Some(progress) = record.drill.clone().filter(|_| ours) {
+        let unreadable = || Failure::different(format!("the record of the drill in `{run}` cannot be read"));
+        let record: Record = serde_json::from_slice(&bytes).or_fail(unreadable)?;
+        let target = record.outcome.target.as_ref();
+        let ours = target.is_some_and(|target| target.name == session.settings.target.name);
+        if let Some(progress) = record.outcome.extra.get(KEY).filter(|_| ours) {
+            let progress = Progress::deserialize(progress).or_fail(unreadable)?;
             return Ok(Some(Earlier { run, progress, folder, record }));
         }
     }

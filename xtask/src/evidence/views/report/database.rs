@@ -1,16 +1,15 @@
 //! What the run did to the database: migrations, rows, schema, parity.
 
-use std::collections::BTreeSet;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
-use serde_json::Value;
 
+use crate::evidence::outcome::{Migrations, Outcome, Rehearsed};
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::Section;
 use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::verdict::icon;
+use crate::parity::comparison::Compared;
 use crate::schema::catalog::{Catalog, Change, Difference, diff};
 use crate::words::{counted, list, number, text};
 
@@ -20,32 +19,26 @@ const LINES: usize = 1_000;
 /// A drawing on the page, at most.
 const PLOT_LIMIT: u64 = 512 * 1024;
 
-/// Rows of all tables; None where none were counted.
-pub fn total(counts: &Value) -> Option<u64> {
-    counts.as_object().map(|tables| tables.values().filter_map(Value::as_u64).sum())
-}
-
-pub fn migrations(run: &Value) -> Option<Section> {
-    let migrations = &run["migrations"];
-    let kinds = [("applied", "Applied"), ("rolled_back", "Taken back"), ("pending", "Still pending")];
-    let rehearsal = list(&run["rehearsal"]);
-    if rehearsal.is_empty() && kinds.iter().all(|(key, _)| list(&migrations[key]).is_empty()) {
+pub fn migrations(run: &Outcome) -> Option<Section> {
+    let none = Migrations::default();
+    let Migrations { applied, pending, rolled_back } = run.migrations.as_ref().unwrap_or(&none);
+    let kinds = [(applied, "Applied"), (rolled_back, "Taken back"), (pending, "Still pending")];
+    if run.rehearsal.is_empty() && kinds.iter().all(|(names, _)| names.is_empty()) {
         return None;
     }
     let body = html! {
-        @for (key, title) in kinds {
-            @let names = list(&migrations[key]);
+        @for (names, title) in kinds {
             @if !names.is_empty() {
                 h3 { (title) }
-                ol class="names" { @for name in names.iter().take(LINES) { li { code { (text(name)) } } } }
+                ol class="names" { @for name in names.iter().take(LINES) { li { code { (name) } } } }
             }
         }
-        @if !rehearsal.is_empty() { (rehearsed(rehearsal)) }
+        @if !run.rehearsal.is_empty() { (rehearsed(&run.rehearsal)) }
     };
     Some(Section { id: "migrations", title: "Migrations", body })
 }
 
-fn rehearsed(rehearsal: &[Value]) -> Markup {
+fn rehearsed(rehearsal: &[Rehearsed]) -> Markup {
     html! {
         h3 { "Up, down and up again" }
         div class="scroll" {
@@ -54,9 +47,9 @@ fn rehearsed(rehearsal: &[Value]) -> Markup {
                 tbody {
                     @for one in rehearsal.iter().take(LINES) {
                         tr {
-                            td { code { (text(&one["migration"])) } }
-                            td class="nowrap" { (icon(text(&one["verdict"]))) " " (text(&one["verdict"])) }
-                            td { @for line in list(&one["leftovers"]) { div { (prose(text(line))) } } }
+                            td { code { (one.migration) } }
+                            td class="nowrap" { (icon(one.verdict.word())) " " (one.verdict.word()) }
+                            td { @for line in &one.leftovers { div { (prose(line)) } } }
                         }
                     }
                 }
@@ -65,15 +58,11 @@ fn rehearsed(rehearsal: &[Value]) -> Markup {
     }
 }
 
-pub fn rows(run: &Value) -> Option<Section> {
-    let (before, after) = (run["counts"]["before"].as_object()?, run["counts"]["after"].as_object()?);
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    if names.is_empty() {
+pub fn rows(run: &Outcome) -> Option<Section> {
+    let (same, other): (Vec<_>, Vec<_>) = run.counts.as_ref()?.tables().partition(|(_, before, after)| before == after);
+    if same.is_empty() && other.is_empty() {
         return None;
     }
-    let count = |counts: &serde_json::Map<String, Value>, name: &String| counts.get(name).and_then(Value::as_u64);
-    let rows = names.into_iter().map(|name| (name, count(before, name), count(after, name)));
-    let (same, other): (Vec<_>, Vec<_>) = rows.partition(|(_, before, after)| before == after);
     let body = html! {
         @if !other.is_empty() { (count_table(&other)) }
         @if !same.is_empty() {
@@ -86,7 +75,7 @@ pub fn rows(run: &Value) -> Option<Section> {
     Some(Section { id: "rows", title: "Rows before and after", body })
 }
 
-fn count_table(rows: &[(&String, Option<u64>, Option<u64>)]) -> Markup {
+fn count_table(rows: &[(&str, Option<u64>, Option<u64>)]) -> Markup {
     let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     html! {
         div class="scroll" {
@@ -120,7 +109,7 @@ fn change(before: Option<u64>, after: Option<u64>) -> (String, &'static str) {
 
 /// A drill has a folder for each stage beside the files of the whole; each says what it changed.
 pub fn schema(reading: &Reading) -> Option<Section> {
-    let leftovers = list(&reading.run["leftovers"]);
+    let leftovers = &reading.run.outcome.leftovers;
     let mut parts: Vec<&str> =
         reading.names("catalog-after.json").filter_map(|name| name.strip_suffix("catalog-after.json")).collect();
     parts.sort_unstable();
@@ -132,7 +121,7 @@ pub fn schema(reading: &Reading) -> Option<Section> {
         @if !leftovers.is_empty() {
             h3 { "Not as promised" }
             ul class="changes" {
-                @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(text(&one["message"]))) } }
+                @for one in leftovers.iter().take(LINES) { li class="wrong" { (prose(&one.message)) } }
             }
         }
         @for part in changes { (part) }
@@ -169,23 +158,19 @@ fn schema_change(difference: &Difference) -> Markup {
 }
 
 pub fn parity(reading: &Reading) -> Option<Section> {
-    let parity = &reading.run["parity"];
-    let pairs = list(&parity["pairs"]);
-    if pairs.is_empty() {
-        return None;
-    }
-    let source = text(&parity["source"]).to_uppercase();
+    let parity = reading.run.outcome.parity.as_ref().filter(|parity| !parity.pairs.is_empty())?;
+    let source = format!("{:?}", parity.source).to_uppercase();
     let plot = reading.bytes("parity.svg", PLOT_LIMIT).map(|svg| STANDARD.encode(svg));
     let body = html! {
         p {
-            "Counted by " (source) ". Up to " (shown(&parity["threshold_pct"])) " % is no difference."
+            "Counted by " (source) ". Up to " (shown(parity.threshold_pct)) " % is no difference."
         }
         div class="scroll" {
             table class="numbers" {
                 thead {
                     tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } }
                 }
-                tbody { @for pair in pairs.iter().take(LINES) { (pair_row(pair)) } }
+                tbody { @for pair in parity.pairs.iter().take(LINES) { (pair_row(pair)) } }
             }
         }
         @for finding in list(&reading.json("parity.json")["where"]) {
@@ -200,27 +185,22 @@ pub fn parity(reading: &Reading) -> Option<Section> {
     Some(Section { id: "parity", title: "Parity", body })
 }
 
-fn pair_row(pair: &Value) -> Markup {
-    let within = pair["within"] == true;
-    let verdict = if within { "ok" } else { "different" };
+fn pair_row(pair: &Compared) -> Markup {
+    let (verdict, tone) = if pair.within { ("ok", "") } else { ("different", "fewer") };
+    let delta = if pair.delta < 0 { pair.delta.to_string() } else { number(pair.delta.unsigned_abs()) };
     html! {
         tr {
-            td { (text(&pair["name"])) }
-            td { (shown(&pair["prisma"])) } td { (shown(&pair["mirror"])) } td { (shown(&pair["delta"])) }
-            td class=(if within { "" } else { "fewer" }) { (shown(&pair["diff_pct"])) " %" }
+            td { (pair.name) }
+            td { (number(pair.prisma)) } td { (number(pair.mirror)) } td { (delta) }
+            td class=(tone) { (shown(pair.diff_pct)) " %" }
             td { (icon(verdict)) }
         }
     }
 }
 
-/// A number as a reader expects it.
-fn shown(value: &Value) -> String {
-    match (value.as_u64(), value.as_f64()) {
-        (Some(whole), _) => number(whole),
-        (None, Some(part)) if part.fract() == 0.0 => format!("{part:.0}"),
-        (None, Some(part)) => format!("{part:.2}"),
-        (None, None) => "–".to_owned(),
-    }
+/// A share as a reader expects it.
+fn shown(percent: f64) -> String {
+    if percent.fract() == 0.0 { format!("{percent:.0}") } else { format!("{percent:.2}") }
 }
 
 /// A list that was cut says so.

@@ -2,55 +2,61 @@
 //! rest.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
 use crate::evidence::folder::RECORD;
+use crate::evidence::record::Record;
 use crate::evidence::views;
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::Section;
-use crate::words::{list, moment, size, text};
+use crate::words::{moment, size};
 
 pub fn section(reading: &Reading) -> Option<Section> {
     let run = &reading.run;
-    let argv: Vec<&str> = list(&run["argv"]).iter().map(text).collect();
+    let Record { outcome, operator, tools, inputs, .. } = run;
+    let (server, git, previous) = (run.server.as_ref(), run.git.as_ref(), run.previous.as_ref());
+    let yes = |is: bool| if is { "yes" } else { "no" };
     let body = html! {
         div class="groups" {
-            (group("Server", run, &[
-                ("version", "/server/version"), ("database", "/server/database"), ("user", "/server/user"),
-                ("address", "/server/address"), ("system identifier", "/server/system_identifier"), ("claimed as disposable", "/server/claimed"),
+            (group("Server", &[
+                ("version", server.map(|server| server.version.as_str())),
+                ("database", server.map(|server| server.database.as_str())),
+                ("user", server.map(|server| server.user.as_str())),
+                ("address", server.map(|server| server.address.as_str())),
+                ("system identifier", server.and_then(|server| server.system_identifier.as_deref())),
+                ("claimed as disposable", server.map(|server| yes(server.claimed))),
             ]))
-            (group("Tools", run, &[
-                ("drill", "/tools/drill"), ("Node", "/tools/node"), ("Prisma", "/tools/prisma"),
-                ("schema engine", "/tools/engine"), ("Supabase CLI", "/tools/supabase"),
+            (group("Tools", &[
+                ("drill", Some(&tools.drill)), ("Node", tools.node.as_deref()), ("Prisma", tools.prisma.as_deref()),
+                ("schema engine", tools.engine.as_deref()),
             ]))
-            (group("Who, by their own account", run, &[("user", "/operator/user"), ("CI run", "/operator/ci_run")]))
-            (group("Inputs, by SHA-256", run, &[
-                ("commit", "/git/commit"), ("uncommitted changes", "/git/dirty"), ("schema", "/inputs/schema"),
-                ("migrations", "/inputs/migrations"),
+            (group("Who, by their own account", &[
+                ("user", operator.user.as_deref()), ("CI run", operator.ci_run.as_deref()),
             ]))
-            (group("Chain", run, &[("run before", "/previous/run"), ("its run.json", "/previous/sha256")]))
+            (group("Inputs, by SHA-256", &[
+                ("commit", git.map(|git| git.commit.as_str())), ("uncommitted changes", git.map(|git| yes(git.dirty))),
+                ("schema", inputs.get("schema").map(String::as_str)),
+                ("migrations", inputs.get("migrations").map(String::as_str)),
+            ]))
+            (group("Chain", &[
+                ("run before", previous.map(|run| run.run.as_str())),
+                ("its run.json", previous.map(|run| run.sha256.as_str())),
+            ]))
         }
         dl {
-            dt { "command" } dd { code { "cargo xtask " (argv.join(" ")) } }
-            @for (name, key) in [("started", "started_at"), ("finished", "finished_at")] {
-                @if let Some(time) = run[key].as_str() { dt { (name) } dd { (moment(time)) } }
-            }
+            dt { "command" } dd { code { "cargo xtask " (run.argv.join(" ")) } }
+            dt { "started" } dd { (moment(&outcome.started_at)) }
+            @if let Some(time) = &outcome.finished_at { dt { "finished" } dd { (moment(time)) } }
         }
     };
     Some(Section { id: "identity", title: "Identity and tools", body })
 }
 
 /// What the record does not have is left out, and a group of nothing too.
-fn group(title: &str, run: &Value, entries: &[(&str, &str)]) -> Markup {
-    let shown = |pointer: &str| match run.pointer(pointer)? {
-        Value::String(text) => Some(text.clone()),
-        Value::Bool(yes) => Some(if *yes { "yes" } else { "no" }.to_owned()),
-        _ => None,
-    };
-    let entries: Vec<(&str, String)> = entries.iter().filter_map(|(name, at)| Some((*name, shown(at)?))).collect();
+fn group(title: &str, entries: &[(&str, Option<&str>)]) -> Markup {
+    let known = || entries.iter().filter_map(|(name, value)| Some((name, (*value)?)));
     html! {
-        @if !entries.is_empty() {
-            div { h3 { (title) } dl { @for (name, value) in entries { dt { (name) } dd { code { (value) } } } } }
+        @if known().next().is_some() {
+            div { h3 { (title) } dl { @for (name, value) in known() { dt { (name) } dd { code { (value) } } } } }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What the programs said: each log folded, what failed open, and a filter over all of them.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
+use crate::evidence::outcome::StepView;
 use crate::evidence::views::reading::{Excerpt, Reading};
 use crate::evidence::views::report::Section;
 use crate::evidence::views::report::verdict::icon;
-use crate::words::{duration, list, size, text};
+use crate::words::{duration, size};
 
 /// Bytes of logs on the page, shared by all; the file of each is beside the report.
 const BUDGET: u64 = 2 * 1024 * 1024;
@@ -31,21 +31,18 @@ pub fn section(reading: &Reading) -> Option<Section> {
     Some(Section { id: "logs", title: "Logs", body })
 }
 
-fn step_of<'a>(reading: &'a Reading, log: &str) -> Option<&'a Value> {
-    let mut steps = list(&reading.run["stages"]).iter().flat_map(|stage| list(&stage["steps"]));
-    steps.find(|step| text(&step["log"]) == log)
+fn step_of<'a>(reading: &'a Reading, log: &str) -> Option<&'a StepView> {
+    reading.run.outcome.steps().find(|step| step.log.as_deref() == Some(log))
 }
 
-fn log(name: &str, step: Option<&Value>, excerpt: &Excerpt) -> Markup {
-    let failed = step.is_some_and(|step| step["status"] != "ok");
+fn log(name: &str, step: Option<&StepView>, excerpt: &Excerpt) -> Markup {
+    let failed = step.is_some_and(|step| step.status != "ok");
     html! {
         details class="log" open[failed] {
             summary {
-                @if let Some(step) = step { (icon(text(&step["status"]))) " " }
+                @if let Some(step) = step { (icon(&step.status)) " " }
                 code { (name) }
-                @if let Some(took) = step.and_then(|step| step["duration_ms"].as_u64()) {
-                    span class="aside" { (duration(took)) }
-                }
+                @if let Some(step) = step { span class="aside" { (duration(step.duration_ms)) } }
                 span class="aside matches" {}
             }
             // A jump to what is inside opens the fold, without the script.

@@ -23,9 +23,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, OrFail, Result};
+use crate::evidence::outcome::Outcome;
 use crate::evidence::views::reading::Reading;
-use crate::words::text;
-use redact::Redactor;
 
 pub const REPORT: &str = "report.html";
 
@@ -36,14 +35,13 @@ const SCRIPT: &str = include_str!("report.js");
 ///
 /// # Errors
 /// `failed` when it cannot be written.
-pub fn save(reading: &Reading, out: Option<&Path>, private_dir: &Path, redactor: &Redactor) -> Result<PathBuf> {
+pub fn save(reading: &Reading, out: Option<&Path>, private_dir: &Path) -> Result<PathBuf> {
     let usual = || private_dir.join("reports").join(format!("{}.html", reading.name));
     let path = out.map_or_else(usual, Path::to_path_buf);
-    let page = redactor.bytes(page(reading).as_bytes());
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
         // What lies in our own folder is an older view of the same run.
         let mut file = File::options().write(true).create(true).truncate(true).create_new(out.is_some()).open(&path)?;
-        file.write_all(&page)
+        file.write_all(page(reading).as_bytes())
     });
     written.map(|()| path.clone()).or_fail(|| {
         Failure::failed(format!("cannot write the report to `{}`", path.display()))
@@ -53,7 +51,7 @@ pub fn save(reading: &Reading, out: Option<&Path>, private_dir: &Path, redactor:
 
 /// The whole document.
 pub fn page(reading: &Reading) -> String {
-    let run = &reading.run;
+    let run = &reading.run.outcome;
     let sections: Vec<Section> = [
         timeline::section(reading),
         database::migrations(run),
@@ -100,13 +98,14 @@ struct Section {
     body: Markup,
 }
 
-fn head(run: &serde_json::Value) -> Markup {
+fn head(run: &Outcome) -> Markup {
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
         source(STYLE),
         source(SCRIPT),
     );
-    let (command, status) = (text(&run["command"]), text(&run["status"]));
+    let Outcome { command, status, started_at, target, .. } = run;
+    let target = target.as_ref().map_or("", |target| &target.name);
     html! {
         head {
             meta charset="utf-8";
@@ -114,7 +113,7 @@ fn head(run: &serde_json::Value) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
-            title { (command) " " (status) ", " (text(&run["target"]["name"])) ", " (text(&run["started_at"])) }
+            title { (command) " " (status) ", " (target) ", " (started_at) }
             link rel="icon" href=(verdict::favicon(status));
             style { (PreEscaped(STYLE)) }
         }

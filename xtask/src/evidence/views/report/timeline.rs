@@ -1,14 +1,14 @@
 //! What happened when: a bar for each step, to one scale from the run's start.
 
 use maud::{Markup, html};
-use serde_json::Value;
 
+use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::Section;
 use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::verdict::{icon, tone};
-use crate::words::{duration, found, list, text};
+use crate::words::{duration, found};
 
 /// When something began and ended, in milliseconds from the run's start.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ struct Span {
 }
 
 pub fn section(reading: &Reading) -> Option<Section> {
-    let stages = list(&reading.run["stages"]);
+    let stages = &reading.run.outcome.stages;
     if stages.is_empty() {
         return None;
     }
@@ -48,29 +48,30 @@ pub fn section(reading: &Reading) -> Option<Section> {
 }
 
 /// The stage's own span and those of its steps. A record from before offsets were kept is laid out end to end.
-fn spans(stages: &[Value]) -> Vec<Vec<Span>> {
+fn spans(stages: &[StageView]) -> Vec<Vec<Span>> {
     let mut now = 0;
-    let mut span = |view: &Value, is_step: bool| {
-        let from = view["offset_ms"].as_u64().unwrap_or(now);
-        let to = from + view["duration_ms"].as_u64().unwrap_or(0);
+    let mut span = |offset_ms: Option<u64>, duration_ms: u64, is_step: bool| {
+        let from = offset_ms.unwrap_or(now);
+        let to = from + duration_ms;
         now = if is_step { to } else { from };
         Span { from, to }
     };
-    let of_stage = |stage: &Value| {
-        let own = span(stage, false);
-        std::iter::once(own).chain(list(&stage["steps"]).iter().map(|step| span(step, true))).collect()
+    let of_stage = |stage: &StageView| {
+        let own = span(stage.offset_ms, stage.duration_ms, false);
+        let steps = stage.steps.iter().map(|step| span(step.offset_ms, step.duration_ms, true));
+        std::iter::once(own).chain(steps).collect()
     };
     stages.iter().map(of_stage).collect()
 }
 
-fn rows(reading: &Reading, stage: &Value, spans: &[Span], end: u64) -> Markup {
+fn rows(reading: &Reading, stage: &StageView, spans: &[Span], end: u64) -> Markup {
     html! {
         div class="row stage" {
-            (cells(&html! { (text(&stage["name"])) }, stage, spans[0], end))
+            (cells(&html! { (stage.name) }, &stage.status, spans[0], end))
         }
-        @for (step, span) in list(&stage["steps"]).iter().zip(&spans[1..]) {
+        @for (step, span) in stage.steps.iter().zip(&spans[1..]) {
             div class="row" {
-                (cells(&name(reading, step), step, *span, end))
+                (cells(&name(reading, step), &step.status, *span, end))
                 @if let Some(detail) = detail(step) { span class="detail" { (prose(&detail)) } }
             }
         }
@@ -87,8 +88,7 @@ fn not_reached(name: &str, class: &str) -> Markup {
     }
 }
 
-fn cells(name: &Markup, view: &Value, span: Span, end: u64) -> Markup {
-    let status = text(&view["status"]);
+fn cells(name: &Markup, status: &str, span: Span, end: u64) -> Markup {
     html! {
         span class="name" { (icon(status)) " " (name) }
         (bar(span, end, tone(status)))
@@ -97,16 +97,15 @@ fn cells(name: &Markup, view: &Value, span: Span, end: u64) -> Markup {
 }
 
 /// A step that has a log leads to it.
-fn name(reading: &Reading, step: &Value) -> Markup {
-    let log = text(&step["log"]);
+fn name(reading: &Reading, step: &StepView) -> Markup {
+    let log = step.log.as_deref().filter(|log| reading.names(".log").any(|name| name == *log));
     html! {
-        @if reading.names(".log").any(|name| name == log) { a href={ "#" (log) } { (text(&step["name"])) } }
-        @else { (text(&step["name"])) }
+        @if let Some(log) = log { a href={ "#" (log) } { (step.name) } } @else { (step.name) }
     }
 }
 
-fn detail(step: &Value) -> Option<String> {
-    found(step).or_else(|| (step["status"] != "ok").then(|| text(&step["status"]).to_owned()))
+fn detail(step: &StepView) -> Option<String> {
+    found(step).or_else(|| (step.status != "ok").then(|| step.status.clone()))
 }
 
 fn axis(end: u64) -> Markup {
@@ -162,9 +161,9 @@ mod tests {
 
     #[test]
     fn steps_without_offsets_follow_each_other() {
-        let step = |took: u64| serde_json::json!({"duration_ms": took});
-        let stages =
-            [serde_json::json!({"duration_ms": 30, "steps": [step(10), step(20)]}), serde_json::json!({"steps": []})];
+        let step = |took| StepView { duration_ms: took, ..StepView::default() };
+        let first = StageView { duration_ms: 30, steps: vec![step(10), step(20)], ..StageView::default() };
+        let stages = [first, StageView::default()];
         let spans: Vec<Vec<(u64, u64)>> =
             spans(&stages).iter().map(|spans| spans.iter().map(|span| (span.from, span.to)).collect()).collect();
         assert_eq!(spans, [vec![(0, 30), (0, 10), (10, 30)], vec![(30, 30)]]);

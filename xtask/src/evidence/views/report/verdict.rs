@@ -4,13 +4,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
-use serde_json::Value;
 
+use crate::evidence::outcome::{Counts, Outcome, StageView};
+use crate::evidence::record::Record;
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
-use crate::evidence::views::report::database::total;
 use crate::evidence::views::report::prose::prose;
-use crate::words::{counted, duration, list, moment, number, text};
+use crate::words::{counted, duration, moment, number};
 
 /// A word of the exit-code table as the reader sees it: one of four colours, and a symbol for who sees none.
 pub fn tone(status: &str) -> &'static str {
@@ -60,87 +60,84 @@ pub fn favicon(status: &str) -> String {
 }
 
 pub fn header(reading: &Reading) -> Markup {
-    let run = &reading.run;
-    let status = text(&run["status"]);
+    let run = &reading.run.outcome;
+    let status = run.status.as_str();
     html! {
         header class=(tone(status)) {
-            h1 { (icon(status)) span { (text(&run["command"])) " " strong { (status) } } }
+            h1 { (icon(status)) span { (run.command) " " strong { (status) } } }
             p class="headline" { (prose(headline(run))) }
-            (facts(run))
+            (facts(&reading.run))
             (reasons(run))
             (tiles(reading))
-            (notes(run))
+            (notes(&run.notes))
         }
     }
 }
 
-fn headline(run: &Value) -> &str {
-    let message = text(&run["error"]["message"]);
-    match text(&run["status"]) {
-        _ if !message.is_empty() => message,
-        "ok" => "Done, and verified on the server.",
-        "abandoned" => "The run's process ended without a word; a later run closed this record.",
-        "running" => "This record was never closed: the run is still at work, or it was killed.",
+fn headline(run: &Outcome) -> &str {
+    match (&run.error, run.status.as_str()) {
+        (Some(error), _) if !error.message.is_empty() => &error.message,
+        (_, "ok") => "Done, and verified on the server.",
+        (_, "abandoned") => "The run's process ended without a word; a later run closed this record.",
+        (_, "running") => "This record was never closed: the run is still at work, or it was killed.",
         _ => "The run ended without a message.",
     }
 }
 
 /// Where, when, from what: one line.
-fn facts(run: &Value) -> Markup {
-    let target = &run["target"];
+fn facts(record: &Record) -> Markup {
     html! {
         p class="facts" {
-            @if let Some(port) = target["port"].as_u64() {
+            @if let Some(target) = &record.outcome.target {
                 span {
-                    b { (text(&target["name"])) } " is " code { (text(&target["database"])) }
-                    " on " code { (text(&target["host"])) ":" (port) }
+                    b { (target.name) } " is " code { (target.database) }
+                    " on " code { (target.host) ":" (target.port) }
                 }
+                @if let Some(project) = &target.project_ref { span { "project " code { (project) } } }
             }
-            @if let Some(project) = target["project_ref"].as_str() { span { "project " code { (project) } } }
-            span { (moment(text(&run["started_at"]))) }
-            @if let Some(commit) = run["git"]["commit"].as_str() {
+            span { (moment(&record.outcome.started_at)) }
+            @if let Some(git) = &record.git {
                 span {
-                    "commit " code { (commit.get(..10).unwrap_or(commit)) }
-                    @if run["git"]["dirty"] == true { ", with uncommitted changes" }
+                    "commit " code { (git.commit.get(..10).unwrap_or(&git.commit)) }
+                    @if git.dirty { ", with uncommitted changes" }
                 }
             }
         }
     }
 }
 
-fn reasons(run: &Value) -> Markup {
-    let (causes, refusals, hint) = (list(&run["error"]["causes"]), list(&run["refusals"]), text(&run["hint"]));
+fn reasons(run: &Outcome) -> Markup {
     html! {
-        @if !causes.is_empty() {
-            div class="causes" { b { "Caused by" } ul { @for cause in causes { li { (prose(text(cause))) } } } }
+        @if !run.causes().is_empty() {
+            div class="causes" { b { "Caused by" } ul { @for cause in run.causes() { li { (prose(cause)) } } } }
         }
-        @for refusal in refusals {
+        @for refusal in &run.refusals {
             div class="refusal" {
-                p { b { (text(&refusal["check"])) } ": " (prose(text(&refusal["message"]))) }
-                p class="fix" { b { "Fix" } " " (prose(text(&refusal["hint"]))) }
+                p { b { (refusal.check) } ": " (prose(&refusal.message)) }
+                p class="fix" { b { "Fix" } " " (prose(&refusal.hint)) }
             }
         }
-        @if !hint.is_empty() && refusals.is_empty() {
+        @if let Some(hint) = run.hint.as_ref().filter(|_| run.refusals.is_empty()) {
             p class="hint" { b { "What to do" } " " code { (hint) } }
         }
     }
 }
 
 fn tiles(reading: &Reading) -> Markup {
-    let run = &reading.run;
-    let steps: Vec<&Value> = list(&run["stages"]).iter().flat_map(|stage| list(&stage["steps"])).collect();
+    let run = &reading.run.outcome;
     let left = unreached(reading);
     let planned = left.steps.iter().chain(left.stages.iter().map(|plan| &plan.steps)).map(Vec::len).sum::<usize>();
-    let good = steps.iter().filter(|step| step["status"] == "ok").count();
-    let migrations = &run["migrations"];
-    let (applied, back) = (list(&migrations["applied"]).len(), list(&migrations["rolled_back"]).len());
-    let rows = total(&run["counts"]["before"]).zip(total(&run["counts"]["after"]));
+    let (steps, good) = (run.steps().count(), run.steps().filter(|step| step.status == "ok").count());
+    let moved = run.migrations.as_ref().map(|moved| (moved.applied.len(), moved.rolled_back.len()));
+    let (applied, back) = moved.unwrap_or_default();
+    let total = |counts: &Counts| number(counts.values().sum());
+    let rows = run.counts.as_ref().map(|counts| format!("{} → {}", total(&counts.before), total(&counts.after)));
     let tiles = [
-        (!steps.is_empty()).then(|| tile(&format!("{good} of {}", steps.len() + planned), "steps ended well")),
-        (migrations.is_object() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
+        (steps > 0).then(|| tile(&format!("{good} of {}", steps + planned), "steps ended well")),
+        (moved.is_some() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
         (back > 0).then(|| tile(&counted(back, "migration"), "taken back")),
-        rows.map(|(before, after)| tile(&format!("{} → {}", number(before), number(after)), "rows in all")),
-        took(run).map(|took| tile(&duration(took), "to the end of the last step")),
+        rows.map(|rows| tile(&rows, "rows in all")),
+        took(&run.stages).map(|took| tile(&duration(took), "to the end of the last step")),
     ];
     html! {
         @if tiles.iter().any(Option::is_some) {
@@ -155,21 +152,17 @@ fn tile(value: &str, what: &str) -> Markup {
 
 /// Milliseconds to the end of the last stage; None without stages. Stages follow each other, also where no record says
 /// when they began.
-fn took(run: &Value) -> Option<u64> {
-    let end = |now: u64, stage: &Value| {
-        stage["offset_ms"].as_u64().unwrap_or(now) + stage["duration_ms"].as_u64().unwrap_or(0)
-    };
-    let stages = list(&run["stages"]);
+fn took(stages: &[StageView]) -> Option<u64> {
+    let end = |now: u64, stage: &StageView| stage.offset_ms.unwrap_or(now) + stage.duration_ms;
     (!stages.is_empty()).then(|| stages.iter().fold(0, end))
 }
 
-fn notes(run: &Value) -> Markup {
-    let notes = list(&run["notes"]);
+fn notes(notes: &[String]) -> Markup {
     html! {
         @if !notes.is_empty() {
             details class="notes" {
                 summary { (counted(notes.len(), "note")) " on what is no failure" }
-                ul { @for note in notes.iter().take(200) { li { (prose(text(note))) } } }
+                ul { @for note in notes.iter().take(200) { li { (prose(note)) } } }
             }
         }
     }
