@@ -53,8 +53,11 @@ impl Question<'_> {
     }
 
     fn refused(&self, message: String) -> Failure {
-        Failure::refused(self.target, vec![Refusal::new("consent", message, "say yes with the command below")])
-            .message(format!("there is no consent to {}", self.deed))
-            .hint(self.command.clone())
+        Failure::refused(
+            self.target,
+            vec![Refusal::new("consent", message, "give it with `--confirm`, as the hint does")],
+        )
+        .message(format!("there is no consent to {}", self.deed))
+        .hint(self.command.clone())
     }
 }

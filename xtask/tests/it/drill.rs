@@ -119,7 +119,7 @@ fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row
     let json = answer.json();
     assert_eq!(stages(&json), ["forward ok", "backward ok", "forward ok", "mirror ok", "parity different"]);
     assert_eq!(json["parity"]["pairs"][0]["within"], false);
-    says(&answer, &["the drill stopped in stage 5 of 5: parity", "then: cargo xtask drill --resume"]);
+    says(&answer, &["the drill stopped in stage 5 of 5: parity", "hint: cargo xtask drill --resume"]);
     assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
     let record = record(&project, &answer);
     for file in
@@ -200,7 +200,7 @@ fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() 
     assert_eq!(stages(&json), ["forward ok", "backward different"]);
     assert_eq!(json["leftovers"][0]["kind"], "function");
     assert_eq!(json["migrations"]["pending"], json!(["2_f"]));
-    says(&answer, &["the drill stopped in stage 2 of 5: backward", "then: cargo xtask drill --resume"]);
+    says(&answer, &["the drill stopped in stage 2 of 5: backward", "hint: cargo xtask drill --resume"]);
     let still = project.run(&["drill", "--resume", "--json"]).expect(5);
     assert_eq!(stages(&still.json()), ["backward different"]);
     database.execute("drop function f()");

@@ -126,9 +126,10 @@ fn unexplained(run: &Outcome, suites: &[Suite]) -> Option<End> {
         return None;
     }
     let refusals = run.refusals.iter().map(|one| format!("{}: {}", one.check, one.message));
+    let notes = run.notes.iter().map(|note| format!("note: {note}"));
     let hint = run.hint.iter().map(|hint| format!("hint: {hint}"));
     let message = run.error.as_ref().map_or(&run.status, |error| &error.message).clone();
-    let output = refusals.chain(run.causes().iter().cloned()).chain(hint).collect::<Vec<_>>().join("\n");
+    let output = refusals.chain(run.causes().iter().cloned()).chain(notes).chain(hint).collect::<Vec<_>>().join("\n");
     Some(missed(Miss { kind: run.status.clone(), message, output }))
 }
 

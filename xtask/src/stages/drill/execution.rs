@@ -230,11 +230,13 @@ impl Execution<'_> {
         self.then(failure, on)
     }
 
-    /// The way on is the hint, unless another command comes before it.
+    /// The way on is the hint, unless another command comes before it. It counts again itself.
     fn then(&self, failure: Failure, on: Hint) -> Failure {
         match failure.hint.as_deref().cloned() {
             Some(Hint::Advice(advice)) => failure.note(advice).hint(on),
-            Some(first) if first != on => failure.note(format!("after that: {}", on.line(&self.session.settings.aim))),
+            Some(first) if first != on && first != Hint::run("parity") => {
+                failure.note(format!("after that: {}", on.line(&self.session.settings.aim)))
+            }
             _ => failure.hint(on),
         }
     }

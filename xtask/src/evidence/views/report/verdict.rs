@@ -117,7 +117,7 @@ fn reasons(run: &Outcome) -> Markup {
                 p class="fix" { b { "Fix" } " " (prose(&refusal.hint)) }
             }
         }
-        @if let Some(hint) = run.hint.as_ref().filter(|_| run.refusals.is_empty()) {
+        @if let Some(hint) = run.hint.as_ref().filter(|hint| !run.refusals.iter().any(|refusal| refusal.hint == **hint)) {
             p class="hint" { b { "What to do" } " " code { (hint) } }
         }
     }
@@ -161,7 +161,7 @@ fn notes(notes: &[String]) -> Markup {
     html! {
         @if !notes.is_empty() {
             details class="notes" {
-                summary { (counted(notes.len(), "note")) " on what is no failure" }
+                summary { (counted(notes.len(), "note")) }
                 ul { @for note in notes.iter().take(200) { li { (prose(note)) } } }
             }
         }
