@@ -2,14 +2,17 @@
 
 use std::process::Command;
 
-use chores::setup;
+use chores::{setup, told_by_cargo};
 
 use crate::project::Project;
 use crate::server::workspace;
 
 fn just(project: &Project, args: &[&str]) -> std::process::Output {
-    Command::new(&setup::programs().just)
-        .arg("--justfile")
+    let mut just = Command::new(&setup::programs().just);
+    told_by_cargo().for_each(|name| {
+        just.env_remove(name);
+    });
+    just.arg("--justfile")
         .arg(workspace().join("justfile"))
         .arg("--working-directory")
         .arg(workspace())

@@ -7,9 +7,8 @@ mod bench;
 mod ci;
 
 use anyhow::Result;
-use chores::shell;
+use chores::{cargo, shell};
 use clap::Parser;
-use xshell::cmd;
 
 #[derive(Parser)]
 #[command(name = "cargo chore", bin_name = "cargo chore", about = "What developers of the drill run")]
@@ -34,5 +33,5 @@ fn main() -> Result<()> {
 fn docs() -> Result<()> {
     let shell = shell()?;
     let test = "docs::the_command_line_reference_is_what_help_says";
-    Ok(cmd!(shell, "cargo test --package xtask --test it -- {test}").env("UPDATE_DOCS", "1").run()?)
+    Ok(cargo(&shell).args(["test", "--package", "xtask", "--test", "it", "--", test]).env("UPDATE_DOCS", "1").run()?)
 }

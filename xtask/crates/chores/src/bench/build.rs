@@ -1,6 +1,5 @@
 use anyhow::Result;
-use chores::shell;
-use xshell::cmd;
+use chores::{cargo, shell};
 
 use super::samples::Samples;
 use super::time;
@@ -17,11 +16,11 @@ pub struct Options {
 impl Options {
     pub fn run(&self) -> Result<()> {
         let shell = shell()?;
-        cmd!(shell, "cargo fetch --quiet --locked").quiet().run()?;
+        cargo(&shell).args(["fetch", "--quiet", "--locked"]).quiet().run()?;
         let mut took = Samples::default();
         for _ in 0..self.runs {
             let target = shell.create_temp_dir()?;
-            let build = cmd!(shell, "cargo build --quiet --package xtask --locked --offline").quiet();
+            let build = cargo(&shell).args(["build", "--quiet", "--package", "xtask", "--locked", "--offline"]).quiet();
             let build = build.env("CARGO_TARGET_DIR", target.path());
             let seconds = time(|| Ok(build.run()?))? / 1e3;
             println!("cold build: {seconds:.1} s");

@@ -14,8 +14,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use chores::cargo;
 use clap::Subcommand;
-use xshell::{Cmd, Shell, cmd};
+use xshell::{Cmd, Shell};
 
 #[derive(Subcommand)]
 pub enum Bench {
@@ -44,7 +45,7 @@ impl Bench {
 
 /// The program under measurement, built as `cargo xtask` builds it, beside this one.
 fn xtask(shell: &Shell) -> Result<PathBuf> {
-    cmd!(shell, "cargo build --quiet --package xtask").quiet().run()?;
+    cargo(shell).args(["build", "--quiet", "--package", "xtask"]).quiet().run()?;
     Ok(std::env::current_exe()?.with_file_name("xtask"))
 }
 
