@@ -21,6 +21,9 @@ const LOGS_STATEMENT = /^UPDATE "_prisma_migrations" SET "logs" = \$1/
 /** What the engine says of a script that failed under an adapter, before its trace. The native engine says P3018. */
 const SCRIPT_FAILED = /^external connector error\n[^]*?(?=\n {3}0: |$)/
 
+/** As one request: what is no migration always is. */
+const whole = (script) => [script]
+
 /** Turns a promise into what the engine expects. */
 export function settle(promise) {
   return promise.then(
@@ -50,14 +53,15 @@ export class Adapter {
    * @param {import('./connection.mjs').Connection} connection
    * @param {object} [hooks]
    * @param {() => string} [hooks.scriptName] the migration that is being applied
+   * @param {(script: string) => string[]} [hooks.split] what is sent of a script, one after the other
    * @param {(name: string) => void} [hooks.onScript] called before each script
    * @param {() => Promise<unknown>} [hooks.onDispose] called instead of closing the session
    */
-  constructor(connection, { scriptName = () => '', onScript = () => {}, onDispose } = {}) {
+  constructor(connection, { scriptName = () => '', split = whole, onScript = () => {}, onDispose } = {}) {
     this.connection = connection
     this.queryRaw = ({ sql, args }) => settle(this.#query(sql, args).then(toResultSet))
     this.executeRaw = ({ sql, args }) => settle(this.#query(sql, args).then((result) => result?.rowCount ?? 0))
-    this.executeScript = (script) => settle(this.#runScript(script, scriptName(), onScript))
+    this.executeScript = (script) => settle(this.#runScript(script, split, scriptName(), onScript))
     this.startTransaction = () => settle(Promise.reject(new Error('the schema engine starts no transactions')))
     this.getConnectionInfo = () => ({
       ok: true,
@@ -74,13 +78,17 @@ export class Adapter {
     return this.connection.query(sql, [logs.replace(SCRIPT_FAILED, () => this.#failure.message), ...others])
   }
 
-  async #runScript(script, name, onScript) {
+  async #runScript(script, split, name, onScript) {
     this.#failure = undefined
     onScript(name)
+    let sent = ''
     try {
-      await this.connection.query(script)
+      for (const statement of split(script)) {
+        await this.connection.query(statement)
+        sent += statement
+      }
     } catch (error) {
-      this.#failure = migrationFailed(name, ...describeScriptError(error, script))
+      this.#failure = migrationFailed(name, ...describeScriptError(error, script, sent))
       throw error
     }
   }
@@ -97,16 +105,16 @@ export class Adapter {
 }
 
 /** [SQLSTATE, text] as the native engine puts them into P3018. */
-function describeScriptError(error, script) {
+function describeScriptError(error, script, sent) {
   if (!isServerError(error)) return ['none', 'connection closed']
-  return [error.code, `${describeServerError(error)}${showPosition(error, script)}\n\n${debugServerError(error)}`]
+  return [error.code, `${describeServerError(error)}${showPosition(error, script, sent)}\n\n${debugServerError(error)}`]
 }
 
-/** The line that the server points at, with up to five lines before it. */
-function showPosition({ position }, script) {
+/** The line that the server points at, with up to five lines before it; it counts from the end of what was sent before. */
+function showPosition({ position }, script, sent) {
   if (!position) return ''
   const lines = script.split('\n')
-  const last = script.slice(0, Number(position) - 1).split('\n').length
+  const last = script.slice(0, sent.length + Number(position) - 1).split('\n').length
   const shown = lines.slice(Math.max(0, last - 6), last - 1).map((line, i) => [Math.max(1, last - 5) + i, line])
   const before = shown.map(([number, line]) => `\x1b[1m${String(number).padStart(3)}\x1b[0m${line && ` ${line}`}\n`)
   const failed = `\x1b[1m${String(last).padStart(3)}\x1b[1;31m ${lines[last - 1]}\x1b[0m`

@@ -1,9 +1,9 @@
 /**
  * One session with the server.
  *
- * Every statement without parameters goes out as ONE simple query, however many statements the text holds: so a
- * migration is one implicit transaction, `$$` bodies and semicolons in strings need no parsing here, and
- * `CREATE INDEX CONCURRENTLY` works where it stands alone. That is what the native engine does too.
+ * Every text without parameters goes out as ONE simple query, however many statements it holds: so it is one implicit
+ * transaction, `$$` bodies and semicolons in strings need no parsing here, and `CREATE INDEX CONCURRENTLY` works where it
+ * stands alone. That is what the native engine does too; statements.mjs says of a migration what is one text.
  */
 import pg from 'pg'
 import {

@@ -10,6 +10,7 @@ import { connect } from './connection.mjs'
 import { parseDatasource } from './datasource.mjs'
 import { needsNativeEngine, uncleanMigration } from './errors.mjs'
 import { createShadow, openShadow } from './shadow.mjs'
+import { splitter } from './statements.mjs'
 import { loadEngine, startEngine } from './wasm.mjs'
 
 /** The methods that go to the WebAssembly engine as they are. */
@@ -102,6 +103,7 @@ export class Engine {
     const session = { connection: await connect(target), library: await library, migration: '', shadowError: undefined }
     session.adapter = new Adapter(session.connection, {
       scriptName: () => session.migration,
+      split: (script) => session.split(script),
       onScript: (name) => this.#print(`Applying migration \`${name}\``),
       onDispose: async () => {}, // The session may outlive an engine; `close` ends it.
     })
@@ -115,6 +117,8 @@ export class Engine {
 
   async #passOn(method, params) {
     const session = await this.#session(this.#urlOf(params?.datasourceType))
+    session.split = method === 'applyMigrations' ? splitter(params, { shadow: false }) : (script) => [script]
+    session.splitInShadow = splitter(params, { shadow: true })
     session.engine ??= await startEngine(session.library, {
       datamodels: this.#datamodels,
       factory: this.#factory(session, session.adapter, this.#datamodels),
@@ -147,8 +151,9 @@ export class Engine {
   }
 
   #shadow(state, datamodels) {
-    if (!this.#datasource.shadowDatabaseUrl) return createShadow(state.connection)
-    return openShadow(this.#datasource, async (connection) => {
+    const split = state.splitInShadow
+    if (!this.#datasource.shadowDatabaseUrl) return createShadow(state.connection, split)
+    return openShadow(this.#datasource, split, async (connection) => {
       const adapter = new Adapter(connection, { onDispose: async () => {} })
       const factory = { ...this.#factory(state, adapter, datamodels), connectToShadowDb: undefined }
       const engine = await startEngine(await loadEngine(this.#found), { datamodels, factory })
@@ -163,6 +168,7 @@ export class Engine {
     sides.forEach((side) => this.#checkDiffSide(side))
     const online = sides.some((side) => side.tag === 'schemaDatasource')
     const state = online ? await this.#session(this.#urlOf()) : { library: await loadEngine(this.#found) }
+    state.splitInShadow = splitter(params, { shadow: true })
     const datamodels = sides.flatMap((side) => side.files ?? []).map(({ path, content }) => [path, content])
     const factory = this.#factory(state, online ? state.adapter : offlineAdapter(), datamodels)
     const engine = await startEngine(state.library, { datamodels, factory })

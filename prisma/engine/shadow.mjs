@@ -25,10 +25,11 @@ const SAME_DATABASE =
  * Creates a database for one replay, which is dropped when its adapter is disposed of.
  *
  * @param {import('./connection.mjs').Connection} main a session that may create databases
+ * @param {(script: string) => string[]} split what is sent of a script, one after the other
  * @returns {Promise<Adapter>}
  * @throws {KnownError} P3014 if the server does not let it
  */
-export async function createShadow(main) {
+export async function createShadow(main, split) {
   const database = `prisma_migrate_shadow_db_${randomUUID()}`
   const drop = `DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`
   await main.query(`CREATE DATABASE ${quoteIdentifier(database)}`).catch((error) => {
@@ -36,7 +37,7 @@ export async function createShadow(main) {
   })
   try {
     const connection = await connect({ ...main.target, database })
-    return new Adapter(connection, { onDispose: () => connection.close().then(() => main.query(drop)) })
+    return new Adapter(connection, { split, onDispose: () => connection.close().then(() => main.query(drop)) })
   } catch (error) {
     await main.query(drop)
     throw error
@@ -47,18 +48,19 @@ export async function createShadow(main) {
  * Opens the shadow database that the user named.
  *
  * @param {{url: string, shadowDatabaseUrl: string}} datasource
+ * @param {(script: string) => string[]} split what is sent of a script, one after the other
  * @param {(connection: import('./connection.mjs').Connection) => Promise<void>} reset empties it, as the engine does
  * @returns {Promise<Adapter>}
  * @throws {Error} if it is the main database, or looks like another that is in use
  */
-export async function openShadow({ url, shadowDatabaseUrl }, reset) {
+export async function openShadow({ url, shadowDatabaseUrl }, split, reset) {
   if (url === shadowDatabaseUrl) throw new Error(SAME_DATABASE)
   const connection = await connect(parseDatasource(shadowDatabaseUrl))
   try {
     await refuseMainDatabase(connection, url)
     await refuseLedger(connection)
     await reset(connection)
-    return new Adapter(connection)
+    return new Adapter(connection, { split })
   } catch (error) {
     await connection.close()
     throw error

@@ -28,6 +28,9 @@ mod words;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(release) = tools::splitter::requested() {
+        return tools::splitter::run(release);
+    }
     match tools::reentry::Door::requested() {
         Some(reentry) => reentry.run(),
         None => cli::dispatch::run(),

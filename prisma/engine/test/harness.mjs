@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
@@ -18,8 +18,15 @@ const SERVER = process.env.ENGINE_TEST_URL
 if (!SERVER) {
   throw new Error(
     'These tests need a server and a role that may create databases and roles: ' +
-      'ENGINE_TEST_URL="$(cargo xtask sandbox url)" node --test prisma/engine/test/*.test.mjs',
+      'ENGINE_TEST_URL="$(cargo xtask sandbox url)" ENGINE_TEST_DRILL=target/debug/xtask node --test prisma/engine/test/*.test.mjs',
   )
+}
+
+/** The variable with which the drill tells the engine where it is, as if Prisma were of this release. */
+export function splitting(release) {
+  const program = process.env.ENGINE_TEST_DRILL
+  if (!program) throw new Error('These tests need the drill: ENGINE_TEST_DRILL=target/debug/xtask')
+  return { STAGING_DRILL_SPLITTER: JSON.stringify({ program: resolve(program), release }) }
 }
 
 export const ENGINE = fileURLToPath(new URL('../schema-engine.mjs', import.meta.url))

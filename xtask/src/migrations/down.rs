@@ -27,7 +27,7 @@ use crate::schema::catalog::{Catalog, Concern, catalog, catalog_in, diff};
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::place::Place;
-use crate::schema::replay::{apply, in_throw_away_database, line_of};
+use crate::schema::replay::{AsPrisma, apply, discard, in_throw_away_database, line_of};
 
 /// How long we wait for Prisma's lock, and for each table that the script changes: somebody at work is not pushed aside,
 /// and others do not queue behind us.
@@ -139,15 +139,16 @@ pub fn rehearse(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
-    schemas: &[&str],
+    prisma: AsPrisma<'_>,
     downs: &[Down],
 ) -> Result<Rehearsal> {
+    let schemas = prisma.schemas;
     in_throw_away_database(admin, open, schemas, |connection| {
         let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.len());
-        kept.iter().try_for_each(|migration| apply(connection, migration, schemas))?;
+        kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut points = vec![catalog(connection, schemas)?];
         for migration in last {
-            apply(connection, migration, schemas)?;
+            apply(connection, migration, prisma)?;
             points.push(catalog(connection, schemas)?);
         }
         let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
@@ -180,10 +181,12 @@ pub fn try_out(connection: &mut Connection, down: &Down, schemas: &[&str]) -> Re
     connection.write(|transaction| run(transaction, down)).map_err(|failure| {
         let message = format!("{down} does not work: a rehearsal of it failed");
         failure.with_status(Status::Blocked).message(message).hint(down.remedy())
-    })
+    })?;
+    discard(connection)
 }
 
 fn begin_as_prisma(connection: &mut Connection, schema: &str) -> Result<()> {
+    discard(connection)?;
     connection.impersonate_prisma(schema).could_not("prepare a session for a script")
 }
 
@@ -609,7 +612,8 @@ mod tests {
             scripts.iter().enumerate().map(|(n, sql)| crate::schema::history::Migration::new(format!("{n}"), *sql));
         let history = History { provider: None, migrations: migrations.collect() };
         let downs = [down("alter table b rename to a"), down("drop table a")];
-        let rehearsal = rehearse(&mut admin, |name| Ok(open(name)), &history, &["public"], &downs).unwrap();
+        let prisma = AsPrisma { schemas: &["public"], release: crate::schema::statements::Version::NEWEST };
+        let rehearsal = rehearse(&mut admin, |name| Ok(open(name)), &history, prisma, &downs).unwrap();
         assert_eq!(rehearsal.rungs[0].removals, []);
         let [removal] = rehearsal.rungs[1].removals.as_slice() else { panic!("{:?}", rehearsal.rungs[1].removals) };
         assert_eq!((removal.then.table.as_str(), removal.now.as_ref().unwrap().table.as_str()), ("a", "b"));

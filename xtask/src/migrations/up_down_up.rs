@@ -17,7 +17,7 @@ use crate::rows::filler::fill_empty;
 use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
 use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
-use crate::schema::replay::{apply, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 
 /// Rows that each table gets before a migration touches it: enough for a hash, few enough to cost nothing.
 const ROWS: u64 = 20;
@@ -52,20 +52,20 @@ pub fn climb(
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
     downs: &[Down],
-    schemas: &[&str],
+    prisma: AsPrisma<'_>,
     go_on: impl Fn() -> Result<()>,
 ) -> Result<Vec<Rung>> {
     let mut rungs: Vec<Rung> = Vec::new();
     // A database in which a way back went wrong is no place to try the next one: that starts from a fresh replay.
     while rungs.len() < history.migrations.len() {
-        in_throw_away_database(admin, &open, schemas, |connection| {
+        in_throw_away_database(admin, &open, prisma.schemas, |connection| {
             for migration in &history.migrations[..rungs.len()] {
-                apply(connection, migration, schemas)?;
+                apply(connection, migration, prisma)?;
             }
             for (migration, down) in history.migrations.iter().zip(downs).skip(rungs.len()) {
                 go_on()?;
-                let unproven = fill_empty(connection, schemas, &[], ROWS)?;
-                rungs.push(Rung { unproven, ..rung(connection, migration, down, schemas)? });
+                let unproven = fill_empty(connection, prisma.schemas, &[], ROWS)?;
+                rungs.push(Rung { unproven, ..rung(connection, migration, down, prisma)? });
                 if !rungs.last().is_some_and(Rung::is_clean) {
                     break;
                 }
@@ -76,10 +76,11 @@ pub fn climb(
     Ok(rungs)
 }
 
-fn rung(connection: &mut Connection, migration: &Migration, down: &Down, schemas: &[&str]) -> Result<Rung> {
+fn rung(connection: &mut Connection, migration: &Migration, down: &Down, prisma: AsPrisma<'_>) -> Result<Rung> {
+    let schemas = prisma.schemas;
     let (rows_before, before) = (prints(connection, schemas)?, catalog(connection, schemas)?);
     let mut rung = Rung { migration: migration.name.clone(), ..Rung::default() };
-    apply(connection, migration, schemas)?;
+    apply(connection, migration, prisma)?;
     let up = catalog(connection, schemas)?;
     if let Err(failure) = try_out(connection, down, schemas) {
         rung.failure = Some(failure);
@@ -87,7 +88,7 @@ fn rung(connection: &mut Connection, migration: &Migration, down: &Down, schemas
     }
     rung.leftovers = definition(&before, &catalog(connection, schemas)?);
     rung.lost = lost(&rows_before, &prints(connection, schemas)?);
-    match apply(connection, migration, schemas) {
+    match apply(connection, migration, prisma) {
         Ok(()) => rung.leftovers.extend(definition(&up, &catalog(connection, schemas)?)),
         Err(failure) => rung.failure = Some(failure.message("it does not apply a second time")),
     }
@@ -198,6 +199,7 @@ mod tests {
     use super::*;
     use crate::migrations::down::Origin;
     use crate::postgres::server::{Database, open};
+    use crate::schema::statements::Version;
 
     /// What is lost when `up` is taken back with `down`, after a migration that made table `t` with `columns`.
     fn lost_by(columns: &str, up: &str, down: &str) -> Vec<String> {
@@ -211,7 +213,8 @@ mod tests {
         let history = History { provider: None, migrations };
         let mut admin = Database::new().connection;
         let open = |name: &str| Ok(open(name));
-        let rungs = climb(&mut admin, open, &history, &downs, &["public"], || Ok(())).unwrap();
+        let prisma = AsPrisma { schemas: &["public"], release: Version::NEWEST };
+        let rungs = climb(&mut admin, open, &history, &downs, prisma, || Ok(())).unwrap();
         assert!(rungs.iter().all(Rung::is_clean), "{rungs:?}");
         rungs.into_iter().next_back().unwrap().lost
     }

@@ -86,11 +86,10 @@ impl Connection {
         &mut self.client
     }
 
-    /// Makes the session what Prisma's is to a migration: the server's defaults, and `schema` alone on the search path.
+    /// Makes a clean session what Prisma's is to a migration: the server's defaults, and `schema` alone on the search path.
     pub fn impersonate_prisma(&mut self, schema: &str) -> Result<(), postgres::Error> {
         let path = postgres_protocol::escape::escape_identifier(schema);
         let timeout = self.statement_timeout.as_millis();
-        self.client.batch_execute("discard all")?;
         self.client.batch_execute(&format!("set search_path = {path}; set statement_timeout = {timeout}"))
     }
 

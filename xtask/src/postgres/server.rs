@@ -29,6 +29,7 @@ impl Database {
 
     /// Runs `sql` as a user of the database would, with the usual search path.
     pub fn run(&mut self, sql: &str) {
+        self.connection.client().batch_execute("discard all").unwrap();
         self.connection.impersonate_prisma("public").unwrap();
         self.connection
             .client()

@@ -9,8 +9,9 @@ use crate::files;
 use crate::postgres::connection::Connection;
 use crate::sandbox;
 use crate::schema::catalog::Catalog;
+use crate::schema::drift;
 use crate::schema::history::{History, Migration};
-use crate::schema::replay::{cache_key, replay};
+use crate::schema::replay::{AsPrisma, cache_key, replay};
 use crate::session::Session;
 use redact::Secret;
 
@@ -47,17 +48,18 @@ impl Expected {
 /// # Errors
 /// `failed` when a migration does not run on an empty database; `blocked` when neither server can be used.
 pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
-    let schema = &session.target.dsn().schema;
-    let key = cache_key(&history.digest(), session.identity.major_version(), &[schema]);
+    let schemas = [session.target.dsn().schema.as_str()];
+    let prisma = session.as_prisma(&schemas);
+    let key = cache_key(&history.digest(), session.identity.major_version(), prisma);
     let file = session.settings.private_dir().join("catalogs").join(format!("{key}.json"));
     let migrations = history.migrations.len();
     if let Some(catalog) = known(&file) {
         return Ok(Expected { catalog, origin: Origin::Known, migrations });
     }
     let (catalog, origin) = if session.identity.may_create_databases {
-        (replay(&mut session.connect()?, |name| session.connect_to(name), history, &[schema])?, Origin::SameServer)
+        (replay(&mut session.connect()?, |name| session.connect_to(name), history, prisma)?, Origin::SameServer)
     } else {
-        (on_sandbox(session, history, schema)?, Origin::Sandbox)
+        (on_sandbox(session, history, prisma)?, Origin::Sandbox)
     };
     keep(&file, &catalog);
     Ok(Expected { catalog, origin, migrations })
@@ -65,13 +67,25 @@ pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
 
 /// As `catalog`, with the mirror's script run after the migrations; None where the project has no such script.
 pub fn with_mirror(session: &Session<'_>, history: &History) -> Result<Option<Expected>> {
+    and_mirror(session, history)?.map(|history| catalog(session, &history)).transpose()
+}
+
+/// `history`, with the mirror's script after it where the schema `now` has the mirror's table.
+pub fn as_on_target(session: &Session<'_>, history: &History, now: &Catalog) -> Result<History> {
+    let plain = catalog(session, history)?.catalog;
+    let Some(mirrored) = and_mirror(session, history)? else { return Ok(history.clone()) };
+    let has_mirror = drift::has_mirror(&plain, &catalog(session, &mirrored)?.catalog, now);
+    Ok(if has_mirror { mirrored } else { history.clone() })
+}
+
+fn and_mirror(session: &Session<'_>, history: &History) -> Result<Option<History>> {
     let Some(sql) = session.settings.supabase.script()? else { return Ok(None) };
     let mut history = history.clone();
     history.migrations.push(Migration::new("the mirror", sql));
-    catalog(session, &history).map(Some)
+    Ok(Some(history))
 }
 
-fn on_sandbox(session: &Session<'_>, history: &History, schema: &str) -> Result<Catalog> {
+fn on_sandbox(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> Result<Catalog> {
     let sandbox = sandbox::up(session.settings, session.interrupt);
     let sandbox =
         sandbox.map_err(|sandbox| crate::schema::scratch_server::no_place(&session.identity.user, sandbox))?;
@@ -79,7 +93,7 @@ fn on_sandbox(session: &Session<'_>, history: &History, schema: &str) -> Result<
         let url = Secret::new(sandbox.url_of(name));
         Connection::open(&url, "staging drill", Duration::from_secs(30))
     };
-    replay(&mut open(sandbox::DATABASE)?, open, history, &[schema])
+    replay(&mut open(sandbox::DATABASE)?, open, history, prisma)
 }
 
 fn known(file: &PathBuf) -> Option<Catalog> {

@@ -48,7 +48,7 @@ impl History {
     ///
     /// # Errors
     /// `blocked` when it cannot be read, when a migration has no `migration.sql` (Prisma's P3015), when that is not
-    /// UTF-8, or when the lock is not TOML.
+    /// UTF-8 or begins with a byte order mark, or when the lock is not TOML.
     pub fn load(dir: &Path) -> Result<History> {
         let mut migrations = Vec::new();
         for name in folders(dir)? {
@@ -96,9 +96,27 @@ fn folders(dir: &Path) -> Result<Vec<String>> {
 
 /// None where there is no such file.
 fn read(path: &Path) -> Result<Option<String>> {
-    match std::fs::read_to_string(path) {
+    let unreadable = || Failure::blocked(format!("cannot read `{}`", path.display()));
+    match std::fs::read(path) {
+        Ok(bytes) => match refused_encoding(&bytes) {
+            Some(encoding) => {
+                Err(unreadable().because(encoding).hint("save the file as UTF-8 without a byte order mark"))
+            }
+            None => String::from_utf8(bytes).map(Some).or_fail(unreadable),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        read => read.map(Some).blocked(|| format!("cannot read `{}`", path.display())),
+        Err(error) => Err(unreadable().caused_by(error)),
+    }
+}
+
+/// What editors and PowerShell write in front of a text. Prisma sends the mark on, and the server takes it for a word.
+fn refused_encoding(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("it is UTF-16, not UTF-8"),
+        [0xef, 0xbb, 0xbf, ..] => {
+            Some("it begins with a byte order mark, which Postgres takes for a part of the first word")
+        }
+        _ => None,
     }
 }
 
@@ -175,6 +193,15 @@ mod tests {
         let latin1 = Folder::new("latin1", &[("20250101_a/migration.sql", "")]);
         fs::write(latin1.0.join("20250101_a/migration.sql"), [0xe9]).unwrap();
         assert_eq!(History::load(&latin1.0).unwrap_err().status, Status::Blocked);
+        let causes = |bytes: &[u8]| {
+            fs::write(latin1.0.join("20250101_a/migration.sql"), bytes).unwrap();
+            History::load(&latin1.0).unwrap_err().causes().collect::<Vec<_>>()
+        };
+        assert_eq!(causes(b"\xff\xfes\0"), ["it is UTF-16, not UTF-8"]);
+        assert_eq!(
+            causes(b"\xef\xbb\xbfselect 1"),
+            ["it begins with a byte order mark, which Postgres takes for a part of the first word"]
+        );
     }
 
     #[test]

@@ -10,3 +10,4 @@ pub mod place;
 pub mod privileges;
 pub mod replay;
 pub mod scratch_server;
+pub mod statements;

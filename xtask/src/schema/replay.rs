@@ -9,9 +9,10 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result, Status};
-use crate::postgres::connection::{Connection, CouldNot, failure, in_server_words};
+use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
 use crate::schema::history::{History, Migration};
+use crate::schema::statements::{Script, Version, split};
 
 const PREFIX: &str = "drill_replay_";
 
@@ -21,9 +22,16 @@ const MARKER: &str = "staging drill: throw-away database of a replay, created ";
 /// No replay takes this long, in seconds: an older one has lost its owner.
 const STALE_AFTER: i64 = 3600;
 
-/// Applies `history` to a throw-away database on the server of `admin` and returns the catalog of `schemas` there. The
-/// first of `schemas` is the datasource's, and alone on the search path, as with Prisma. `open` connects to a database
-/// of that server by name.
+/// What Prisma knows when it applies a history.
+#[derive(Debug, Clone, Copy)]
+pub struct AsPrisma<'a> {
+    /// The first is the datasource's, and alone on the search path.
+    pub schemas: &'a [&'a str],
+    pub release: Version,
+}
+
+/// Applies `history` to a throw-away database on the server of `admin` and returns the catalog of its schemas there. `open`
+/// connects to a database of that server by name.
 ///
 /// # Errors
 /// `blocked` when the role may not create databases; `failed`, naming the migration, when one does not apply.
@@ -31,17 +39,47 @@ pub fn replay(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
-    schemas: &[&str],
+    prisma: AsPrisma<'_>,
 ) -> Result<Catalog> {
-    in_throw_away_database(admin, open, schemas, |connection| {
-        history.migrations.iter().try_for_each(|migration| apply(connection, migration, schemas))?;
-        catalog(connection, schemas)
+    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        catalog(connection, prisma.schemas)
+    })
+}
+
+/// What a migration makes of an empty database with `history` in it, bit by bit: how many of its requests were sent, and the
+/// catalog then. Where one fails, the list ends; where the script has a transaction open, there is nothing to see.
+///
+/// # Errors
+/// As `replay`, of `history`.
+pub fn replay_by_statement(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    migration: &Migration,
+    prisma: AsPrisma<'_>,
+) -> Result<Vec<(usize, Catalog)>> {
+    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        let mut points = vec![(0, catalog(connection, prisma.schemas)?)];
+        begin(connection, prisma)?;
+        for (number, statement) in split(&migration.sql, prisma.release).statements.iter().enumerate() {
+            if connection.client().batch_execute(statement.text).is_err() {
+                break;
+            }
+            if !statement.nature.in_block {
+                points.push((number + 1, catalog(connection, prisma.schemas)?));
+            }
+        }
+        Ok(points)
     })
 }
 
 /// Names all that the result of a replay depends on, for whoever keeps it.
-pub fn cache_key(history_digest: &str, server_major: i32, schemas: &[&str]) -> String {
-    sha256(format!("{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{}", schemas.join("\n")))
+pub fn cache_key(history_digest: &str, server_major: i32, prisma: AsPrisma<'_>) -> String {
+    let AsPrisma { schemas, release } = prisma;
+    let splits = release.splits();
+    sha256(format!("{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{splits}\n{}", schemas.join("\n")))
 }
 
 /// Runs `work` in a throw-away database on the server of `admin` that has `schemas`, all empty.
@@ -57,6 +95,7 @@ pub fn in_throw_away_database<T>(
     with_throw_away_database(admin, |name| {
         let mut connection = open(name)?;
         create_schemas(&mut connection, schemas)?;
+        discard(&mut connection)?;
         work(&mut connection)
     })
 }
@@ -87,12 +126,15 @@ impl<'a> ThrowAway<'a> {
         let create = format!("create database {} template template0 {like_ours}", escape_identifier(&name));
         admin.client().batch_execute(&create).map_err(not_created)?;
         let throw_away = ThrowAway { admin, name, exists: true };
+        // Nothing of it has to outlive a power cut, and each statement of a migration is a transaction.
         let mark = format!(
             "do $do$ begin
                 execute pg_catalog.format('comment on database %I is %L', {}, {} || {SERVER_CLOCK});
-            end $do$",
+            end $do$;
+            alter database {} set synchronous_commit = off",
             escape_literal(&throw_away.name),
             escape_literal(MARKER),
+            escape_identifier(&throw_away.name),
         );
         throw_away.admin.client().batch_execute(&mark).could_not("mark the throw-away database")?;
         Ok(throw_away)
@@ -188,40 +230,71 @@ fn create_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Sends the whole script as one request, as Prisma's engine does: one implicit transaction, or none where `CREATE
-/// INDEX CONCURRENTLY` stands alone. Each script gets a clean session, since it may have been applied in a `deploy` of
-/// its own.
-pub fn apply(connection: &mut Connection, migration: &Migration, schemas: &[&str]) -> Result<()> {
-    let datasource_schema = schemas.first().ok_or_else(|| Failure::bug("a replay needs a schema"))?;
-    connection
-        .impersonate_prisma(datasource_schema)
-        .and_then(|()| connection.client().batch_execute(&migration.sql))
-        .map_err(|error| not_applied(migration, error))?;
+/// Sends the script as this Prisma's engine does. It finds a clean session and leaves one, since each script may have been
+/// applied in a `deploy` of its own.
+pub fn apply(connection: &mut Connection, migration: &Migration, prisma: AsPrisma<'_>) -> Result<()> {
+    begin(connection, prisma)?;
+    let script = split(&migration.sql, prisma.release);
+    for (number, statement) in script.statements.iter().enumerate() {
+        let sent = connection.client().batch_execute(statement.text);
+        sent.map_err(|error| not_applied(migration, &script, number, error))?;
+    }
     // DISCARD ALL refuses to run in a transaction: the cheapest way to learn that there is one.
     connection.client().batch_execute("discard all").map_err(|error| match error.code() {
         Some(&SqlState::ACTIVE_SQL_TRANSACTION) => {
             Failure::failed(format!("the migration `{}` leaves a transaction open", migration.name))
-                .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN: a migration is one transaction anyway")
+                .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN")
         }
-        _ => failure("clean up after a migration", error),
+        _ => failure("clean up a session", error),
     })
 }
 
-fn not_applied(migration: &Migration, error: postgres::Error) -> Failure {
+/// Makes the session as good as new, whatever a script or we have set.
+pub fn discard(connection: &mut Connection) -> Result<()> {
+    connection.client().batch_execute("discard all").could_not("clean up a session")
+}
+
+fn begin(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<()> {
+    let schema = prisma.schemas.first().ok_or_else(|| Failure::bug("a replay needs a schema"))?;
+    connection.impersonate_prisma(schema).could_not("prepare a session for a migration")
+}
+
+fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error: postgres::Error) -> Failure {
     let failure = Failure::failed(format!("the migration `{}` does not apply to an empty database", migration.name));
-    in_server_words(failure, error, |answer| line_of(answer, &migration.sql))
+    let Some(answer) = error.as_db_error() else { return failure.caused_by(error) };
+    let statement = &script.statements[number];
+    let failure = match (script.statements.len(), line_in(answer, statement.text)) {
+        (1, line) => failure.because(format!("{}{}", server_words(answer), of_the_script(line))),
+        (count, line) => failure.because(format!(
+            "{}, in statement {} of {count}, line {} of the script",
+            server_words(answer),
+            number + 1,
+            line.map_or(statement.line, |line| statement.starts + line - 1),
+        )),
+    };
+    match &script.whole_because {
+        Some(reason) if *answer.code() == SqlState::ACTIVE_SQL_TRANSACTION => failure
+            .because(format!("Prisma sends this file as one request, since its parser does not read it: {reason}"))
+            .hint("put the statement into a migration of its own"),
+        _ => failure,
+    }
 }
 
 /// ", line 3 of the script", where the server points at a place.
 pub fn line_of(answer: &DbError, sql: &str) -> String {
-    match answer.position() {
-        Some(ErrorPosition::Original(position)) => {
-            // In characters, from 1.
-            let before = sql.chars().take(*position as usize - 1);
-            format!(", line {} of the script", before.filter(|c| *c == '\n').count() + 1)
-        }
-        _ => String::new(),
-    }
+    of_the_script(line_in(answer, sql))
+}
+
+fn of_the_script(line: Option<usize>) -> String {
+    line.map(|line| format!(", line {line} of the script")).unwrap_or_default()
+}
+
+/// The line of `sql` at which the server points, from 1.
+fn line_in(answer: &DbError, sql: &str) -> Option<usize> {
+    let Some(ErrorPosition::Original(position)) = answer.position() else { return None };
+    // In characters, from 1.
+    let before = sql.chars().take(*position as usize - 1);
+    Some(before.filter(|c| *c == '\n').count() + 1)
 }
 
 #[cfg(test)]
@@ -238,6 +311,8 @@ mod tests {
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(format!("{n}"), *sql)).collect();
         History { provider: Some("postgresql".into()), migrations }
     }
+
+    const PUBLIC: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST };
 
     const GOOD: [&str; 5] = [
         "create table \"A\" (id serial primary key, note text); insert into \"A\" (note) values ('a;b')",
@@ -260,7 +335,7 @@ mod tests {
             opened.borrow_mut().push(name.to_owned());
             Ok(open(name))
         };
-        let answer = replay(&mut Database::new().connection, remember, &history(scripts), &["public"]);
+        let answer = replay(&mut Database::new().connection, remember, &history(scripts), PUBLIC);
         (answer, opened.into_inner())
     }
 
@@ -305,9 +380,54 @@ mod tests {
         assert_eq!(failure.message, "the migration `1` does not apply to an empty database");
         assert_eq!(
             failure.causes().collect::<Vec<_>>(),
-            ["ERROR: column \"nonsense\" does not exist (SQLSTATE 42703), line 3 of the script"]
+            ["ERROR: column \"nonsense\" does not exist (SQLSTATE 42703), in statement 2 of 2, line 3 of the script"]
         );
         assert!(!exists(&opened[0]));
+    }
+
+    const CONCURRENTLY: &str = "create table a (id int);\ncreate index concurrently a_id on a (id);\n\
+                                -- the second\ncreate index concurrently a_id2 on a (id, id)";
+
+    #[test]
+    fn a_migration_is_sent_as_the_release_of_prisma_sends_it() {
+        let apply = |sql: &str, release: &str| {
+            let prisma = AsPrisma { release: Version::of(release), ..PUBLIC };
+            let open = |name: &str| Ok(open(name));
+            replay(&mut Database::new().connection, open, &history(&[sql]), prisma).map(|catalog| catalog.objects.len())
+        };
+        assert!(apply(CONCURRENTLY, "7.4.0").is_ok());
+        let refused = "ERROR: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)";
+        assert_eq!(apply(CONCURRENTLY, "7.3.0").unwrap_err().causes().collect::<Vec<_>>(), [refused]);
+        let unknown = format!("{CONCURRENTLY}; do $$ begin end $$");
+        let reason = "Prisma sends this file as one request, since its parser does not read it: \
+                      Expected: an SQL statement, found: do at Line: 4, Column: 48";
+        assert_eq!(apply(&unknown, "7.10.0").unwrap_err().causes().collect::<Vec<_>>(), [refused, reason]);
+        // A value of an enum cannot be used in the transaction that adds it.
+        let used = "create type e as enum ('a'); alter type e add value 'b'; create table t (c e default 'b')";
+        assert!(apply(used, "7.4.0").is_ok());
+    }
+
+    #[test]
+    fn where_the_server_names_no_place_the_failing_statement_does() {
+        let (answer, _) = replayed(&["create table a (id int);\n\n-- nothing\ndrop table b"]);
+        let causes = ["ERROR: table \"b\" does not exist (SQLSTATE 42P01), in statement 2 of 2, line 4 of the script"];
+        assert_eq!(answer.unwrap_err().causes().collect::<Vec<_>>(), causes);
+    }
+
+    #[test]
+    fn a_migration_is_watched_statement_by_statement_but_for_its_own_transactions() {
+        let sql =
+            "create table a (); begin; create table b (); create table c (); commit; create table d (); drop table x";
+        let open = |name: &str| Ok(open(name));
+        let migration = Migration::new("1", sql);
+        let before = history(&["create table z ()"]);
+        let mut admin = Database::new().connection;
+        let points = replay_by_statement(&mut admin, open, &before, &migration, PUBLIC).unwrap();
+        let seen: Vec<(usize, usize)> = points
+            .iter()
+            .map(|(count, catalog)| (*count, catalog.objects.keys().filter(|key| key.kind == "table").count()))
+            .collect();
+        assert_eq!(seen, [(0, 1), (1, 2), (5, 4), (6, 5)]);
     }
 
     #[test]
@@ -325,7 +445,7 @@ mod tests {
             panic!("while connecting to {database}")
         };
         let mut admin = Database::new().connection;
-        let caught = catch_unwind(AssertUnwindSafe(|| replay(&mut admin, panicking, &history(&GOOD), &["public"])));
+        let caught = catch_unwind(AssertUnwindSafe(|| replay(&mut admin, panicking, &history(&GOOD), PUBLIC)));
         assert!(caught.is_err() && !exists(&name.into_inner()));
     }
 
@@ -333,7 +453,8 @@ mod tests {
     fn another_datasource_schema_is_made_and_searched_alone() {
         let mut admin = Database::new().connection;
         let scripts = ["create table t (id int)", "create table extra.t (id int)"];
-        let catalog = replay(&mut admin, |name| Ok(open(name)), &history(&scripts), &["app", "extra"]).unwrap();
+        let prisma = AsPrisma { schemas: &["app", "extra"], ..PUBLIC };
+        let catalog = replay(&mut admin, |name| Ok(open(name)), &history(&scripts), prisma).unwrap();
         let tables: Vec<String> =
             catalog.objects.keys().filter(|key| key.kind == "table").map(|key| key.name()).collect();
         assert_eq!(tables, ["\"app\".\"t\"", "\"extra\".\"t\""]);
@@ -344,11 +465,11 @@ mod tests {
         let database = Database::new();
         let mut migrator = open_as("migrator", &database.name);
         let scripts = history(&["create table t (id int)"]);
-        let answer = replay(&mut migrator, |name| Ok(open_as("migrator", name)), &scripts, &["public"]).unwrap();
+        let answer = replay(&mut migrator, |name| Ok(open_as("migrator", name)), &scripts, PUBLIC).unwrap();
         let by_superuser = replayed(&["create table t (id int)"]).0.unwrap();
         assert_eq!(diff(&by_superuser, &answer), []);
         let mut clerk = open_as("clerk", &database.name);
-        let refused = replay(&mut clerk, |name| Ok(open_as("clerk", name)), &scripts, &["public"]).unwrap_err();
+        let refused = replay(&mut clerk, |name| Ok(open_as("clerk", name)), &scripts, PUBLIC).unwrap_err();
         assert_eq!(refused.status, Status::Blocked);
     }
 
@@ -371,7 +492,7 @@ mod tests {
         make("drill_replay_unmarked", None);
         make("drill_replay_misread", Some(format!("{MARKER}yesterday")));
         make("named_otherwise", Some(format!("{MARKER}{}", now - 2 * STALE_AFTER)));
-        replay(&mut admin.connection, |name| Ok(open(name)), &history(&[]), &["public"]).unwrap();
+        replay(&mut admin.connection, |name| Ok(open(name)), &history(&[]), PUBLIC).unwrap();
         let left = [
             "drill_replay_old",
             "drill_replay_young",
@@ -384,13 +505,14 @@ mod tests {
 
     #[test]
     fn the_cache_key_names_everything_that_the_result_depends_on() {
-        let key = cache_key("digest", 17, &["public"]);
-        assert_eq!(key, cache_key("digest", 17, &["public"]));
+        let key = cache_key("digest", 17, PUBLIC);
+        assert_eq!(key, cache_key("digest", 17, PUBLIC));
         let others = [
-            cache_key("digest2", 17, &["public"]),
-            cache_key("digest", 16, &["public"]),
-            cache_key("digest", 17, &["app"]),
-            cache_key("digest", 17, &["public", "app"]),
+            cache_key("digest2", 17, PUBLIC),
+            cache_key("digest", 16, PUBLIC),
+            cache_key("digest", 17, AsPrisma { schemas: &["app"], ..PUBLIC }),
+            cache_key("digest", 17, AsPrisma { schemas: &["public", "app"], ..PUBLIC }),
+            cache_key("digest", 17, AsPrisma { release: Version::of("7.3.0"), ..PUBLIC }),
         ];
         assert!(!others.contains(&key));
     }

@@ -203,11 +203,12 @@ impl Backward {
         }
         let steps = self.steps(history, &standing.applied)?;
         let applied = history.only(&standing.applied);
-        let schema = session.target.dsn().schema.as_str();
+        let schemas = [session.target.dsn().schema.as_str()];
+        let prisma = session.as_prisma(&schemas);
         scratch_server::open(session, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
-            let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, &[schema], &downs)?;
+            let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
             Ok(Way { downs, rehearsal })
         })
     }

@@ -103,12 +103,13 @@ impl Stage for Rehearse {
 }
 
 fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
-    let schema = session.target.dsn().schema.as_str();
+    let schemas = [session.target.dsn().schema.as_str()];
+    let prisma = session.as_prisma(&schemas);
     let Inspection { history, downs } = inspection;
     let rungs = scratch_server::open(session, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         let go_on = || session.interrupt.check();
-        climb(&mut workshop.connect()?, open, history, downs, &[schema], go_on)
+        climb(&mut workshop.connect()?, open, history, downs, prisma, go_on)
     })?;
     let rehearsed: Vec<Rehearsed> = rungs.iter().map(rehearsed).collect();
     // A table is named once, although it stays empty from rung to rung.

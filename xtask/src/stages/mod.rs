@@ -5,6 +5,7 @@ pub mod claim;
 pub mod drill;
 pub mod each;
 pub mod forward;
+mod halfway;
 pub mod mirror;
 pub mod parity;
 pub mod reset;

@@ -2,7 +2,8 @@
 //!
 //! Prisma knows only that it did not end well. What the database became decides the word: nothing left behind means
 //! rolled back, everything there means applied (the server had finished after its client was gone), and what lies
-//! between is taken back by the migration's `down.sql` or left alone and named.
+//! between is taken back by the migration's `down.sql` or left alone and named: from 7.4 on Prisma sends statement by
+//! statement, so a replay tells after which one it stopped.
 
 use std::path::Path;
 
@@ -28,6 +29,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::backward::{ask_prisma, roll_back, snapshot_step, take_snapshot};
 use crate::stages::forward::check_standing;
+use crate::stages::halfway::{self, Halfway};
 use crate::tools::prisma::{self, Prisma};
 use pin::Lease;
 
@@ -85,7 +87,8 @@ impl Stage for Settle {
         let logged = ledger(&mut session.connection(), &session.target.dsn().schema)?
             .is_some_and(|ledger| ledger.failed().any(|entry| entry.name == failed && entry.logs.is_some()));
         let after = after(session, &history, standing, &failed, &before.catalog);
-        let way = way(session, &failed, &sound, after.as_ref(), &before.catalog, logged)?;
+        let seen = Seen { failed: &failed, before: &sound, after: after.as_ref(), now: &before.catalog, logged };
+        let way = way(session, &seen, || halfway::of(session, &history, standing, &failed, &before.catalog))?;
         let lease = session.lease("prisma migrate resolve");
         Ok(Inspection { history, before, failed, sound, left, way, lease })
     }
@@ -152,11 +155,7 @@ impl Stage for Settle {
 
 /// What `history` makes, with the mirror's table where the target has it.
 fn point(session: &Session<'_>, history: &History, now: &Catalog) -> Result<Catalog> {
-    let plain = expected::catalog(session, history)?.catalog;
-    match expected::with_mirror(session, history)? {
-        Some(mirrored) if drift::has_mirror(&plain, &mirrored.catalog, now) => Ok(mirrored.catalog),
-        _ => Ok(plain),
-    }
+    Ok(expected::catalog(session, &expected::as_on_target(session, history, now)?)?.catalog)
 }
 
 /// The catalog with the failed migration; None where its folder is gone or it does not apply to an empty database.
@@ -171,15 +170,18 @@ fn after(
     (history.migrations.len() > standing.applied.len()).then(|| point(session, &history, now).ok())?
 }
 
-/// `logged`: Prisma saw the error, so the script did fail.
-fn way(
-    session: &Session<'_>,
-    failed: &str,
-    before: &Catalog,
-    after: Option<&Catalog>,
-    now: &Catalog,
+/// What is known of a failed migration without a replay of its own.
+struct Seen<'a> {
+    failed: &'a str,
+    before: &'a Catalog,
+    after: Option<&'a Catalog>,
+    now: &'a Catalog,
+    /// Prisma saw the error, so the script did fail.
     logged: bool,
-) -> Result<Way> {
+}
+
+fn way(session: &Session<'_>, seen: &Seen<'_>, halfway: impl Fn() -> Result<Option<Halfway>>) -> Result<Way> {
+    let Seen { failed, before, after, now, logged } = *seen;
     let left = drift::between(before, now).definition;
     let at_after = after.is_some_and(|after| drift::between(after, now).definition.is_empty());
     match (left.is_empty(), at_after) {
@@ -187,14 +189,22 @@ fn way(
             .because("the schema is the same before and after it, and no error was recorded")
             .note("Prisma's `migrate resolve` has `--rolled-back` if it did not run, and `--applied` if it did")
             .hint("look at the rows that it changes, and resolve it with Prisma: docs/failed-migrations.md says how")),
-        (true, _) => Ok(Way::RolledBack),
+        (true, _) => match halfway()?.and_then(|halfway| halfway.rows_at_stake(failed)) {
+            Some(failure) => Err(failure),
+            None => Ok(Way::RolledBack),
+        },
         (false, true) => Ok(Way::Applied),
         (false, false) => match down_scripts::written(session, failed)? {
             Some(down) => Ok(Way::TakenBack(down)),
-            None => Err(Failure::different(format!("`{failed}` failed and left something behind"))
-                .because_all(left.iter().map(Difference::to_string))
-                .note(format!("take it back by hand first, or write `{failed}/down.sql`"))
-                .hint(Hint::run("backward --failed"))),
+            None => {
+                let failure = Failure::different(format!("`{failed}` failed and left something behind"));
+                let stopped = halfway()?.map(|halfway| halfway.in_words());
+                Err(failure
+                    .because_all(stopped)
+                    .because_all(left.iter().map(Difference::to_string))
+                    .note(format!("take it back by hand first, or run the rest of it, or write `{failed}/down.sql`"))
+                    .hint(Hint::run("backward --failed")))
+            }
         },
     }
 }

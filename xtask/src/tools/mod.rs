@@ -2,4 +2,5 @@
 
 pub mod prisma;
 pub mod reentry;
+pub mod splitter;
 pub mod supabase;

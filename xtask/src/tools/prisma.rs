@@ -151,6 +151,11 @@ fn hint(code: &str) -> (Hint, Option<&'static str>) {
         "P1000" => "correct the user or the password in the env file",
         "P1001" => "see whether the server is up and reachable from here",
         "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
+        // In the answer of `migrate deploy` it is the ledger that is not found: the session in which a script ran writes it, too.
+        "P1014" => {
+            "end that script with `SET search_path = \"<schema>\";`: it left the session's search_path without the ledger's schema, \
+                    as pg_dump's first lines do"
+        }
         "P3005" => "name an empty database: this one has tables and no ledger (Prisma calls the other way baselining)",
         "P3019" => "name the history that belongs to this database as `migrations` under `[prisma]` in drill.toml",
         _ => READ_THE_LOG,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{OrFail, Result};
 use crate::postgres::ready;
 use crate::process::locate::{Engine, Toolbox};
+use crate::tools::splitter;
 use pin::{Expected, interposer};
 
 const VARIABLE: &str = "STAGING_DRILL_ENGINE";
@@ -21,6 +22,9 @@ pub struct Door {
     engine: PathBuf,
     via_node: Option<PathBuf>,
     expected: Expected,
+    /// Of Prisma; told to our engine program, since the native engine takes scripts apart by itself.
+    #[serde(skip)]
+    release: String,
 }
 
 impl Door {
@@ -29,15 +33,17 @@ impl Door {
             Engine::Native(path) => (path.clone(), None),
             Engine::Wasm { program, .. } => (program.clone(), Some(toolbox.node.clone())),
         };
-        Door { engine, via_node, expected }
+        Door { engine, via_node, expected, release: toolbox.prisma.version.clone() }
     }
 
-    /// The two variables that put us between Prisma and its engine.
-    pub fn environment(&self) -> Result<[(String, String); 2]> {
+    /// The variables that put us between Prisma and its engine, and let our own engine program ask us about scripts.
+    pub fn environment(&self) -> Result<[(String, String); 3]> {
         let broke = "cannot stand before the engine";
         let ourselves = ourselves().bug(broke)?;
         let door = serde_json::to_string(self).bug(broke)?;
-        Ok([("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string()), (VARIABLE.to_owned(), door)])
+        let splitter = splitter::advertisement(&ourselves, &self.release);
+        let binary = ("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string());
+        Ok([binary, (VARIABLE.to_owned(), door), splitter])
     }
 
     /// Whether this process was started as an engine.

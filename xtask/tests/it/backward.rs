@@ -429,6 +429,64 @@ fn what_a_failed_migration_left_is_named_and_taken_back_by_its_down_script_alone
 }
 
 #[test]
+fn a_failed_migration_that_stopped_halfway_is_told_by_statement() {
+    let up = "create table u (id int);\nupdate t set id = 2;\ncreate table w (id int);\n\n\
+              begin; create table x (id int); commit;\nselect 1/0; create table y (id int)";
+    let stops_after = |name: &str, left: &str| {
+        let (project, _database) = failed(name, up, left, "", true);
+        let answer = project.run(&["backward", "--failed"]).expect(5);
+        let causes = answer.stderr.lines().filter(|line| line.contains(" statements "));
+        causes.map(|line| line.trim_start_matches("caused by:").trim().to_owned()).collect::<Vec<_>>()
+    };
+    let first = "the first of its 8 statements is there, and the next leaves no trace in a schema; what begins on line 3 is not";
+    assert_eq!(stops_after("settle_by_statement_1", "create table u (id int)"), [first]);
+    let fourth = "the first 3 of its 8 statements are there; what begins on line 5 is not";
+    assert_eq!(stops_after("settle_by_statement_2", "create table u (id int); create table w (id int)"), [fourth]);
+    let all = "create table u (id int); create table w (id int); create table x (id int)";
+    let block = "the first 6 of its 8 statements are there; what begins on line 6 is not";
+    assert_eq!(stops_after("settle_by_statement_3", all), [block]);
+    assert_eq!(stops_after("settle_by_statement_4", "create table v (id int)"), Vec::<String>::new());
+}
+
+#[test]
+fn a_failed_migration_whose_rows_may_have_changed_is_left_to_a_person() {
+    let up = "update t set id = 2;\nalter table t add constraint c check (id < 2)";
+    let (project, database) = failed("settle_rows_before", up, "", "", true);
+    says(
+        &project.run(&["backward", "--failed"]).expect(5),
+        &[
+            "nobody knows whether `2_broken` changed rows before it failed",
+            "line 1 changes rows",
+            "--rolled-back 2_broken",
+        ],
+    );
+    assert_eq!(unsettled(&database), 1);
+    let one = "begin; update t set id = 2; alter table t add constraint c check (id < 2); commit;";
+    let (project, database) = failed("settle_rows_together", one, "", "", true);
+    project.run(&["backward", "--failed"]).expect(0);
+    assert_eq!(unsettled(&database), 0);
+}
+
+#[test]
+fn what_prisma_left_of_a_migration_is_settled_after_the_rest_was_run() {
+    let (project, database) = with_history("settle_for_real", &[("1_t", "create table t (id int)", "drop table t")]);
+    database.execute("insert into t values (1), (1)");
+    project.migration(
+        "2_broken",
+        "create table u (id int);\n-- fails\ncreate unique index i on t (id);\ncreate table w (id int)",
+    );
+    let failed = project.run(&["forward"]).expect(1);
+    says(&failed, &["P3018", "its script left this behind: table \"public\".\"u\""]);
+    assert!(exists(&database, "u") && !exists(&database, "w"));
+    let stopped = ["the first of its 3 statements is there; what begins on line 3 is not", "run the rest of it"];
+    says(&project.run(&["backward", "--failed"]).expect(5), &stopped);
+    database.execute("delete from t; create unique index i on t (id); create table w (id int)");
+    let json = project.run(&["backward", "--failed", "--json"]).expect(0).json();
+    assert_eq!(strings(&json["migrations"]["applied"]), ["2_broken"]);
+    assert_eq!(unsettled(&database), 0);
+}
+
+#[test]
 fn a_failed_migration_that_only_moved_rows_is_left_to_a_person() {
     let (project, database) = failed("settle_rows", "update t set id = 2", "", "", false);
     says(

@@ -126,33 +126,18 @@ fn a_missing_database_is_not_created() {
     assert!(found.is_empty(), "Prisma would have created it");
 }
 
-#[test]
-fn a_migration_that_fails_in_the_middle_is_named_and_the_next_try_says_what_to_do() {
-    let (project, database) = Project::on_staging("forward_failing");
-    project.migration(
-        "20260101000000_broken",
-        "create table first (id int);\nselect 1/0;\ncreate table third (id int);\n",
-    );
+/// What is left of a migration of three statements, of which the second fails.
+fn fails_in_the_middle(name: &str, up: &str, left: &str, first_is_there: bool) {
+    let (project, database) = Project::on_staging(name);
+    project.migration("20260101000000_broken", up);
     let first = project.run(&["forward"]).expect(1);
-    let said = first.stderr.split_once("error: ").unwrap().1;
-    insta::assert_snapshot!(said.split_once("evidence: ").unwrap().0, @r"
-    the migrations were not applied: `migrate deploy` ended with exit code 1
-    caused by: P3018: A migration failed to apply. New migrations cannot be applied before the error is recovered from. Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve
-    caused by: Migration name: 20260101000000_broken
-    caused by: Database error code: 22012
-    caused by: ERROR: division by zero
-    note: correct the SQL of that migration before the next forward; it was never applied, so editing it is right
-    note: the database now: 4 migrations applied by this run, 0 pending, `20260101000000_broken` marked as failed; its script changed nothing in the schema
-    hint: cargo xtask backward --failed
-    ");
-    assert_eq!(database.one::<Option<String>>("select to_regclass('public.first')::text"), None);
+    for part in ["P3018", "20260101000000_broken", "division by zero", left, "hint: "] {
+        assert!(first.stderr.contains(part), "{part} is missing in:\n{}", first.stderr);
+    }
+    let there = database.one::<Option<String>>("select to_regclass('public.first')::text").is_some();
+    assert_eq!(there, first_is_there);
     let second = project.run(&["forward"]).expect(1);
-    let said = second.stderr.split_once("error: ").unwrap().1;
-    insta::assert_snapshot!(said.split_once("evidence: ").unwrap().0, @r"
-    migration `20260101000000_broken` failed before, and Prisma does not go on until it is settled (P3009)
-    note: the schema is as before it: nothing of it was kept
-    hint: cargo xtask backward --failed
-    ");
+    assert!(second.stderr.contains("P3009") && second.stderr.contains("20260101000000_broken"), "{}", second.stderr);
     project.assert_no_secret(&[&first, &second]);
 }
 
@@ -198,6 +183,18 @@ fn a_pasted_hint_acts_on_the_database_of_the_run_that_gave_it() {
         1,
         "{failed:?}"
     );
+}
+
+#[test]
+fn a_migration_that_fails_in_the_middle_is_named_and_the_next_try_says_what_to_do() {
+    let up = "create table first (id int);\nselect 1/0;\ncreate table third (id int);\n";
+    fails_in_the_middle("forward_failing", up, "its script left this behind: table \"public\".\"first\"", true);
+}
+
+#[test]
+fn a_migration_that_prisma_sends_as_one_leaves_nothing_when_it_fails() {
+    let up = "create table first (id int);\ndo $$ begin perform 1/0; end $$;\ncreate table third (id int);\n";
+    fails_in_the_middle("forward_failing_whole", up, "its script changed nothing in the schema", false);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use crate::project::program;
 use crate::server::{self, install_packages, workspace};
 
 fn node(args: &[&str], env: &[(&str, String)]) -> Output {
@@ -34,6 +35,8 @@ fn the_engine_passes_its_own_tests() {
     let tests: Vec<String> = tests.map(|entry| entry.unwrap().path().display().to_string()).collect();
     let tests = tests.iter().map(String::as_str).filter(|path| path.ends_with(".test.mjs"));
     let args: Vec<&str> = std::iter::once("--test").chain(tests).collect();
-    let output = node(&args, &[("ENGINE_TEST_URL", server::shared().superuser_url("postgres"))]);
+    let drill = program().display().to_string();
+    let env = [("ENGINE_TEST_URL", server::shared().superuser_url("postgres")), ("ENGINE_TEST_DRILL", drill)];
+    let output = node(&args, &env);
     assert!(output.status.success(), "{}", shown(&output));
 }
