@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     if let Some(release) = tools::splitter::requested() {
         return tools::splitter::run(release);
     }
-    match tools::reentry::Door::requested() {
+    match tools::reentry::EngineReentry::requested() {
         Some(reentry) => reentry.run(),
         None => cli::dispatch::run(),
     }

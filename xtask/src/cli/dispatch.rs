@@ -15,19 +15,19 @@ use crate::guard::input::Declared;
 use crate::interrupt::Interrupt;
 use crate::rows::snapshot::{Listed, Store};
 use crate::run::console::{self, Console};
-use crate::run::runner::Drill;
+use crate::run::runner::Runner;
 use crate::settings::flags::Global;
 use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
-use crate::stages::drill::Whole;
-use crate::stages::drill::pass::Round;
+use crate::stages::drill::Drill;
+use crate::stages::drill::pass::Pass;
 use crate::stages::each::Rehearse;
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
 use crate::stages::parity::Parity;
 use crate::stages::reset::Reset;
-use crate::stages::resolve_failed::Settle;
+use crate::stages::resolve_failed::ResolveFailed;
 use crate::stages::restore::Restore;
 use redact::Redactor;
 
@@ -112,45 +112,45 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     }
     let argv = std::env::args().skip(1).collect();
     let plan_only = cli.global.plan;
-    let drill = Drill { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
+    let runner = Runner { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => drill.stage(&Forward { smoke: args.smoke, round: Round::Alone }, outcome),
-        Command::Backward(args) => backward(args, &drill, outcome),
-        Command::Drill(args) if args.each => drill.stage(&Rehearse, outcome),
+        Command::Forward(args) => runner.stage(&Forward { smoke: args.smoke, pass: Pass::Alone }, outcome),
+        Command::Backward(args) => backward(args, &runner, outcome),
+        Command::Drill(args) if args.each => runner.stage(&Rehearse, outcome),
         Command::Drill(args) => {
             let args::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
-            drill.stage(&Whole { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
+            runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => drill.stage(&Mirror { feed: false }, outcome),
-        Command::Parity(args) => drill.stage(&Parity { source: args.source }, outcome),
-        Command::Reset(args) => drill.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
+        Command::Mirror => runner.stage(&Mirror { feed: false }, outcome),
+        Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),
+        Command::Reset(args) => runner.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
         Command::Restore(args) => {
             let snapshot = args.snapshot.clone();
-            drill.stage(&Restore { snapshot, skip_missing: args.skip_missing, confirm: args.confirm }, outcome)
+            runner.stage(&Restore { snapshot, skip_missing: args.skip_missing, confirm: args.confirm }, outcome)
         }
-        Command::Claim(args) => drill.stage(&Claim { confirm: args.confirm.clone() }, outcome),
-        Command::Sandbox(command) => sandbox::run(command, &drill, outcome),
+        Command::Claim(args) => runner.stage(&Claim { confirm: args.confirm.clone() }, outcome),
+        Command::Sandbox(command) => sandbox::run(command, &runner, outcome),
         Command::Evidence(Evidence::List) => evidence::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),
-        Command::Evidence(Evidence::Verify(args)) => evidence::verify(&drill, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Verify(args)) => evidence::verify(&runner, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Report(args)) => {
             let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);
-            evidence::report(&drill, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
+            evidence::report(&runner, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
         }
         Command::Evidence(Evidence::Redact) => Ok(()),
-        Command::Env(Env::Check) => env::check(&drill, outcome),
-        Command::Env(Env::Matrix(args)) => env::matrix(args.check, &drill, outcome),
+        Command::Env(Env::Check) => env::check(&runner, outcome),
+        Command::Env(Env::Matrix(args)) => env::matrix(args.check, &runner, outcome),
     }
 }
 
-fn backward(args: &args::Backward, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
+fn backward(args: &args::Backward, runner: &Runner<'_>, outcome: &mut Outcome) -> Result<()> {
     let accept_data_loss = args.accept_data_loss;
     if args.failed {
-        return drill.stage(&Settle { accept_data_loss }, outcome);
+        return runner.stage(&ResolveFailed { accept_data_loss }, outcome);
     }
     let extent = args.to.clone().map_or(Extent::Steps(args.steps.into()), Extent::To);
-    drill.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
+    runner.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
 /// Newest first: name, age, size, and what is in it.

@@ -7,11 +7,11 @@ use crate::guard::env_matrix as matrix;
 use crate::guard::input::Declared;
 use crate::guard::{Candidate, Source};
 use crate::hint::Hint;
-use crate::run::runner::Drill;
+use crate::run::runner::Runner;
 
 /// Layers 1 to 3 of the guard alone: no network, nothing spawned.
-fn declared_target(drill: &Drill<'_>) -> Result<(Declared, Candidate)> {
-    let Drill { settings, console, command, .. } = *drill;
+fn declared_target(runner: &Runner<'_>) -> Result<(Declared, Candidate)> {
+    let Runner { settings, console, command, .. } = *runner;
     if settings.target.is_sandbox() {
         return Err(Failure::usage(format!(
             "`{command}` is about the variables of a target, and the sandbox has none"
@@ -25,9 +25,9 @@ fn declared_target(drill: &Drill<'_>) -> Result<(Declared, Candidate)> {
 }
 
 /// The document is made true, or with `check` compared.
-pub fn matrix(check: bool, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
-    let Drill { settings, console, plan_only, .. } = *drill;
-    let (declared, candidate) = declared_target(drill)?;
+pub fn matrix(check: bool, runner: &Runner<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Runner { settings, console, plan_only, .. } = *runner;
+    let (declared, candidate) = declared_target(runner)?;
     outcome.target = Some(crate::session::view(settings, &candidate));
     let column = matrix::column(settings, &declared, &candidate);
     let write = !check && !plan_only;
@@ -48,9 +48,9 @@ pub fn matrix(check: bool, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<(
     Ok(())
 }
 
-pub fn check(drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
-    let Drill { settings, console, .. } = *drill;
-    let (_, candidate) = declared_target(drill)?;
+pub fn check(runner: &Runner<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Runner { settings, console, .. } = *runner;
+    let (_, candidate) = declared_target(runner)?;
     let view = crate::session::view(settings, &candidate);
     let project = view.project_ref.as_ref().map(|project| format!(", project {project}")).unwrap_or_default();
     console.say(format!(

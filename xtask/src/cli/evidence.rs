@@ -14,7 +14,7 @@ use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report;
 use crate::hint::Hint;
 use crate::run::console::{self, Console};
-use crate::run::runner::Drill;
+use crate::run::runner::Runner;
 use crate::session::TargetView;
 use crate::settings::Settings;
 use redact::Redactor;
@@ -62,8 +62,8 @@ pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcom
 
 /// # Errors
 /// `different` when anything was changed, added or removed; `usage` when there is no such run.
-pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
-    let Drill { settings, console, interrupt, .. } = *drill;
+pub fn verify(runner: &Runner<'_>, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
+    let Runner { settings, console, interrupt, .. } = *runner;
     let mut verification = Verification::of(settings)?;
     verification.check_signatures(settings, interrupt)?;
     let dir = settings.shown(&settings.evidence_dir());
@@ -95,13 +95,13 @@ pub fn verify(drill: &Drill<'_>, wanted: Option<&str>, outcome: &mut Outcome) ->
 /// Makes the page of an old run again, beside its folder and not in it: one file more would be a change of the
 /// evidence.
 pub fn report(
-    drill: &Drill<'_>,
+    runner: &Runner<'_>,
     wanted: Option<&str>,
     out: Option<&Path>,
     redactor: &Redactor,
     outcome: &mut Outcome,
 ) -> Result<()> {
-    let Drill { settings, console, .. } = *drill;
+    let Runner { settings, console, .. } = *runner;
     let dir = settings.evidence_dir();
     let runs = read_all(&dir).blocked(|| format!("cannot read `{}`", settings.shown(&dir)))?;
     let reading = Reading::open(&find(&runs, wanted, &settings.shown(&dir))?.folder, redactor)?;

@@ -7,11 +7,11 @@ use crate::cli::seed;
 use crate::error::{OrFail, Result};
 use crate::evidence::outcome::Outcome;
 use crate::rows::seed::MirrorFaults;
-use crate::run::runner::Drill;
+use crate::run::runner::Runner;
 use crate::sandbox;
 
-pub fn run(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Result<()> {
-    let Drill { settings, console, interrupt, .. } = *drill;
+pub fn run(command: &Sandbox, runner: &Runner<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Runner { settings, console, interrupt, .. } = *runner;
     match command {
         Sandbox::Up => {
             crate::sandbox::npm::packages(settings, |line| console.say(line), interrupt)?;
@@ -48,7 +48,7 @@ pub fn run(command: &Sandbox, drill: &Drill<'_>, outcome: &mut Outcome) -> Resul
                 duplicate_pct: seed.mirror_duplicate,
                 delay: Duration::from_secs(seed.mirror_delay),
             };
-            seed::run(drill, seed.rows, faults, outcome)
+            seed::run(runner, seed.rows, faults, outcome)
         }
     }
 }

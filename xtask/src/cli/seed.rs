@@ -10,13 +10,13 @@ use crate::hint::Hint;
 use crate::postgres::counts::counts;
 use crate::postgres::run_lock::RunLock;
 use crate::rows::seed::{MirrorFaults, Wish, seed};
-use crate::run::runner::Drill;
+use crate::run::runner::Runner;
 
 /// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `faults` keep from
 /// it.
-pub fn run(drill: &Drill<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Outcome) -> Result<()> {
-    let declared = drill.declare()?;
-    let session = drill.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
+pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Outcome) -> Result<()> {
+    let declared = runner.declare()?;
+    let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
     let _lock = RunLock::take(session.connect()?)?;
     let begun = Instant::now();
     let schema = &session.target.dsn().schema;
@@ -26,8 +26,8 @@ pub fn run(drill: &Drill<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Out
     }
     seed(&session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
     let counts = BeforeAfter { before, after: counts(&mut session.connection(), &[schema])? };
-    drill.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
-    drill.console.counts(&counts);
+    runner.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
+    runner.console.counts(&counts);
     outcome.counts = Some(counts);
     Ok(())
 }

@@ -44,7 +44,7 @@ pub enum Demand {
 
 /// What the database's claim is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClaimStatus {
     Claimed,
     Unclaimed,
     /// The claim was left in another database, of which this one is a copy; the parts that differ.
@@ -56,7 +56,7 @@ pub enum Standing {
 pub struct StagingTarget {
     candidate: Candidate,
     observed: Observed,
-    standing: Standing,
+    standing: ClaimStatus,
 }
 
 impl StagingTarget {
@@ -72,13 +72,13 @@ impl StagingTarget {
         &self.observed
     }
 
-    pub fn standing(&self) -> &Standing {
+    pub fn standing(&self) -> &ClaimStatus {
         &self.standing
     }
 
     /// True where the database carries a claim of its own; an additive stage says so where it does not.
     pub fn claimed(&self) -> bool {
-        self.standing == Standing::Claimed
+        self.standing == ClaimStatus::Claimed
     }
 }
 
@@ -102,8 +102,8 @@ pub fn prove(candidate: Candidate, observed: &Observed, demand: Demand) -> Resul
     }
 }
 
-fn standing(candidate: &Candidate, observed: &Observed) -> Standing {
-    let Some(claim) = &observed.claim else { return Standing::Unclaimed };
+fn standing(candidate: &Candidate, observed: &Observed) -> ClaimStatus {
+    let Some(claim) = &observed.claim else { return ClaimStatus::Unclaimed };
     let parts = [
         ("database name", claim.database != observed.database),
         ("database oid", claim.database_oid != observed.database_oid),
@@ -111,7 +111,7 @@ fn standing(candidate: &Candidate, observed: &Observed) -> Standing {
         ("Supabase project", claim.project_ref != candidate.project_ref),
     ];
     let different: Vec<_> = parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect();
-    if different.is_empty() { Standing::Claimed } else { Standing::Copied(different) }
+    if different.is_empty() { ClaimStatus::Claimed } else { ClaimStatus::Copied(different) }
 }
 
 fn other_database(candidate: &Candidate, observed: &Observed) -> Option<Refusal> {
@@ -154,13 +154,13 @@ fn replica(observed: &Observed, demand: Demand) -> Option<Refusal> {
     })
 }
 
-fn unclaimed(candidate: &Candidate, standing: &Standing, demand: Demand) -> Option<Refusal> {
+fn unclaimed(candidate: &Candidate, standing: &ClaimStatus, demand: Demand) -> Option<Refusal> {
     let database = &candidate.dsn.database;
     let seen = match standing {
         _ if demand < Demand::Destructive => return None,
-        Standing::Claimed => return None,
-        Standing::Unclaimed => format!("nothing in the database `{database}` says that it may lose data"),
-        Standing::Copied(parts) => {
+        ClaimStatus::Claimed => return None,
+        ClaimStatus::Unclaimed => format!("nothing in the database `{database}` says that it may lose data"),
+        ClaimStatus::Copied(parts) => {
             format!("the claim in the database `{database}` was made elsewhere: its {} differs", parts.join(", "))
         }
     };
@@ -245,7 +245,7 @@ pub mod tests {
             let observed = observed(Some(copied));
             assert_eq!(checks(&observed, &[], Demand::Destructive), ["claim"]);
             let proof = prove(candidate(&[]), &observed, Demand::Additive).unwrap();
-            assert!(!proof.claimed() && matches!(proof.standing(), Standing::Copied(parts) if parts.len() == 1));
+            assert!(!proof.claimed() && matches!(proof.standing(), ClaimStatus::Copied(parts) if parts.len() == 1));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::evidence::outcome::BeforeAfter;
-use crate::migrations::status::Standing;
+use crate::migrations::status::MigrationStatus;
 use crate::postgres::activity::lock_holders;
 use crate::postgres::counts::{Counts, counts};
 use crate::run::journal::Journal;
@@ -13,24 +13,24 @@ use crate::schema::ledger::{LEDGER_TABLE, ledger};
 use crate::session::Session;
 
 #[derive(Debug, Clone)]
-pub struct State {
-    pub standing: Standing,
+pub struct DatabaseState {
+    pub standing: MigrationStatus,
     pub counts: Counts,
     pub catalog: Catalog,
 }
 
-impl State {
+impl DatabaseState {
     /// Asks on the session's own connection, between steps; `history` is the folder that the ledger is laid beside.
     ///
     /// # Errors
     /// As the server's: a table that this role may not count, a ledger of another shape.
-    pub fn read(session: &Session<'_>, history: &History) -> Result<State> {
+    pub fn read(session: &Session<'_>, history: &History) -> Result<DatabaseState> {
         let schema = &session.target.dsn().schema;
         let mut connection = session.connection();
         let ledger = ledger(&mut connection, schema)?;
         let lock_held = !lock_holders(&mut connection)?.is_empty();
-        Ok(State {
-            standing: Standing::new(history, ledger.as_ref(), lock_held),
+        Ok(DatabaseState {
+            standing: MigrationStatus::new(history, ledger.as_ref(), lock_held),
             counts: counts(&mut connection, &[schema])?,
             catalog: catalog(&mut connection, &[schema])?,
         })
@@ -48,7 +48,7 @@ impl State {
     }
 }
 
-/// As `State::record`, of a stage that leaves the schema alone.
+/// As `DatabaseState::record`, of a stage that leaves the schema alone.
 pub fn record_counts(journal: &Journal<'_>, before: &Counts, after: &Counts) -> Result<()> {
     let counts = BeforeAfter { before: before.clone(), after: after.clone() };
     journal.write_json("counts.json", &counts)?;

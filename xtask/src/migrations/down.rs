@@ -114,7 +114,7 @@ impl fmt::Display for Loss {
 
 /// One step of a rehearsal.
 #[derive(Debug, Clone)]
-pub struct Rung {
+pub struct RehearsedDown {
     pub removals: Vec<Removal>,
     /// The catalog of the history without the migration.
     pub expected: Catalog,
@@ -128,7 +128,7 @@ pub struct Rehearsal {
     /// The catalog of the whole history.
     pub start: Catalog,
     /// In the order of the scripts.
-    pub rungs: Vec<Rung>,
+    pub rehearsed: Vec<RehearsedDown>,
 }
 
 /// Replays `history` in a throw-away database and takes its last migrations back with `downs`, newest first.
@@ -154,7 +154,7 @@ pub fn rehearse(
         let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
         let born = stock(connection, schemas)?;
         let mut present = born.clone();
-        let mut rungs = Vec::new();
+        let mut rehearsed = Vec::new();
         for down in downs {
             let expected = points.pop().ok_or_else(|| Failure::bug("more down scripts than migrations"))?;
             try_out(connection, down, schemas)?;
@@ -165,9 +165,9 @@ pub fn rehearse(
             });
             let removals = removals.collect();
             present = after;
-            rungs.push(Rung { removals, expected, found: catalog(connection, schemas)? });
+            rehearsed.push(RehearsedDown { removals, expected, found: catalog(connection, schemas)? });
         }
-        Ok(Rehearsal { start, rungs })
+        Ok(Rehearsal { start, rehearsed })
     })
 }
 
@@ -614,8 +614,10 @@ mod tests {
         let downs = [down("alter table b rename to a"), down("drop table a")];
         let prisma = AsPrisma { schemas: &["public"], release: crate::schema::statements::Version::NEWEST };
         let rehearsal = rehearse(&mut admin, |name| Ok(open(name)), &history, prisma, &downs).unwrap();
-        assert_eq!(rehearsal.rungs[0].removals, []);
-        let [removal] = rehearsal.rungs[1].removals.as_slice() else { panic!("{:?}", rehearsal.rungs[1].removals) };
+        assert_eq!(rehearsal.rehearsed[0].removals, []);
+        let [removal] = rehearsal.rehearsed[1].removals.as_slice() else {
+            panic!("{:?}", rehearsal.rehearsed[1].removals)
+        };
         assert_eq!((removal.then.table.as_str(), removal.now.as_ref().unwrap().table.as_str()), ("a", "b"));
     }
 }

@@ -8,7 +8,7 @@ use crate::schema::ledger::Ledger;
 
 /// Names of migrations, each list in the order of the history or, for what the folder does not have, of the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct MigrationStatus {
     pub applied: Vec<String>,
     /// In the folder, and neither applied nor begun.
     pub pending: Vec<String>,
@@ -24,13 +24,13 @@ pub struct Standing {
     pub out_of_order: Vec<String>,
 }
 
-impl Standing {
+impl MigrationStatus {
     /// Compares `history` with `ledger` (None: the table is absent). `lock_held`: somebody holds Prisma's advisory lock
     /// now, see `activity::lock_holders`.
-    pub fn new(history: &History, ledger: Option<&Ledger>, lock_held: bool) -> Standing {
+    pub fn new(history: &History, ledger: Option<&Ledger>, lock_held: bool) -> MigrationStatus {
         let nothing = Ledger::default();
         let ledger = ledger.unwrap_or(&nothing);
-        let mut standing = Standing::default();
+        let mut standing = MigrationStatus::default();
         for migration in &history.migrations {
             let applied = ledger.applied().filter(|entry| entry.name == migration.name).last();
             match applied {
@@ -51,7 +51,8 @@ impl Standing {
 
     /// Nothing to apply and nothing to explain.
     pub fn is_clean(&self) -> bool {
-        let Standing { applied: _, pending, failed, running, edited_after_apply, missing_locally, out_of_order } = self;
+        let MigrationStatus { applied: _, pending, failed, running, edited_after_apply, missing_locally, out_of_order } =
+            self;
         [pending, failed, running, edited_after_apply, missing_locally, out_of_order]
             .iter()
             .all(|names| names.is_empty())
@@ -116,21 +117,21 @@ mod tests {
         Entry { rolled_back_at: Some(jiff::Timestamp::UNIX_EPOCH), ..unfinished(name, Some("ERROR")) }
     }
 
-    fn standing(names: &[&str], rows: Vec<Entry>, lock_held: bool) -> Standing {
-        Standing::new(&history(names), Some(&Ledger { rows }), lock_held)
+    fn standing(names: &[&str], rows: Vec<Entry>, lock_held: bool) -> MigrationStatus {
+        MigrationStatus::new(&history(names), Some(&Ledger { rows }), lock_held)
     }
 
     #[test]
     fn without_a_ledger_everything_is_pending() {
-        let standing = Standing::new(&history(&["a", "b"]), None, false);
-        assert_eq!(standing, Standing { pending: vec!["a".into(), "b".into()], ..Standing::default() });
+        let standing = MigrationStatus::new(&history(&["a", "b"]), None, false);
+        assert_eq!(standing, MigrationStatus { pending: vec!["a".into(), "b".into()], ..MigrationStatus::default() });
         assert!(!standing.is_clean());
     }
 
     #[test]
     fn with_everything_applied_it_is_clean() {
         let standing = standing(&["a", "b"], vec![applied("a"), applied("b")], false);
-        assert_eq!(standing, Standing { applied: vec!["a".into(), "b".into()], ..Standing::default() });
+        assert_eq!(standing, MigrationStatus { applied: vec!["a".into(), "b".into()], ..MigrationStatus::default() });
         assert!(standing.is_clean());
     }
 

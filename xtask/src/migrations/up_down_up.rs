@@ -24,7 +24,7 @@ const ROWS: u64 = 20;
 
 /// What became of one migration.
 #[derive(Debug, Default)]
-pub struct Rung {
+pub struct MigrationTrial {
     pub migration: String,
     /// What down did not undo, or what the second up made otherwise.
     pub leftovers: Vec<Difference>,
@@ -36,7 +36,7 @@ pub struct Rung {
     pub unproven: Vec<String>,
 }
 
-impl Rung {
+impl MigrationTrial {
     fn is_clean(&self) -> bool {
         self.leftovers.is_empty() && self.failure.is_none()
     }
@@ -47,52 +47,57 @@ impl Rung {
 ///
 /// # Errors
 /// `failed` when a migration does not apply to an empty database; whatever `go_on` says.
-pub fn climb(
+pub fn rehearse_all(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
     downs: &[Down],
     prisma: AsPrisma<'_>,
     go_on: impl Fn() -> Result<()>,
-) -> Result<Vec<Rung>> {
-    let mut rungs: Vec<Rung> = Vec::new();
+) -> Result<Vec<MigrationTrial>> {
+    let mut trials: Vec<MigrationTrial> = Vec::new();
     // A database in which a way back went wrong is no place to try the next one: that starts from a fresh replay.
-    while rungs.len() < history.migrations.len() {
+    while trials.len() < history.migrations.len() {
         in_throw_away_database(admin, &open, prisma.schemas, |connection| {
-            for migration in &history.migrations[..rungs.len()] {
+            for migration in &history.migrations[..trials.len()] {
                 apply(connection, migration, prisma)?;
             }
-            for (migration, down) in history.migrations.iter().zip(downs).skip(rungs.len()) {
+            for (migration, down) in history.migrations.iter().zip(downs).skip(trials.len()) {
                 go_on()?;
                 let unproven = fill_empty(connection, prisma.schemas, &[], ROWS)?;
-                rungs.push(Rung { unproven, ..rung(connection, migration, down, prisma)? });
-                if !rungs.last().is_some_and(Rung::is_clean) {
+                trials.push(MigrationTrial { unproven, ..trial(connection, migration, down, prisma)? });
+                if !trials.last().is_some_and(MigrationTrial::is_clean) {
                     break;
                 }
             }
             Ok(())
         })?;
     }
-    Ok(rungs)
+    Ok(trials)
 }
 
-fn rung(connection: &mut Connection, migration: &Migration, down: &Down, prisma: AsPrisma<'_>) -> Result<Rung> {
+fn trial(
+    connection: &mut Connection,
+    migration: &Migration,
+    down: &Down,
+    prisma: AsPrisma<'_>,
+) -> Result<MigrationTrial> {
     let schemas = prisma.schemas;
     let (rows_before, before) = (prints(connection, schemas)?, catalog(connection, schemas)?);
-    let mut rung = Rung { migration: migration.name.clone(), ..Rung::default() };
+    let mut trial = MigrationTrial { migration: migration.name.clone(), ..MigrationTrial::default() };
     apply(connection, migration, prisma)?;
     let up = catalog(connection, schemas)?;
     if let Err(failure) = try_out(connection, down, schemas) {
-        rung.failure = Some(failure);
-        return Ok(rung);
+        trial.failure = Some(failure);
+        return Ok(trial);
     }
-    rung.leftovers = definition(&before, &catalog(connection, schemas)?);
-    rung.lost = lost(&rows_before, &prints(connection, schemas)?);
+    trial.leftovers = definition(&before, &catalog(connection, schemas)?);
+    trial.lost = lost(&rows_before, &prints(connection, schemas)?);
     match apply(connection, migration, prisma) {
-        Ok(()) => rung.leftovers.extend(definition(&up, &catalog(connection, schemas)?)),
-        Err(failure) => rung.failure = Some(failure.message("it does not apply a second time")),
+        Ok(()) => trial.leftovers.extend(definition(&up, &catalog(connection, schemas)?)),
+        Err(failure) => trial.failure = Some(failure.message("it does not apply a second time")),
     }
-    Ok(rung)
+    Ok(trial)
 }
 
 fn definition(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
@@ -214,9 +219,9 @@ mod tests {
         let mut admin = Database::new().connection;
         let open = |name: &str| Ok(open(name));
         let prisma = AsPrisma { schemas: &["public"], release: Version::NEWEST };
-        let rungs = climb(&mut admin, open, &history, &downs, prisma, || Ok(())).unwrap();
-        assert!(rungs.iter().all(Rung::is_clean), "{rungs:?}");
-        rungs.into_iter().next_back().unwrap().lost
+        let trials = rehearse_all(&mut admin, open, &history, &downs, prisma, || Ok(())).unwrap();
+        assert!(trials.iter().all(MigrationTrial::is_clean), "{trials:?}");
+        trials.into_iter().next_back().unwrap().lost
     }
 
     #[test]

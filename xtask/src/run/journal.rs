@@ -23,7 +23,7 @@ pub struct Journal<'a> {
     run: Run,
     record: Mutex<Record>,
     /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
-    chapter: Mutex<String>,
+    subfolder: Mutex<String>,
 }
 
 /// One stage that is running.
@@ -45,7 +45,7 @@ impl<'a> Journal<'a> {
         for left in run.adopted() {
             console.show(&left.sentence);
         }
-        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), chapter: Mutex::default() })
+        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), subfolder: Mutex::default() })
     }
 
     pub fn run(&self) -> &Run {
@@ -54,14 +54,14 @@ impl<'a> Journal<'a> {
 
     /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name.
     /// Each of a drill's stages leaves files of the same names.
-    pub fn chapter(&self, name: &str) {
-        name.clone_into(&mut self.chapter.lock().unwrap_or_else(PoisonError::into_inner));
+    pub fn subfolder(&self, name: &str) {
+        name.clone_into(&mut self.subfolder.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Writes a new file of the stage that is at work.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        let chapter = self.chapter.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let name = if chapter.is_empty() { name.to_owned() } else { format!("{chapter}/{name}") };
+        let subfolder = self.subfolder.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = if subfolder.is_empty() { name.to_owned() } else { format!("{subfolder}/{name}") };
         self.run.write_json(&name, value)
     }
 

@@ -53,7 +53,8 @@ pub enum Action<A> {
         #[serde(skip)]
         explain: fn(&[String]) -> Option<Explanation>,
     },
-    Own(A),
+    #[serde(rename = "own")]
+    Builtin(A),
 }
 
 /// What a program's own error code means here, and what to type next.

@@ -45,7 +45,7 @@ fn step<A: Sync>(
     own: &(impl Fn(&A) -> Result<String> + Sync),
 ) -> Result<()> {
     match &step.action {
-        Action::Own(action) => stage.step(number, step.name, || own(action)),
+        Action::Builtin(action) => stage.step(number, step.name, || own(action)),
         Action::Child { invocation, deadline, explain } => {
             stage.child(number, step.name, (invocation, *deadline), |finished| match finished.exit {
                 Exit::Success => Ok(()),

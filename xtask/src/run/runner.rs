@@ -8,7 +8,7 @@ use crate::evidence::record::Record;
 use crate::evidence::seal::seal;
 use crate::evidence::signature;
 use crate::guard::input::Declared;
-use crate::guard::{Candidate, Demand, Standing};
+use crate::guard::{Candidate, ClaimStatus, Demand};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
@@ -27,7 +27,7 @@ use redact::Redactor;
 const BROKE: &str = "the drill broke while it ran";
 
 /// One invocation of one command.
-pub struct Drill<'a> {
+pub struct Runner<'a> {
     pub settings: &'a Settings,
     pub console: &'a Console,
     pub interrupt: &'a Interrupt,
@@ -36,7 +36,7 @@ pub struct Drill<'a> {
     pub plan_only: bool,
 }
 
-impl Drill<'_> {
+impl Runner<'_> {
     /// One stage, from the env file to the closed evidence.
     pub fn stage<S: Stage>(&self, stage: &S, outcome: &mut Outcome) -> Result<()> {
         let declared = self.declare()?;
@@ -125,9 +125,11 @@ impl Drill<'_> {
         let view = session.view();
         let project = view.project_ref.map(|project| format!(", project {project}")).unwrap_or_default();
         let claim = match session.target.standing() {
-            Standing::Claimed => "claimed as disposable".to_owned(),
-            Standing::Unclaimed => "unclaimed".to_owned(),
-            Standing::Copied(parts) => format!("with the claim of another database: its {} differs", parts.join(", ")),
+            ClaimStatus::Claimed => "claimed as disposable".to_owned(),
+            ClaimStatus::Unclaimed => "unclaimed".to_owned(),
+            ClaimStatus::Copied(parts) => {
+                format!("with the claim of another database: its {} differs", parts.join(", "))
+            }
         };
         self.console.say(format!(
             "Target: {} is database `{}` on {}:{}{project} (Postgres {}, {claim})",

@@ -50,7 +50,7 @@ pub trait Stage: Sized + Sync {
     fn memory<'a>(&self, session: &'a Session<'a>, inspection: &'a Self::Inspection) -> Self::Memory<'a>;
 
     /// Does one of the stage's own steps, and returns what it found in one line.
-    fn own(running: &Running<'_, Self>, action: &Self::Action) -> Result<String>;
+    fn builtin(running: &Running<'_, Self>, action: &Self::Action) -> Result<String>;
 
     /// Adds to a failure what became of the database.
     fn explain(_: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -79,7 +79,7 @@ pub trait Stage: Sized + Sync {
         let entry = journal.stage(plan.stage)?;
         let memory = self.memory(session, inspection);
         let running = Running { options: self, session, journal, entry: &entry, inspection, memory };
-        let result = run_plan(&entry, plan, &|action| Self::own(&running, action));
+        let result = run_plan(&entry, plan, &|action| Self::builtin(&running, action));
         let result = result.map_err(|failure| Self::explain(&running, failure));
         let recorded = Self::record(&running, &result);
         entry.end(&result)?;

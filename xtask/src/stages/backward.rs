@@ -16,10 +16,10 @@ use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::{Hint, READ_THE_LOG};
 use crate::interrupt::Interrupt;
-use crate::migrations::database_state::State;
-use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RolledBack, Rung};
+use crate::migrations::database_state::DatabaseState;
+use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RehearsedDown, RolledBack};
 use crate::migrations::down_scripts;
-use crate::migrations::status::Standing;
+use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
 use crate::process::{self, Exit};
@@ -59,22 +59,22 @@ pub enum Extent {
 
 pub struct Inspection {
     history: History,
-    before: State,
-    way: Way,
+    before: DatabaseState,
+    way: RollbackPlan,
     /// For each script.
     losses: Vec<Vec<Loss>>,
 }
 
 /// The scripts that lead back, newest first, and what a throw-away database says of them. Depends on the history alone.
 #[derive(Clone)]
-pub struct Way {
+pub struct RollbackPlan {
     downs: Vec<Down>,
     rehearsal: Rehearsal,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     /// Copy all rows to where they can be put back from.
     Snapshot,
     /// Take back the migration of this place in the list of scripts.
@@ -86,9 +86,9 @@ pub enum Own {
 
 impl Stage for Backward {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     /// What the database is, read once, when no script runs any more.
-    type Memory<'a> = OnceLock<State>;
+    type Memory<'a> = OnceLock<DatabaseState>;
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -97,12 +97,12 @@ impl Stage for Backward {
     /// fails in the rehearsal. Nothing was changed then.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let before = State::read(session, &history)?;
+        let before = DatabaseState::read(session, &history)?;
         let way = self.way(session, &history, &before.standing)?;
         Inspection::new(session, history, before, way)
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let mut summary = format!(
             "backward on {}: take {} back and verify.",
             session.settings.target.name,
@@ -126,7 +126,7 @@ impl Stage for Backward {
         })
     }
 
-    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
         let command = match &self.extent {
             Extent::Steps(1) => Hint::run("backward"),
             Extent::Steps(steps) => Hint::run("backward --steps").arg(steps),
@@ -145,8 +145,8 @@ impl Stage for Backward {
         OnceLock::new()
     }
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
-        running.own(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+        running.builtin(action)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -195,7 +195,7 @@ impl Backward {
     ///
     /// # Errors
     /// As `inspect`.
-    pub fn way(&self, session: &Session<'_>, history: &History, standing: &Standing) -> Result<Way> {
+    pub fn way(&self, session: &Session<'_>, history: &History, standing: &MigrationStatus) -> Result<RollbackPlan> {
         check_standing(standing)?;
         if let Some(name) = standing.failed.first() {
             return Err(Failure::failed(format!("migration `{name}` failed, so it has to be settled first (P3009)"))
@@ -209,16 +209,16 @@ impl Backward {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
             let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
-            Ok(Way { downs, rehearsal })
+            Ok(RollbackPlan { downs, rehearsal })
         })
     }
 
     /// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows. A drill's plan is made
     /// before there may be any rows.
-    fn snapshot(&self, inspection: &Inspection) -> Option<Vec<Step<Own>>> {
+    fn snapshot(&self, inspection: &Inspection) -> Option<Vec<Step<Builtin>>> {
         match self.drilled {
-            true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Own::Snapshot)]),
-            false => snapshot_step(self.accept_data_loss, &inspection.before.counts, Own::Snapshot),
+            true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Builtin::Snapshot)]),
+            false => snapshot_step(self.accept_data_loss, &inspection.before.counts, Builtin::Snapshot),
         }
     }
 
@@ -252,7 +252,7 @@ impl Backward {
     }
 }
 
-impl Way {
+impl RollbackPlan {
     pub fn migrations(&self) -> Vec<String> {
         self.downs.iter().map(|down| down.migration.clone()).collect()
     }
@@ -260,10 +260,17 @@ impl Way {
 
 impl Inspection {
     /// Counts what `way` would drop now.
-    pub fn new(session: &Session<'_>, history: History, before: State, way: Way) -> Result<Inspection> {
+    pub fn new(
+        session: &Session<'_>,
+        history: History,
+        before: DatabaseState,
+        way: RollbackPlan,
+    ) -> Result<Inspection> {
         let schema = session.target.dsn().schema.as_str();
-        let count = |rung: &Rung| down::losses(&mut session.connection(), &rung.removals, &[schema]);
-        let losses = way.rehearsal.rungs.iter().map(count).collect::<Result<_>>()?;
+        let count = |rehearsed_down: &RehearsedDown| {
+            down::losses(&mut session.connection(), &rehearsed_down.removals, &[schema])
+        };
+        let losses = way.rehearsal.rehearsed.iter().map(count).collect::<Result<_>>()?;
         Ok(Inspection { history, before, way, losses })
     }
 
@@ -273,22 +280,22 @@ impl Inspection {
 
     /// What is empty as long as those migrations are pending.
     pub fn made_by(&self, pending: &[String]) -> impl Iterator<Item = &Loss> {
-        let rungs = self.way.downs.iter().zip(&self.losses);
-        let of_pending = rungs.filter(move |(down, _)| pending.contains(&down.migration));
+        let rehearsed = self.way.downs.iter().zip(&self.losses);
+        let of_pending = rehearsed.filter(move |(down, _)| pending.contains(&down.migration));
         of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0)
     }
 
     /// What the scripts leave undone, by the rehearsal: for each a line that says so.
     fn undone(&self) -> impl Iterator<Item = String> {
-        self.way.downs.iter().zip(&self.way.rehearsal.rungs).flat_map(|(down, rung)| {
-            let differences = drift::between(&rung.expected, &rung.found).definition;
+        self.way.downs.iter().zip(&self.way.rehearsal.rehearsed).flat_map(|(down, rehearsed_down)| {
+            let differences = drift::between(&rehearsed_down.expected, &rehearsed_down.found).definition;
             differences.into_iter().map(move |difference| format!("{down} leaves: {difference}"))
         })
     }
 
     /// The catalog of the history that is to be reached.
     fn expected(&self) -> &Catalog {
-        self.way.rehearsal.rungs.last().map_or(&self.way.rehearsal.start, |rung| &rung.expected)
+        self.way.rehearsal.rehearsed.last().map_or(&self.way.rehearsal.start, |rehearsed_down| &rehearsed_down.expected)
     }
 
     /// What set the database apart from its history before we came, which no down script is asked to undo.
@@ -311,11 +318,11 @@ fn snapshot<A>(what: String, action: A) -> Step<A> {
         name: "snapshot",
         does: format!("copy {what} to `.drill/snapshots`, from where `restore` puts them back"),
         failure: "no snapshot was taken",
-        action: Action::Own(action),
+        action: Action::Builtin(action),
     }
 }
 
-fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Own>>> {
+fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
     let roll_back = |(at, down): (usize, &Down)| {
         let empty: Vec<String> = inspection.losses[at]
             .iter()
@@ -326,7 +333,7 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Own>>> {
             name: "roll back",
             does: format!("take `{}` back with {down}{}", down.migration, empty.concat()),
             failure: "the migration was not taken back",
-            action: Action::Own(Own::RollBack(at)),
+            action: Action::Builtin(Builtin::RollBack(at)),
         }]
     };
     let verify = vec![
@@ -334,7 +341,7 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Own>>> {
             name: "verify catalog",
             does: "compare the schema with the replayed one at that point of the history".to_owned(),
             failure: "the schema is not what its migrations make",
-            action: Action::Own(Own::VerifyCatalog),
+            action: Action::Builtin(Builtin::VerifyCatalog),
         },
         Step {
             name: "verify pending",
@@ -344,33 +351,33 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Own>>> {
             }
             .to_owned(),
             failure: "other migrations are pending than those taken back",
-            action: Action::Own(Own::VerifyPending),
+            action: Action::Builtin(Builtin::VerifyPending),
         },
         Step {
             name: "verify claim",
             does: "read the claim again: a script may drop any schema".to_owned(),
             failure: "the claim is gone",
-            action: Action::Own(Own::VerifyClaim),
+            action: Action::Builtin(Builtin::VerifyClaim),
         },
     ];
     inspection.way.downs.iter().enumerate().map(roll_back).chain([verify]).collect()
 }
 
 impl Running<'_, Backward> {
-    fn own(&self, action: &Own) -> Result<String> {
+    fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
-            Own::Snapshot => take_snapshot(self.session, self.journal),
-            Own::RollBack(at) => self.roll_back(*at),
-            Own::VerifyCatalog => self.verify_catalog(),
-            Own::VerifyPending => self.verify_pending(),
-            Own::VerifyClaim => verify_claim(self.session),
+            Builtin::Snapshot => take_snapshot(self.session, self.journal),
+            Builtin::RollBack(at) => self.roll_back(*at),
+            Builtin::VerifyCatalog => self.verify_catalog(),
+            Builtin::VerifyPending => self.verify_pending(),
+            Builtin::VerifyClaim => verify_claim(self.session),
         }
     }
 
     /// What the database is after the last script.
-    fn after(&self) -> Result<&State> {
+    fn after(&self) -> Result<&DatabaseState> {
         if self.memory.get().is_none() {
-            let _ = self.memory.set(State::read(self.session, &self.inspection.history)?);
+            let _ = self.memory.set(DatabaseState::read(self.session, &self.inspection.history)?);
         }
         self.memory.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }

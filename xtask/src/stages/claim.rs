@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Failure, Result};
-use crate::guard::{Demand, Standing};
+use crate::guard::{ClaimStatus, Demand};
 use crate::hint::Hint;
 use crate::postgres::claim;
 use crate::postgres::counts::{Counts, counts};
@@ -28,7 +28,7 @@ pub struct Claim {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     Write,
     Verify,
 }
@@ -36,7 +36,7 @@ pub enum Own {
 impl Stage for Claim {
     /// Rows of every table that will count as disposable.
     type Inspection = Counts;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Additive;
@@ -51,14 +51,18 @@ impl Stage for Claim {
         counts(&mut connection, &[&session.target.dsn().schema])
     }
 
-    fn plan(&self, session: &Session<'_>, rows: &Counts) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, rows: &Counts) -> Result<Plan<Builtin>> {
         let step = |name, does: &str, failure, action| {
-            vec![Step { name, does: does.to_owned(), failure, action: Action::Own(action) }]
+            vec![Step { name, does: does.to_owned(), failure, action: Action::Builtin(action) }]
         };
         let write = "write the marker into the schema `staging_drill`";
-        let write = step("write claim", write, "the claim was not written", Own::Write);
-        let verify =
-            step("verify claim", "read it back and compare it with the server", "the claim does not hold", Own::Verify);
+        let write = step("write claim", write, "the claim was not written", Builtin::Write);
+        let verify = step(
+            "verify claim",
+            "read it back and compare it with the server",
+            "the claim does not hold",
+            Builtin::Verify,
+        );
         Ok(Plan {
             stage: "claim",
             summary: format!(
@@ -74,7 +78,7 @@ impl Stage for Claim {
     }
 
     /// Asked once: a claim that holds is only read again. A wrong name is refused in any case, since something else was meant.
-    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
         if session.target.claimed() && self.confirm.is_none() {
             console.say(identity(session));
             return Ok(());
@@ -99,10 +103,10 @@ impl Stage for Claim {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Counts) {}
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         match action {
-            Own::Write => write(running.session),
-            Own::Verify => verify(running.session),
+            Builtin::Write => write(running.session),
+            Builtin::Verify => verify(running.session),
         }
     }
 
@@ -115,9 +119,9 @@ impl Stage for Claim {
 fn identity(session: &Session<'_>) -> String {
     let identity = &session.identity;
     let claim = match session.target.standing() {
-        Standing::Claimed => format!("its own{}", made(session)),
-        Standing::Unclaimed => "none".to_owned(),
-        Standing::Copied(parts) => {
+        ClaimStatus::Claimed => format!("its own{}", made(session)),
+        ClaimStatus::Unclaimed => "none".to_owned(),
+        ClaimStatus::Copied(parts) => {
             format!("of another database, of which this is a copy{}; differs in {}", made(session), parts.join(", "))
         }
     };

@@ -13,7 +13,7 @@ use crate::evidence::outcome::{Counts, Rehearsed, Verdict};
 use crate::guard::Demand;
 use crate::migrations::down::Down;
 use crate::migrations::down_scripts;
-use crate::migrations::up_down_up::{Rung, climb};
+use crate::migrations::up_down_up::{MigrationTrial, rehearse_all};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -33,13 +33,14 @@ pub struct Inspection {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
-    Climb,
+pub enum Builtin {
+    #[serde(rename = "climb")]
+    RehearseAll,
 }
 
 impl Stage for Rehearse {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
@@ -54,7 +55,7 @@ impl Stage for Rehearse {
         Ok(Inspection { history, downs })
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let script = |down: &Down| Script {
             name: format!("down/{}.sql", down.migration),
             sha256: down.sha256(),
@@ -74,7 +75,7 @@ impl Stage for Rehearse {
                 name: "rehearse",
                 does: format!("take {count} up, down and up in a throw-away database"),
                 failure: "the history does not apply",
-                action: Action::Own(Own::Climb),
+                action: Action::Builtin(Builtin::RehearseAll),
             }]],
         })
     }
@@ -87,7 +88,7 @@ impl Stage for Rehearse {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn own(running: &Running<'_, Self>, Own::Climb: &Own) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, Builtin::RehearseAll: &Builtin) -> Result<String> {
         rehearse(running.session, running.journal, running.inspection)
     }
 
@@ -106,14 +107,14 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     let schemas = [session.target.dsn().schema.as_str()];
     let prisma = session.as_prisma(&schemas);
     let Inspection { history, downs } = inspection;
-    let rungs = scratch_server::open(session, |workshop| {
+    let trials = scratch_server::open(session, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         let go_on = || session.interrupt.check();
-        climb(&mut workshop.connect()?, open, history, downs, prisma, go_on)
+        rehearse_all(&mut workshop.connect()?, open, history, downs, prisma, go_on)
     })?;
-    let rehearsed: Vec<Rehearsed> = rungs.iter().map(rehearsed).collect();
-    // A table is named once, although it stays empty from rung to rung.
-    let unproven: BTreeSet<String> = rungs.into_iter().flat_map(|rung| rung.unproven).collect();
+    let rehearsed: Vec<Rehearsed> = trials.iter().map(rehearsed).collect();
+    // A table is named once, although it stays empty from trial to trial.
+    let unproven: BTreeSet<String> = trials.into_iter().flat_map(|trial| trial.unproven).collect();
     let mut record = journal.record();
     record.outcome.rehearsal.clone_from(&rehearsed);
     record.outcome.notes.extend(unproven);
@@ -121,17 +122,18 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     verdict(&rehearsed)
 }
 
-fn rehearsed(rung: &Rung) -> Rehearsed {
-    let failure = rung.failure.iter().flat_map(|failure| [failure.message.clone()].into_iter().chain(failure.causes()));
-    let leftovers = rung.leftovers.iter().map(ToString::to_string);
-    let verdict = match (&rung.failure, rung.leftovers.is_empty(), rung.lost.is_empty()) {
+fn rehearsed(trial: &MigrationTrial) -> Rehearsed {
+    let failure =
+        trial.failure.iter().flat_map(|failure| [failure.message.clone()].into_iter().chain(failure.causes()));
+    let leftovers = trial.leftovers.iter().map(ToString::to_string);
+    let verdict = match (&trial.failure, trial.leftovers.is_empty(), trial.lost.is_empty()) {
         (_, false, _) => Verdict::Leftovers,
         (Some(_), ..) => Verdict::Failed,
         (None, true, false) => Verdict::Lossy,
         (None, true, true) => Verdict::Reversible,
     };
-    let all = leftovers.chain(rung.lost.iter().cloned()).chain(failure);
-    Rehearsed { migration: rung.migration.clone(), verdict, leftovers: all.collect() }
+    let all = leftovers.chain(trial.lost.iter().cloned()).chain(failure);
+    Rehearsed { migration: trial.migration.clone(), verdict, leftovers: all.collect() }
 }
 
 /// A lossy migration is no failure: whoever wrote it may have meant it. The two worse verdicts are.

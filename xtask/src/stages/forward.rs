@@ -14,8 +14,8 @@ use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::{Leftover, Migrations};
 use crate::guard::Demand;
 use crate::hint::Hint;
-use crate::migrations::database_state::State;
-use crate::migrations::status::Standing;
+use crate::migrations::database_state::DatabaseState;
+use crate::migrations::status::MigrationStatus;
 use crate::process::Invocation;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
@@ -27,19 +27,19 @@ use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::backward::listed;
-use crate::stages::drill::pass::{self, Round};
+use crate::stages::drill::pass::{self, Pass};
 use crate::tools::prisma::{self, Prisma};
 use pin::Lease;
 
 /// The options of `forward`.
 pub struct Forward {
     pub smoke: bool,
-    pub round: Round,
+    pub pass: Pass,
 }
 
 pub struct Inspection {
     history: History,
-    before: State,
+    before: DatabaseState,
     leases: Leases,
 }
 
@@ -51,19 +51,20 @@ struct Leases {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     /// Replay the history into a throw-away database, unless its catalog is known.
     Replay,
     VerifyLedger,
     VerifyCatalog,
-    Round(pass::Own),
+    #[serde(rename = "round")]
+    Pass(pass::Builtin),
 }
 
 impl Stage for Forward {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     /// What was read when no child works any more, and again when we have changed rows ourselves.
-    type Memory<'a> = Mutex<Option<Arc<State>>>;
+    type Memory<'a> = Mutex<Option<Arc<DatabaseState>>>;
 
     const DEMAND: Demand = Demand::Additive;
 
@@ -72,11 +73,11 @@ impl Stage for Forward {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         check_providers(session, &history)?;
-        let before = State::read(session, &history)?;
-        self.at(session, history, before)
+        let before = DatabaseState::read(session, &history)?;
+        self.inspect_from(session, history, before)
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let pending = &inspection.before.standing.pending;
         let migrations = inspection.history.migrations.iter().filter(|migration| pending.contains(&migration.name));
         let script = |migration: &Migration| Script {
@@ -91,7 +92,7 @@ impl Stage for Forward {
         let mut groups = vec![self.apply_group(session, inspection)?];
         groups.extend(verification().map(|step| vec![step]));
         groups.extend(self.smoke.then(|| vec![smoke(session, &inspection.leases)]));
-        groups.extend(self.round.steps(Own::Round).into_iter().map(|step| vec![step]));
+        groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
             summary: format!("forward on {}: {what}.", session.settings.target.name),
@@ -111,8 +112,8 @@ impl Stage for Forward {
         Mutex::default()
     }
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
-        running.own(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+        running.builtin(action)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -130,7 +131,7 @@ impl Stage for Forward {
 
 impl Forward {
     /// As `inspect`, of a state that was read before or that is only foreseen.
-    pub fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+    pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
         check_standing(&before.standing)?;
         if let Some(name) = before.standing.failed.first() {
             return Err(failed_before(session, &history, &before, name));
@@ -140,7 +141,7 @@ impl Forward {
     }
 
     /// Beside the engine, which is the slowest: the client, and what the schema should be.
-    fn apply_group(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Own>>> {
+    fn apply_group(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Builtin>>> {
         let prisma = Prisma::new(session, &inspection.leases.deploy);
         let timeouts = session.settings.timeouts;
         let generate = Step {
@@ -150,7 +151,7 @@ impl Forward {
             action: child(prisma.generate()?, timeouts.generate),
         };
         Ok(vec![
-            self.round.client(Own::Round).unwrap_or(generate),
+            self.pass.client(Builtin::Pass).unwrap_or(generate),
             Step {
                 name: "migrate deploy",
                 does: format!(
@@ -165,7 +166,7 @@ impl Forward {
                 name: "replay",
                 does: "replay the history in a throw-away database, to know what the schema should be".to_owned(),
                 failure: "what the schema should be is not known",
-                action: Action::Own(Own::Replay),
+                action: Action::Builtin(Builtin::Replay),
             },
         ])
     }
@@ -202,7 +203,7 @@ pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
     }
 }
 
-pub fn check_standing(standing: &Standing) -> Result<()> {
+pub fn check_standing(standing: &MigrationStatus) -> Result<()> {
     if let Some(name) = standing.running.first() {
         return Err(Failure::blocked(format!("migration `{name}` is running in another session"))
             .hint("wait for it to end, then run this again"));
@@ -221,7 +222,7 @@ pub fn check_standing(standing: &Standing) -> Result<()> {
 }
 
 /// Prisma says only that it failed (P3009). What it left behind decides how it must be settled, and the catalog knows.
-fn failed_before(session: &Session<'_>, history: &History, state: &State, name: &str) -> Failure {
+fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseState, name: &str) -> Failure {
     let failure = Failure::failed(format!(
         "migration `{name}` failed before, and Prisma does not go on until it is settled (P3009)"
     ));
@@ -239,28 +240,28 @@ fn failed_before(session: &Session<'_>, history: &History, state: &State, name: 
     failure.note(found).hint(Hint::run("backward --failed"))
 }
 
-fn child(invocation: Invocation, deadline: Duration) -> Action<Own> {
+fn child(invocation: Invocation, deadline: Duration) -> Action<Builtin> {
     Action::Child { invocation, deadline, explain: prisma::explain }
 }
 
-fn verification() -> [Step<Own>; 2] {
+fn verification() -> [Step<Builtin>; 2] {
     [
         Step {
             name: "verify ledger",
             does: "read the ledger: every migration applied, none failed, none pending".to_owned(),
             failure: "the ledger is not complete",
-            action: Action::Own(Own::VerifyLedger),
+            action: Action::Builtin(Builtin::VerifyLedger),
         },
         Step {
             name: "verify catalog",
             does: "compare the schema with the replayed one, and count every table".to_owned(),
             failure: "the schema is not what its migrations make",
-            action: Action::Own(Own::VerifyCatalog),
+            action: Action::Builtin(Builtin::VerifyCatalog),
         },
     ]
 }
 
-fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Own> {
+fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Builtin> {
     Step {
         name: "smoke",
         does: "open the database with the generated client and read every model".to_owned(),
@@ -270,45 +271,49 @@ fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Own> {
 }
 
 impl Running<'_, Forward> {
-    fn own(&self, action: &Own) -> Result<String> {
+    fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
-            Own::Replay => Ok(expected::catalog(self.session, &self.inspection.history)?.in_words()),
-            Own::VerifyLedger => self.verify_ledger(),
-            Own::VerifyCatalog => self.verify_catalog(),
-            Own::Round(action) => self.round(action),
+            Builtin::Replay => Ok(expected::catalog(self.session, &self.inspection.history)?.in_words()),
+            Builtin::VerifyLedger => self.verify_ledger(),
+            Builtin::VerifyCatalog => self.verify_catalog(),
+            Builtin::Pass(action) => self.pass(action),
         }
     }
 
-    fn round(&self, action: &pass::Own) -> Result<String> {
-        match (action, &self.options.round) {
-            (pass::Own::Seed(rows), _) => self.changing(|_| pass::seed(self.session, *rows)),
-            (pass::Own::VerifyClient, Round::Second(second)) => second.verify_client(self.session),
-            (pass::Own::PutBack, Round::Second(second)) => self.changing(|state| second.put_back(self.session, state)),
-            (pass::Own::VerifyRows, Round::Second(second)) => second.verify_rows(self.session, &self.after()?.counts),
+    fn pass(&self, action: &pass::Builtin) -> Result<String> {
+        match (action, &self.options.pass) {
+            (pass::Builtin::Seed(rows), _) => self.changing(|_| pass::seed(self.session, *rows)),
+            (pass::Builtin::VerifyClient, Pass::Second(second)) => second.verify_client(self.session),
+            (pass::Builtin::PutBack, Pass::Second(second)) => {
+                self.changing(|state| second.put_back(self.session, state))
+            }
+            (pass::Builtin::VerifyRows, Pass::Second(second)) => {
+                second.verify_rows(self.session, &self.after()?.counts)
+            }
             _ => Err(Failure::bug("a step of the second forward in the first")),
         }
     }
 
     /// What was read before `work` is no longer true after it.
-    fn changing(&self, work: impl FnOnce(&State) -> Result<String>) -> Result<String> {
+    fn changing(&self, work: impl FnOnce(&DatabaseState) -> Result<String>) -> Result<String> {
         let result = work(&*self.after()?);
         *self.read_last() = None;
         result
     }
 
-    fn read_last(&self) -> MutexGuard<'_, Option<Arc<State>>> {
+    fn read_last(&self) -> MutexGuard<'_, Option<Arc<DatabaseState>>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the database is after the last child. A child that was stopped leaves the server finishing what it had
     /// sent; only then does the ledger tell the truth.
-    fn after(&self) -> Result<Arc<State>> {
+    fn after(&self) -> Result<Arc<DatabaseState>> {
         let mut after = self.read_last();
         if let Some(state) = &*after {
             return Ok(Arc::clone(state));
         }
         self.session.settle(&self.inspection.leases.deploy)?;
-        let state = Arc::new(State::read(self.session, &self.inspection.history)?);
+        let state = Arc::new(DatabaseState::read(self.session, &self.inspection.history)?);
         *after = Some(Arc::clone(&state));
         Ok(state)
     }
@@ -321,7 +326,7 @@ impl Running<'_, Forward> {
                 .hint("read the step's log in the evidence folder, then run this again"));
         }
         let all = format!("all {} migrations are applied, none failed", standing.applied.len());
-        let Round::Second(second) = &self.options.round else { return Ok(all) };
+        let Pass::Second(second) = &self.options.pass else { return Ok(all) };
         let again = self.newly_applied(standing);
         second.verify_applied(&again)?;
         Ok(format!("{all}; applied again: {}", listed(&again)))
@@ -332,7 +337,7 @@ impl Running<'_, Forward> {
         self.record_drift(&drift);
         match drift.definition.len() {
             0 => {
-                if let Round::Second(second) = &self.options.round {
+                if let Pass::Second(second) = &self.options.pass {
                     second.verify_catalog(&self.after()?.catalog)?;
                 }
                 Ok(format!("{} objects are exactly what the migrations make", drift.objects))
@@ -364,7 +369,7 @@ impl Running<'_, Forward> {
         Ok(())
     }
 
-    fn newly_applied(&self, standing: &Standing) -> Vec<String> {
+    fn newly_applied(&self, standing: &MigrationStatus) -> Vec<String> {
         let before = &self.inspection.before.standing.applied;
         standing.applied.iter().filter(|name| !before.contains(name)).cloned().collect()
     }
@@ -379,7 +384,7 @@ impl Running<'_, Forward> {
 
     fn state_in_words(&self) -> Result<String> {
         let after = self.after()?;
-        let State { standing, catalog, .. } = &*after;
+        let DatabaseState { standing, catalog, .. } = &*after;
         let new = self.newly_applied(standing).len();
         let pending = standing.pending.len();
         let summary = format!("the database now: {} applied by this run, {pending} pending", migrations_in_words(new));
@@ -390,7 +395,7 @@ impl Running<'_, Forward> {
     }
 
     /// Whether a failed script left something behind, said by the catalog and not by the rule that it should not have.
-    fn kept(&self, standing: &Standing, actual: &Catalog) -> Result<String> {
+    fn kept(&self, standing: &MigrationStatus, actual: &Catalog) -> Result<String> {
         let before_it = self.inspection.history.first(standing.applied.len());
         let drift = drift::of_target(self.session, &before_it, actual)?;
         if drift.definition.is_empty() {

@@ -2,7 +2,7 @@
 //! the failing one stays: a replay tells which beginning of the script makes the schema that is there.
 
 use crate::error::{Failure, Result};
-use crate::migrations::status::Standing;
+use crate::migrations::status::MigrationStatus;
 use crate::schema::catalog::Catalog;
 use crate::schema::drift;
 use crate::schema::expected;
@@ -32,7 +32,7 @@ struct Sent {
 pub fn of(
     session: &Session<'_>,
     history: &History,
-    standing: &Standing,
+    standing: &MigrationStatus,
     failed: &str,
     now: &Catalog,
 ) -> Result<Option<Halfway>> {

@@ -12,7 +12,7 @@ use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
-use crate::migrations::database_state::State;
+use crate::migrations::database_state::DatabaseState;
 use crate::postgres::service_role::{self, Trial};
 use crate::rows::seed;
 use crate::run::journal::Journal;
@@ -35,13 +35,13 @@ pub struct Mirror {
 pub struct Inspection {
     history: History,
     sql: String,
-    before: State,
+    before: DatabaseState,
     lease: Lease,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     /// Replay history and script into a throw-away database, unless their catalog is known.
     Replay,
     VerifyCatalog,
@@ -51,18 +51,18 @@ pub enum Own {
 
 impl Stage for Mirror {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Additive;
 
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let before = State::read(session, &history)?;
-        self.at(session, history, before)
+        let before = DatabaseState::read(session, &history)?;
+        self.inspect_from(session, history, before)
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let supabase = Supabase::find(session.settings)?;
         let path = session.settings.shown(&session.settings.supabase.mirror_sql);
         Ok(Plan {
@@ -83,24 +83,24 @@ impl Stage for Mirror {
                             explain: supabase::explain,
                         },
                     },
-                    own(
+                    step(
                         "replay",
                         "run migrations and script in a throw-away database",
                         "what the mirror should be is not known",
-                        Own::Replay,
+                        Builtin::Replay,
                     ),
                 ],
-                vec![own(
+                vec![step(
                     "verify catalog",
                     "compare with the replay: table, columns, indexes, row security, grants",
                     "the mirror is not what its script makes",
-                    Own::VerifyCatalog,
+                    Builtin::VerifyCatalog,
                 )],
-                vec![own(
+                vec![step(
                     "verify write",
                     "write a fact as the service role, read it back, roll both back",
                     "the service role cannot write the mirror",
-                    Own::VerifyWrite,
+                    Builtin::VerifyWrite,
                 )],
             ]
             .into_iter()
@@ -115,13 +115,13 @@ impl Stage for Mirror {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { session, inspection, .. } = running;
         match action {
-            Own::Replay => replay(session, inspection),
-            Own::VerifyCatalog => verify_catalog(session, inspection),
-            Own::VerifyWrite => verify_write(session),
-            Own::Feed => feed(session),
+            Builtin::Replay => replay(session, inspection),
+            Builtin::VerifyCatalog => verify_catalog(session, inspection),
+            Builtin::VerifyWrite => verify_write(session),
+            Builtin::Feed => feed(session),
         }
     }
 
@@ -136,7 +136,7 @@ impl Stage for Mirror {
 
 impl Mirror {
     /// As `inspect`, of a state that was read before or that is only foreseen.
-    pub fn at(&self, session: &Session<'_>, history: History, before: State) -> Result<Inspection> {
+    pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
         let path = session.settings.shown(&session.settings.supabase.mirror_sql);
         let sql = session.settings.supabase.script()?.ok_or_else(|| {
             Failure::blocked(format!("there is no `{path}`"))
@@ -151,8 +151,8 @@ impl Mirror {
     }
 }
 
-fn own(name: &'static str, does: &str, failure: &'static str, action: Own) -> Step<Own> {
-    Step { name, does: does.to_owned(), failure, action: Action::Own(action) }
+fn step(name: &'static str, does: &str, failure: &'static str, action: Builtin) -> Step<Builtin> {
+    Step { name, does: does.to_owned(), failure, action: Action::Builtin(action) }
 }
 
 fn replay(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
@@ -183,9 +183,9 @@ fn verify_write(session: &Session<'_>) -> Result<String> {
     })
 }
 
-fn feed_step() -> Step<Own> {
+fn feed_step() -> Step<Builtin> {
     let does = "copy the facts into the mirror as the app does, if it has none";
-    own("feed", does, "the mirror was not fed", Own::Feed)
+    step("feed", does, "the mirror was not fed", Builtin::Feed)
 }
 
 fn feed(session: &Session<'_>) -> Result<String> {
@@ -197,5 +197,5 @@ fn feed(session: &Session<'_>) -> Result<String> {
 
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
     session.settle(&inspection.lease)?;
-    State::read(session, &inspection.history)?.record(journal, &inspection.before.counts)
+    DatabaseState::read(session, &inspection.history)?.record(journal, &inspection.before.counts)
 }

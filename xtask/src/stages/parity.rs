@@ -43,7 +43,7 @@ pub struct Inspection {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     /// Both sides of each pair are there, with their columns, and can be read whole.
     Tables,
     /// Count, and on a breach count again.
@@ -52,7 +52,7 @@ pub enum Own {
 
 impl Stage for Parity {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = Memory<'a>;
 
     const DEMAND: Demand = Demand::ReadOnly;
@@ -73,12 +73,12 @@ impl Stage for Parity {
         Ok(Inspection { shapes, source })
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let parity = &session.settings.parity;
         let (target, threshold) = (&session.settings.target.name, parity.threshold_pct);
         let names: Vec<String> = parity.pairs.iter().map(|pair| format!("`{}`", pair.name)).collect();
         let again = format!("; over it again after {} s, then find where", parity.settle.as_secs());
-        let step = |name, does: String, failure, own| vec![Step { name, does, failure, action: Action::Own(own) }];
+        let step = |name, does: String, failure, own| vec![Step { name, does, failure, action: Action::Builtin(own) }];
         Ok(Plan {
             stage: "parity",
             summary: format!("parity on {target}: compare {}, up to {threshold} % apart.", names.join(", ")),
@@ -90,13 +90,13 @@ impl Stage for Parity {
                     "tables",
                     "look at tables, columns, grants and row security of both sides".to_owned(),
                     "a side cannot be counted",
-                    Own::Tables,
+                    Builtin::Tables,
                 ),
                 step(
                     "count",
                     format!("count {} and compare with {threshold} %{again}", way(inspection.source)),
                     "the two sides differ",
-                    Own::Count,
+                    Builtin::Count,
                 ),
             ],
         })
@@ -111,8 +111,8 @@ impl Stage for Parity {
         Memory { api: api.transpose(), state: Mutex::default() }
     }
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
-        running.own(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+        running.builtin(action)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -184,10 +184,10 @@ pub struct Memory<'a> {
 }
 
 impl<'a> Running<'a, Parity> {
-    fn own(&self, action: &Own) -> Result<String> {
+    fn builtin(&self, action: &Builtin) -> Result<String> {
         let done = match action {
-            Own::Tables => self.tables(),
-            Own::Count => self.count(),
+            Builtin::Tables => self.tables(),
+            Builtin::Count => self.count(),
         };
         done.map_err(|obstacle| {
             // A difference is a finding, and an interruption is neither.

@@ -13,7 +13,7 @@ use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
 use crate::hint::{Hint, READ_THE_LOG};
-use crate::migrations::database_state::State;
+use crate::migrations::database_state::DatabaseState;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::{self, Snapshot};
@@ -48,7 +48,7 @@ pub struct Inspection {
     expected: Catalog,
     mirror: Option<String>,
     /// What no migration makes, so that nothing of it comes back.
-    strangers: Vec<Difference>,
+    unmanaged: Vec<Difference>,
     privileges: Privileges,
     leases: Leases,
 }
@@ -60,14 +60,14 @@ struct Leases {
 
 /// What the server says the database is, down to which very tables it has.
 struct Standpoint {
-    state: State,
+    state: DatabaseState,
     /// Which tables these are, whatever their names.
     oids: BTreeMap<String, u32>,
 }
 
 impl Standpoint {
     fn read(session: &Session<'_>, history: &History) -> Result<Standpoint> {
-        let state = State::read(session, history)?;
+        let state = DatabaseState::read(session, history)?;
         Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.dsn().schema)? })
     }
 
@@ -80,7 +80,7 @@ impl Standpoint {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     Snapshot,
     RestorePrivileges,
     VerifyLedger,
@@ -91,7 +91,7 @@ pub enum Own {
 
 impl Stage for Reset {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = Memory;
 
     const DEMAND: Demand = Demand::Destructive;
@@ -107,18 +107,18 @@ impl Stage for Reset {
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
         let drift = drift::between(&expected, &before.state.catalog).definition;
-        let strangers = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
+        let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
         let privileges = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection { history, before, expected, mirror, strangers, privileges, leases })
+        Ok(Inspection { history, before, expected, mirror, unmanaged, privileges, leases })
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let filled = inspection.before.state.counts.iter().filter(|(_, rows)| **rows > 0);
         let rows = filled.map(|(table, rows)| format!("{rows} rows of `{table}`"));
-        let strangers =
-            inspection.strangers.iter().map(|stranger| format!("{}: no migration makes it", stranger.object));
+        let unmanaged =
+            inspection.unmanaged.iter().map(|stranger| format!("{}: no migration makes it", stranger.object));
         let first = if self.no_snapshot { "without a snapshot" } else { "snapshot first" };
         let mut groups = Vec::new();
         groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
@@ -136,12 +136,12 @@ impl Stage for Reset {
             ),
             scripts: Vec::new(),
             rows: inspection.before.state.counts.clone(),
-            losses: rows.chain(strangers).collect(),
+            losses: rows.chain(unmanaged).collect(),
             groups,
         })
     }
 
-    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
         console.say(&plan.summary);
         plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
         let question = Question {
@@ -169,8 +169,8 @@ impl Stage for Reset {
         Memory::default()
     }
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
-        running.own(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+        running.builtin(action)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -186,16 +186,16 @@ impl Stage for Reset {
     }
 }
 
-fn snapshot_step() -> Step<Own> {
+fn snapshot_step() -> Step<Builtin> {
     Step {
         name: "snapshot",
         does: "copy every row into files of this machine, readable by you alone".to_owned(),
         failure: "there is no snapshot, so nothing was dropped",
-        action: Action::Own(Own::Snapshot),
+        action: Action::Builtin(Builtin::Snapshot),
     }
 }
 
-fn reset_step(session: &Session<'_>, inspection: &Inspection) -> Result<Step<Own>> {
+fn reset_step(session: &Session<'_>, inspection: &Inspection) -> Result<Step<Builtin>> {
     Ok(Step {
         name: "migrate reset",
         does: format!("drop the schema and apply {} migrations", inspection.history.migrations.len()),
@@ -208,7 +208,7 @@ fn reset_step(session: &Session<'_>, inspection: &Inspection) -> Result<Step<Own
     })
 }
 
-fn mirror_step(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Own>>> {
+fn mirror_step(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Builtin>>> {
     let Some(sql) = &inspection.mirror else { return Ok(None) };
     let path = session.settings.shown(&session.settings.supabase.mirror_sql);
     Ok(Some(Step {
@@ -223,34 +223,40 @@ fn mirror_step(session: &Session<'_>, inspection: &Inspection) -> Result<Option<
     }))
 }
 
-fn verification() -> [Step<Own>; 5] {
-    let step = |name, does: &str, failure, own| Step { name, does: does.to_owned(), failure, action: Action::Own(own) };
+fn verification() -> [Step<Builtin>; 5] {
+    let step =
+        |name, does: &str, failure, own| Step { name, does: does.to_owned(), failure, action: Action::Builtin(own) };
     [
         step(
             "restore privileges",
             "grant what was granted before on the schema and in it, and its default privileges",
             "the privileges are not what they were",
-            Own::RestorePrivileges,
+            Builtin::RestorePrivileges,
         ),
         step(
             "verify ledger",
             "read the ledger: every migration applied, none failed, none pending",
             "the ledger is not complete",
-            Own::VerifyLedger,
+            Builtin::VerifyLedger,
         ),
         step(
             "verify rows",
             "every table is a new one, and holds what migrations inserted",
             "old rows are still there",
-            Own::VerifyRows,
+            Builtin::VerifyRows,
         ),
         step(
             "verify catalog",
             "compare the schema with what the migrations make",
             "the schema is not what its migrations make",
-            Own::VerifyCatalog,
+            Builtin::VerifyCatalog,
         ),
-        step("verify claim", "the claim is still there and names this database", "the claim is gone", Own::VerifyClaim),
+        step(
+            "verify claim",
+            "the claim is still there and names this database",
+            "the claim is gone",
+            Builtin::VerifyClaim,
+        ),
     ]
 }
 
@@ -280,14 +286,14 @@ pub struct Memory {
 }
 
 impl Running<'_, Reset> {
-    fn own(&self, action: &Own) -> Result<String> {
+    fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
-            Own::Snapshot => self.take_snapshot(),
-            Own::RestorePrivileges => self.restore_privileges(),
-            Own::VerifyLedger => self.verify_ledger(),
-            Own::VerifyRows => self.verify_rows(),
-            Own::VerifyCatalog => self.verify_catalog(),
-            Own::VerifyClaim => self.verify_claim(),
+            Builtin::Snapshot => self.take_snapshot(),
+            Builtin::RestorePrivileges => self.restore_privileges(),
+            Builtin::VerifyLedger => self.verify_ledger(),
+            Builtin::VerifyRows => self.verify_rows(),
+            Builtin::VerifyCatalog => self.verify_catalog(),
+            Builtin::VerifyClaim => self.verify_claim(),
         }
     }
 
@@ -383,8 +389,8 @@ impl Running<'_, Reset> {
     fn record(&self) -> Result<()> {
         let state = &self.after()?.state;
         state.record(self.journal, &self.dropped())?;
-        let State { standing, catalog, .. } = state;
-        let gone = self.inspection.strangers.iter().filter(|stranger| !catalog.objects.contains_key(&stranger.object));
+        let DatabaseState { standing, catalog, .. } = state;
+        let gone = self.inspection.unmanaged.iter().filter(|stranger| !catalog.objects.contains_key(&stranger.object));
         let gone =
             gone.map(|stranger| format!("gone: {}; no migration makes it, so make it again by hand", stranger.object));
         let mut record = self.journal.record();

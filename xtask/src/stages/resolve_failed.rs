@@ -13,10 +13,10 @@ use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::{Hint, READ_THE_LOG};
-use crate::migrations::database_state::State;
+use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order};
 use crate::migrations::down_scripts;
-use crate::migrations::status::Standing;
+use crate::migrations::status::MigrationStatus;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -34,24 +34,24 @@ use crate::tools::prisma::{self, Prisma};
 use pin::Lease;
 
 /// The options of `backward --failed`.
-pub struct Settle {
+pub struct ResolveFailed {
     pub accept_data_loss: bool,
 }
 
 pub struct Inspection {
     history: History,
-    before: State,
+    before: DatabaseState,
     failed: String,
     /// The catalog before the failed migration.
     sound: Catalog,
     /// What sets the database apart from `sound`.
     left: Vec<Difference>,
-    way: Way,
+    way: Resolution,
     lease: Lease,
 }
 
 /// How it is settled.
-enum Way {
+enum Resolution {
     RolledBack,
     Applied,
     TakenBack(Down),
@@ -59,15 +59,15 @@ enum Way {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     Snapshot,
     TakeBack,
     Verify,
 }
 
-impl Stage for Settle {
+impl Stage for ResolveFailed {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
@@ -76,7 +76,7 @@ impl Stage for Settle {
     /// `usage` when nothing failed; `different`, naming what was left behind, when only a person can settle it.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let before = State::read(session, &history)?;
+        let before = DatabaseState::read(session, &history)?;
         let standing = &before.standing;
         check_standing(standing)?;
         let failed = standing.failed.first().cloned().ok_or_else(|| {
@@ -88,30 +88,32 @@ impl Stage for Settle {
             .is_some_and(|ledger| ledger.failed().any(|entry| entry.name == failed && entry.logs.is_some()));
         let after = after(session, &history, standing, &failed, &before.catalog);
         let seen = Seen { failed: &failed, before: &sound, after: after.as_ref(), now: &before.catalog, logged };
-        let way = way(session, &seen, || halfway::of(session, &history, standing, &failed, &before.catalog))?;
+        let way = resolution(session, &seen, || halfway::of(session, &history, standing, &failed, &before.catalog))?;
         let lease = session.lease("prisma migrate resolve");
         Ok(Inspection { history, before, failed, sound, left, way, lease })
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let Inspection { failed, left, .. } = inspection;
         let (found, settle, scripts) = match &inspection.way {
-            Way::RolledBack => ("nothing of it is left".to_owned(), self.resolve(session, inspection)?, Vec::new()),
-            Way::Applied => ("all of it is there".to_owned(), self.resolve(session, inspection)?, Vec::new()),
-            Way::TakenBack(down) => {
+            Resolution::RolledBack => {
+                ("nothing of it is left".to_owned(), self.resolve(session, inspection)?, Vec::new())
+            }
+            Resolution::Applied => ("all of it is there".to_owned(), self.resolve(session, inspection)?, Vec::new()),
+            Resolution::TakenBack(down) => {
                 let left: Vec<String> = left.iter().map(Difference::to_string).collect();
                 let script =
                     Script { name: format!("down/{failed}.sql"), sha256: down.sha256(), sql: down.sql.clone() };
                 (format!("it left this behind: {}", left.join("; ")), take_back(failed), vec![script])
             }
         };
-        let may_lose = self.accept_data_loss && matches!(inspection.way, Way::TakenBack(_));
-        let snapshot = snapshot_step(may_lose, &inspection.before.counts, Own::Snapshot);
+        let may_lose = self.accept_data_loss && matches!(inspection.way, Resolution::TakenBack(_));
+        let snapshot = snapshot_step(may_lose, &inspection.before.counts, Builtin::Snapshot);
         let verify = Step {
             name: "verify",
             does: "read the ledger and the schema, and ask Prisma".to_owned(),
             failure: "the migration is not settled",
-            action: Action::Own(Own::Verify),
+            action: Action::Builtin(Builtin::Verify),
         };
         Ok(Plan {
             stage: "settle",
@@ -127,19 +129,19 @@ impl Stage for Settle {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
         journal.write_json("catalog-before.json", &inspection.before.catalog)?;
         match &inspection.way {
-            Way::TakenBack(down) => journal.run().write(&format!("down/{}.sql", down.migration), &down.sql),
+            Resolution::TakenBack(down) => journal.run().write(&format!("down/{}.sql", down.migration), &down.sql),
             _ => Ok(()),
         }
     }
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { options, session, journal, inspection, .. } = running;
         match action {
-            Own::Snapshot => take_snapshot(session, journal),
-            Own::TakeBack => options.take_back(session, inspection),
-            Own::Verify => verify(session, journal, inspection),
+            Builtin::Snapshot => take_snapshot(session, journal),
+            Builtin::TakeBack => options.take_back(session, inspection),
+            Builtin::Verify => verify(session, journal, inspection),
         }
     }
 
@@ -162,7 +164,7 @@ fn point(session: &Session<'_>, history: &History, now: &Catalog) -> Result<Cata
 fn after(
     session: &Session<'_>,
     history: &History,
-    standing: &Standing,
+    standing: &MigrationStatus,
     failed: &str,
     now: &Catalog,
 ) -> Option<Catalog> {
@@ -180,7 +182,11 @@ struct Seen<'a> {
     logged: bool,
 }
 
-fn way(session: &Session<'_>, seen: &Seen<'_>, halfway: impl Fn() -> Result<Option<Halfway>>) -> Result<Way> {
+fn resolution(
+    session: &Session<'_>,
+    seen: &Seen<'_>,
+    halfway: impl Fn() -> Result<Option<Halfway>>,
+) -> Result<Resolution> {
     let Seen { failed, before, after, now, logged } = *seen;
     let left = drift::between(before, now).definition;
     let at_after = after.is_some_and(|after| drift::between(after, now).definition.is_empty());
@@ -191,11 +197,11 @@ fn way(session: &Session<'_>, seen: &Seen<'_>, halfway: impl Fn() -> Result<Opti
             .hint("look at the rows that it changes, and resolve it with Prisma: docs/failed-migrations.md says how")),
         (true, _) => match halfway()?.and_then(|halfway| halfway.rows_at_stake(failed)) {
             Some(failure) => Err(failure),
-            None => Ok(Way::RolledBack),
+            None => Ok(Resolution::RolledBack),
         },
-        (false, true) => Ok(Way::Applied),
+        (false, true) => Ok(Resolution::Applied),
         (false, false) => match down_scripts::written(session, failed)? {
-            Some(down) => Ok(Way::TakenBack(down)),
+            Some(down) => Ok(Resolution::TakenBack(down)),
             None => {
                 let failure = Failure::different(format!("`{failed}` failed and left something behind"));
                 let stopped = halfway()?.map(|halfway| halfway.in_words());
@@ -209,18 +215,18 @@ fn way(session: &Session<'_>, seen: &Seen<'_>, halfway: impl Fn() -> Result<Opti
     }
 }
 
-fn take_back(failed: &str) -> Step<Own> {
+fn take_back(failed: &str) -> Step<Builtin> {
     Step {
         name: "take back",
         does: format!("run the down.sql of `{failed}` and take it out of the ledger, if that leads back to before it"),
         failure: "what it left behind was not taken back",
-        action: Action::Own(Own::TakeBack),
+        action: Action::Builtin(Builtin::TakeBack),
     }
 }
 
-impl Settle {
-    fn resolve(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Step<Own>> {
-        let word = if matches!(inspection.way, Way::Applied) { "--applied" } else { "--rolled-back" };
+impl ResolveFailed {
+    fn resolve(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Step<Builtin>> {
+        let word = if matches!(inspection.way, Resolution::Applied) { "--applied" } else { "--rolled-back" };
         let invocation = Prisma::new(session, &inspection.lease).resolve(word, &inspection.failed)?;
         Ok(Step {
             name: "migrate resolve",
@@ -231,7 +237,9 @@ impl Settle {
     }
 
     fn take_back(&self, session: &Session<'_>, inspection: &Inspection) -> Result<String> {
-        let Way::TakenBack(down) = &inspection.way else { return Err(Failure::bug("there is no script to run")) };
+        let Resolution::TakenBack(down) = &inspection.way else {
+            return Err(Failure::bug("there is no script to run"));
+        };
         let order = Order {
             schema: &session.target.dsn().schema,
             applied: &inspection.before.standing.applied,
@@ -248,13 +256,13 @@ impl Settle {
 
 fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
     let failed = &inspection.failed;
-    let standing = State::read(session, &inspection.history)?.standing;
+    let standing = DatabaseState::read(session, &inspection.history)?.standing;
     if standing.failed.contains(failed) {
         return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma exited 0"))
             .hint(READ_THE_LOG));
     }
     let applied_now = standing.applied.contains(failed);
-    if applied_now != matches!(inspection.way, Way::Applied) {
+    if applied_now != matches!(inspection.way, Resolution::Applied) {
         return Err(Failure::different(format!("the ledger says the opposite of what was asked about `{failed}`"))
             .hint(Hint::run("forward --plan")));
     }
@@ -271,7 +279,7 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
 }
 
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-    let after = State::read(session, &inspection.history)?;
+    let after = DatabaseState::read(session, &inspection.history)?;
     after.record(journal, &inspection.before.counts)?;
     let standing = after.standing;
     let failed = || vec![inspection.failed.clone()];

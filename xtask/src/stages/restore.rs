@@ -36,7 +36,7 @@ pub struct Inspection {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     PutBack,
     VerifyCounts,
     VerifyCatalog,
@@ -44,7 +44,7 @@ pub enum Own {
 
 impl Stage for Restore {
     type Inspection = Inspection;
-    type Action = Own;
+    type Action = Builtin;
     type Memory<'a> = ();
 
     const DEMAND: Demand = Demand::Destructive;
@@ -62,13 +62,13 @@ impl Stage for Restore {
         Ok(Inspection { fit, counts, catalog, snapshot })
     }
 
-    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Own>> {
+    fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let Inspection { snapshot, fit, counts, .. } = inspection;
         let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
         let tables = fit.tables().count();
         let taken = snapshot.manifest.created_at.strftime("%Y-%m-%d %H:%M UTC");
         let step =
-            |name, does: String, failure, action| vec![Step { name, does, failure, action: Action::Own(action) }];
+            |name, does: String, failure, action| vec![Step { name, does, failure, action: Action::Builtin(action) }];
         let present = |table: &String| counts.get(table).copied().filter(|rows| *rows > 0);
         let replaced = fit
             .tables()
@@ -88,25 +88,25 @@ impl Stage for Restore {
                     "put back",
                     format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
                     "the rows were not put back",
-                    Own::PutBack,
+                    Builtin::PutBack,
                 ),
                 step(
                     "verify counts",
                     "count every table again".to_owned(),
                     "the counts are not the snapshot's",
-                    Own::VerifyCounts,
+                    Builtin::VerifyCounts,
                 ),
                 step(
                     "verify catalog",
                     "compare the schema with what it was before".to_owned(),
                     "the schema is not what it was",
-                    Own::VerifyCatalog,
+                    Builtin::VerifyCatalog,
                 ),
             ],
         })
     }
 
-    fn consent(&self, session: &Session<'_>, plan: &Plan<Own>, console: &Console) -> Result<()> {
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
         console.say(&plan.summary);
         plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
         let question = Question {
@@ -134,13 +134,13 @@ impl Stage for Restore {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn own(running: &Running<'_, Self>, action: &Own) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { session, inspection, .. } = running;
         match action {
-            Own::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
+            Builtin::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
                 .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
-            Own::VerifyCounts => verify_counts(session, inspection),
-            Own::VerifyCatalog => verify_catalog(session, inspection),
+            Builtin::VerifyCounts => verify_counts(session, inspection),
+            Builtin::VerifyCatalog => verify_catalog(session, inspection),
         }
     }
 

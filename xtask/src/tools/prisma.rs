@@ -8,7 +8,7 @@ use crate::process::Invocation;
 use crate::process::locate;
 use crate::run::plan::Explanation;
 use crate::session::Session;
-use crate::tools::reentry::Door;
+use crate::tools::reentry::EngineReentry;
 use pin::Lease;
 
 /// Prisma as this run calls it: without npx, in the project's folder, reaching the database only through the pin.
@@ -30,7 +30,7 @@ impl<'a> Prisma<'a> {
 
     fn cli(&self, words: &[&str]) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
-        let door = Door::new(&self.session.toolbox, self.lease.expected(None));
+        let door = EngineReentry::new(&self.session.toolbox, self.lease.expected(None));
         let invocation = self.invocation(&self.session.toolbox.prisma.script).args(words).envs(door.environment()?);
         Ok(invocation.args(self.config()).arg("--schema").arg(self.shown(&settings.schema)))
     }
@@ -63,7 +63,7 @@ impl<'a> Prisma<'a> {
     /// both in the database `shadow`, which it empties first.
     pub fn diff(&self, from: &Path, to: &Path, output: &Path, shadow: &str) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
-        let door = Door::new(&self.session.toolbox, self.lease.expected(Some(shadow)));
+        let door = EngineReentry::new(&self.session.toolbox, self.lease.expected(Some(shadow)));
         let url = self.lease.url_of(shadow);
         let invocation = self
             .invocation(&self.session.toolbox.prisma.script)

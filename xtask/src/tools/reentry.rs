@@ -18,7 +18,7 @@ const VARIABLE: &str = "STAGING_DRILL_ENGINE";
 
 /// What the interposer needs to know; it goes through the environment of Prisma's CLI and holds no secret.
 #[derive(Serialize, Deserialize)]
-pub struct Door {
+pub struct EngineReentry {
     engine: PathBuf,
     via_node: Option<PathBuf>,
     expected: Expected,
@@ -27,13 +27,13 @@ pub struct Door {
     release: String,
 }
 
-impl Door {
-    pub fn new(toolbox: &Toolbox, expected: Expected) -> Door {
+impl EngineReentry {
+    pub fn new(toolbox: &Toolbox, expected: Expected) -> EngineReentry {
         let (engine, via_node) = match &toolbox.engine {
             Engine::Native(path) => (path.clone(), None),
             Engine::Wasm { program, .. } => (program.clone(), Some(toolbox.node.clone())),
         };
-        Door { engine, via_node, expected, release: toolbox.prisma.version.clone() }
+        EngineReentry { engine, via_node, expected, release: toolbox.prisma.version.clone() }
     }
 
     /// The variables that put us between Prisma and its engine, and let our own engine program ask us about scripts.
@@ -47,7 +47,7 @@ impl Door {
     }
 
     /// Whether this process was started as an engine.
-    pub fn requested() -> Option<Door> {
+    pub fn requested() -> Option<EngineReentry> {
         serde_json::from_str(&std::env::var(VARIABLE).ok()?).ok()
     }
 

@@ -20,8 +20,8 @@ const LARGE: u64 = 10_000;
 
 /// Statements that take keys, indexes and triggers away, and those that bring exactly the same back.
 pub struct Obstacles {
-    pub away: Vec<String>,
-    pub back: Vec<String>,
+    pub drop: Vec<String>,
+    pub recreate: Vec<String>,
 }
 
 /// `$1` and `$2` are schemas and names of tables; a partition belongs to its root.
@@ -78,9 +78,9 @@ impl Obstacles {
         };
         let large: Vec<&Table> = tables.iter().copied().filter(|table| table.rows >= LARGE).collect();
         let (indexes, triggers, keys) = (ask(INDEXES, &large)?, ask(TRIGGERS, tables)?, ask(KEYS, tables)?);
-        let mut obstacles = Obstacles { away: Vec::new(), back: Vec::new() };
+        let mut obstacles = Obstacles { drop: Vec::new(), recreate: Vec::new() };
         if !indexes.is_empty() {
-            obstacles.back.push("set local default_tablespace = ''".to_owned());
+            obstacles.recreate.push("set local default_tablespace = ''".to_owned());
         }
         indexes.iter().for_each(|row| obstacles.add_index(row.get(0), row.get(1), row.get(2)));
         triggers.iter().for_each(|row| obstacles.add_trigger(row.get(0), row.get(1), row.get(2)));
@@ -90,9 +90,9 @@ impl Obstacles {
 
     /// `name` is quoted already.
     fn add_index(&mut self, name: &str, definition: String, comment: Option<&str>) {
-        self.away.push(format!("drop index {name}"));
-        self.back.push(definition);
-        self.back.extend(comment.map(|text| format!("comment on index {name} is {}", escape_literal(text))));
+        self.drop.push(format!("drop index {name}"));
+        self.recreate.push(definition);
+        self.recreate.extend(comment.map(|text| format!("comment on index {name} is {}", escape_literal(text))));
     }
 
     fn add_trigger(&mut self, table: &str, name: &str, enabled: &str) {
@@ -103,16 +103,16 @@ impl Obstacles {
             _ => "enable",
         };
         // ONLY: each partition's share has a state of its own, and is listed itself.
-        self.away.push(format!("alter table only {table} disable trigger {name}"));
-        self.back.push(format!("alter table only {table} {how} trigger {name}"));
+        self.drop.push(format!("alter table only {table} disable trigger {name}"));
+        self.recreate.push(format!("alter table only {table} {how} trigger {name}"));
     }
 
     fn add_key(&mut self, table: &str, name: &str, definition: &str, comment: Option<&str>) {
         let name = escape_identifier(name);
-        self.away.push(format!("alter table {table} drop constraint {name}"));
-        self.back.push(format!("alter table {table} add constraint {name} {definition}"));
+        self.drop.push(format!("alter table {table} drop constraint {name}"));
+        self.recreate.push(format!("alter table {table} add constraint {name} {definition}"));
         let comment =
             comment.map(|text| format!("comment on constraint {name} on {table} is {}", escape_literal(text)));
-        self.back.extend(comment);
+        self.recreate.extend(comment);
     }
 }

@@ -1,7 +1,7 @@
 //! Puts a snapshot's rows back in one transaction, which is committed only when the server holds exactly what the
 //! snapshot says.
 //!
-//! What stands in the way of plain copying is taken away and put back in the same transaction (`obstacles`). Sequences are restarted before
+//! What stands in the way of plain copying is taken drop and put back in the same transaction (`obstacles`). Sequences are restarted before
 //! they are set: only that makes setting them part of the transaction.
 
 use std::collections::BTreeSet;
@@ -174,7 +174,7 @@ fn in_transaction(
     fit.tables.iter().try_for_each(|fitted| check_guard(transaction, snapshot, fitted))?;
     let tables: Vec<&Table> = fit.tables.iter().map(|fitted| &fitted.table).collect();
     let obstacles = Obstacles::find(transaction, &tables)?;
-    run(transaction, "clear the way", &obstacles.away)?;
+    run(transaction, "clear the way", &obstacles.drop)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
     let mut sums = Vec::new();
     for fitted in &fit.tables {
@@ -182,7 +182,7 @@ fn in_transaction(
     }
     // What a deferred key still has to check stands in the way of changing a table.
     run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
-    run(transaction, "put indexes, keys and triggers back", &obstacles.back)?;
+    run(transaction, "put indexes, keys and triggers back", &obstacles.recreate)?;
     set_sequences(transaction, &fit.sequences)?;
     for (fitted, expected) in fit.tables.iter().zip(&sums) {
         compare(transaction, fitted, expected)?;

@@ -55,7 +55,7 @@ impl Stage for Breaks {
 
     fn plan(&self, _session: &Session<'_>, _inspection: &()) -> Result<Plan<&'static str>> {
         let step = |name| {
-            vec![Step { name, does: "something".to_owned(), failure: "it was not done", action: Action::Own(name) }]
+            vec![Step { name, does: "something".to_owned(), failure: "it was not done", action: Action::Builtin(name) }]
         };
         let groups = vec![step("first"), step("second")];
         let (summary, rows) = ("to break".to_owned(), Counts::default());
@@ -73,7 +73,7 @@ impl Stage for Breaks {
 
     fn memory<'a>(&self, _session: &'a Session<'a>, _inspection: &'a ()) {}
 
-    fn own(running: &Running<'_, Self>, step: &&'static str) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, step: &&'static str) -> Result<String> {
         if *step == "second" {
             running.options.at(Moment::Step);
             std::thread::scope(|scope| {
@@ -120,7 +120,7 @@ impl Project {
     fn run(&self, moment: Moment) -> (Result<()>, Outcome) {
         let console = Console::new(self.settings.output);
         let interrupt = Interrupt::default();
-        let drill = Drill {
+        let drill = Runner {
             settings: &self.settings,
             console: &console,
             interrupt: &interrupt,

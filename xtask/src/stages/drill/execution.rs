@@ -6,76 +6,76 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Migrations;
 use crate::hint::Hint;
-use crate::migrations::database_state::State;
+use crate::migrations::database_state::DatabaseState;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
 use crate::run::stage::Stage;
 use crate::schema::history::History;
 use crate::session::Session;
-use crate::stages::drill::pass::{Landing, Return, Round, differing};
-use crate::stages::drill::phase::Leg;
+use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
+use crate::stages::drill::phase::Phase;
 use crate::stages::drill::progress::{self, Progress};
-use crate::stages::drill::{Inspection, PARITY, Planned, Promise, Whole, first_forward, mirror};
+use crate::stages::drill::{Drill, Inspection, PARITY, Planned, Promise, first_forward, mirror};
 use crate::stages::forward::Forward;
 
 pub struct Execution<'a> {
-    pub options: &'a Whole,
+    pub options: &'a Drill,
     pub session: &'a Session<'a>,
     pub journal: &'a Journal<'a>,
     pub inspection: &'a Inspection,
     pub plan: &'a Plan<Planned>,
     pub progress: Mutex<Progress>,
     /// Where the first forward led.
-    pub landing: OnceLock<Landing>,
+    pub baseline: OnceLock<Baseline>,
 }
 
 impl Execution<'_> {
     pub fn all(&self) -> Result<()> {
         let mut state = self.inspection.before.clone();
-        for leg in self.inspection.legs() {
-            self.begin(leg, &state)?;
-            self.recorded(leg, self.leg(leg, state))?;
-            state = self.left_by(leg)?;
+        for phase in self.inspection.phases() {
+            self.begin(phase, &state)?;
+            self.recorded(phase, self.phase(phase, state))?;
+            state = self.left_by(phase)?;
         }
         if self.inspection.progress.no_mirror {
             self.journal.skip("mirror", "as asked (--no-mirror)")?;
             self.journal.skip("parity", "as asked (--no-mirror)")?;
         }
-        self.progress().stage = Leg::ALL.len() + 1;
+        self.progress().stage = Phase::ALL.len() + 1;
         Ok(())
     }
 
-    fn leg(&self, leg: Leg, before: State) -> Result<()> {
+    fn phase(&self, phase: Phase, before: DatabaseState) -> Result<()> {
         let history = self.inspection.history.clone();
         let is_the_same = History::load(&self.session.settings.prisma.migrations)?.digest() == history.digest();
         if !is_the_same {
             return Err(Failure::different("the migrations were changed while the drill ran").hint(Hint::run("drill")));
         }
-        match leg {
-            Leg::Forward => {
+        match phase {
+            Phase::Forward => {
                 let stage = first_forward(self.session);
-                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+                self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
-            Leg::Backward => self.backward(before),
-            Leg::Again => {
+            Phase::Backward => self.backward(before),
+            Phase::ForwardAgain => {
                 let stage = self.second_forward(&before)?;
-                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+                self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
-            Leg::Mirror => {
+            Phase::Mirror => {
                 let stage = mirror(self.session);
-                self.stage(leg, &stage, stage.at(self.session, history, before)?)
+                self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
-            Leg::Parity => self.stage(leg, &PARITY, PARITY.inspect(self.session)?),
+            Phase::Parity => self.stage(phase, &PARITY, PARITY.inspect(self.session)?),
         }
     }
 
     /// Runs a stage as its own command does, if it still is what the plan has shown.
-    fn stage<S: Stage>(&self, leg: Leg, stage: &S, inspection: S::Inspection) -> Result<()> {
+    fn stage<S: Stage>(&self, phase: Phase, stage: &S, inspection: S::Inspection) -> Result<()> {
         let plan = stage.plan(self.session, &inspection)?;
-        let at = self.inspection.legs().position(|other| other == leg);
+        let at = self.inspection.phases().position(|other| other == phase);
         let shown = at.and_then(|at| self.plan.groups.get(at)).and_then(|group| group.first());
         match shown.map(|step| &step.action) {
-            Some(Action::Own(planned)) if planned.promise == Promise::of(&plan) => {}
+            Some(Action::Builtin(planned)) if planned.promise == Promise::of(&plan) => {}
             _ => {
                 return Err(Failure::different("what would run now is not what the plan has shown")
                     .hint(Hint::run("drill --plan")));
@@ -86,7 +86,7 @@ impl Execution<'_> {
         self.session.same_server()
     }
 
-    fn backward(&self, before: State) -> Result<()> {
+    fn backward(&self, before: DatabaseState) -> Result<()> {
         let inspected = self.inspection.before_backward(self.session, before)?;
         let lost = inspected.losses().find(|loss| loss.values > 0);
         if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
@@ -98,47 +98,47 @@ impl Execution<'_> {
         let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
         self.progress().dropped.extend(dropped.cloned());
         self.save_progress()?;
-        self.stage(Leg::Backward, &self.options.backward(self.session, self.inspection), inspected)
+        self.stage(Phase::Backward, &self.options.backward(self.session, self.inspection), inspected)
     }
 
-    fn second_forward(&self, before: &State) -> Result<Forward> {
-        let landing = self.landing.get().cloned().ok_or_else(|| Failure::bug("a second forward without a first"))?;
+    fn second_forward(&self, before: &DatabaseState) -> Result<Forward> {
+        let baseline = self.baseline.get().cloned().ok_or_else(|| Failure::bug("a second forward without a first"))?;
         let Progress { snapshot, dropped, .. } = self.progress().clone();
         let (taken, schema) = (before.standing.pending.clone(), self.inspection.schema.clone());
         Ok(Forward {
             smoke: false,
-            round: Round::Second(Box::new(Return { landing, taken, schema, dropped, snapshot })),
+            pass: Pass::Second(Box::new(SecondPass { baseline, taken, schema, dropped, snapshot })),
         })
     }
 
     /// A stage that ended before its first step is a stage that did not go well.
-    fn recorded(&self, leg: Leg, result: Result<()>) -> Result<()> {
+    fn recorded(&self, phase: Phase, result: Result<()>) -> Result<()> {
         let seen = self.journal.record().outcome.stages.len();
-        let begun = seen > leg.number() - self.inspection.progress.stage;
+        let begun = seen > phase.number() - self.inspection.progress.stage;
         if result.is_err() && !begun {
-            self.journal.stage(leg.name())?.end(&result)?;
+            self.journal.stage(phase.name())?.end(&result)?;
         }
         result
     }
 
     /// What a stage says that it left must still be there: nobody else is at work here.
-    fn left_by(&self, leg: Leg) -> Result<State> {
-        let state = State::read(self.session, &self.inspection.history)?;
+    fn left_by(&self, phase: Phase) -> Result<DatabaseState> {
+        let state = DatabaseState::read(self.session, &self.inspection.history)?;
         self.update(&state);
         let said = self.journal.record().outcome.counts.clone();
         let wrong = said.map(|said| differing(&said.after, &state.counts)).unwrap_or_default();
         if !wrong.is_empty() {
             return Err(Failure::different(format!(
                 "another session wrote to the database after {} had ended",
-                leg.name()
+                phase.name()
             ))
             .because_all(wrong)
             .hint("stop what else writes there"));
         }
-        if leg == Leg::Forward {
+        if phase == Phase::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
-            self.progress().landing = Some(format!("{run}/{}", leg.chapter()));
-            let _ = self.landing.set(Landing { counts: state.counts.clone(), catalog: state.catalog.clone() });
+            self.progress().baseline = Some(format!("{run}/{}", phase.subfolder()));
+            let _ = self.baseline.set(Baseline { counts: state.counts.clone(), catalog: state.catalog.clone() });
         }
         Ok(state)
     }
@@ -147,15 +147,15 @@ impl Execution<'_> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begin(&self, leg: Leg, state: &State) -> Result<()> {
-        self.journal.chapter(&leg.chapter());
-        self.progress().stage = leg.number();
+    fn begin(&self, phase: Phase, state: &DatabaseState) -> Result<()> {
+        self.journal.subfolder(&phase.subfolder());
+        self.progress().stage = phase.number();
         self.progress().standing.clone_from(&state.standing);
         self.save_progress()
     }
 
     /// What the server and the stages say of where the drill is.
-    fn update(&self, state: &State) {
+    fn update(&self, state: &DatabaseState) {
         let snapshot = self
             .journal
             .record()
@@ -167,7 +167,7 @@ impl Execution<'_> {
         progress.standing.clone_from(&state.standing);
         // Of two runs' snapshots the first has what the second no longer found.
         progress.snapshot = progress.snapshot.take().or(snapshot);
-        if progress.stage == Leg::Backward.number() {
+        if progress.stage == Phase::Backward.number() {
             progress.taken.clone_from(&state.standing.pending);
         }
     }
@@ -181,7 +181,7 @@ impl Execution<'_> {
 
     /// Of the whole run: what the database was before the first stage, and what it is now.
     pub fn record(&self) -> Result<()> {
-        let after = State::read(self.session, &self.inspection.history)?;
+        let after = DatabaseState::read(self.session, &self.inspection.history)?;
         self.update(&after);
         self.save_progress()?;
         after.record(self.journal, &self.inspection.before.counts)?;
@@ -202,29 +202,29 @@ impl Execution<'_> {
     /// Adds to a failure where the drill stopped, where the rows are, and how to go on.
     pub fn explain(&self, failure: Failure) -> Failure {
         let progress = self.progress().clone();
-        let Some(leg) = Leg::ALL.into_iter().find(|leg| leg.number() == progress.stage) else { return failure };
+        let Some(phase) = Phase::ALL.into_iter().find(|phase| phase.number() == progress.stage) else { return failure };
         let failure = failure.note(format!(
             "the drill stopped in stage {} of {}: {}",
-            leg.number(),
-            Leg::ALL.len(),
-            leg.in_words()
+            phase.number(),
+            Phase::ALL.len(),
+            phase.in_words()
         ));
-        let failure = match (&progress.snapshot, leg) {
-            (Some(name), Leg::Backward | Leg::Again) if !progress.dropped.is_empty() => {
+        let failure = match (&progress.snapshot, phase) {
+            (Some(name), Phase::Backward | Phase::ForwardAgain) if !progress.dropped.is_empty() => {
                 failure.note(format!("what backward dropped is in the snapshot `{name}`"))
             }
             _ => failure,
         };
-        let failure = match leg {
-            Leg::Mirror | Leg::Parity => failure.note("the database now: all migrations are applied"),
+        let failure = match phase {
+            Phase::Mirror | Phase::Parity => failure.note("the database now: all migrations are applied"),
             _ => failure,
         };
         let stuck = !progress.standing.failed.is_empty() || !progress.standing.running.is_empty();
-        let on = match leg {
+        let on = match phase {
             _ if stuck => return failure,
-            Leg::Forward if failure.hint.is_some() => return failure,
-            Leg::Forward => Hint::run("drill"),
-            Leg::Backward if self.options.accept_data_loss => Hint::run("drill --resume --accept-data-loss"),
+            Phase::Forward if failure.hint.is_some() => return failure,
+            Phase::Forward => Hint::run("drill"),
+            Phase::Backward if self.options.accept_data_loss => Hint::run("drill --resume --accept-data-loss"),
             _ => Hint::run("drill --resume"),
         };
         self.then(failure, on)

@@ -20,8 +20,8 @@ use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
-use crate::migrations::database_state::State;
-use crate::migrations::status::Standing;
+use crate::migrations::database_state::DatabaseState;
+use crate::migrations::status::MigrationStatus;
 use crate::parity::comparison::Source;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
@@ -33,13 +33,13 @@ use crate::schema::ledger::LEDGER_TABLE;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::backward::{self, Backward, Extent, consent_to_loss};
-use crate::stages::drill::pass::{Landing, Return, Round};
+use crate::stages::drill::pass::{Baseline, Pass, SecondPass};
 use crate::stages::drill::progress::{Earlier, Progress};
 use crate::stages::forward::{self, Forward};
 use crate::stages::mirror::Mirror;
 use crate::stages::parity::Parity;
 use execution::Execution;
-use phase::Leg;
+use phase::Phase;
 
 /// How many rows each of the sandbox's empty tables gets.
 const ROWS: u64 = 1000;
@@ -48,7 +48,7 @@ const ROWS: u64 = 1000;
 const PARITY: Parity = Parity { source: Some(Source::Sql) };
 
 /// The options of `drill`.
-pub struct Whole {
+pub struct Drill {
     /// How many migrations are taken back.
     pub steps: usize,
     pub accept_data_loss: bool,
@@ -60,14 +60,14 @@ pub struct Whole {
 
 pub struct Inspection {
     history: History,
-    before: State,
+    before: DatabaseState,
     /// Where this run begins; an earlier one may have come some way.
     progress: Progress,
     earlier: Option<Earlier>,
     /// Where an earlier run's first forward had led, if this run begins between there and the second.
-    landing: Option<Landing>,
+    baseline: Option<Baseline>,
     /// The way back that is still to go; None where it is behind us.
-    way: Option<backward::Way>,
+    way: Option<backward::RollbackPlan>,
     /// SHA-256 of the Prisma schema that the client is generated from.
     schema: String,
 }
@@ -98,7 +98,7 @@ impl Promise {
     }
 }
 
-impl Stage for Whole {
+impl Stage for Drill {
     type Inspection = Inspection;
     type Action = Planned;
     type Memory<'a> = ();
@@ -110,23 +110,23 @@ impl Stage for Whole {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         forward::check_providers(session, &history)?;
-        let before = State::read(session, &history)?;
+        let before = DatabaseState::read(session, &history)?;
         let earlier = if self.resume { Some(Earlier::find(session, &history, &before)?) } else { None };
         let progress = earlier.as_ref().map_or_else(|| self.start(&before), |earlier| earlier.progress.clone());
         if !progress.no_mirror {
             check_mirror(session)?;
         }
-        if progress.stage == Leg::Forward.number() {
-            first_forward(session).at(session, history.clone(), before.clone())?;
+        if progress.stage == Phase::Forward.number() {
+            first_forward(session).inspect_from(session, history.clone(), before.clone())?;
         }
-        let is_between = (Leg::Backward.number()..=Leg::Again.number()).contains(&progress.stage);
+        let is_between = (Phase::Backward.number()..=Phase::ForwardAgain.number()).contains(&progress.stage);
         let between = earlier.as_ref().filter(|_| is_between);
-        let landing = between.map(|earlier| earlier.landing(session)).transpose()?;
+        let baseline = between.map(|earlier| earlier.baseline(session)).transpose()?;
         let schema = match between {
             Some(earlier) => earlier.schema(),
             None => of_file(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?,
         };
-        let mut inspection = Inspection { history, before, progress, earlier, landing, way: None, schema };
+        let mut inspection = Inspection { history, before, progress, earlier, baseline, way: None, schema };
         inspection.way = self.way(session, &inspection)?;
         Ok(inspection)
     }
@@ -140,20 +140,22 @@ impl Stage for Whole {
             losses: Vec::new(),
             groups: Vec::new(),
         };
-        for leg in inspection.legs() {
-            let state = inspection.foreseen(session, leg);
+        for phase in inspection.phases() {
+            let state = inspection.foreseen(session, phase);
             let history = inspection.history.clone();
-            match leg {
-                Leg::Forward => {
-                    add(&mut plan, session, &first_forward(session), |stage| stage.at(session, history, state))?
-                }
-                Leg::Backward => self.add_backward(session, inspection, &mut plan)?,
-                Leg::Again => {
+            match phase {
+                Phase::Forward => add(&mut plan, session, &first_forward(session), |stage| {
+                    stage.inspect_from(session, history, state)
+                })?,
+                Phase::Backward => self.add_backward(session, inspection, &mut plan)?,
+                Phase::ForwardAgain => {
                     let stage = self.second_forward(session, inspection, &state);
-                    add(&mut plan, session, &stage, |stage| stage.at(session, history, state))?;
+                    add(&mut plan, session, &stage, |stage| stage.inspect_from(session, history, state))?;
                 }
-                Leg::Mirror => add(&mut plan, session, &mirror(session), |stage| stage.at(session, history, state))?,
-                Leg::Parity => add(&mut plan, session, &PARITY, |stage| stage.inspect(session))?,
+                Phase::Mirror => {
+                    add(&mut plan, session, &mirror(session), |stage| stage.inspect_from(session, history, state))?
+                }
+                Phase::Parity => add(&mut plan, session, &PARITY, |stage| stage.inspect(session))?,
             }
         }
         Ok(plan)
@@ -163,7 +165,7 @@ impl Stage for Whole {
         let mut lines = vec![plan.summary.clone()];
         for step in plan.groups.iter().flatten() {
             lines.push(format!("\n{}", step.does));
-            if let Action::Own(planned) = &step.action {
+            if let Action::Builtin(planned) = &step.action {
                 lines.extend(planned.words.iter().map(|line| format!("  {line}")));
             }
         }
@@ -192,7 +194,7 @@ impl Stage for Whole {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn own(_: &Running<'_, Self>, planned: &Planned) -> Result<String> {
+    fn builtin(_: &Running<'_, Self>, planned: &Planned) -> Result<String> {
         Err(Failure::bug(format!("a drill runs its stages and not a step: {:?}", planned.promise.steps)))
     }
 
@@ -204,10 +206,10 @@ impl Stage for Whole {
         plan: &Plan<Planned>,
     ) -> Result<()> {
         let progress = Mutex::new(inspection.progress.clone());
-        let landing = inspection.landing.clone().map(OnceLock::from).unwrap_or_default();
-        let execution = Execution { options: self, session, journal, inspection, plan, progress, landing };
+        let baseline = inspection.baseline.clone().map(OnceLock::from).unwrap_or_default();
+        let execution = Execution { options: self, session, journal, inspection, plan, progress, baseline };
         let result = execution.all();
-        journal.chapter("");
+        journal.subfolder("");
         let recorded = execution.record();
         result.map_err(|failure| execution.explain(failure)).and(recorded)
     }
@@ -244,32 +246,36 @@ fn add<S: Stage>(
             plan.scripts.push(script);
         }
     }
-    let step =
-        Step { name: planned.stage, does: planned.summary, failure: "the drill stopped", action: Action::Own(action) };
+    let step = Step {
+        name: planned.stage,
+        does: planned.summary,
+        failure: "the drill stopped",
+        action: Action::Builtin(action),
+    };
     plan.groups.push(vec![step]);
     Ok(())
 }
 
 fn first_forward(session: &Session<'_>) -> Forward {
     let seed = session.settings.target.is_sandbox().then_some(ROWS);
-    Forward { smoke: false, round: Round::First { seed } }
+    Forward { smoke: false, pass: Pass::First { seed } }
 }
 
 fn mirror(session: &Session<'_>) -> Mirror {
     Mirror { feed: session.settings.target.is_sandbox() }
 }
 
-impl Whole {
-    fn start(&self, before: &State) -> Progress {
+impl Drill {
+    fn start(&self, before: &DatabaseState) -> Progress {
         Progress {
-            stage: Leg::Forward.number(),
+            stage: Phase::Forward.number(),
             steps: self.steps,
             no_mirror: self.no_mirror,
             standing: before.standing.clone(),
             taken: Vec::new(),
             dropped: Vec::new(),
             snapshot: None,
-            landing: None,
+            baseline: None,
         }
     }
 
@@ -279,7 +285,7 @@ impl Whole {
     }
 
     fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
-        let names: Vec<&str> = inspection.legs().map(Leg::name).collect();
+        let names: Vec<&str> = inspection.phases().map(Phase::name).collect();
         let without = if inspection.progress.no_mirror { "; without a mirror, as asked (--no-mirror)" } else { "" };
         format!("drill on {}: {}{without}.", session.settings.target.name, names.join(", "))
     }
@@ -290,8 +296,8 @@ impl Whole {
         Backward { extent, accept_data_loss: self.may_lose(session), drilled: true }
     }
 
-    fn way(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Option<backward::Way>> {
-        if inspection.progress.stage > Leg::Backward.number() {
+    fn way(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Option<backward::RollbackPlan>> {
+        if inspection.progress.stage > Phase::Backward.number() {
             return Ok(None);
         }
         // A script that cannot work is named before Prisma is asked for the way back from it, and before anything
@@ -299,13 +305,13 @@ impl Whole {
         if !inspection.before.standing.pending.is_empty() {
             expected::catalog(session, &inspection.history)?;
         }
-        let standing = inspection.foreseen(session, Leg::Backward).standing;
+        let standing = inspection.foreseen(session, Phase::Backward).standing;
         self.backward(session, inspection).way(session, &inspection.history, &standing).map(Some)
     }
 
     /// What backward would drop is counted as far as it is there; what pending migrations have yet to make is named.
     fn add_backward(&self, session: &Session<'_>, inspection: &Inspection, plan: &mut Plan<Planned>) -> Result<()> {
-        let inspected = inspection.before_backward(session, inspection.foreseen(session, Leg::Backward))?;
+        let inspected = inspection.before_backward(session, inspection.foreseen(session, Phase::Backward))?;
         let filled = inspected.losses().filter(|loss| loss.values > 0).map(ToString::to_string);
         plan.losses.extend(filled);
         if inspection.before.counts.values().sum::<u64>() > 0 {
@@ -317,43 +323,43 @@ impl Whole {
 
     /// As far as it is known before: where the first forward led, and what was dropped, are filled in when its turn
     /// comes.
-    fn second_forward(&self, session: &Session<'_>, inspection: &Inspection, before: &State) -> Forward {
+    fn second_forward(&self, session: &Session<'_>, inspection: &Inspection, before: &DatabaseState) -> Forward {
         let takes_one = inspection.way.is_some() && self.may_lose(session);
         let snapshot = (takes_one || inspection.progress.snapshot.is_some()).then(String::new);
-        let landing = Landing { counts: before.counts.clone(), catalog: before.catalog.clone() };
+        let baseline = Baseline { counts: before.counts.clone(), catalog: before.catalog.clone() };
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
-        let round = Return { landing, taken, schema, dropped: Vec::new(), snapshot };
-        Forward { smoke: false, round: Round::Second(Box::new(round)) }
+        let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot };
+        Forward { smoke: false, pass: Pass::Second(Box::new(second)) }
     }
 }
 
 impl Inspection {
     /// What is to be done, in order.
-    fn legs(&self) -> impl Iterator<Item = Leg> + use<> {
+    fn phases(&self) -> impl Iterator<Item = Phase> + use<> {
         let (from, mirror) = (self.progress.stage, !self.progress.no_mirror);
-        Leg::ALL.into_iter().filter(move |leg| leg.number() >= from && (mirror || !leg.is_of_the_mirror()))
+        Phase::ALL.into_iter().filter(move |phase| phase.number() >= from && (mirror || !phase.is_of_the_mirror()))
     }
 
-    /// The database when `leg` begins: as it is now for the first, and as its history says for the others, whose rows
+    /// The database when `phase` begins: as it is now for the first, and as its history says for the others, whose rows
     /// are not foreseen.
-    fn foreseen(&self, session: &Session<'_>, leg: Leg) -> State {
-        if leg.number() == self.progress.stage {
+    fn foreseen(&self, session: &Session<'_>, phase: Phase) -> DatabaseState {
+        if phase.number() == self.progress.stage {
             return self.before.clone();
         }
-        let taken = match (leg, &self.way) {
-            (Leg::Again, Some(way)) => [self.progress.taken.as_slice(), &way.migrations()].concat(),
+        let taken = match (phase, &self.way) {
+            (Phase::ForwardAgain, Some(way)) => [self.progress.taken.as_slice(), &way.migrations()].concat(),
             _ => Vec::new(),
         };
         let names = self.history.migrations.iter().map(|migration| migration.name.clone());
         let (pending, applied) = names.partition(|name| taken.contains(name));
-        let standing = Standing { applied, pending, ..Standing::default() };
-        let mut state = State { standing, ..self.before.clone() };
+        let standing = MigrationStatus { applied, pending, ..MigrationStatus::default() };
+        let mut state = DatabaseState { standing, ..self.before.clone() };
         state.counts.entry(format!("{}.{LEDGER_TABLE}", session.target.dsn().schema)).or_default();
         state
     }
 
-    fn before_backward(&self, session: &Session<'_>, before: State) -> Result<backward::Inspection> {
+    fn before_backward(&self, session: &Session<'_>, before: DatabaseState) -> Result<backward::Inspection> {
         let way = self.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
         backward::Inspection::new(session, self.history.clone(), before, way)
     }

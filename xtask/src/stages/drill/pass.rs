@@ -9,7 +9,7 @@ use crate::clock;
 use crate::digest::of_file;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
-use crate::migrations::database_state::State;
+use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Loss, Removal, losses};
 use crate::postgres::counts::Counts;
 use crate::rows;
@@ -24,19 +24,19 @@ use crate::session::Session;
 use crate::stages::backward::listed;
 
 /// Which forward it is.
-pub enum Round {
+pub enum Pass {
     /// Not part of a drill.
     Alone,
     /// The first of a drill; on the sandbox, each empty table gets so many rows.
     First {
         seed: Option<u64>,
     },
-    Second(Box<Return>),
+    Second(Box<SecondPass>),
 }
 
 /// Where the second forward must arrive.
-pub struct Return {
-    pub landing: Landing,
+pub struct SecondPass {
+    pub baseline: Baseline,
     /// What is taken back: this must be applied again, and nothing else.
     pub taken: Vec<String>,
     /// SHA-256 of the Prisma schema that the client was generated from.
@@ -49,51 +49,51 @@ pub struct Return {
 
 /// Where the first forward led: rows and schema when it had ended.
 #[derive(Debug, Clone)]
-pub struct Landing {
+pub struct Baseline {
     pub counts: Counts,
     pub catalog: Catalog,
 }
 
-/// What a round adds to a forward's own steps.
+/// What a pass adds to a forward's own steps.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Own {
+pub enum Builtin {
     VerifyClient,
     Seed(u64),
     PutBack,
     VerifyRows,
 }
 
-impl Round {
+impl Pass {
     /// Stands where the first forward generates the client.
-    pub fn client<A>(&self, wrap: impl Fn(Own) -> A) -> Option<Step<A>> {
-        matches!(self, Round::Second(_)).then(|| Step {
+    pub fn client<A>(&self, wrap: impl Fn(Builtin) -> A) -> Option<Step<A>> {
+        matches!(self, Pass::Second(_)).then(|| Step {
             name: "generate",
             does: "not again: check that the schema is the one that the client was generated from".to_owned(),
             failure: "the client is not the schema's",
-            action: Action::Own(wrap(Own::VerifyClient)),
+            action: Action::Builtin(wrap(Builtin::VerifyClient)),
         })
     }
 
     /// Comes after the verification.
-    pub fn steps<A>(&self, wrap: impl Fn(Own) -> A) -> Vec<Step<A>> {
-        let step = |name, does: String, failure, own| Step { name, does, failure, action: Action::Own(wrap(own)) };
+    pub fn steps<A>(&self, wrap: impl Fn(Builtin) -> A) -> Vec<Step<A>> {
+        let step = |name, does: String, failure, own| Step { name, does, failure, action: Action::Builtin(wrap(own)) };
         match self {
-            Round::Alone | Round::First { seed: None } => Vec::new(),
-            Round::First { seed: Some(rows) } => vec![step(
+            Pass::Alone | Pass::First { seed: None } => Vec::new(),
+            Pass::First { seed: Some(rows) } => vec![step(
                 "seed",
                 format!("fill empty tables with {rows} made-up rows each, so that there is something to lose"),
                 "the tables were not filled",
-                Own::Seed(*rows),
+                Builtin::Seed(*rows),
             )],
-            Round::Second(round) => {
-                let put_back = round.snapshot.as_ref().map(|_| {
+            Pass::Second(pass) => {
+                let put_back = pass.snapshot.as_ref().map(|_| {
                     let does = "put what backward dropped back from the snapshot, if nobody wrote there since";
-                    step("put back", does.to_owned(), "the rows were not put back", Own::PutBack)
+                    step("put back", does.to_owned(), "the rows were not put back", Builtin::PutBack)
                 });
                 let does = "compare the rows of every table with those after the first forward";
                 let verify =
-                    step("verify rows", does.to_owned(), "the rows are not those from before", Own::VerifyRows);
+                    step("verify rows", does.to_owned(), "the rows are not those from before", Builtin::VerifyRows);
                 put_back.into_iter().chain([verify]).collect()
             }
         }
@@ -126,7 +126,7 @@ pub fn seed(session: &Session<'_>, rows: u64) -> Result<String> {
     })
 }
 
-impl Return {
+impl SecondPass {
     /// # Errors
     /// `different` when the Prisma schema was changed since the first forward.
     pub fn verify_client(&self, session: &Session<'_>) -> Result<String> {
@@ -157,7 +157,7 @@ impl Return {
     /// `different` when the schema is not the one after the first forward. Columns may stand in another order: one that is
     /// dropped and added again is the last.
     pub fn verify_catalog(&self, after: &Catalog) -> Result<()> {
-        let differences = drift::between(&self.landing.catalog, after).definition;
+        let differences = drift::between(&self.baseline.catalog, after).definition;
         if differences.is_empty() {
             return Ok(());
         }
@@ -170,10 +170,10 @@ impl Return {
     ///
     /// # Errors
     /// `different` when somebody wrote to one of them since the snapshot: replacing it would lose that.
-    pub fn put_back(&self, session: &Session<'_>, now: &State) -> Result<String> {
+    pub fn put_back(&self, session: &Session<'_>, now: &DatabaseState) -> Result<String> {
         let Some(name) = &self.snapshot else { return Err(Failure::bug("there is no snapshot to put back")) };
         let fewer =
-            self.landing.counts.iter().filter(|(table, rows)| now.counts.get(*table).is_none_or(|now| now < rows));
+            self.baseline.counts.iter().filter(|(table, rows)| now.counts.get(*table).is_none_or(|now| now < rows));
         let places: Vec<Place> = self.dropped.iter().filter_map(|loss| loss.removal.now.clone()).collect();
         let tables: BTreeSet<String> =
             places.iter().map(Place::full_table_name).chain(fewer.map(|(table, _)| table.clone())).collect();
@@ -197,7 +197,7 @@ impl Return {
         let found = losses(&mut session.connection(), &removals, &[&session.target.dsn().schema])?;
         let changed = self.dropped.iter().zip(&found).filter(|(then, now)| then != now);
         let changed = changed.map(|(then, now)| format!("{then} before, {} values now", now.values));
-        let wrong: Vec<String> = differing(&self.landing.counts, now).into_iter().chain(changed).collect();
+        let wrong: Vec<String> = differing(&self.baseline.counts, now).into_iter().chain(changed).collect();
         if wrong.is_empty() {
             let tables = now.keys().filter(|table| !table.ends_with(LEDGER_TABLE)).count();
             return Ok(format!("{tables} tables have as many rows as after the first forward"));

@@ -2,16 +2,16 @@
 
 /// One stage's place in the drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leg {
+pub enum Phase {
     Forward,
     Backward,
-    Again,
+    ForwardAgain,
     Mirror,
     Parity,
 }
 
-impl Leg {
-    pub const ALL: [Leg; 5] = [Leg::Forward, Leg::Backward, Leg::Again, Leg::Mirror, Leg::Parity];
+impl Phase {
+    pub const ALL: [Phase; 5] = [Phase::Forward, Phase::Backward, Phase::ForwardAgain, Phase::Mirror, Phase::Parity];
 
     /// From 1, in the order of the drill.
     pub fn number(self) -> usize {
@@ -20,27 +20,27 @@ impl Leg {
 
     pub fn name(self) -> &'static str {
         match self {
-            Leg::Forward | Leg::Again => "forward",
-            Leg::Backward => "backward",
-            Leg::Mirror => "mirror",
-            Leg::Parity => "parity",
+            Phase::Forward | Phase::ForwardAgain => "forward",
+            Phase::Backward => "backward",
+            Phase::Mirror => "mirror",
+            Phase::Parity => "parity",
         }
     }
 
     /// Where its files are in the evidence.
-    pub fn chapter(self) -> String {
+    pub fn subfolder(self) -> String {
         format!("{}-{}", self.number(), self.name())
     }
 
     pub fn in_words(self) -> &'static str {
         match self {
-            Leg::Forward => "the first forward",
-            Leg::Again => "the second forward",
+            Phase::Forward => "the first forward",
+            Phase::ForwardAgain => "the second forward",
             other => other.name(),
         }
     }
 
     pub fn is_of_the_mirror(self) -> bool {
-        self >= Leg::Mirror
+        self >= Phase::Mirror
     }
 }

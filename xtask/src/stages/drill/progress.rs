@@ -14,12 +14,12 @@ use crate::evidence::folder::RECORD;
 use crate::evidence::outcome::BeforeAfter;
 use crate::evidence::record::Record;
 use crate::hint::Hint;
-use crate::migrations::database_state::State;
+use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::Loss;
-use crate::migrations::status::Standing;
+use crate::migrations::status::MigrationStatus;
 use crate::schema::history::History;
 use crate::session::Session;
-use crate::stages::drill::pass::Landing;
+use crate::stages::drill::pass::Baseline;
 
 /// The key of `run.json`.
 pub const KEY: &str = "drill";
@@ -33,7 +33,7 @@ pub struct Progress {
     /// Mirror and parity were left out, as asked.
     pub no_mirror: bool,
     /// Where the database stood when this was written.
-    pub standing: Standing,
+    pub standing: MigrationStatus,
     /// What backward took back.
     pub taken: Vec<String>,
     /// What it dropped of tables with rows, and what was in it.
@@ -41,7 +41,8 @@ pub struct Progress {
     /// What the rows from before can be put back from.
     pub snapshot: Option<String>,
     /// The folder of the first forward's files, beside other runs' folders.
-    pub landing: Option<String>,
+    #[serde(rename = "landing")]
+    pub baseline: Option<String>,
 }
 
 /// A drill that did not go through.
@@ -59,7 +60,7 @@ impl Earlier {
     /// # Errors
     /// `usage` when there is none or it went through; `refused` when it was of another database; `blocked` when the history or
     /// the ledger is another one since.
-    pub fn find(session: &Session<'_>, history: &History, now: &State) -> Result<Earlier> {
+    pub fn find(session: &Session<'_>, history: &History, now: &DatabaseState) -> Result<Earlier> {
         let target = &session.settings.target.name;
         let Some(earlier) = newest(session)? else {
             return Err(Failure::usage(format!("there is no drill of `{target}` to resume")).hint(anew()));
@@ -99,7 +100,7 @@ impl Earlier {
             .hint(anew()))
     }
 
-    fn check_ledger(&self, now: &State) -> Result<()> {
+    fn check_ledger(&self, now: &DatabaseState) -> Result<()> {
         if self.progress.standing == now.standing {
             return Ok(());
         }
@@ -118,23 +119,23 @@ impl Earlier {
     ///
     /// # Errors
     /// `different` when a file was changed since.
-    pub fn landing(&self, session: &Session<'_>) -> Result<Landing> {
-        let landing = self.progress.landing.clone().unwrap_or_default();
-        let dir = session.settings.evidence_dir().join(&landing);
+    pub fn baseline(&self, session: &Session<'_>) -> Result<Baseline> {
+        let baseline = self.progress.baseline.clone().unwrap_or_default();
+        let dir = session.settings.evidence_dir().join(&baseline);
         let read = |name: &str| -> Result<Vec<u8>> {
             let path = dir.join(name);
             let inside = path.strip_prefix(&self.folder).map(|path| path.display().to_string()).unwrap_or_default();
             let altered = self.record.files.get(&inside).is_some_and(|then| of_file(&path).ok().as_ref() != Some(then));
             match fs::read(&path) {
                 Ok(bytes) if !altered => Ok(bytes),
-                _ => Err(self.unusable(&format!("{landing}/{name}"))),
+                _ => Err(self.unusable(&format!("{baseline}/{name}"))),
             }
         };
-        let unusable = |name: &str| self.unusable(&format!("{landing}/{name}"));
+        let unusable = |name: &str| self.unusable(&format!("{baseline}/{name}"));
         let counts: BeforeAfter = serde_json::from_slice(&read("counts.json")?).map_err(|_| unusable("counts.json"))?;
         let catalog =
             serde_json::from_slice(&read("catalog-after.json")?).map_err(|_| unusable("catalog-after.json"))?;
-        Ok(Landing { counts: counts.after, catalog })
+        Ok(Baseline { counts: counts.after, catalog })
     }
 
     fn unusable(&self, file: &str) -> Failure {
