@@ -2,9 +2,6 @@
 
 use serde_json::Value;
 
-use crate::evidence::outcome::StepView;
-use crate::process::Exit;
-
 /// Empty where there is none.
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
@@ -56,10 +53,9 @@ pub fn moment(rfc3339: &str) -> String {
     rfc3339.replace('T', " ").replace('Z', " UTC")
 }
 
-/// What a step came to in one line: what it found, or how its program ended where that was not well.
-pub fn found(step: &StepView) -> Option<String> {
-    let badly = step.exit.filter(|exit| !matches!(exit, Exit::Success | Exit::Interrupted(_)));
-    step.detail.clone().or_else(|| badly.map(Exit::in_words))
+pub fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -73,14 +69,5 @@ mod tests {
         assert_eq!([17, 2_001, 1_250_000].map(size), ["17 bytes", "3 KB", "1.2 MB"]);
         assert_eq!([1, 2].map(|count| counted(count, "step")), ["1 step", "2 steps"]);
         assert_eq!(moment("2026-11-22T20:04:01Z"), "2026-11-22 20:04:01 UTC");
-    }
-
-    #[test]
-    fn a_program_that_ended_badly_says_how() {
-        let said = |exit| found(&StepView { exit: Some(exit), ..StepView::default() });
-        assert_eq!(said(Exit::Code(3)).unwrap(), "exited with code 3");
-        assert_eq!(said(Exit::Signal(9)).unwrap(), "was killed by signal 9");
-        assert_eq!(said(Exit::TimedOut).unwrap(), "did not end in time and was stopped");
-        assert_eq!(said(Exit::Success), None);
     }
 }

@@ -172,6 +172,12 @@ impl StageView {
 }
 
 impl StepView {
+    /// What it came to in one line: what it found, or how its program ended where that was not well.
+    pub fn found(&self) -> Option<String> {
+        let badly = self.exit.filter(|exit| !matches!(exit, Exit::Success | Exit::Interrupted(_)));
+        self.detail.clone().or_else(|| badly.map(Exit::in_words))
+    }
+
     pub fn running(name: &str, offset_ms: u64) -> StepView {
         let (name, status, offset_ms) = (name.to_owned(), "running".to_owned(), Some(offset_ms));
         StepView { name, status, offset_ms, ..StepView::default() }
@@ -255,5 +261,19 @@ impl Outcome {
         self.end(status.word());
         self.exit_code = Some(status.exit_code());
         self.finished_at = Some(finished_at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_ended_badly_says_how() {
+        let said = |exit| StepView { exit: Some(exit), ..StepView::default() }.found();
+        assert_eq!(said(Exit::Code(3)).unwrap(), "exited with code 3");
+        assert_eq!(said(Exit::Signal(9)).unwrap(), "was killed by signal 9");
+        assert_eq!(said(Exit::TimedOut).unwrap(), "did not end in time and was stopped");
+        assert_eq!(said(Exit::Success), None);
     }
 }

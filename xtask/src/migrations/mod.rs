@@ -3,5 +3,7 @@
 pub mod database_state;
 pub mod down;
 pub mod down_scripts;
+pub mod prisma_status;
+pub mod roll_back;
 pub mod status;
 pub mod up_down_up;

@@ -4,26 +4,22 @@
 //! runs there as it will run for real, and what it drops and what it leaves undone is in the plan. Then script and
 //! ledger change together, one transaction a migration.
 
-use std::io::{self, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
-use crate::error::{DATA_LOSS, Failure, OrFail, Refusal, Result};
+use crate::error::{DATA_LOSS, Failure, Refusal, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
-use crate::hint::{Hint, READ_THE_LOG};
-use crate::interrupt::Interrupt;
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
-use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RehearsedDown, RolledBack};
+use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RehearsedDown};
 use crate::migrations::down_scripts;
+use crate::migrations::prisma_status::ask_prisma;
+use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
-use crate::postgres::counts::Counts;
-use crate::process::{self, Exit};
-use crate::rows::snapshot;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
@@ -34,12 +30,9 @@ use crate::schema::history::History;
 use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::stages::forward::{check_standing, leftover, migrations_in_words};
-use crate::tools::prisma::{self, Prisma};
-use redact::Redactor;
-
-/// Between two looks whether the user wants to stop.
-const INTERRUPT_INTERVAL: Duration = Duration::from_millis(50);
+use crate::stages::preflight::{check_standing, leftover};
+use crate::stages::snapshot_step::{snapshot, snapshot_step, take_snapshot};
+use crate::words::{counted, listed};
 
 /// The options of `backward`.
 pub struct Backward {
@@ -106,7 +99,7 @@ impl Stage for Backward {
         let mut summary = format!(
             "backward on {}: take {} back and verify.",
             session.settings.target.name,
-            migrations_in_words(inspection.way.downs.len())
+            counted(inspection.way.downs.len(), "migration")
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
         let snapshot = self.snapshot(inspection);
@@ -229,7 +222,7 @@ impl Backward {
             Extent::Steps(steps) if *steps <= applied.len() => Ok(*steps),
             Extent::Steps(steps) => Err(Failure::usage(format!(
                 "{} cannot be taken back: {} applied",
-                migrations_in_words(*steps),
+                counted(*steps, "migration"),
                 match applied.len() {
                     0 => "none is".to_owned(),
                     1 => "1 is".to_owned(),
@@ -305,20 +298,6 @@ impl Inspection {
             return Vec::new();
         }
         drift::between(&self.way.rehearsal.start, &self.before.catalog).definition
-    }
-}
-
-pub fn snapshot_step<A>(may_lose: bool, counts: &Counts, action: A) -> Option<Vec<Step<A>>> {
-    let rows: u64 = counts.values().sum();
-    (may_lose && rows > 0).then(|| vec![snapshot(format!("{rows} rows"), action)])
-}
-
-fn snapshot<A>(what: String, action: A) -> Step<A> {
-    Step {
-        name: "snapshot",
-        does: format!("copy {what} to `.drill/snapshots`, from where `restore` puts them back"),
-        failure: "no snapshot was taken",
-        action: Action::Builtin(action),
     }
 }
 
@@ -442,7 +421,7 @@ impl Running<'_, Backward> {
                     .hint(Hint::run("forward --plan")));
             }
         }
-        let pending = migrations_in_words(expected.len());
+        let pending = counted(expected.len(), "migration");
         Ok(match self.options.drilled {
             true => format!("the ledger says {pending} pending; Prisma confirms it in the next forward"),
             false => format!("the ledger and Prisma agree: {pending} pending"),
@@ -480,85 +459,5 @@ fn verify_claim(session: &Session<'_>) -> Result<String> {
         Some(_) => Ok("the database is still claimed".to_owned()),
         None => Err(Failure::different("the claim is gone: a down script took it away")
             .hint(Hint::run("claim --confirm").arg(&session.target.dsn().database))),
-    }
-}
-
-/// Names the snapshot in the record, so that whoever misses a row finds it.
-pub fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Result<String> {
-    let snapshot = snapshot::take(session, "backward")?;
-    let view = serde_json::json!({ "name": snapshot.name, "created_at": snapshot.manifest.created_at });
-    let mut record = journal.record();
-    record.outcome.extra.insert("snapshot".to_owned(), view);
-    record.outcome.notes.push(format!("the rows from before are in the snapshot `{}`", snapshot.name));
-    Ok(format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name))
-}
-
-pub fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-/// Takes one migration back; a signal stops the script on the server, and nothing of it stays.
-pub fn roll_back(session: &Session<'_>, order: &Order<'_>) -> Result<RolledBack> {
-    let mut connection = session.connect()?;
-    let canceller = connection.canceller();
-    let result = std::thread::scope(|scope| {
-        let (done, ended) = std::sync::mpsc::channel::<()>();
-        let interrupt = session.interrupt;
-        scope.spawn(move || {
-            // Not once: a request that arrives between two statements stops neither.
-            while ended.recv_timeout(INTERRUPT_INTERVAL) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                if interrupt.status().is_some() {
-                    canceller.cancel();
-                }
-            }
-        });
-        let result = down::roll_back(&mut connection, &session.target, order);
-        drop(done);
-        result
-    });
-    result.map_err(|failure| interrupted(session.interrupt, failure))
-}
-
-fn interrupted(interrupt: &Interrupt, failure: Failure) -> Failure {
-    match interrupt.status() {
-        Some(status) => Failure::interrupted(status).because_all(failure.causes()),
-        None => failure,
-    }
-}
-
-/// What a program said, with the names as they are: a migration may be called as a secret of the target is.
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Said {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What Prisma itself calls pending. Its exit code says nothing: it is 1 for pending migrations and for no connection.
-pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<String>> {
-    let lease = session.lease("prisma migrate status");
-    let invocation = Prisma::new(session, &lease).status()?;
-    let steps: usize = journal.record().outcome.stages.iter().map(|stage| stage.steps.len()).sum();
-    let (name, mut log) = journal.run().log(steps, "migrate status")?;
-    let (deadline, said) = (session.settings.timeouts.migrate, Said::default());
-    let finished = process::run(&invocation, deadline, said.clone(), &Redactor::generic(), session.interrupt)?;
-    let said = String::from_utf8_lossy(&said.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
-    log.write_all(session.redactor.text(&said).as_bytes()).failed(|| "cannot write a log")?;
-    match finished.exit {
-        Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => {
-            finished.whole(&name).map(|()| prisma::pending_of(&said))
-        }
-        Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        exit => Err(Failure::failed("Prisma could not say what is pending")
-            .because(exit.in_words())
-            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
-            .hint(READ_THE_LOG)),
     }
 }

@@ -21,7 +21,7 @@ use crate::schema::history::History;
 use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::stages::forward::migrations_in_words;
+use crate::words::counted;
 
 pub struct Rehearse;
 
@@ -61,7 +61,7 @@ impl Stage for Rehearse {
             sha256: down.sha256(),
             sql: down.sql.clone(),
         };
-        let count = migrations_in_words(inspection.downs.len());
+        let count = counted(inspection.downs.len(), "migration");
         Ok(Plan {
             stage: "rehearse",
             summary: format!(

@@ -8,6 +8,8 @@ pub mod forward;
 mod halfway;
 pub mod mirror;
 pub mod parity;
+mod preflight;
 pub mod reset;
 pub mod resolve_failed;
 pub mod restore;
+mod snapshot_step;

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::evidence::views::reading::inert;
 use crate::parity::comparison::Comparison;
-use crate::words::{duration, found, moment, number};
+use crate::words::{duration, moment, number};
 
 /// Above 1 MiB a step's summary is not shown at all
 /// (docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits).
@@ -85,7 +85,7 @@ fn steps(outcome: &Outcome) -> String {
     for stage in &outcome.stages {
         for step in &stage.steps {
             let (mark, took) = (symbol(&step.status), duration(step.duration_ms));
-            let detail = found(step).as_deref().map(code).unwrap_or_default();
+            let detail = step.found().as_deref().map(code).unwrap_or_default();
             let _ = writeln!(rows, "| {mark} | {} | {} | {took} | {detail} |", code(&stage.name), code(&step.name));
         }
     }

@@ -11,7 +11,6 @@ use maud::{Markup, PreEscaped, html};
 use crate::evidence::outcome::{Outcome, StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
-use crate::words::found;
 
 pub const JUNIT: &str = "junit.xml";
 
@@ -104,7 +103,7 @@ fn distinct(name: &str, names: &mut Vec<String>) -> String {
 fn case(reading: &Reading, step: &StepView) -> Case {
     let miss = || Miss {
         kind: step.status.clone(),
-        message: found(step).unwrap_or_else(|| step.status.clone()),
+        message: step.found().unwrap_or_else(|| step.status.clone()),
         output: step.log.as_ref().and_then(|log| reading.tail(log, TAIL)).unwrap_or_default(),
     };
     let end = match step.status.as_str() {

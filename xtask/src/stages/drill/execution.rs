@@ -14,8 +14,8 @@ use crate::schema::history::History;
 use crate::session::Session;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
 use crate::stages::drill::phase::Phase;
+use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise, first_forward, mirror};
 use crate::stages::drill::progress::{self, Progress};
-use crate::stages::drill::{Drill, Inspection, PARITY, Planned, Promise, first_forward, mirror};
 use crate::stages::forward::Forward;
 
 pub struct Execution<'a> {

@@ -21,7 +21,7 @@ use crate::schema::drift;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::place::Place;
 use crate::session::Session;
-use crate::stages::backward::listed;
+use crate::words::listed;
 
 /// Which forward it is.
 pub enum Pass {

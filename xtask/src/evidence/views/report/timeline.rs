@@ -8,7 +8,7 @@ use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::Section;
 use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::verdict::{icon, tone};
-use crate::words::{duration, found};
+use crate::words::duration;
 
 /// When something began and ended, in milliseconds from the run's start.
 #[derive(Clone, Copy)]
@@ -105,7 +105,7 @@ fn name(reading: &Reading, step: &StepView) -> Markup {
 }
 
 fn detail(step: &StepView) -> Option<String> {
-    found(step).or_else(|| (step.status != "ok").then(|| step.status.clone()))
+    step.found().or_else(|| (step.status != "ok").then(|| step.status.clone()))
 }
 
 fn axis(end: u64) -> Markup {

@@ -1,0 +1,48 @@
+//! What Prisma itself calls pending.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Failure, OrFail, Result};
+use crate::hint::READ_THE_LOG;
+use crate::process::{self, Exit};
+use crate::run::journal::Journal;
+use crate::session::Session;
+use crate::tools::prisma::{self, Prisma};
+use redact::Redactor;
+
+/// What a program said, with the names as they are: a migration may be called as a secret of the target is.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What Prisma itself calls pending. Its exit code says nothing: it is 1 for pending migrations and for no connection.
+pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<String>> {
+    let lease = session.lease("prisma migrate status");
+    let invocation = Prisma::new(session, &lease).status()?;
+    let steps: usize = journal.record().outcome.stages.iter().map(|stage| stage.steps.len()).sum();
+    let (name, mut log) = journal.run().log(steps, "migrate status")?;
+    let (deadline, said) = (session.settings.timeouts.migrate, Said::default());
+    let finished = process::run(&invocation, deadline, said.clone(), &Redactor::generic(), session.interrupt)?;
+    let said = String::from_utf8_lossy(&said.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    log.write_all(session.redactor.text(&said).as_bytes()).failed(|| "cannot write a log")?;
+    match finished.exit {
+        Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => {
+            finished.whole(&name).map(|()| prisma::pending_of(&said))
+        }
+        Exit::Interrupted(status) => Err(Failure::interrupted(status)),
+        exit => Err(Failure::failed("Prisma could not say what is pending")
+            .because(exit.in_words())
+            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
+            .hint(READ_THE_LOG)),
+    }
+}

@@ -1,0 +1,80 @@
+//! What would make Prisma fail or mislead later, found out before anything runs.
+
+use crate::error::{Failure, OrFail, Result};
+use crate::evidence::outcome::Leftover;
+use crate::hint::Hint;
+use crate::migrations::database_state::DatabaseState;
+use crate::migrations::status::MigrationStatus;
+use crate::schema::catalog::Difference;
+use crate::schema::drift;
+use crate::schema::history::History;
+use crate::session::Session;
+use crate::tools::prisma;
+
+/// Prisma finds this out too (P3019), but only after it has created a database that was missing.
+pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
+    let schema = &session.settings.prisma.schema;
+    let shown = session.settings.shown(schema);
+    let text = std::fs::read_to_string(schema).or_fail(|| {
+        Failure::blocked(format!("cannot read `{shown}`"))
+            .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml")
+    })?;
+    let folder = session.settings.shown(&session.settings.prisma.migrations);
+    match prisma::datasource_provider(&text) {
+        Some("postgresql" | "postgres") => {}
+        other => {
+            return Err(Failure::blocked(format!("`{shown}` is not a schema for Postgres"))
+                .because(format!("its datasource says `{}`", other.unwrap_or("nothing")))
+                .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml"));
+        }
+    }
+    match history.provider.as_deref() {
+        None | Some("postgresql") => Ok(()),
+        Some(other) => {
+            Err(Failure::blocked(format!("`{folder}` is a history for `{other}`, not for Postgres (P3019)"))
+                .because("`migration_lock.toml` says so")
+                .hint("name the Postgres history as `migrations` under `[prisma]` in drill.toml"))
+        }
+    }
+}
+
+pub fn check_standing(standing: &MigrationStatus) -> Result<()> {
+    if let Some(name) = standing.running.first() {
+        return Err(Failure::blocked(format!("migration `{name}` is running in another session"))
+            .hint("wait for it to end, then run this again"));
+    }
+    if let Some(name) = standing.edited_after_apply.first() {
+        return Err(Failure::different(format!("migration `{name}` was edited after it was applied"))
+            .because("Prisma does not say so, and the database is not what the file says")
+            .hint("restore the file from git, and put the change into a new migration"));
+    }
+    if let Some(name) = standing.missing_locally.first() {
+        return Err(Failure::different(format!("migration `{name}` is applied, but its folder is not here"))
+            .because("Prisma does not say so")
+            .hint("check out the branch that has it, or bring its folder back"));
+    }
+    Ok(())
+}
+
+/// Prisma says only that it failed (P3009). What it left behind decides how it must be settled, and the catalog knows.
+pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseState, name: &str) -> Failure {
+    let failure = Failure::failed(format!(
+        "migration `{name}` failed before, and Prisma does not go on until it is settled (P3009)"
+    ));
+    let applied = state.standing.applied.len();
+    let is_at = |count: usize| {
+        drift::of_target(session, &history.first(count), &state.catalog).is_ok_and(|drift| drift.definition.is_empty())
+    };
+    let found = if is_at(applied) {
+        "the schema is as before it: nothing of it was kept"
+    } else if is_at(applied + 1) {
+        "the schema is as after it: the server had finished it"
+    } else {
+        "the schema is neither as before it nor as after it: see docs/failed-migrations.md"
+    };
+    failure.note(found).hint(Hint::run("backward --failed"))
+}
+
+pub fn leftover(difference: &Difference) -> Leftover {
+    Leftover { kind: difference.object.kind.clone(), name: difference.object.name(), message: difference.to_string() }
+}
