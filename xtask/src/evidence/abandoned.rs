@@ -4,18 +4,20 @@
 //! It says no more than is known: which steps were running, what the files were when they were found, and who found
 //! them. When the run ended, and with which exit code, nobody knows.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::PathBuf;
 
 use crate::clock;
 use crate::error::{OrFail, Result};
-use crate::evidence::folder::{RECORD, Run};
+use crate::evidence::folder::Run;
 use crate::evidence::lock;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::past::{Past, State, read_all};
+use crate::evidence::record::RECORD;
 use crate::evidence::record::{Abandonment, Record};
 use crate::evidence::views;
-use redact::Redactor;
+use crate::evidence::views::attestation::ATTESTATION;
+use crate::files;
 
 pub const ABANDONED: &str = "abandoned";
 
@@ -29,13 +31,13 @@ pub struct Adopted {
     pub sentence: String,
 }
 
-/// Closes every record in `dir` that its process left open. What cannot be closed is named, and stops nobody.
-pub fn close_all(dir: &Path, by: &str, redactor: &Redactor) -> Vec<Adopted> {
-    let runs = read_all(dir).unwrap_or_default();
+/// Closes every record beside `run` that its process left open. What cannot be closed is named, and stops nobody.
+pub fn close_all(run: &Run) -> Vec<Adopted> {
+    let runs = read_all(run.dir()).unwrap_or_default();
     let left = runs.iter().filter(|past| past.state == State::Unclosed);
     left.filter_map(|past| {
         let folder = past.folder.clone();
-        match close(dir, past, by, redactor) {
+        match close(past, run) {
             Ok(sentence) => Some(Adopted { folder, closed: true, sentence: sentence? }),
             Err(failure) => {
                 let cause = failure.causes().last().map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -48,9 +50,9 @@ pub fn close_all(dir: &Path, by: &str, redactor: &Redactor) -> Vec<Adopted> {
 }
 
 /// None when somebody else was faster.
-fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Option<String>> {
+fn close(past: &Past, by: &Run) -> Result<Option<String>> {
     let Some(lock) = lock::try_take(&past.folder) else { return Ok(None) };
-    let run = Run::adopt(dir, &past.folder, redactor, lock);
+    let run = adopt(past, by, lock);
     let unreadable = || format!("cannot read `{}`", past.folder.join(RECORD).display());
     let bytes = fs::read(past.folder.join(RECORD)).failed(unreadable)?;
     let mut record: Record = serde_json::from_slice(&bytes).failed(unreadable)?;
@@ -59,13 +61,23 @@ fn close(dir: &Path, past: &Past, by: &str, redactor: &Redactor) -> Result<Optio
     }
     let leaked = run.purge_leaks()?;
     let running = end_steps(&mut record.outcome);
-    record.abandoned = Some(Abandonment { closed_by: by.to_owned(), closed_at: clock::rfc3339(clock::now()) });
+    record.abandoned = Some(Abandonment { closed_by: by.name(), closed_at: clock::rfc3339(clock::now()) });
     if !leaked.is_empty() {
         record.outcome.notes.push(format!("removed, because a secret was in it: {}", leaked.join(", ")));
     }
     views::write(&run, &record)?;
     run.close(&mut record)?;
     Ok(Some(sentence(&past.name, &running)))
+}
+
+/// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not reach is
+/// thrown away.
+fn adopt(past: &Past, by: &Run, lock: File) -> Run {
+    let _ = fs::remove_file(files::draft(&past.folder.join(RECORD)));
+    for name in [ATTESTATION].into_iter().chain(views::names::ALL) {
+        let _ = fs::remove_file(past.folder.join(name));
+    }
+    Run::of(by.dir(), &past.folder, by.redactor(), Some(lock))
 }
 
 /// Gives run, stages and steps the word, and returns the names of the steps that were running.

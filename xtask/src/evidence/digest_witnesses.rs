@@ -10,8 +10,8 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::evidence::feedback::KEPT;
-use crate::evidence::folder::RECORD;
 use crate::evidence::past::{Past, State, is_run};
+use crate::evidence::record::RECORD;
 use crate::evidence::views::attestation::ATTESTATION;
 use crate::files::read_plain;
 use crate::settings::Settings;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::evidence::outcome::{BeforeAfter, Migrations, StageView};
 use crate::evidence::record::Record;
-use crate::evidence::views::report::REPORT;
+use crate::evidence::views::names::REPORT;
 use crate::parity::comparison::{Compared, Comparison};
 
 /// Where a run's folder is, for its entry.

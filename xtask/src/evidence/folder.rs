@@ -12,17 +12,14 @@ use serde::Serialize;
 
 use crate::digest::{self, hex, sha256};
 use crate::error::{Failure, OrFail, Result};
-use crate::evidence::abandoned::{self, Adopted};
 use crate::evidence::chain::Chain;
 use crate::evidence::lock;
 use crate::evidence::masking;
-use crate::evidence::record::{Previous, Record};
-use crate::evidence::views;
+use crate::evidence::record::{Previous, RECORD, Record};
 use crate::evidence::views::attestation::{ATTESTATION, statement};
 use crate::files;
 use redact::Redactor;
 
-pub const RECORD: &str = "run.json";
 /// What the drill writes as JSON. It creates each of them new, so that none can be a child's that was there before.
 const OURS: [&str; 7] = [
     RECORD,
@@ -41,7 +38,6 @@ pub struct Run {
     redactor: Redactor,
     /// The digest of each file as this process wrote it, masked: what is still so needs no search for secrets.
     written: Mutex<BTreeMap<String, String>>,
-    adopted: Vec<Adopted>,
     /// Held until the process ends, however it ends: who finds it free knows that this run is over.
     _lock: Option<File>,
 }
@@ -55,7 +51,7 @@ struct Closing {
 }
 
 impl Run {
-    /// Creates `<dir>/<stamp>-<command>-<short id>/`, and closes the records that a crash left open in `dir`.
+    /// Creates `<dir>/<stamp>-<command>-<short id>/`.
     ///
     /// # Errors
     /// `blocked` when the folder cannot be written: a run without evidence does not start.
@@ -70,32 +66,31 @@ impl Run {
         let folder = dir.join(&name);
         fs::create_dir(&folder).map_err(blocked)?;
         let lock = lock::take(&folder).map_err(blocked)?;
-        let adopted = abandoned::close_all(dir, &name, redactor);
-        Ok(Run { adopted, ..Run::of(dir, &folder, redactor, lock) })
+        Ok(Run::of(dir, &folder, redactor, lock))
     }
 
-    /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not
-    /// reach is thrown away.
-    pub fn adopt(dir: &Path, folder: &Path, redactor: &Redactor, lock: File) -> Run {
-        let _ = fs::remove_file(files::draft(&folder.join(RECORD)));
-        for name in [ATTESTATION].into_iter().chain(views::names()) {
-            let _ = fs::remove_file(folder.join(name));
-        }
-        Run::of(dir, folder, redactor, Some(lock))
-    }
-
-    fn of(dir: &Path, folder: &Path, redactor: &Redactor, lock: Option<File>) -> Run {
+    /// A run in a folder that is there; `lock` is the folder's.
+    pub fn of(dir: &Path, folder: &Path, redactor: &Redactor, lock: Option<File>) -> Run {
         let (dir, folder, redactor) = (dir.to_path_buf(), folder.to_path_buf(), redactor.clone());
-        Run { dir, folder, redactor, written: Mutex::default(), adopted: Vec::new(), _lock: lock }
-    }
-
-    /// The runs that a crash had left open, and this one closed.
-    pub fn adopted(&self) -> &[Adopted] {
-        &self.adopted
+        Run { dir, folder, redactor, written: Mutex::default(), _lock: lock }
     }
 
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// As other runs name it.
+    pub fn name(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Where its neighbours are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// The new log of the run's step `number`. Its writer gets bytes that are masked already.

@@ -75,7 +75,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::evidence::folder::{RECORD, Run};
+    use crate::evidence::folder::Run;
+    use crate::evidence::record::RECORD;
     use crate::evidence::record::Record;
     use crate::evidence::views;
 

@@ -2,7 +2,7 @@
 //!
 //! The only module that writes into the evidence folder and the feedback files. It knows nothing of stages.
 
-mod abandoned;
+pub mod abandoned;
 mod chain;
 mod digest_witnesses;
 mod entry;

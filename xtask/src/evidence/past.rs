@@ -10,8 +10,8 @@ use regex::Regex;
 
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
-use crate::evidence::folder::RECORD;
 use crate::evidence::lock;
+use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::files::read_plain;
 use crate::hint::Hint;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::outcome::Outcome;
 
+/// The record's file in a run's folder.
+pub const RECORD: &str = "run.json";
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
     #[serde(flatten)]

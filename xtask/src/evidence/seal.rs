@@ -7,21 +7,24 @@ use crate::error::{OrFail, Result};
 
 use crate::digest::sha256;
 use crate::evidence::feedback;
-use crate::evidence::folder::{RECORD, Run};
+use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::evidence::signature;
 use crate::settings::Settings;
 
-/// Seals the run, and before it those that it found open. `file` is the feedback file that gets the entries, if any
+/// Seals runs, in this order. `file` is the feedback file that gets the entries, if any
 /// does.
 ///
 /// # Errors
 /// `failed` when something could not be made; the rest is made all the same. Warnings are in the `Ok` otherwise.
-pub fn seal(settings: &Settings, run: &Run, file: Option<&Path>) -> Result<Vec<String>> {
-    let adopted = run.adopted().iter().filter(|left| left.closed).map(|left| left.folder.as_path());
+pub fn seal<'a>(
+    settings: &Settings,
+    folders: impl Iterator<Item = &'a Path>,
+    file: Option<&Path>,
+) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     let mut result = Ok(());
-    for folder in adopted.chain([run.folder()]) {
+    for folder in folders {
         match seal_one(settings, folder, file) {
             Ok(warning) => warnings.extend(warning),
             Err(failure) => result = result.and(Err(failure)),

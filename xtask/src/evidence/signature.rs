@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Failure, OrFail, Result};
-use crate::evidence::folder::RECORD;
+use crate::evidence::record::RECORD;
 use crate::files::read_plain;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;

@@ -1,5 +1,6 @@
 //! The running record of one run: each step is on disk and on the console when it begins and when it ends.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use crate::clock;
 use crate::error::{Failure, Result, Status};
+use crate::evidence::abandoned::{self, Adopted};
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::record::Record;
@@ -21,6 +23,7 @@ pub struct Journal<'a> {
     pub interrupt: &'a Interrupt,
     pub redactor: Redactor,
     run: Run,
+    adopted: Vec<Adopted>,
     record: Mutex<Record>,
     /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
     subfolder: Mutex<String>,
@@ -42,14 +45,20 @@ impl<'a> Journal<'a> {
         record: Record,
     ) -> Result<Self> {
         run.save(&record)?;
-        for left in run.adopted() {
-            console.show(&left.sentence);
-        }
-        Ok(Journal { console, interrupt, redactor, run, record: Mutex::new(record), subfolder: Mutex::default() })
+        let adopted = abandoned::close_all(&run);
+        adopted.iter().for_each(|left| console.show(&left.sentence));
+        let (record, subfolder) = (Mutex::new(record), Mutex::default());
+        Ok(Journal { console, interrupt, redactor, run, adopted, record, subfolder })
     }
 
     pub fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// The folders of the runs that a crash had left open and this one closed, and its own.
+    pub fn closed(&self) -> impl Iterator<Item = &Path> {
+        let adopted = self.adopted.iter().filter(|left| left.closed).map(|left| left.folder.as_path());
+        adopted.chain([self.run.folder()])
     }
 
     /// Where `write_json` puts files from now on: `<name>/` in the evidence, or the folder itself for an empty name.

@@ -175,7 +175,7 @@ impl Runner<'_> {
             self.console.counts(counts);
         }
         let feedback = self.settings.recorded().then(|| stage.feedback(&self.settings.evidence));
-        match seal(self.settings, journal.run(), feedback) {
+        match seal(self.settings, journal.closed(), feedback) {
             Ok(warnings) => {
                 warnings.iter().for_each(|warning| self.console.show(warning));
                 outcome.notes.extend(warnings);

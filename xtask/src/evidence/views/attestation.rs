@@ -7,8 +7,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::evidence::folder::RECORD;
 use crate::evidence::outcome::Outcome;
+use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 
 pub const ATTESTATION: &str = "attestation.intoto.json";

@@ -12,8 +12,6 @@ use crate::evidence::outcome::{Outcome, StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
 
-pub const JUNIT: &str = "junit.xml";
-
 /// Bytes of a failed step's log.
 const TAIL: u64 = 8 * 1024;
 

@@ -15,8 +15,9 @@ use serde_json::Value;
 
 use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Result};
-use crate::evidence::folder::{RECORD, Run};
+use crate::evidence::folder::Run;
 use crate::evidence::masking;
+use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::files::{plain, read_plain};
 use redact::Redactor;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Refusal, Result};
-use crate::evidence::folder::RECORD;
 use crate::evidence::outcome::BeforeAfter;
+use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;

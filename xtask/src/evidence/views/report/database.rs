@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use crate::evidence::outcome::{Migrations, Outcome, Rehearsed};
 use crate::evidence::views::reading::Reading;
-use crate::evidence::views::report::Section;
 use crate::evidence::views::report::prose::prose;
+use crate::evidence::views::report::section::Section;
 use crate::evidence::views::report::verdict::icon;
 use crate::parity::comparison::Compared;
 use crate::schema::catalog::{Catalog, Change, Difference, diff};

@@ -3,11 +3,11 @@
 
 use maud::{Markup, html};
 
-use crate::evidence::folder::RECORD;
+use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
-use crate::evidence::views;
+use crate::evidence::views::names;
 use crate::evidence::views::reading::Reading;
-use crate::evidence::views::report::Section;
+use crate::evidence::views::report::section::Section;
 use crate::words::{moment, size};
 
 pub fn section(reading: &Reading) -> Option<Section> {
@@ -64,7 +64,7 @@ fn group(title: &str, entries: &[(&str, Option<&str>)]) -> Markup {
 /// Digests as they are now, and the record's own are in `run.json`; a view cannot hold its own.
 pub fn files(reading: &Reading) -> Option<Section> {
     let listed =
-        reading.digests().into_iter().filter(|(name, ..)| name != RECORD && views::names().all(|view| view != name));
+        reading.digests().into_iter().filter(|(name, ..)| name != RECORD && !names::ALL.contains(&name.as_str()));
     let listed: Vec<_> = listed.take(1_000).collect();
     if listed.is_empty() {
         return None;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::evidence::outcome::StepView;
 use crate::evidence::views::reading::{Excerpt, Reading};
-use crate::evidence::views::report::Section;
+use crate::evidence::views::report::section::Section;
 use crate::evidence::views::report::verdict::icon;
 use crate::words::{duration, size};
 

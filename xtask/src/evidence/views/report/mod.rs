@@ -10,6 +10,7 @@ mod identity;
 mod logs;
 mod prose;
 mod scripts;
+mod section;
 mod timeline;
 mod verdict;
 
@@ -25,8 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::reading::Reading;
-
-pub const REPORT: &str = "report.html";
+use crate::evidence::views::report::section::Section;
 
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
@@ -89,13 +89,6 @@ pub fn page(reading: &Reading) -> String {
         }
     };
     document.into_string()
-}
-
-/// A part of the report; a part with nothing to show is not made.
-struct Section {
-    id: &'static str,
-    title: &'static str,
-    body: Markup,
 }
 
 fn head(run: &Outcome) -> Markup {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use serde_json::Value;
 
 use crate::evidence::views::reading::Reading;
-use crate::evidence::views::report::Section;
+use crate::evidence::views::report::section::Section;
 use crate::words::{counted, list, number, text};
 
 /// Bytes of SQL on the page, shared by all scripts.

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
-use crate::evidence::views::report::Section;
 use crate::evidence::views::report::prose::prose;
+use crate::evidence::views::report::section::Section;
 use crate::evidence::views::report::verdict::{icon, tone};
 use crate::words::duration;
 
