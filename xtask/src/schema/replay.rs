@@ -13,6 +13,7 @@ use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
 use crate::schema::history::{History, Migration};
 use crate::schema::statements::{Script, Version, split};
+use crate::session::Session;
 
 const PREFIX: &str = "drill_replay_";
 
@@ -28,6 +29,13 @@ pub struct AsPrisma<'a> {
     /// The first is the datasource's, and alone on the search path.
     pub schemas: &'a [&'a str],
     pub release: Version,
+}
+
+impl<'a> AsPrisma<'a> {
+    /// The project's own Prisma.
+    pub fn of(session: &Session<'_>, schemas: &'a [&'a str]) -> AsPrisma<'a> {
+        AsPrisma { schemas, release: Version::of(&session.toolbox.prisma.version) }
+    }
 }
 
 /// Applies `history` to a throw-away database on the server of `admin` and returns the catalog of its schemas there. `open`

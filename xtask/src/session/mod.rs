@@ -17,8 +17,6 @@ use crate::postgres::claim;
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
 use crate::process::locate::Toolbox;
-use crate::schema::replay::AsPrisma;
-use crate::schema::statements::Version;
 use crate::settings::Settings;
 use pin::dsn::{Dsn, Host};
 use pin::{self, Lease, Pin, PinError};
@@ -111,11 +109,6 @@ impl<'a> Session<'a> {
     pub fn connect_to(&self, database: &str) -> Result<Connection> {
         self.lease.allow_database(database);
         Connection::open(&self.lease.driver_url(database), NAME, self.settings.timeouts.query)
-    }
-
-    /// How the project's Prisma applies a history to `schemas`.
-    pub fn as_prisma<'s>(&self, schemas: &'s [&'s str]) -> AsPrisma<'s> {
-        AsPrisma { schemas, release: Version::of(&self.toolbox.prisma.version) }
     }
 
     /// A way through the pin for one child; it closes when the lease is dropped.

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::evidence::outcome::Counts;
 use crate::evidence::past::{State, read_all};
 use crate::evidence::verify::Verification;
-use crate::evidence::views::report::REPORT;
+use crate::evidence::views::names::REPORT;
 use crate::postgres::server::{self, Database};
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
