@@ -173,6 +173,13 @@ impl Failure {
         self.causes.iter().flat_map(|cause| cause.chain()).map(ToString::to_string)
     }
 
+    /// All that is known, a line each.
+    pub fn in_full(&self) -> String {
+        let causes = self.causes().map(|cause| format!("\ncaused by: {cause}"));
+        let notes = self.notes.iter().map(|note| format!("\nnote: {note}"));
+        format!("{}: {}{}", self.status.word(), self.message, causes.chain(notes).collect::<String>())
+    }
+
     pub fn note(mut self, fact: impl Into<String>) -> Self {
         self.notes.push(fact.into());
         self

@@ -36,7 +36,7 @@ pub fn matrix(check: bool, runner: &Runner<'_>, outcome: &mut Outcome) -> Result
     let json = serde_json::json!({ "path": matrix::PATH, "written": write, "changes": changes });
     outcome.extra.insert("matrix".to_owned(), json);
     match changes.len() {
-        0 => console.say(format!("`{}` is true", matrix::PATH)),
+        0 => console.say(format!("`{}` is up to date", matrix::PATH)),
         _ if write => console.say(format!("`{}` is updated: commit it", matrix::PATH)),
         _ if check => {
             return Err(Failure::different(format!("`{}` does not say what `{}` is", matrix::PATH, column.target))

@@ -245,7 +245,7 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         let claimed = if *claimed { "claimed as disposable" } else { "unclaimed" };
         facts.push(("server", format!("Postgres {version} at {address}, {claimed}")));
     }
-    let until = outcome.finished_at.as_deref().unwrap_or("nobody knows");
+    let until = outcome.finished_at.as_deref().unwrap_or("unknown");
     facts.push(("time", format!("{} to {until}", outcome.started_at)));
     let who: Vec<&str> =
         [&operator.user, &operator.host, &operator.ci_run].into_iter().flatten().map(String::as_str).collect();

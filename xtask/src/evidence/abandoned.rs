@@ -1,4 +1,4 @@
-//! Runs that ended without a word: SIGKILL, a power cut. The next run in the same folder finds their lock free and
+//! Runs that were killed before they closed their record: SIGKILL, a power cut. The next run in the same folder finds their lock free and
 //! closes their record.
 //!
 //! It says no more than is known: which steps were running, what the files were when they were found, and who found

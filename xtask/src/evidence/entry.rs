@@ -45,7 +45,10 @@ pub fn entry(record: &Record, sha256: &str, place: &Place<'_>) -> String {
         fact("error", inline(&error.message));
     }
     if let Some(abandoned) = &record.abandoned {
-        fact("abandoned", format!("its process ended without a word; closed by {}", inline(&abandoned.closed_by)));
+        fact(
+            "abandoned",
+            format!("it was killed before it closed its record; closed by {}", inline(&abandoned.closed_by)),
+        );
     }
     fact("evidence", evidence(record, sha256, place));
     entry.extend(outcome.counts.as_ref().map(table));

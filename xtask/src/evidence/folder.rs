@@ -204,7 +204,8 @@ impl Run {
         }
     }
 
-    fn create(&self, name: &str) -> Result<File> {
+    /// A new file. Its writer masks.
+    pub fn create(&self, name: &str) -> Result<File> {
         let path = self.folder.join(name);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| self.unwritable(name, &error))?;

@@ -4,6 +4,7 @@
 
 pub mod abandoned;
 mod chain;
+pub mod debug_log;
 mod digest_witnesses;
 mod entry;
 mod feedback;

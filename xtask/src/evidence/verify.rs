@@ -144,7 +144,7 @@ fn wrong_signature(past: &Past, signed: Option<&Signed>, demanded: bool) -> Opti
             return Some(past.finding(Some(SIGNATURE), Kind::Changed, since, message));
         }
         Some(Signed::Unknown(key)) if demanded => {
-            format!("`{name}` is signed by {key}, which nobody on the list of signers has")
+            format!("`{name}` is signed by {key}, which no signer on the list has")
         }
         None if demanded => format!("`{name}` is not signed"),
         _ => return None,
@@ -282,7 +282,7 @@ fn notes(runs: &[Past], vouchers: &Vouchers) -> Vec<String> {
             State::Closed => None,
             State::Running => Some(format!("`{name}` is still running: not verified")),
             State::Unclosed => Some(format!(
-                "`{name}` ended without a word: nothing vouches for its files until the next run closes its record"
+                "`{name}` was killed before it closed its record: nothing vouches for its files until the next run closes it"
             )),
             State::Unreadable(_) if never_began(past) && !vouchers.contains_key(name) => {
                 Some(format!("`{name}` is empty: its run was ended before its first step"))

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::abandoned::{self, Adopted};
+use crate::evidence::debug_log::DebugLog;
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::record::Record;
@@ -25,6 +26,7 @@ pub struct Journal<'a> {
     run: Run,
     adopted: Vec<Adopted>,
     record: Mutex<Record>,
+    debug: DebugLog,
     /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
     subfolder: Mutex<String>,
 }
@@ -47,8 +49,10 @@ impl<'a> Journal<'a> {
         run.save(&record)?;
         let adopted = abandoned::close_all(&run);
         adopted.iter().for_each(|left| console.show(&left.sentence));
+        let debug = DebugLog::of(&run)?;
+        debug.line(format!("{} {} begins: {}", record.tools.drill, run.name(), record.argv.join(" ")));
         let (record, subfolder) = (Mutex::new(record), Mutex::default());
-        Ok(Journal { console, interrupt, redactor, run, adopted, record, subfolder })
+        Ok(Journal { console, interrupt, redactor, run, adopted, record, debug, subfolder })
     }
 
     pub fn run(&self) -> &Run {
@@ -112,6 +116,7 @@ impl<'a> Journal<'a> {
             Ok(leaked) => Err(leak_failure(&leaked)),
             Err(failure) => both(result, failure),
         };
+        self.debug.line(result.as_ref().map_or_else(Failure::in_full, |()| "ok".to_owned()));
         let mut record = self.record();
         record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
         let result = match views::write(&self.run, &record) {
@@ -173,6 +178,7 @@ impl Stage<'_, '_> {
     /// A step of our own: `work` returns what it found, in one line.
     pub fn step(&self, index: usize, name: &str, work: impl FnOnce() -> Result<String>) -> Result<()> {
         self.journal.interrupt.check()?;
+        self.journal.debug.line(format!("{name}: begins"));
         let running = self.journal.console.step(name);
         let begun = Instant::now();
         let result = work();
@@ -181,6 +187,7 @@ impl Stage<'_, '_> {
             Ok(detail) => ("ok", detail.clone()),
             Err(failure) => (failure.status.word(), failure.message.clone()),
         };
+        self.journal.debug.line(format!("{name}: {word}, {detail}"));
         self.update(index, |step| {
             step.status = word.to_owned();
             step.duration_ms = milliseconds(took);
@@ -204,8 +211,12 @@ impl Stage<'_, '_> {
     ) -> Result<()> {
         self.journal.interrupt.check()?;
         let (log, file) = self.journal.run.log(self.number(index), name)?;
+        let given: Vec<_> = invocation.env.keys().map(|name| name.to_string_lossy()).collect();
+        let (shown, dir) = (invocation.shown(), invocation.dir.display());
+        self.journal.debug.line(format!("{name}: $ {shown}\nin {dir}, given {}", given.join(" ")));
         let running = self.journal.console.step(name);
         let finished = process::run(invocation, deadline, file, &self.journal.redactor, self.journal.interrupt)?;
+        self.journal.debug.line(format!("{name}: {}", finished.exit.in_words()));
         let whole = finished.whole(&log);
         let hole = whole.as_ref().err().map(|failure| failure.message.clone());
         let ended = judge(&finished);

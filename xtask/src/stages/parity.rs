@@ -44,7 +44,7 @@ pub struct Inspection {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
-    /// Both sides of each pair are there, with their columns, and can be read whole.
+    /// Both sides of each pair are there, with their columns, and every row of them is readable.
     Tables,
     /// Count, and on a breach count again.
     Count,
@@ -219,7 +219,7 @@ impl<'a> Running<'a, Parity> {
         };
         let tables: Vec<String> =
             self.inspection.shapes.keys().filter(by_sql).map(|table| format!("`{table}`")).collect();
-        Ok(format!("{} can be read whole", tables.join(" and ")))
+        Ok(format!("every row of {} is readable", tables.join(" and ")))
     }
 
     fn api(&self) -> Result<Arc<Api<'a>>, Obstacle> {
@@ -281,7 +281,7 @@ impl<'a> Running<'a, Parity> {
         let work = || {
             for compared in comparison.breaches() {
                 let pair = self.pairs().iter().find(|pair| pair.name == compared.name);
-                let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that nobody named"))?;
+                let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that no setting names"))?;
                 let found = find(&mut moment, pair, &self.inspection.shapes, compared.delta);
                 findings.push(found.map_err(|obstacle| in_words(self.session, &obstacle))?);
             }

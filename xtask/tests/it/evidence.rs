@@ -272,7 +272,7 @@ fn a_run_that_was_killed_is_closed_by_the_next_one_and_not_while_it_lives() {
 
     let list = project.run(&["evidence", "list"]).expect(0).stdout;
     assert!(list.lines().any(|line| line.contains("abandoned") && line.ends_with("not closed")), "{list}");
-    assert!(project.verify(0).stdout.contains("ended without a word"));
+    assert!(project.verify(0).stdout.contains("was killed before it closed its record"));
     let next = project.command_refused().output().unwrap();
     let said = String::from_utf8(next.stderr).unwrap();
     let next = name(&next.stdout);

@@ -75,6 +75,7 @@ fn the_evidence_says_what_ran_and_what_it_found() {
             "catalog-after.json",
             "catalog-before.json",
             "counts.json",
+            "debug.log",
             "junit.xml",
             "plan.json",
             "report.html"

@@ -115,7 +115,7 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
     let answer = project.run(&["parity"]).expect(5);
     let lines: Vec<&str> = answer.stderr.lines().filter(|line| !line.contains(" ms)")).collect();
     insta::assert_snapshot!(lines[3..lines.len() - 1].join("\n"), @r#"
-      ✓ tables: `DashboardFact` and `facts` can be read whole
+      ✓ tables: every row of `DashboardFact` and `facts` is readable
        pair     Prisma  mirror    difference
        view        960     945  -15 (1.56 %)
        refresh     120     120   +0 (0.00 %)

@@ -78,7 +78,7 @@ fn headline(run: &Outcome) -> &str {
     match (&run.error, run.status.as_str()) {
         (Some(error), _) if !error.message.is_empty() => &error.message,
         (_, "ok") => "Done, and verified on the server.",
-        (_, "abandoned") => "The run's process ended without a word; a later run closed this record.",
+        (_, "abandoned") => "The run was killed before it closed its record; a later run closed it.",
         (_, "running") => "This record was never closed: the run is still at work, or it was killed.",
         _ => "The run ended without a message.",
     }
@@ -133,7 +133,7 @@ fn tiles(reading: &Reading) -> Markup {
     let total = |counts: &Counts| number(counts.values().sum());
     let rows = run.counts.as_ref().map(|counts| format!("{} → {}", total(&counts.before), total(&counts.after)));
     let tiles = [
-        (steps > 0).then(|| tile(&format!("{good} of {}", steps + planned), "steps ended well")),
+        (steps > 0).then(|| tile(&format!("{good} of {}", steps + planned), "steps are ok")),
         (moved.is_some() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
         (back > 0).then(|| tile(&counted(back, "migration"), "taken back")),
         rows.map(|rows| tile(&rows, "rows in all")),
