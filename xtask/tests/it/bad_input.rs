@@ -57,13 +57,20 @@ fn a_production_host_is_refused_before_anything_is_spawned() {
     assert_eq!((json["status"].as_str(), json["stages"].as_array().map(Vec::len)), (Some("refused"), Some(0)));
     let refusals = json["refusals"].as_array().unwrap();
     assert_eq!(refusals.len(), 2, "host and database, both at once: {refusals:?}");
-    assert!(answer.stderr.contains("Nothing was spawned, and nothing was changed."), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r#"
+    error: `staging` is not provably a staging database
+      host: `DATABASE_URL` leads to `db.hotdash.app`, which is not an allowed host of target `staging`
+        fix: correct `DATABASE_URL`; or, if that host is staging, add "db.hotdash.app" to `allow_hosts` in drill.toml
+      database: `DATABASE_URL` names the database `hotdash`, which target `staging` does not allow
+        fix: name a database that fits `allow_databases` in drill.toml: `*_staging`, `*_test`, `*_sandbox`
+    Nothing was spawned, and nothing was changed.
+    "#);
     assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("Sup3r-S3cret-Pw"));
     let folder = project.path(json["evidence"].as_str().unwrap());
     assert!(folder.join("run.json").is_file(), "a refusal is evidence too");
     let logs = fs::read_dir(folder)
         .unwrap()
-        .filter(|entry| entry.as_ref().unwrap().path().extension() == Some("log".as_ref()));
+        .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("01-"));
     assert_eq!(logs.count(), 0);
 }
 
@@ -92,7 +99,13 @@ fn a_node_that_is_too_old() {
     project.write("bin/node", "#!/bin/sh\necho v18.19.0\n");
     std::process::Command::new("chmod").arg("+x").arg(project.path("bin/node")).status().unwrap();
     let answer = project.run(&["forward"]).expect(4);
-    assert!(answer.stderr.contains("error: Node 18.19.0 is too old\ncaused by: "), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r"
+    Target: staging is database `bad_old_node_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+    error: Node 18.19.0 is too old
+    caused by: `PROJECT/bin/node` is the first on PATH
+    hint: install Node 20 or newer, and put it first on PATH
+    ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
 
@@ -112,11 +125,19 @@ fn a_wrong_password_and_a_closed_port() {
     let (project, database) = Project::on_staging("bad_login");
     project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url().replace("Hunter2", "Hunter3")));
     let answer = project.run(&["forward"]).expect(4);
-    assert!(answer.stderr.contains("rejected the password"), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r"
+    error: cannot connect to `bad_login_N_test` on 127.0.0.1:PORT
+    caused by: the server rejected the password of user `bad_login_N_test_owner`
+    hint: correct the password in the env file; percent-encode its special characters
+    ");
     let closed = database.url().replace(&format!(":{}/", database.port), ":1/");
     project.write(".env.staging", &format!("DATABASE_URL={closed}\n"));
     let answer = project.run(&["forward"]).expect(4);
-    assert!(answer.stderr.contains("refused the connection") && answer.stderr.contains("hint: "), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r"
+    error: cannot connect to `bad_login_N_test` on 127.0.0.1:PORT
+    caused by: 127.0.0.1:PORT refused the connection
+    hint: start the server, or correct port 1 in the env file
+    ");
 }
 
 #[test]
@@ -169,7 +190,13 @@ fn evidence_that_cannot_be_written_stops_the_run_before_it_begins() {
     let (project, database) = Project::on_staging("bad_evidence");
     project.write("feedback", "a file where the folder should be");
     let answer = project.run(&["forward"]).expect(4);
-    assert!(answer.stderr.contains("cannot write evidence to"), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r"
+    Target: staging is database `bad_evidence_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+    error: cannot write evidence to `PROJECT/feedback/evidence`
+    caused by: Not a directory (os error 20)
+    hint: make the folder writable, or name another one as `dir` under `[evidence]` in drill.toml
+    ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
     assert!(!server::shared().log().contains("bad_evidence_owner CREATE TABLE"));
 }

@@ -40,9 +40,39 @@ fn a_claim_takes_the_databases_name_and_is_verified_on_the_server() {
     {
         assert!(unasked.stderr.contains(part), "{part} is missing in:\n{}", unasked.stderr);
     }
-    assert!(unasked.stderr.contains(&format!("cargo xtask claim --confirm {}", database.name)), "{}", unasked.stderr);
+    insta::assert_snapshot!(unasked.said(), @r"
+    Target: staging is database `claim_name_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+      database: claim_name_N_test
+      server: Postgres 17.10 at 127.0.0.1:PORT
+      system: SYSTEM
+      project: no Supabase project
+      user: claim_name_N_test_owner
+      claim: none
+      holds: 1 tables, 7 rows; claimed, the drill may drop and restore all of them
+    error: there is no consent to claim this database as disposable
+      consent: it takes your consent to claim this database as disposable, and there is no terminal to ask at
+        fix: give it with `--confirm`, as the hint does
+    Nothing was spawned, and nothing was changed.
+    hint: cargo xtask claim --confirm claim_name_N_test
+    ");
     let wrong = project.run(&["claim", "--confirm", "claim_name_test"]).expect(3);
-    assert!(wrong.stderr.contains("`--confirm` names `claim_name_test`"), "{}", wrong.stderr);
+    insta::assert_snapshot!(wrong.said(), @r"
+    Target: staging is database `claim_name_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+      database: claim_name_N_test
+      server: Postgres 17.10 at 127.0.0.1:PORT
+      system: SYSTEM
+      project: no Supabase project
+      user: claim_name_N_test_owner
+      claim: none
+      holds: 1 tables, 7 rows; claimed, the drill may drop and restore all of them
+    error: there is no consent to claim this database as disposable
+      consent: `--confirm` names `claim_name_test`, and the target's database is `claim_name_N_test`
+        fix: give it with `--confirm`, as the hint does
+    Nothing was spawned, and nothing was changed.
+    hint: cargo xtask claim --confirm claim_name_N_test
+    ");
     assert_eq!(stored(&database), None);
     assert_eq!(database.one::<i64>("select count(*) from pg_namespace where nspname = 'staging_drill'"), 0);
 
@@ -52,7 +82,18 @@ fn a_claim_takes_the_databases_name_and_is_verified_on_the_server() {
     assert_eq!(oid, database.one::<u32>("select oid from pg_database where datname = current_database()"));
     // Again: it is there and holds, so there is nothing to ask and nothing to write.
     let again = project.run(&["claim"]).expect(0);
-    assert!(again.stderr.contains("  claim: its own, made of `claim_name_"), "{}", again.stderr);
+    insta::assert_snapshot!(again.said(), @r"
+    Target: staging is database `claim_name_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+      database: claim_name_N_test
+      server: Postgres 17.10 at 127.0.0.1:PORT
+      system: SYSTEM
+      project: no Supabase project
+      user: claim_name_N_test_owner
+      claim: its own, made of `claim_name_N_test` at MOMENT by unknown
+    claim:
+      ✓ verify claim: the claim names this database of this server  (TIME)
+    ");
     assert_eq!(stored(&database).unwrap().2, since);
     project.run(&["claim", "--confirm", "other_test"]).expect(3);
     project.assert_no_secret(&[&unasked, &wrong, &answer, &again]);
@@ -139,14 +180,24 @@ fn a_claim_counts_when_its_owner_is_the_role_itself_or_a_superuser() {
     let url = database.url().replacen(&format!("//{}", database.user), &format!("//{app}"), 1);
     as_app.write(".env.staging", &format!("DATABASE_URL={url}\n"));
     let may_not = claim(&as_app, &database).expect(4);
-    assert!(may_not.stderr.contains(&format!("the role `{app}` may not write the claim")), "{}", may_not.stderr);
+    insta::assert_snapshot!(may_not.said(), @r#"
+    error: the role `claim_roles_N_test_app` may not write the claim into the database `claim_roles_N_test`
+    caused by: the claim has a schema of its own, `staging_drill`, which this role may not create or does not own
+    note: the database's owner may run the SQL below
+    hint: grant create on database "claim_roles_N_test" to "claim_roles_N_test_app"
+    "#);
     let hint = format!("hint: grant create on database \"{}\" to \"{app}\"", database.name);
     assert!(may_not.stderr.contains(&hint), "{}", may_not.stderr);
     assert_eq!(stored(&database), None);
 
     claim(&project, &database).expect(0);
     let foreign = as_app.run(&["claim", "--plan"]).expect(3);
-    assert!(foreign.stderr.contains("is owned by another role, or its schema is"), "{}", foreign.stderr);
+    insta::assert_snapshot!(foreign.said(), @r"
+    error: `staging_drill` is not provably a staging database
+      claim: `staging_drill.claim` is owned by another role, or its schema is, so the drill did not make it
+        fix: find out who put it there; then, as its owner: drop schema staging_drill cascade
+    Nothing was spawned, and nothing was changed.
+    ");
 
     superuser.batch_execute("drop schema staging_drill cascade").unwrap();
     let as_superuser = Project::new();
@@ -222,10 +273,25 @@ fn a_copy_brings_the_originals_claim_and_it_does_not_count() {
     assert!(standing(&elsewhere).contains("system identifier"), "{}", standing(&elsewhere));
 
     let unasked = elsewhere.run(&["claim"]).expect(3);
-    assert!(unasked.stderr.contains("of another database, of which this is a copy"), "{}", unasked.stderr);
+    insta::assert_snapshot!(unasked.said(), @r"
+    Target: staging is database `claim_copy_N_test` on 127.0.0.1:PORT (Postgres 17.10, with the claim of another database: its database oid, system identifier differs)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+      database: claim_copy_N_test
+      server: Postgres 17.10 at 127.0.0.1:PORT
+      system: SYSTEM
+      project: no Supabase project
+      user: claim_copy_N_test_owner
+      claim: of another database, of which this is a copy, made of `claim_copy_N_test` at MOMENT by ana\n  claim: its own\u{1b}[8m; differs in database oid, system identifier
+      holds: 0 tables, 0 rows; claimed, the drill may drop and restore all of them
+    error: there is no consent to claim this database as disposable
+      consent: it takes your consent to claim this database as disposable, and there is no terminal to ask at
+        fix: give it with `--confirm`, as the hint does
+    Nothing was spawned, and nothing was changed.
+    hint: cargo xtask claim --confirm claim_copy_N_test
+    ");
     assert_eq!(stored(&restored), stored(&original), "without consent it stays as it was");
     let forward = elsewhere.run(&["forward", "--json"]).expect(0);
-    assert!(forward.stderr.contains("with the claim of another database"), "{}", forward.stderr);
+    insta::assert_snapshot!(forward.said().lines().next().unwrap(), @"Target: staging is database `claim_copy_N_test` on 127.0.0.1:PORT (Postgres 17.10, with the claim of another database: its database oid, system identifier differs)");
     claim(&elsewhere, &restored).expect(0);
     assert!(standing(&elsewhere).starts_with("its own"));
     assert_ne!(stored(&restored), stored(&original));

@@ -25,7 +25,7 @@ fn it_is_written_kept_and_tells_of_a_rotation() {
     let first = project.run(&["env", "matrix"]).expect(0);
     let written = project.read(PATH);
     assert!(written.starts_with("# Where staging is\n\nAsk the deployment agent for access.\n"), "{written}");
-    assert!(project.run(&["env", "matrix", "--check"]).expect(0).stderr.contains("is true"));
+    assert!(project.run(&["env", "matrix", "--check"]).expect(0).stderr.contains("is up to date"));
     project.run(&["env", "matrix"]).expect(0);
     assert_eq!(project.read(PATH), written, "nothing new, so nothing is written");
 
@@ -97,14 +97,25 @@ fn a_refused_target_a_merge_conflict_and_a_folder_that_cannot_be_leave_it_as_it_
     let conflict = "# Matrix\n<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> branch\n";
     project.write(PATH, conflict);
     let answer = project.run(&["env", "matrix"]).expect(4);
-    assert!(answer.stderr.contains("merge conflict"), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r"
+    error: the environment matrix is not in a shape that can be updated
+    caused by: it holds the marks of a merge conflict
+    hint: put right, or remove, the part between `<!-- staging drill: written by `cargo xtask env matrix` from here on -->` and `<!-- staging drill: yours again from here on -->`
+    ");
     assert_eq!(project.read(PATH), conflict);
     std::fs::remove_dir_all(project.path("docs")).unwrap();
     project.write("docs", "a file where the folder should be");
     let answer = project.run(&["env", "matrix"]).expect(4);
-    assert!(answer.stderr.contains("cannot read or write `docs/deployment/env_matrix.md`"), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r"
+    error: cannot read or write `docs/deployment/env_matrix.md`
+    caused by: Not a directory (os error 20)
+    hint: chmod u+rw docs/deployment/env_matrix.md
+    ");
     let sandbox = project.run(&["--sandbox", "env", "matrix"]).expect(2);
-    assert!(sandbox.stderr.contains("the sandbox has none"), "{}", sandbox.stderr);
+    insta::assert_snapshot!(sandbox.said(), @r"
+    error: `env matrix` is about the variables of a target, and the sandbox has none
+    hint: leave out `--sandbox`, or name another target
+    ");
 }
 
 #[test]

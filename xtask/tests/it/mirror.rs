@@ -67,7 +67,11 @@ fn a_failing_statement_leaves_nothing_of_the_script() {
     let (project, database) = migrated("mirror_failing");
     project.write("supabase/sql/analytics_facts_table.sql", "create table public.facts (id int);\nselect 1 / 0;\n");
     let answer = project.run(&["mirror"]).expect(1);
-    assert!(answer.stderr.contains("division by zero") && answer.stderr.contains("hint: "), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.failure(), @r"
+    error: the mirror's script was not applied: `supabase db query` exited with code 1
+    caused by: DbQueryExecError: failed to execute query: error: division by zero
+    hint: read the step's log in the evidence folder
+    ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text"), None);
 }
 
@@ -130,7 +134,11 @@ fn major_two_of_the_supabase_cli_makes_the_same_mirror() {
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text").as_deref(), Some("facts"));
     project.write("supabase/sql/analytics_facts_table.sql", "create table public.other (id int);\nselect 1 / 0;\n");
     let failed = project.run(&["mirror"]).expect(1);
-    assert!(failed.stderr.contains("caused by: DbQueryExecError: ") && failed.stderr.contains("division by zero"));
+    insta::assert_snapshot!(failed.failure(), @r"
+    error: the mirror's script was not applied: `supabase db query` exited with code 1
+    caused by: DbQueryExecError: failed to execute query: error: division by zero
+    hint: read the step's log in the evidence folder
+    ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.other')::text"), None);
     project.assert_no_secret(&[&answer, &failed]);
 }

@@ -502,7 +502,14 @@ fn the_feeder_mirrors_what_it_seeds_and_loses_what_it_is_told_to() {
     "#);
     project.run(&["sandbox", "seed", "--rows", "1000"]).expect(0);
     let blocked = project.run(&["parity", "--sandbox"]).expect(4);
-    assert!(blocked.stderr.contains("hint: cargo xtask mirror --sandbox\n"), "{}", blocked.stderr);
+    insta::assert_snapshot!(blocked.said(), @r"
+    Target: sandbox is database `hotdash_sandbox` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+    parity:
+      ✗ tables: the mirror has no table `public.facts`
+    error: the mirror has no table `public.facts`
+    hint: cargo xtask mirror --sandbox
+    ");
     project.run(&["mirror", "--sandbox"]).expect(0);
     // A new mirror gets the facts that are there; from then on, those that are added.
     project.run(&["sandbox", "seed", "--rows", "0"]).expect(0);
@@ -515,5 +522,9 @@ fn the_feeder_mirrors_what_it_seeds_and_loses_what_it_is_told_to() {
     let breach = project.run(&["parity", "--sandbox", "--json"]).expect(5).json();
     assert_eq!(breach["status"], "different");
     let wrong = project.run(&["sandbox", "seed", "--mirror-drop", "101"]).expect(2);
-    assert!(wrong.stderr.contains("a number from 0 to 100 is needed"), "{}", wrong.stderr);
+    insta::assert_snapshot!(wrong.said(), @r"
+    error: invalid value '101' for '--mirror-drop <PCT>': a number from 0 to 100 is needed
+
+    For more information, try '--help'.
+    ");
 }

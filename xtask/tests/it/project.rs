@@ -167,6 +167,29 @@ impl Answer {
         lines.join("\n")
     }
 
+    /// `prose` with what differs between two runs of a test left out: ports, times, names that are made up.
+    pub fn said(&self) -> String {
+        const VARYING: [(&str, &str); 8] = [
+            (r"\d{8}T\d{6}Z(-[a-z-]+)?-[0-9a-f]{6}", "RUN"),
+            (r"_\d+_test", "_N_test"),
+            (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
+            (r"[(]\d+([.]\d+)? m?s[)]", "(TIME)"),
+            (r"/[^ \n`]*/drill project with spaces [A-Za-z0-9]+", "PROJECT"),
+            (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "MOMENT"),
+            (r"port \d+, pid \d+", "port PORT, pid PID"),
+            (r"system: \d+", "system: SYSTEM"),
+        ];
+        VARYING.iter().fold(self.prose(), |text, (pattern, name)| {
+            regex::Regex::new(pattern).unwrap().replace_all(&text, *name).into_owned()
+        })
+    }
+
+    /// Of `said`, why it failed: steps that run side by side end in any order.
+    pub fn failure(&self) -> String {
+        let said = self.said();
+        said.find("error: ").map_or(String::new(), |at| said[at..].to_owned())
+    }
+
     #[track_caller]
     pub fn expect(self, code: i32) -> Answer {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);

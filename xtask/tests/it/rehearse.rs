@@ -91,7 +91,23 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
     ];
     assert_eq!(verdicts(&json), expected, "{}", json["rehearsal"]);
     assert!(json["rehearsal"][1]["leftovers"][0].as_str().unwrap().contains("function \"public\".\"f\""));
-    assert!(answer.stderr.contains("2_leaves/down.sql"), "{}", answer.stderr);
+    insta::assert_snapshot!(answer.said(), @r#"
+    Target: staging is database `each_verdicts_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+    rehearse:
+      ✗ rehearse: not every migration can be taken back: 3 reversible, 1 lossy, 1 leave something behind, 1 cannot be taken back  (TIME)
+      1_table   reversible
+      2_leaves  leftovers   function "public"."f"() is not expected
+      3_fails   failed      `3_fails/down.sql` does not work: a rehearsal of it failed
+      4_loses   lossy       table "public"."t": 1 rows, 2 before
+      5_fine    reversible
+      6_idle    reversible
+    error: not every migration can be taken back: 3 reversible, 1 lossy, 1 leave something behind, 1 cannot be taken back
+    caused by: `2_leaves`: function "public"."f"() is not expected
+    caused by: `2_leaves`: it does not apply a second time
+    caused by: `2_leaves`: ERROR: function "f" already exists with same argument types (SQLSTATE 42723)
+    hint: write the way back as `2_leaves/down.sql`
+    "#);
     let note = json["notes"][0].as_str().unwrap();
     assert!(note.starts_with("no rows could be made for table public.never: "), "{note}");
 }

@@ -152,7 +152,10 @@ fn a_report_reads_well_in_a_browser_whatever_the_run_and_its_texts_were() {
 fn a_report_of_an_old_run_is_written_beside_its_folder() {
     let project = Project::new();
     let none = project.run(&["evidence", "report"]).expect(4);
-    assert!(none.stderr.contains("there is no run in"), "{}", none.stderr);
+    insta::assert_snapshot!(none.said(), @r"
+    error: there is no run in `feedback/evidence`
+    hint: cargo xtask forward
+    ");
     refused(&project);
     interrupted(&project);
     let newest = project.run(&["evidence", "report"]).expect(0);
@@ -166,7 +169,11 @@ fn a_report_of_an_old_run_is_written_beside_its_folder() {
     let written = project.read("here.html");
     let again =
         project.run(&["evidence", "report", "000002", "--out", project.path("here.html").to_str().unwrap()]).expect(1);
-    assert!(again.stderr.contains("hint: name a file that is not there yet"), "{}", again.stderr);
+    insta::assert_snapshot!(again.said(), @r"
+    error: cannot write the report to `PROJECT/here.html`
+    caused by: File exists (os error 17)
+    hint: name a file that is not there yet with `--out FILE`
+    ");
     assert_eq!(project.read("here.html"), written, "it was not overwritten");
     let mut left: Vec<_> =
         fs::read_dir(project.path("feedback/evidence/20261122T200401Z-forward-000001")).unwrap().collect();
@@ -174,7 +181,10 @@ fn a_report_of_an_old_run_is_written_beside_its_folder() {
     assert!(left.is_empty(), "the evidence got another file");
     project.write("feedback/evidence/20261122T200401Z-forward-000009/run.json", "[");
     let broken = project.run(&["evidence", "report"]).expect(4);
-    assert!(broken.stderr.contains("has no `run.json` that can be read"), "{}", broken.stderr);
+    insta::assert_snapshot!(broken.said(), @r"
+    error: the run `RUN` has no `run.json` that can be read
+    caused by: invalid type: sequence, expected struct Record at line 1 column 0
+    ");
     // Every record that a test leaves is checked against the schema.
     fs::remove_dir_all(project.path("feedback/evidence/20261122T200401Z-forward-000009")).unwrap();
 }
