@@ -15,7 +15,7 @@ fn a_log_that_is_not_whole_fails_its_step() {
     let json = answer.json();
     let deploy = &json["stages"][0]["steps"][1];
     let said = ["status", "exit", "detail"].map(|key| &deploy[key]);
-    let message = "cannot write the whole of `02-migrate-deploy.log`";
+    let message = "cannot write the whole of `03-migrate-deploy.log`";
     assert_eq!(said, [&json!("failed"), &json!("success"), &json!(message)]);
     assert_eq!(
         json["error"],
