@@ -31,15 +31,9 @@ pub fn of_target(session: &Session<'_>, history: &History, actual: &Catalog) -> 
         return Ok(drift);
     }
     match expected::with_mirror(session, history)? {
-        Some(with_mirror) if has_mirror(&plain, &with_mirror.catalog, actual) => {
+        Some(with_mirror) if expected::has_mirror(&plain, &with_mirror.catalog, actual) => {
             Ok(between(&with_mirror.catalog, actual))
         }
         _ => Ok(drift),
     }
-}
-
-/// Whether `actual` has a table that only the mirror's script makes.
-pub fn has_mirror(plain: &Catalog, with_mirror: &Catalog, actual: &Catalog) -> bool {
-    let added = with_mirror.objects.keys().filter(|key| !plain.objects.contains_key(*key));
-    added.filter(|key| key.kind == "table").any(|key| actual.objects.contains_key(key))
 }

@@ -9,7 +9,6 @@ use crate::files;
 use crate::postgres::connection::Connection;
 use crate::sandbox;
 use crate::schema::catalog::Catalog;
-use crate::schema::drift;
 use crate::schema::history::{History, Migration};
 use crate::schema::replay::{AsPrisma, cache_key, replay};
 use crate::session::Session;
@@ -74,7 +73,7 @@ pub fn with_mirror(session: &Session<'_>, history: &History) -> Result<Option<Ex
 pub fn as_on_target(session: &Session<'_>, history: &History, now: &Catalog) -> Result<History> {
     let plain = catalog(session, history)?.catalog;
     let Some(mirrored) = and_mirror(session, history)? else { return Ok(history.clone()) };
-    let has_mirror = drift::has_mirror(&plain, &catalog(session, &mirrored)?.catalog, now);
+    let has_mirror = has_mirror(&plain, &catalog(session, &mirrored)?.catalog, now);
     Ok(if has_mirror { mirrored } else { history.clone() })
 }
 
@@ -83,6 +82,12 @@ fn and_mirror(session: &Session<'_>, history: &History) -> Result<Option<History
     let mut history = history.clone();
     history.migrations.push(Migration::new("the mirror", sql));
     Ok(Some(history))
+}
+
+/// Whether `actual` has a table that only the mirror's script makes.
+pub fn has_mirror(plain: &Catalog, with_mirror: &Catalog, actual: &Catalog) -> bool {
+    let added = with_mirror.objects.keys().filter(|key| !plain.objects.contains_key(*key));
+    added.filter(|key| key.kind == "table").any(|key| actual.objects.contains_key(key))
 }
 
 fn on_sandbox(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> Result<Catalog> {

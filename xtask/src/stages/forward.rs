@@ -2,7 +2,7 @@
 //!
 //! A child's exit code proves nothing (Prisma's can be 0 with a dead engine), so what counts is the ledger and the
 //! catalog afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away
-//! database.
+//! database, before Prisma gets to the target with them.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,12 +21,11 @@ use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
-use crate::schema::expected;
 use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
-use crate::stages::preflight::{check_providers, check_standing, failed_before, leftover};
+use crate::stages::preflight::{check_providers, check_standing, failed_before, leftover, replay_first};
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, listed};
 use pin::Lease;
@@ -89,7 +88,7 @@ impl Stage for Forward {
             0 => "nothing is pending; generate the client and verify".to_owned(),
             count => format!("apply {} and verify", counted(count, "migration")),
         };
-        let mut groups = vec![self.apply_group(session, inspection)?];
+        let mut groups = vec![vec![replay()], self.apply_group(session, inspection)?];
         groups.extend(verification().map(|step| vec![step]));
         groups.extend(self.smoke.then(|| vec![smoke(session, &inspection.leases)]));
         groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
@@ -140,7 +139,7 @@ impl Forward {
         Ok(Inspection { history, before, leases })
     }
 
-    /// Beside the engine, which is the slowest: the client, and what the schema should be.
+    /// Beside the engine, which is the slowest: the client.
     fn apply_group(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Builtin>>> {
         let prisma = Prisma::new(session, &inspection.leases.deploy);
         let timeouts = session.settings.timeouts;
@@ -162,13 +161,18 @@ impl Forward {
                 failure: "the migrations were not applied",
                 action: child(prisma.deploy()?, timeouts.migrate),
             },
-            Step {
-                name: "replay",
-                does: "replay the history in a throw-away database, to know what the schema should be".to_owned(),
-                failure: "what the schema should be is not known",
-                action: Action::Builtin(Builtin::Replay),
-            },
         ])
+    }
+}
+
+/// Comes first: a script that fails here never reaches the target.
+fn replay() -> Step<Builtin> {
+    Step {
+        name: "replay",
+        does: "replay the history in a throw-away database, to know that it applies and what the schema should be"
+            .to_owned(),
+        failure: "the history does not apply to an empty database",
+        action: Action::Builtin(Builtin::Replay),
     }
 }
 
@@ -205,7 +209,7 @@ fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Builtin> {
 impl Running<'_, Forward> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
-            Builtin::Replay => Ok(expected::catalog(self.session, &self.inspection.history)?.in_words()),
+            Builtin::Replay => Ok(replay_first(self.session, &self.inspection.history)?.in_words()),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
             Builtin::Pass(action) => self.pass(action),

@@ -1,12 +1,13 @@
 //! What would make Prisma fail or mislead later, found out before anything runs.
 
-use crate::error::{Failure, OrFail, Result};
+use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
 use crate::schema::catalog::Difference;
 use crate::schema::drift;
+use crate::schema::expected::{self, Expected};
 use crate::schema::history::History;
 use crate::session::Session;
 use crate::tools::prisma;
@@ -73,6 +74,21 @@ pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseS
         "the schema is neither as before it nor as after it: see docs/failed-migrations.md"
     };
     failure.note(found).hint(Hint::run("backward --failed"))
+}
+
+/// What the history makes of an empty database, asked before it gets to the target: there a script that fails leaves a failed
+/// row in the ledger, and from Prisma 7.4 on whatever stands before the statement that failed.
+///
+/// # Errors
+/// `blocked` when a migration does not apply to an empty database; nothing was changed then.
+pub fn replay_first(session: &Session<'_>, history: &History) -> Result<Expected> {
+    expected::catalog(session, history).map_err(|failure| match failure.status {
+        Status::Failed => {
+            let failure = failure.with_status(Status::Blocked).note("nothing was changed");
+            if failure.hint.is_some() { failure } else { failure.hint("correct the migration, then run this again") }
+        }
+        _ => failure,
+    })
 }
 
 pub fn leftover(difference: &Difference) -> Leftover {

@@ -103,7 +103,7 @@ impl Stage for Reset {
         let before = Standpoint::read(session, &history)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
-        let with_mirror = with_mirror.filter(|catalog| drift::has_mirror(&plain, catalog, &before.state.catalog));
+        let with_mirror = with_mirror.filter(|catalog| expected::has_mirror(&plain, catalog, &before.state.catalog));
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
         let drift = drift::between(&expected, &before.state.catalog).definition;

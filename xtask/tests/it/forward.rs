@@ -70,8 +70,8 @@ fn the_evidence_says_what_ran_and_what_it_found() {
     assert_eq!(
         files,
         [
-            "01-generate.log",
-            "02-migrate-deploy.log",
+            "02-generate.log",
+            "03-migrate-deploy.log",
             "catalog-after.json",
             "catalog-before.json",
             "counts.json",
@@ -81,7 +81,7 @@ fn the_evidence_says_what_ran_and_what_it_found() {
             "report.html"
         ]
     );
-    let log = project.read(&format!("{folder}/02-migrate-deploy.log"));
+    let log = project.read(&format!("{folder}/03-migrate-deploy.log"));
     assert!(
         log.starts_with("$ node ") && log.contains("4 migrations found") && log.contains("[exited 0 after"),
         "{log}"
@@ -127,6 +127,9 @@ fn a_missing_database_is_not_created() {
     assert!(found.is_empty(), "Prisma would have created it");
 }
 
+/// Fails where its rows are, as a script does whose error no empty database shows.
+const FAILS_ON_STAGING: &str = "select 1 / starts_with(current_database(), 'drill_replay_')::int;";
+
 /// What is left of a migration of three statements, of which the second fails.
 fn fails_in_the_middle(name: &str, up: &str, left: &str, first_is_there: bool) {
     let (project, database) = Project::on_staging(name);
@@ -158,7 +161,7 @@ fn paste(project: &Project, answer: &Answer) -> std::process::Output {
 
 #[test]
 fn a_pasted_hint_acts_on_the_database_of_the_run_that_gave_it() {
-    let broken = ("20260101000000_broken", "select 1/0;");
+    let broken = ("20260101000000_broken", FAILS_ON_STAGING);
     let sandbox = Project::new();
     sandbox.migration(broken.0, broken.1);
     let root = sandbox.path("");
@@ -188,14 +191,36 @@ fn a_pasted_hint_acts_on_the_database_of_the_run_that_gave_it() {
 
 #[test]
 fn a_migration_that_fails_in_the_middle_is_named_and_the_next_try_says_what_to_do() {
-    let up = "create table first (id int);\nselect 1/0;\ncreate table third (id int);\n";
-    fails_in_the_middle("forward_failing", up, "its script left this behind: table \"public\".\"first\"", true);
+    let up = format!("create table first (id int);\n{FAILS_ON_STAGING}\ncreate table third (id int);\n");
+    fails_in_the_middle("forward_failing", &up, "its script left this behind: table \"public\".\"first\"", true);
 }
 
 #[test]
 fn a_migration_that_prisma_sends_as_one_leaves_nothing_when_it_fails() {
-    let up = "create table first (id int);\ndo $$ begin perform 1/0; end $$;\ncreate table third (id int);\n";
-    fails_in_the_middle("forward_failing_whole", up, "its script changed nothing in the schema", false);
+    let body = FAILS_ON_STAGING.replace("select", "perform");
+    let up = format!("create table first (id int);\ndo $$ begin {body} end $$;\ncreate table third (id int);\n");
+    fails_in_the_middle("forward_failing_whole", &up, "its script changed nothing in the schema", false);
+}
+
+#[test]
+fn a_migration_that_applies_nowhere_never_reaches_the_target() {
+    let (project, database) = Project::on_staging("forward_replay_first");
+    project.run(&["forward"]).expect(0);
+    project.migration("20260101000000_broken", "create table first (id int);\n\nalter table nowhere add x int;\n");
+    let answer = project.run(&["forward"]).expect(4);
+    let told = answer.prose().lines().skip_while(|line| !line.starts_with("error")).collect::<Vec<_>>().join("\n");
+    insta::assert_snapshot!(told, @r#"
+    error: the migration `20260101000000_broken` does not apply to an empty database
+    caused by: ERROR: relation "nowhere" does not exist (SQLSTATE 42P01), in statement 2 of 2, line 3 of the script
+    note: nothing was changed
+    note: the database now: 0 migrations applied by this run, 1 pending
+    hint: correct the migration, then run this again
+    "#);
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
+    assert!(database.one::<Option<String>>("select to_regclass('public.first')::text").is_none());
+    let json = project.run(&["forward", "--json"]).expect(4).json();
+    let steps = json["stages"][0]["steps"].as_array().unwrap();
+    assert_eq!(steps.iter().map(|step| step["name"].as_str().unwrap()).collect::<Vec<_>>(), ["replay"]);
 }
 
 #[test]

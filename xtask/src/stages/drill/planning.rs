@@ -10,7 +10,6 @@ use crate::migrations::status::MigrationStatus;
 use crate::parity::comparison::Source;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::Stage;
-use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::session::Session;
@@ -21,6 +20,7 @@ use crate::stages::drill::progress::{Earlier, Progress};
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
 use crate::stages::parity::Parity;
+use crate::stages::preflight::replay_first;
 
 /// How many rows each of the sandbox's empty tables gets.
 pub const ROWS: u64 = 1000;
@@ -163,7 +163,7 @@ impl Drill {
         // A script that cannot work is named before Prisma is asked for the way back from it, and before anything
         // changes.
         if !inspection.before.standing.pending.is_empty() {
-            expected::catalog(session, &inspection.history)?;
+            replay_first(session, &inspection.history)?;
         }
         let standing = inspection.foreseen(session, Phase::Backward).standing;
         self.backward(session, inspection).way(session, &inspection.history, &standing).map(Some)
