@@ -59,7 +59,8 @@ fn snapshot(project: &Project) -> String {
     assert!(text.contains("the database is as it was before"), "{text}");
     let list = list(project);
     assert_eq!(list.as_array().unwrap().len(), before + 1, "{text}");
-    list[0]["name"].as_str().unwrap().to_owned()
+    let newest = list.as_array().unwrap().iter().max_by_key(|one| one["number"].as_u64()).unwrap();
+    newest["name"].as_str().unwrap().to_owned()
 }
 
 /// Everything that makes rows hard to put back.
@@ -310,4 +311,50 @@ fn sigterm_while_rows_are_copied_leaves_the_database_as_it_was() {
     let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
     assert_eq!(record["status"], "interrupted");
     assert_eq!(record["counts"]["before"], record["counts"]["after"]);
+}
+
+const FIVE_SESSIONS: &str = r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#;
+
+#[test]
+fn without_a_name_the_newest_that_holds_more_than_is_there_is_offered() {
+    let (project, database) = claimed("restore_choice");
+    let nothing = snapshot(&project);
+    database.execute(FIVE_SESSIONS);
+    // An empty one would only take away what is there.
+    let refused = project.run(&["restore", "--confirm"]).expect(4);
+    assert!(refused.stderr.contains("no snapshot of this database holds any rows"), "{}", refused.stderr);
+    let rows = fingerprint(&database);
+    let full = snapshot(&project);
+    database.execute(r#"truncate "Session""#);
+    let empty = snapshot(&project);
+    // As a clock two months ahead would have named the full one, and a later one that is cut short.
+    let store = project.path(".drill/snapshots/staging");
+    let ahead = "20991231T000000Z-abcdef";
+    fs::rename(store.join(&empty), store.join(ahead)).unwrap();
+    fs::create_dir(store.join("20991231T235959Z-abcdef")).unwrap();
+
+    let plan = project.run(&["restore", "--plan"]).expect(0).stdout;
+    for part in [
+        &format!("put back 5 rows of 3 tables from `{full}`"),
+        "It is the newest that holds more than there is now: 5 rows of `public.Session`, where 0 are.",
+        &format!("`{ahead}` is newer"),
+    ] {
+        assert!(plan.contains(part), "{part} is missing in:\n{plan}");
+    }
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0).json();
+    assert_eq!(answer["snapshot"]["name"], full);
+    assert_eq!(fingerprint(&database), rows);
+
+    // One that is newer by its number, although its name is the oldest.
+    database.execute(r#"update "Session" set shop = 'new'"#);
+    let newer = snapshot(&project);
+    let behind = "20000101T000000Z-abcdef";
+    fs::rename(store.join(&newer), store.join(behind)).unwrap();
+    database.execute(r#"truncate "Session""#);
+    let list = project.run(&["restore", "--list", "--json"]).expect(0).json()["snapshots"].clone();
+    let names: Vec<&str> = list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [behind, ahead, &full, &nothing, "20991231T235959Z-abcdef"]);
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0).json();
+    assert_eq!(answer["snapshot"]["name"], behind);
+    assert_eq!(database.one::<i64>(r#"select count(*) from "Session" where shop = 'new'"#), 5);
 }
