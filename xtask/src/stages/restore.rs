@@ -33,6 +33,8 @@ pub struct Inspection {
     /// Why this one, where the user named none; in sentences.
     reasons: Vec<String>,
     fit: Fit,
+    /// Checks that may judge the rows otherwise than before.
+    doubtful: Vec<String>,
     counts: Counts,
     catalog: Catalog,
 }
@@ -61,12 +63,15 @@ impl Stage for Restore {
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
         let fit = fit(&mut connection, &snapshot, self.skip_missing)?;
+        let obstacles = fit.obstacles(&mut connection)?;
+        check_permissions(&obstacles.forbidden)?;
+        let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
         let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
-        Ok(Inspection { fit, counts, catalog, snapshot, reasons })
+        Ok(Inspection { fit, doubtful, counts, catalog, snapshot, reasons })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { snapshot, reasons, fit, counts, .. } = inspection;
+        let Inspection { snapshot, reasons, fit, doubtful, counts, .. } = inspection;
         let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
         let tables = fit.tables().count();
         let step =
@@ -84,7 +89,11 @@ impl Stage for Restore {
         );
         Ok(Plan {
             stage: "restore",
-            summary: std::iter::once(summary).chain(reasons.iter().cloned()).collect::<Vec<_>>().join("\n"),
+            summary: std::iter::once(summary)
+                .chain(reasons.iter().cloned())
+                .chain(doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
+                .collect::<Vec<_>>()
+                .join("\n"),
             scripts: Vec::new(),
             rows: counts.clone(),
             losses: replaced.chain(left_out).collect(),
@@ -184,6 +193,22 @@ impl Restore {
     }
 }
 
+/// Of a check that calls what may answer otherwise than it did.
+const JUDGED_AGAIN: &str =
+    "does not look at the row alone: it is added again after the rows, NOT VALID if they no longer satisfy it.";
+
+/// # Errors
+/// `blocked`, naming whose each thing is that this role would have to change.
+fn check_permissions(forbidden: &[String]) -> Result<()> {
+    if forbidden.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::blocked("this role may not put all of the snapshot back")
+        .because_all(forbidden.iter().cloned())
+        .note("nothing was changed")
+        .hint("have the owners' roles granted to it, or connect as a role that has them"))
+}
+
 fn check_origin(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
     let origin = &snapshot.manifest.origin;
     let differences = origin.differences(&Origin::of(session));
@@ -230,6 +255,7 @@ fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<Stri
     }
     Err(Failure::different("the schema is not what it was before")
         .because_all(differences.iter().map(ToString::to_string))
+        .note("the rows are back; a check that they no longer satisfy is NOT VALID now")
         .hint(Hint::run("forward --plan")))
 }
 
