@@ -119,7 +119,7 @@ pub struct Reset {
 
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// The snapshot's name, as `--list` shows it [default: the newest whole one]
+    /// The snapshot's name, as `--list` shows it [default: the newest that holds more than there is now]
     #[arg(value_name = "SNAPSHOT", conflicts_with = "list")]
     pub snapshot: Option<String>,
     /// Yes, replace the rows that are in those tables now

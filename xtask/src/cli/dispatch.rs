@@ -153,12 +153,12 @@ fn backward(args: &args::Backward, runner: &Runner<'_>, outcome: &mut Outcome) -
     runner.stage(&Backward { extent, accept_data_loss, drilled: false }, outcome)
 }
 
-/// Newest first: name, age, size, and what is in it.
+/// Newest first: number, name, time, size, and what is in it.
 fn list_snapshots(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Result<()> {
     let list = Store::of(settings).list()?;
     outcome.extra.insert("snapshots".to_owned(), list.iter().map(Listed::to_json).collect());
     if !settings.output.json {
-        let lines: Vec<String> = list.iter().map(|listed| listed.in_words(clock::now())).collect();
+        let lines: Vec<String> = list.iter().map(Listed::in_words).collect();
         console.result(&if lines.is_empty() { "no snapshots".to_owned() } else { lines.join("\n") });
     }
     Ok(())

@@ -305,7 +305,10 @@ impl Running<'_, Reset> {
             "name": snapshot.name, "folder": self.session.settings.shown(&snapshot.folder),
             "rows": snapshot.rows(), "catalog": snapshot.manifest.catalog,
         });
-        self.journal.record().outcome.extra.insert("snapshot".to_owned(), view);
+        let mut record = self.journal.record();
+        record.outcome.extra.insert("snapshot".to_owned(), view);
+        record.outcome.notes.extend(snapshot.pruning());
+        drop(record);
         let _ = self.memory.snapshot.set(snapshot);
         Ok(words)
     }

@@ -1,5 +1,6 @@
 //! Restore: puts a snapshot's rows back into the schema as it is, verified by the server before it is committed.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
@@ -9,7 +10,7 @@ use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::record_counts;
 use crate::postgres::counts::{Counts, counts};
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, fit, put_back};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, choose, fit, put_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
@@ -21,7 +22,7 @@ use crate::settings::EvidenceSettings;
 
 /// The options of `restore`.
 pub struct Restore {
-    /// A snapshot's name; None is the newest whole one.
+    /// A snapshot's name; None is the newest that holds more than what is there.
     pub snapshot: Option<String>,
     pub skip_missing: bool,
     pub confirm: bool,
@@ -29,7 +30,11 @@ pub struct Restore {
 
 pub struct Inspection {
     snapshot: Snapshot,
+    /// Why this one, where the user named none; in sentences.
+    reasons: Vec<String>,
     fit: Fit,
+    /// Checks that may judge the rows otherwise than before.
+    doubtful: Vec<String>,
     counts: Counts,
     catalog: Catalog,
 }
@@ -52,21 +57,23 @@ impl Stage for Restore {
     /// # Errors
     /// `refused` for another database's snapshot, `different` for one whose bytes were changed, `blocked` for one that does not fit.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let snapshot = Store::of(session.settings).find(self.snapshot.as_deref())?;
+        let (snapshot, reasons) = self.find(session)?;
         check_origin(session, &snapshot)?;
         snapshot.verify_files()?;
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
         let fit = fit(&mut connection, &snapshot, self.skip_missing)?;
+        let obstacles = fit.obstacles(&mut connection)?;
+        check_permissions(&obstacles.forbidden)?;
+        let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
         let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
-        Ok(Inspection { fit, counts, catalog, snapshot })
+        Ok(Inspection { fit, doubtful, counts, catalog, snapshot, reasons })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { snapshot, fit, counts, .. } = inspection;
+        let Inspection { snapshot, reasons, fit, doubtful, counts, .. } = inspection;
         let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
         let tables = fit.tables().count();
-        let taken = snapshot.manifest.created_at.strftime("%Y-%m-%d %H:%M UTC");
         let step =
             |name, does: String, failure, action| vec![Step { name, does, failure, action: Action::Builtin(action) }];
         let present = |table: &String| counts.get(table).copied().filter(|rows| *rows > 0);
@@ -74,12 +81,19 @@ impl Stage for Restore {
             .tables()
             .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
         let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
+        let summary = format!(
+            "restore on {}: put back {rows} rows of {tables} tables from `{}` (taken {}).",
+            session.settings.target.name,
+            snapshot.name,
+            snapshot.manifest.taken()
+        );
         Ok(Plan {
             stage: "restore",
-            summary: format!(
-                "restore on {}: put back {rows} rows of {tables} tables from `{}` (taken {taken} by {}).",
-                session.settings.target.name, snapshot.name, snapshot.manifest.reason
-            ),
+            summary: std::iter::once(summary)
+                .chain(reasons.iter().cloned())
+                .chain(doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
+                .collect::<Vec<_>>()
+                .join("\n"),
             scripts: Vec::new(),
             rows: counts.clone(),
             losses: replaced.chain(left_out).collect(),
@@ -124,11 +138,13 @@ impl Stage for Restore {
             "name": name, "created_at": manifest.created_at, "reason": manifest.reason, "catalog": manifest.catalog,
         });
         journal.record().outcome.extra.insert("snapshot".to_owned(), view);
-        journal
-            .record()
-            .outcome
-            .notes
-            .extend(inspection.fit.left_out.iter().map(|what| format!("not put back: {what}")));
+        journal.record().outcome.notes.extend(
+            inspection
+                .reasons
+                .iter()
+                .cloned()
+                .chain(inspection.fit.left_out.iter().map(|what| format!("not put back: {what}"))),
+        );
         journal.write_json("catalog-before.json", &inspection.catalog)
     }
 
@@ -151,6 +167,46 @@ impl Stage for Restore {
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
         &settings.qa
     }
+}
+
+impl Restore {
+    /// The one that was named, or the one to offer, with the reasons.
+    ///
+    /// # Errors
+    /// `blocked` where there is none, or none with rows.
+    fn find(&self, session: &Session<'_>) -> Result<(Snapshot, Vec<String>)> {
+        let store = Store::of(session.settings);
+        if let Some(name) = &self.snapshot {
+            return Ok((store.find(name)?, Vec::new()));
+        }
+        let (here, elsewhere): (Vec<Snapshot>, Vec<Snapshot>) =
+            store.whole()?.into_iter().partition(|one| check_origin(session, one).is_ok());
+        // Where all are of another database, the newest is refused in words.
+        let snapshots = if here.is_empty() { elsewhere } else { here };
+        let schemas: BTreeSet<&str> =
+            snapshots.iter().flat_map(|one| &one.manifest.schemas).map(String::as_str).collect();
+        let now = counts(&mut session.connect()?, &schemas.into_iter().collect::<Vec<_>>())?;
+        let choice = choose(snapshots, &now).ok_or_else(|| {
+            Failure::blocked("no snapshot of this database holds any rows").hint(Hint::run("restore --list"))
+        })?;
+        Ok((choice.snapshot, choice.reasons))
+    }
+}
+
+/// Of a check that calls what may answer otherwise than it did.
+const JUDGED_AGAIN: &str =
+    "does not look at the row alone: it is added again after the rows, NOT VALID if they no longer satisfy it.";
+
+/// # Errors
+/// `blocked`, naming whose each thing is that this role would have to change.
+fn check_permissions(forbidden: &[String]) -> Result<()> {
+    if forbidden.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::blocked("this role may not put all of the snapshot back")
+        .because_all(forbidden.iter().cloned())
+        .note("nothing was changed")
+        .hint("have the owners' roles granted to it, or connect as a role that has them"))
 }
 
 fn check_origin(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
@@ -199,6 +255,7 @@ fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<Stri
     }
     Err(Failure::different("the schema is not what it was before")
         .because_all(differences.iter().map(ToString::to_string))
+        .note("the rows are back; a check that they no longer satisfy is NOT VALID now")
         .hint(Hint::run("forward --plan")))
 }
 

@@ -28,5 +28,6 @@ pub fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Result<Str
     let mut record = journal.record();
     record.outcome.extra.insert("snapshot".to_owned(), view);
     record.outcome.notes.push(format!("the rows from before are in the snapshot `{}`", snapshot.name));
+    record.outcome.notes.extend(snapshot.pruning());
     Ok(format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name))
 }

@@ -59,7 +59,8 @@ fn snapshot(project: &Project) -> String {
     assert!(text.contains("the database is as it was before"), "{text}");
     let list = list(project);
     assert_eq!(list.as_array().unwrap().len(), before + 1, "{text}");
-    list[0]["name"].as_str().unwrap().to_owned()
+    let newest = list.as_array().unwrap().iter().max_by_key(|one| one["number"].as_u64()).unwrap();
+    newest["name"].as_str().unwrap().to_owned()
 }
 
 /// Everything that makes rows hard to put back.
@@ -84,6 +85,13 @@ create table base (a int); create table heir (b int) inherits (base);
 create table loose (egg int);
 insert into loose values (12345);
 alter table loose add constraint loose_egg foreign key (egg) references egg (id) not valid;
+create table strict (label text, n int); insert into strict values ('', 0), ('ok', 5);
+create function limit_of() returns int language sql stable as $$ select count(*)::int from tree $$;
+alter table strict add constraint filled check (label <> '') not valid, add constraint few check (n >= limit_of()) not valid,
+  add constraint not_many check (n < 100 + limit_of()), add constraint never check (now() > '2000-01-01');
+comment on constraint filled on strict is 'since then';
+create domain odd as int; create table odds (o odd); insert into odds values (2); alter domain odd add constraint is_odd check (value % 2 = 1) not valid;
+create table guarded (a int); insert into guarded values (1); create rule none as on insert to guarded do instead nothing;
 create table noise (what text);
 create function make_noise() returns trigger language plpgsql as $$ begin insert into noise values (tg_table_name); return new; end $$;
 create trigger loud after insert on tree for each row execute function make_noise();
@@ -108,6 +116,10 @@ insert into base values (1), (1); insert into heir values (2, 3);
 select nextval('ticket'), nextval('ticket');
 "#;
 
+const CONSTRAINTS: &str = "select string_agg(concat_ws(' ', conrelid::regclass, contypid::regtype, conname, pg_get_constraintdef(oid), convalidated,
+    obj_description(oid, 'pg_constraint')), e'\\n' order by conrelid::regclass::text, contypid::regtype::text, conname)
+    from pg_constraint where connamespace = 'public'::regnamespace";
+
 #[test]
 fn rows_of_every_kind_come_back_exactly() {
     let (project, database) = claimed("restore_torture");
@@ -118,6 +130,7 @@ fn rows_of_every_kind_come_back_exactly() {
         database.one("select last_value from ticket"),
         database.one("select last_value from log_id_seq"),
     );
+    let constraints: String = database.one(CONSTRAINTS);
     let name = snapshot(&project);
     let folder = project.path(&format!(".drill/snapshots/staging/{name}"));
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -128,7 +141,7 @@ fn rows_of_every_kind_come_back_exactly() {
     // A partly filled schema: rows are gone, changed and new.
     database.execute(
         "delete from log_entry; delete from log where id < 10; update base set a = 9; insert into tree values (50, 3);
-         update loose set egg = null; select setval('ticket', 900); delete from noise",
+         update loose set egg = null; truncate strict, odds, guarded; select setval('ticket', 900); delete from noise",
     );
     let noise: i64 = database.one("select count(*) from noise");
     let refused = project.run(&["restore"]).expect(3);
@@ -138,6 +151,7 @@ fn rows_of_every_kind_come_back_exactly() {
 
     let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
     assert_eq!(fingerprint(&database), rows);
+    assert_eq!(database.one::<String>(CONSTRAINTS), constraints);
     assert_eq!(database.one::<i64>("select last_value from ticket"), ticket);
     assert_eq!(database.one::<i64>("select last_value from log_id_seq"), identity);
     assert_eq!(database.one::<i64>("select nextval('ticket')"), ticket + 1);
@@ -294,8 +308,8 @@ fn sigterm_while_rows_are_copied_leaves_the_database_as_it_was() {
     database.execute("create table t (a int); insert into t select generate_series(1, 3000)");
     snapshot(&project);
     database.execute(
-        "create function slow(int) returns bool language sql as 'select pg_sleep(0.02) is not null';
-         delete from t where a > 10; alter table t add constraint slow check (slow(a)) not valid; select setval('\"DecisionLog_id_seq\"', 77)",
+        "create function slow(int) returns int language sql immutable as 'select 1 from pg_sleep(0.02)';
+         delete from t where a > 10; alter table t add column slow int generated always as (slow(a)) stored; select setval('\"DecisionLog_id_seq\"', 77)",
     );
     let before = fingerprint(&database);
     let child = project.start(&["restore", "--confirm", "--json"]);
@@ -310,4 +324,94 @@ fn sigterm_while_rows_are_copied_leaves_the_database_as_it_was() {
     let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
     assert_eq!(record["status"], "interrupted");
     assert_eq!(record["counts"]["before"], record["counts"]["after"]);
+}
+
+const FIVE_SESSIONS: &str = r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#;
+
+#[test]
+fn without_a_name_the_newest_that_holds_more_than_is_there_is_offered() {
+    let (project, database) = claimed("restore_choice");
+    let nothing = snapshot(&project);
+    database.execute(FIVE_SESSIONS);
+    // An empty one would only take away what is there.
+    let refused = project.run(&["restore", "--confirm"]).expect(4);
+    assert!(refused.stderr.contains("no snapshot of this database holds any rows"), "{}", refused.stderr);
+    let rows = fingerprint(&database);
+    let full = snapshot(&project);
+    database.execute(r#"truncate "Session""#);
+    let empty = snapshot(&project);
+    // As a clock two months ahead would have named the full one, and a later one that is cut short.
+    let store = project.path(".drill/snapshots/staging");
+    let ahead = "20991231T000000Z-abcdef";
+    fs::rename(store.join(&empty), store.join(ahead)).unwrap();
+    fs::create_dir(store.join("20991231T235959Z-abcdef")).unwrap();
+
+    let plan = project.run(&["restore", "--plan"]).expect(0).stdout;
+    for part in [
+        &format!("put back 5 rows of 3 tables from `{full}`"),
+        "It is the newest that holds more than there is now: 5 rows of `public.Session`, where 0 are.",
+        &format!("`{ahead}` is newer"),
+    ] {
+        assert!(plan.contains(part), "{part} is missing in:\n{plan}");
+    }
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0).json();
+    assert_eq!(answer["snapshot"]["name"], full);
+    assert_eq!(fingerprint(&database), rows);
+
+    // One that is newer by its number, although its name is the oldest.
+    database.execute(r#"update "Session" set shop = 'new'"#);
+    let newer = snapshot(&project);
+    let behind = "20000101T000000Z-abcdef";
+    fs::rename(store.join(&newer), store.join(behind)).unwrap();
+    database.execute(r#"truncate "Session""#);
+    let list = project.run(&["restore", "--list", "--json"]).expect(0).json()["snapshots"].clone();
+    let names: Vec<&str> = list.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, [behind, ahead, &full, &nothing, "20991231T235959Z-abcdef"]);
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0).json();
+    assert_eq!(answer["snapshot"]["name"], behind);
+    assert_eq!(database.one::<i64>(r#"select count(*) from "Session" where shop = 'new'"#), 5);
+}
+
+#[test]
+fn a_check_that_the_rows_no_longer_satisfy_keeps_no_row_away() {
+    let (project, database) = claimed("restore_judged");
+    database.execute(
+        "create table rule (highest int); insert into rule values (10);
+         create function highest() returns int language sql stable as 'select highest from rule';
+         create table lent (amount int, constraint \"not too much\" check (amount <= highest())); insert into lent values (7);
+         update rule set highest = 5",
+    );
+    let rows = fingerprint(&database);
+    let name = snapshot(&project);
+    database.execute("truncate lent");
+    let plan = project.run(&["restore", "--plan"]).expect(0).stdout;
+    let told = "The check `not too much` of table public.lent does not look at the row alone";
+    assert!(plan.contains(told), "{plan}");
+    let answer = project.run(&["restore", &name, "--confirm"]).expect(5);
+    assert_eq!(fingerprint(&database), rows);
+    assert!(answer.stderr.contains("a check that they no longer satisfy is NOT VALID now"), "{}", answer.stderr);
+    assert!(!database.one::<bool>("select convalidated from pg_constraint where conname = 'not too much'"));
+}
+
+#[test]
+fn what_this_role_may_not_put_back_is_named_before_consent() {
+    let (project, database) = claimed("restore_owners");
+    let mut server = server::shared().superuser(&database.name);
+    let make = format!(
+        "do $$ begin create role restore_dba; exception when duplicate_object then null; end $$;
+         create table theirs (id serial); insert into theirs values (1); alter table theirs owner to restore_dba; grant select on theirs, theirs_id_seq to {}",
+        database.user
+    );
+    server.batch_execute(&make).unwrap();
+    snapshot(&project);
+    let refused = project.run(&["restore"]).expect(4);
+    for part in [
+        "may not empty and fill `public.theirs`, which is `restore_dba`'s: grant restore_dba to it",
+        "may not set `public.theirs_id_seq`",
+    ] {
+        assert!(refused.stderr.contains(part), "{part} is missing in:\n{}", refused.stderr);
+    }
+    server.batch_execute(&format!("grant restore_dba to {}; truncate theirs", database.user)).unwrap();
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from theirs"), 1);
 }

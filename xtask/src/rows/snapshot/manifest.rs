@@ -9,8 +9,10 @@ use crate::postgres::identity::Identity;
 use crate::schema::ledger::{Entry, LEDGER_TABLE};
 use crate::session::Session;
 
-/// Raised when older programs could not read a new snapshot.
-pub const FORMAT: u32 = 1;
+/// Raised when older programs could not read a new snapshot. 2: a number, and the server's clock.
+pub const FORMAT: u32 = 2;
+/// The oldest format that is still read.
+pub const OLDEST_FORMAT: u32 = 1;
 
 /// What a snapshot holds, and of what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub struct Manifest {
     pub format: u32,
     /// The version of this program.
     pub drill: String,
+    /// Counts up in the store: the order in which snapshots were taken, whatever a clock says. None in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// By the server's clock; in format 1 by the clock of the machine that took it.
     pub created_at: jiff::Timestamp,
     /// The command that took it.
     pub reason: String,
@@ -73,6 +79,8 @@ pub struct Snapshot {
     pub name: String,
     pub folder: PathBuf,
     pub manifest: Manifest,
+    /// The names of those that were removed when it was taken.
+    pub pruned: Vec<String>,
 }
 
 impl Snapshot {
@@ -86,7 +94,24 @@ impl Snapshot {
 
     /// Rows that it can put back.
     pub fn rows(&self) -> u64 {
-        self.manifest.tables.iter().map(|table| table.rows).sum()
+        self.manifest.rows()
+    }
+
+    /// What became of older ones, where anything did.
+    pub fn pruning(&self) -> Option<String> {
+        let names = self.pruned.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+        (!names.is_empty()).then(|| format!("old snapshots were removed: {}", names.join(", ")))
+    }
+}
+
+impl Manifest {
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
+    /// For a person, who needs no seconds.
+    pub fn taken(&self) -> String {
+        format!("{} by {}", self.created_at.strftime("%Y-%m-%d %H:%M UTC"), self.reason)
     }
 }
 

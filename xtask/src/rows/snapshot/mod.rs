@@ -8,13 +8,16 @@
 //! schema is, and a restore does not change the schema), tables that an extension owns, foreign tables, temporary tables, the contents of
 //! materialized views, and large objects.
 
+mod choice;
 mod contents;
 mod manifest;
 mod obstacles;
+mod pruning;
 mod put_back;
 mod store;
 mod take;
 
+pub use choice::choose;
 pub use manifest::{Origin, Snapshot};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};

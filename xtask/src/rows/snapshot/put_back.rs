@@ -53,6 +53,19 @@ struct Guard {
 }
 
 impl Fit {
+    /// What will stand in the way, and what of that this role cannot take away; reads only.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn obstacles(&self, connection: &mut Connection) -> Result<Obstacles> {
+        let tables: Vec<&Table> = self.tables.iter().map(|fitted| &fitted.table).collect();
+        connection.read(|transaction| {
+            let mut obstacles = Obstacles::find(transaction, &tables)?;
+            obstacles.add_sequences(transaction, &self.sequences)?;
+            Ok(obstacles)
+        })
+    }
+
     /// `schema.table` of what will be emptied and filled.
     pub fn tables(&self) -> impl Iterator<Item = (String, u64)> {
         self.tables.iter().map(|fitted| (fitted.table.full_name(), fitted.table.rows))
@@ -176,18 +189,31 @@ fn in_transaction(
     let obstacles = Obstacles::find(transaction, &tables)?;
     run(transaction, "clear the way", &obstacles.drop)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
+    look_where_the_users_look(transaction, &snapshot.manifest.schemas)?;
     let mut sums = Vec::new();
     for fitted in &fit.tables {
         sums.push(copy_in(transaction, snapshot, fitted)?);
     }
     // What a deferred key still has to check stands in the way of changing a table.
     run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
+    obstacles.checks.iter().try_for_each(|check| check.add(transaction))?;
     run(transaction, "put indexes, keys and triggers back", &obstacles.recreate)?;
     set_sequences(transaction, &fit.sequences)?;
+    // A name in a row (a `regclass`) is printed as when the snapshot was taken.
+    run(transaction, "set up the comparison", &["set local search_path = pg_catalog, pg_temp".to_owned()])?;
     for (fitted, expected) in fit.tables.iter().zip(&sums) {
         compare(transaction, fitted, expected)?;
     }
     Ok(sums.iter().map(RowSum::rows).sum())
+}
+
+/// A function that a check, a generated column or an index calls may name tables without their schema: it finds them as it did when the
+/// rows were written, in the datasource's schemas and on the role's own path.
+fn look_where_the_users_look(transaction: &mut Transaction<'_>, schemas: &[String]) -> Result<()> {
+    let path = "select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', $1::text,
+                  (select nullif(reset_val, '') from pg_catalog.pg_settings where name = 'search_path')), true)";
+    let schemas = schemas.iter().map(|schema| escape_identifier(schema)).collect::<Vec<_>>().join(", ");
+    transaction.execute(path, &[&schemas]).could_not("set the search path").map(drop)
 }
 
 fn run(transaction: &mut Transaction<'_>, intent: &str, statements: &[String]) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Where snapshots lie: one folder each under `.drill/snapshots/<target>/`, named by time, for the eyes of their owner alone.
 //!
-//! A folder without a manifest was cut short, by a crash or a full disk, and is never put back. Old snapshots are pruned after each new one:
-//! the newest ten and everything younger than 30 days stay, so the only whole one always does.
+//! Which one is newer is decided by the number that each manifest has, since a clock may have been days off when a folder was named.
+//! A folder without a manifest was cut short, by a crash or a full disk, and is never put back.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,13 +18,12 @@ use crate::digest::{of_file, sha256};
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::hint::Hint;
-use crate::rows::snapshot::manifest::{FORMAT, Manifest, Snapshot};
+use crate::rows::snapshot::manifest::{FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
+use crate::rows::snapshot::pruning::{Candidate, expired};
 use crate::settings::Settings;
 
 const MANIFEST: &str = "manifest.json";
-const KEEP_NEWEST: usize = 10;
-const KEEP_DAYS: i64 = 30;
-/// Begins the name of every snapshot: sorts by time.
+/// Begins the name of every snapshot.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 
 /// The snapshots of one target.
@@ -38,6 +37,7 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Listed {
     pub name: String,
+    /// By the server's clock where the manifest can be believed and has it.
     pub taken_at: Timestamp,
     /// On disk.
     pub bytes: u64,
@@ -67,7 +67,7 @@ impl Store {
         Store { shown: settings.shown(&dir), dir }
     }
 
-    /// Newest first. What is no snapshot's folder is left out.
+    /// Newest first, and at the end what cannot be put back. What is no snapshot's folder is left out.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let unreadable = || format!("cannot read the snapshots in `{}`", self.shown);
         let entries = match fs::read_dir(&self.dir) {
@@ -77,33 +77,61 @@ impl Store {
         let mut listed = Vec::new();
         for entry in entries {
             let name = entry.blocked(unreadable)?.file_name().to_string_lossy().into_owned();
-            if let Some(taken_at) = time_of(&name) {
+            if let Some(named) = time_of(&name) {
                 let folder = self.dir.join(&name);
                 let bytes = size_of(&folder).blocked(unreadable)?;
-                listed.push(Listed { taken_at, bytes, state: state_of(&folder), name });
+                let state = state_of(&folder);
+                let taken_at = if let Kept::Whole(manifest) = &state { manifest.created_at } else { named };
+                listed.push(Listed { taken_at, bytes, state, name });
             }
         }
-        listed.sort_by(|a, b| b.name.cmp(&a.name));
+        listed.sort_by(|a, b| b.rank().cmp(&a.rank()));
         Ok(listed)
     }
 
-    /// The snapshot `name`, or the newest whole one.
+    /// Those that can be put back, newest first.
     ///
     /// # Errors
-    /// `blocked` when there is none, or it was cut short; `different` when its manifest is not as it was written.
-    pub fn find(&self, name: Option<&str>) -> Result<Snapshot> {
-        let list = self.list()?;
-        let found = match name {
-            Some(name) => list.into_iter().find(|listed| listed.name == name),
-            None => list.into_iter().find(|listed| matches!(listed.state, Kept::Whole(_))),
+    /// `blocked` when there is none.
+    pub fn whole(&self) -> Result<Vec<Snapshot>> {
+        let whole = |Listed { name, state, .. }| match state {
+            Kept::Whole(manifest) => Some(self.snapshot(name, *manifest)),
+            _ => None,
         };
+        let snapshots: Vec<Snapshot> = self.list()?.into_iter().filter_map(whole).collect();
+        if snapshots.is_empty() {
+            return Err(self.missing("there is no whole snapshot"));
+        }
+        Ok(snapshots)
+    }
+
+    fn snapshot(&self, name: String, manifest: Manifest) -> Snapshot {
+        Snapshot { folder: self.dir.join(&name), name, manifest, pruned: Vec::new() }
+    }
+
+    fn missing(&self, what: &str) -> Failure {
+        Failure::blocked(format!("{what} in `{}`", self.shown)).hint(Hint::run("restore --list"))
+    }
+
+    /// The number of the next snapshot.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn next_number(&self) -> Result<u64> {
+        Ok(self.list()?.iter().filter_map(Listed::number).max().unwrap_or_default() + 1)
+    }
+
+    /// The snapshot `name`.
+    ///
+    /// # Errors
+    /// `blocked` when it is not there, or was cut short; `different` when its manifest is not as it was written.
+    pub fn find(&self, name: &str) -> Result<Snapshot> {
+        let found = self.list()?.into_iter().find(|listed| listed.name == name);
         let Some(Listed { name, state, .. }) = found else {
-            let what =
-                name.map_or("there is no whole snapshot".to_owned(), |name| format!("there is no snapshot `{name}`"));
-            return Err(Failure::blocked(format!("{what} in `{}`", self.shown)).hint(Hint::run("restore --list")));
+            return Err(self.missing(&format!("there is no snapshot `{name}`")));
         };
         match state {
-            Kept::Whole(manifest) => Ok(Snapshot { folder: self.dir.join(&name), name, manifest: *manifest }),
+            Kept::Whole(manifest) => Ok(self.snapshot(name, *manifest)),
             Kept::CutShort => Err(Failure::blocked(format!("the snapshot `{name}` was cut short"))
                 .because("it has no manifest, which is written last: some of its rows are missing")
                 .hint(Hint::run("restore --list"))),
@@ -111,15 +139,15 @@ impl Store {
         }
     }
 
-    /// Removes what the rule no longer keeps, and returns the names.
-    pub fn prune(&self) -> Result<Vec<String>> {
-        let now = clock::now();
+    /// Removes what the rule no longer keeps at the server's time `now`, and returns the names.
+    ///
+    /// # Errors
+    /// `failed` when a folder cannot be removed.
+    pub fn prune(&self, now: Timestamp) -> Result<Vec<String>> {
         let list = self.list()?;
-        let age = |listed: &Listed| now.duration_since(listed.taken_at).as_hours() / 24;
-        let facts: Vec<(i64, bool)> =
-            list.iter().map(|listed| (age(listed), matches!(listed.state, Kept::Whole(_)))).collect();
+        let candidates: Vec<Candidate> = list.iter().map(|listed| listed.candidate(now)).collect();
         let mut removed = Vec::new();
-        for (listed, _) in list.into_iter().zip(expired(&facts)).filter(|(_, expired)| *expired) {
+        for (listed, _) in list.into_iter().zip(expired(&candidates)).filter(|(_, expired)| *expired) {
             fs::remove_dir_all(self.dir.join(&listed.name))
                 .failed(|| format!("cannot remove the old snapshot `{}/{}`", self.shown, listed.name))?;
             removed.push(listed.name);
@@ -127,11 +155,11 @@ impl Store {
         Ok(removed)
     }
 
-    /// A new, empty folder for a snapshot that may grow to `bytes`.
+    /// A new, empty folder for a snapshot that is taken at `time` and may grow to `bytes`.
     ///
     /// # Errors
     /// `blocked` when the disk has less room than that, or cannot be written to.
-    pub fn begin(&self, bytes: u64) -> Result<Draft> {
+    pub fn begin(&self, time: Timestamp, bytes: u64) -> Result<Draft> {
         let blocked = || {
             Failure::blocked(format!("cannot write a snapshot to `{}`", self.shown))
                 .hint("make room there, or make the folder writable")
@@ -150,22 +178,11 @@ impl Store {
         }
         let mut id = [0; 3];
         getrandom::fill(&mut id).bug("no random numbers")?;
-        let name = format!("{}-{}", clock::now().strftime(STAMP), crate::digest::hex(&id));
+        let name = format!("{}-{}", time.strftime(STAMP), crate::digest::hex(&id));
         let folder = self.dir.join(&name);
         DirBuilder::new().mode(0o700).create(&folder).or_fail(blocked)?;
         Ok(Draft { shown: format!("{}/{name}", self.shown), name, folder, sealed: false })
     }
-}
-
-/// For each of a list from new to old, given as age in days and wholeness, whether it goes.
-fn expired(list: &[(i64, bool)]) -> Vec<bool> {
-    let mut whole_ones = 0;
-    let goes = |&(days, whole): &(i64, bool)| {
-        whole_ones += usize::from(whole);
-        let among_newest = whole && whole_ones <= KEEP_NEWEST;
-        !among_newest && days >= KEEP_DAYS
-    };
-    list.iter().map(goes).collect()
 }
 
 /// A snapshot that is being written. Unless it is sealed, its folder goes with this value.
@@ -192,7 +209,8 @@ impl Draft {
         };
         write().or_fail(|| self.unwritable(MANIFEST))?;
         self.sealed = true;
-        Ok(Snapshot { name: self.name.clone(), folder: self.folder.clone(), manifest: sealed.manifest })
+        let (name, folder) = (self.name.clone(), self.folder.clone());
+        Ok(Snapshot { name, folder, manifest: sealed.manifest, pruned: Vec::new() })
     }
 
     pub fn unwritable(&self, file: &str) -> Failure {
@@ -212,22 +230,37 @@ impl Drop for Draft {
 }
 
 impl Listed {
+    /// Of two, the newer one has the higher rank. What cannot be put back comes after all that can; of format 1 the name is all there is.
+    fn rank(&self) -> (bool, Option<u64>, &str) {
+        (matches!(self.state, Kept::Whole(_)), self.number(), &self.name)
+    }
+
+    fn number(&self) -> Option<u64> {
+        if let Kept::Whole(manifest) = &self.state { manifest.number } else { None }
+    }
+
+    fn candidate(&self, now: Timestamp) -> Candidate {
+        let rows = if let Kept::Whole(manifest) = &self.state { manifest.rows() } else { 0 };
+        Candidate { days: now.duration_since(self.taken_at).as_hours() / 24, rows }
+    }
+
     /// One line for a person.
-    pub fn in_words(&self, now: Timestamp) -> String {
+    pub fn in_words(&self) -> String {
         let state = match &self.state {
             Kept::Whole(manifest) => {
-                let rows: u64 = manifest.tables.iter().map(|table| table.rows).sum();
-                format!("whole, {rows} rows of {} tables, before {}", manifest.tables.len(), manifest.reason)
+                format!(
+                    "whole, {} rows of {} tables, before {}",
+                    manifest.rows(),
+                    manifest.tables.len(),
+                    manifest.reason
+                )
             }
             Kept::CutShort => "cut short: it cannot be put back".to_owned(),
             Kept::Unreadable(why) => format!("cannot be put back: its manifest {why}"),
         };
-        format!(
-            "{}  {} old  {}  {state}",
-            self.name,
-            age(now.duration_since(self.taken_at).as_mins()),
-            megabytes(self.bytes)
-        )
+        let number = self.number().map(|number| format!("#{number}")).unwrap_or_default();
+        let taken = self.taken_at.strftime("%Y-%m-%d %H:%M UTC");
+        format!("{number:>4}  {}  taken {taken}  {}  {state}", self.name, megabytes(self.bytes))
     }
 
     pub fn to_json(&self) -> serde_json::Value {
@@ -236,20 +269,12 @@ impl Listed {
             Kept::CutShort => ("cut short", None),
             Kept::Unreadable(_) => ("unreadable", None),
         };
-        let rows = manifest.map(|manifest| manifest.tables.iter().map(|table| table.rows).sum::<u64>());
+        let rows = manifest.map(|manifest| manifest.rows());
         let reason = manifest.map(|manifest| &manifest.reason);
         serde_json::json!({
             "name": self.name, "taken_at": clock::rfc3339(self.taken_at), "bytes": self.bytes, "state": state, "rows": rows, "reason": reason,
+            "number": self.number(),
         })
-    }
-}
-
-/// `5 min`, `3 h`, `12 days`
-fn age(minutes: i64) -> String {
-    match minutes {
-        ..120 => format!("{minutes} min"),
-        120..2880 => format!("{} h", minutes / 60),
-        _ => format!("{} days", minutes / 1440),
     }
 }
 
@@ -290,8 +315,9 @@ fn state_of(folder: &Path) -> Kept {
     };
     match serde_json::from_slice::<Sealed>(&bytes) {
         Err(_) => Kept::Unreadable("is not one that this program writes".to_owned()),
-        Ok(Sealed { manifest, .. }) if manifest.format != FORMAT => {
-            Kept::Unreadable(format!("has format {}, and this program reads {FORMAT}", manifest.format))
+        Ok(Sealed { manifest, .. }) if !(OLDEST_FORMAT..=FORMAT).contains(&manifest.format) => {
+            let format = manifest.format;
+            Kept::Unreadable(format!("has format {format}, and this program reads {OLDEST_FORMAT} to {FORMAT}"))
         }
         Ok(Sealed { sha256, manifest }) if sha256 != digest(&manifest) => Kept::Unreadable("was changed".to_owned()),
         Ok(Sealed { manifest, .. }) => Kept::Whole(Box::new(manifest)),
@@ -345,20 +371,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_ten_whole_ones_and_everything_young_stay() {
-        let old = |count| vec![(90, true); count];
-        assert_eq!(expired(&old(1)), [false], "the only whole one");
-        assert_eq!(expired(&old(12)), [vec![false; 10], vec![true; 2]].concat());
-        assert_eq!(expired(&[(29, true); 20]), [false; 20]);
-        assert_eq!(
-            expired(&[vec![(0, false); 3], vec![(40, false)], old(1)].concat()),
-            [false, false, false, true, false]
-        );
-    }
-
-    #[test]
     fn a_name_tells_its_time() {
         assert_eq!(time_of("20261122T191405Z-a1b2c3").unwrap().to_string(), "2026-11-22T19:14:05Z");
         assert_eq!([time_of("notes"), time_of(".gitignore"), time_of("20261322T191405Z-a1b2c3")], [None; 3]);
+    }
+
+    /// As the program before the numbers wrote it.
+    const FORMAT_1: &str = r#"{"sha256": "ccfad02d0b0bc38216328042f5acad2053c1a6e1eafd630acf6f208892f3009d", "manifest": {"format":1,"drill":"0.1.0","created_at":"2026-11-22T20:49:29.5Z","reason":"reset","origin":{"database":"d","database_oid":5,"system_identifier":"7","project_ref":null},"server_version":"17.10","schemas":["public"],"tables":[{"schema":"public","name":"t","columns":["a"],"rows":2,"checksum":"00","file":"0001.copy.lz4","file_sha256":"11"}],"sequences":[],"ledger":null,"catalog":"22"}}"#;
+
+    fn folder(text: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(MANIFEST), text).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_snapshot_of_before_is_still_read_and_one_of_later_is_not() {
+        let Kept::Whole(manifest) = state_of(folder(FORMAT_1).path()) else { panic!("not whole") };
+        assert_eq!((manifest.rows(), manifest.number), (2, None));
+        let Kept::Unreadable(why) = state_of(folder(&FORMAT_1.replace("\"format\":1", "\"format\":3")).path()) else {
+            panic!()
+        };
+        assert_eq!(why, "has format 3, and this program reads 1 to 2");
+    }
+
+    #[test]
+    fn the_number_says_which_is_newer_and_the_name_where_there_is_none() {
+        let Kept::Whole(manifest) = state_of(folder(FORMAT_1).path()) else { panic!("not whole") };
+        let whole = |name: &str, number| {
+            let manifest = Manifest { number, ..(*manifest).clone() };
+            Listed {
+                name: name.to_owned(),
+                taken_at: manifest.created_at,
+                bytes: 0,
+                state: Kept::Whole(Box::new(manifest)),
+            }
+        };
+        let cut_short = Listed { state: Kept::CutShort, ..whole("20280101T000000Z-000000", None) };
+        // Two months ahead, of format 1; then the counter begins.
+        let (ahead, old) = (whole("20270122T000000Z-aaaaaa", None), whole("20261122T000000Z-bbbbbb", None));
+        let (first, second) = (whole("20270125T000000Z-cccccc", Some(1)), whole("20261126T000000Z-dddddd", Some(2)));
+        let mut list = [cut_short, ahead, old, first, second];
+        list.sort_by(|a, b| b.rank().cmp(&a.rank()));
+        let ends: Vec<&str> = list.iter().map(|listed| &listed.name[17..]).collect();
+        assert_eq!(ends, ["dddddd", "cccccc", "aaaaaa", "bbbbbb", "000000"]);
     }
 }

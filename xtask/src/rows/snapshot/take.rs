@@ -3,9 +3,9 @@
 use std::io::{self, BufRead};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use postgres::Transaction;
 
-use crate::clock;
 use crate::digest::hex;
 use crate::error::{Failure, OrFail, Result};
 use crate::postgres::cancel::interruptible;
@@ -26,12 +26,12 @@ use rowfile::{Writer, Written};
 pub fn take(session: &Session<'_>, reason: &str) -> Result<Snapshot> {
     let schemas = [session.target.dsn().schema.as_str()];
     let store = Store::of(session.settings);
-    let snapshot = session.connect()?.read(|transaction| {
+    let mut snapshot = session.connect()?.read(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| {
             in_transaction(session, transaction, &store, &schemas, reason)
         })
     })?;
-    store.prune()?;
+    snapshot.pruned = store.prune(snapshot.manifest.created_at)?;
     Ok(snapshot)
 }
 
@@ -44,13 +44,15 @@ fn in_transaction(
 ) -> Result<Snapshot> {
     allow_time(transaction, session.settings.timeouts.snapshot)?;
     let sources = tables(transaction, schemas)?;
-    let draft = store.begin(sources.iter().map(|source| source.bytes).sum())?;
+    let created_at = server_time(transaction)?;
+    let draft = store.begin(created_at, sources.iter().map(|source| source.bytes).sum())?;
     let copy = |(index, source)| copy_table(transaction, &draft, index, source);
     let tables = sources.iter().enumerate().map(copy).collect::<Result<Vec<Table>>>()?;
     let manifest = Manifest {
         format: FORMAT,
         drill: env!("CARGO_PKG_VERSION").to_owned(),
-        created_at: clock::now(),
+        number: Some(store.next_number()?),
+        created_at,
         reason: reason.to_owned(),
         origin: Origin::of(session),
         server_version: session.identity.version.clone(),
@@ -61,6 +63,11 @@ fn in_transaction(
         catalog: catalog_in(transaction, schemas)?.digest(),
     };
     draft.seal(manifest)
+}
+
+/// This machine's clock may be days off.
+fn server_time(transaction: &mut Transaction<'_>) -> Result<Timestamp> {
+    Ok(transaction.query_one("select pg_catalog.now()", &[]).could_not("ask the server for its time")?.get(0))
 }
 
 /// A whole table is one statement, and takes longer than any query of ours.

@@ -180,7 +180,7 @@ impl SecondPass {
         if tables.is_empty() {
             return Ok("nothing was dropped, so there is nothing to put back".to_owned());
         }
-        let snapshot = Store::of(session.settings).find(Some(name))?;
+        let snapshot = Store::of(session.settings).find(name)?;
         snapshot.verify_files()?;
         let fit = fit(&mut session.connection(), &snapshot, false)?.only(&tables, &places, &now.counts);
         let rows = snapshot::put_back(session, &snapshot, &fit).map_err(|failure| {
