@@ -2,6 +2,7 @@
 
 pub mod backward;
 pub mod claim;
+mod dependents_step;
 pub mod drill;
 pub mod each;
 pub mod forward;

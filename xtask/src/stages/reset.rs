@@ -23,6 +23,7 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Change, Difference};
+use crate::schema::dependents::{Dependent, dependents, refuse_loss};
 use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
@@ -31,6 +32,7 @@ use crate::schema::oids::oids;
 use crate::schema::privileges::{self, Privileges, privileges};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::dependents_step::{make_again, restore_dependents, still_needed, write_down};
 use crate::tools::prisma::{self, Prisma};
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
@@ -50,6 +52,8 @@ pub struct Inspection {
     /// What no migration makes, so that nothing of it comes back.
     unmanaged: Vec<Difference>,
     privileges: Privileges,
+    /// Outside of the schema, and all to be made again.
+    dependents: Vec<Dependent>,
     leases: Leases,
 }
 
@@ -82,6 +86,7 @@ impl Standpoint {
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     Snapshot,
+    RestoreDependents,
     RestorePrivileges,
     VerifyLedger,
     VerifyRows,
@@ -97,10 +102,14 @@ impl Stage for Reset {
     const DEMAND: Demand = Demand::Destructive;
 
     /// # Errors
-    /// `failed` when the history does not apply to an empty database: a reset would end half way.
+    /// `failed` when the history does not apply to an empty database: a reset would end half way; `blocked` when something outside of the
+    /// schema would go with it and could not be put back.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = Standpoint::read(session, &history)?;
+        let schema = &session.target.dsn().schema;
+        let dependents = dependents(&mut session.connect()?, schema)?;
+        refuse_loss(schema, &dependents)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
         let with_mirror = with_mirror.filter(|catalog| expected::has_mirror(&plain, catalog, &before.state.catalog));
@@ -108,10 +117,10 @@ impl Stage for Reset {
         let expected = with_mirror.unwrap_or(plain);
         let drift = drift::between(&expected, &before.state.catalog).definition;
         let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
-        let privileges = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
+        let privileges = privileges(&mut session.connect()?, schema)?;
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection { history, before, expected, mirror, unmanaged, privileges, leases })
+        Ok(Inspection { history, before, expected, mirror, unmanaged, privileges, dependents, leases })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -124,6 +133,7 @@ impl Stage for Reset {
         groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
         groups.push(vec![reset_step(session, inspection)?]);
         groups.extend(mirror_step(session, inspection)?.map(|step| vec![step]));
+        groups.extend(restore_dependents(&inspection.dependents, Builtin::RestoreDependents));
         groups.extend(verification().map(|step| vec![step]));
         Ok(Plan {
             stage: "reset",
@@ -144,6 +154,12 @@ impl Stage for Reset {
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
         console.say(&plan.summary);
         plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
+        let steps = plan
+            .groups
+            .iter()
+            .flatten()
+            .filter(|step| matches!(step.action, Action::Builtin(Builtin::RestoreDependents)));
+        steps.for_each(|step| console.say(format!("  to {}", step.does)));
         let question = Question {
             target: &session.settings.target.name,
             database: &session.target.dsn().database,
@@ -162,6 +178,7 @@ impl Stage for Reset {
         }
         drop(record);
         journal.write_json("privileges-before.json", &inspection.privileges)?;
+        write_down(journal, &inspection.dependents)?;
         journal.write_json("catalog-before.json", &inspection.before.state.catalog)
     }
 
@@ -289,6 +306,7 @@ impl Running<'_, Reset> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
             Builtin::Snapshot => self.take_snapshot(),
+            Builtin::RestoreDependents => make_again(self.session, self.journal, &self.inspection.dependents),
             Builtin::RestorePrivileges => self.restore_privileges(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyRows => self.verify_rows(),
@@ -367,13 +385,21 @@ impl Running<'_, Reset> {
     }
 
     fn verify_catalog(&self) -> Result<String> {
-        let drift = drift::between(&self.inspection.expected, &self.after()?.state.catalog);
+        let mut drift = drift::between(&self.inspection.expected, &self.after()?.state.catalog);
+        drift.definition.retain(|difference| !self.was_made_again(difference));
         if drift.definition.is_empty() {
             return Ok(format!("{} objects are exactly what the migrations make", drift.objects));
         }
         Err(Failure::different("the schema is not what its migrations make")
             .because_all(drift.definition.iter().map(Difference::to_string))
             .hint(Hint::run("forward")))
+    }
+
+    /// A publication that no migration makes is a property of its tables, and has them again.
+    fn was_made_again(&self, difference: &Difference) -> bool {
+        let Change::Changed { property, .. } = &difference.change else { return false };
+        let before = || drift::between(&self.inspection.expected, &self.inspection.before.state.catalog);
+        property == "publications" && before().definition.contains(difference)
     }
 
     fn verify_claim(&self) -> Result<String> {
@@ -420,6 +446,8 @@ impl Running<'_, Reset> {
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
             .note(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
+        let needed = still_needed(self.journal, self.session, &self.inspection.dependents);
+        let failure = needed.into_iter().fold(failure, Failure::note);
         match self.memory.snapshot.get() {
             None => failure,
             Some(snapshot) => failure

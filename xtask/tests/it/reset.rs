@@ -266,3 +266,64 @@ fn a_full_disk_leaves_no_snapshot_and_drops_nothing() {
     assert_eq!(fingerprint(&database), rows);
     claim(&project, &database);
 }
+
+/// What hangs on `public` from outside, as Supabase projects have it, and as a public report describes it.
+const OUTSIDE: &str = r#"
+    create schema people; create table people.users (id int, shop text);
+    create function greet() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger greet_new after insert on people.users for each row execute function greet();
+    alter table people.users add session text references "Session";
+    insert into people.users values (1, 's', '3');
+    create view people.shops as select shop from "Session";
+    create publication live for table "Session""#;
+
+const LEFT: &str = "
+    select (select count(*) from pg_trigger where tgname = 'greet_new') + (select count(*) from pg_views where schemaname = 'people')
+         + (select count(*) from pg_constraint where conname = 'users_session_fkey')
+         + (select count(*) from pg_publication_tables where pubname = 'live')";
+
+#[test]
+fn what_other_schemas_hang_on_the_schema_is_named_and_made_again() {
+    let (project, database) = claimed("reset_outside");
+    project.migration(
+        "20260101000000_greet",
+        "create function greet() returns trigger language plpgsql as $$ begin return new; end $$;",
+    );
+    project.run(&["reset", "--confirm"]).expect(0);
+    database.execute(FIVE_SESSIONS);
+    database.execute(&OUTSIDE.replace("create function", "create or replace function"));
+    let plan = project.run(&["reset", "--plan"]).expect(0);
+    let line = plan.stdout.lines().find(|line| line.contains("restore dependents")).unwrap_or_default();
+    insta::assert_snapshot!(line, @"3. restore dependents: make again what other schemas hang on this one, and what goes with it: trigger `greet_new on people.users`, table constraint `users_session_fkey on people.users`, view `people.shops`, publication relation `public.\"Session\" in publication live`");
+
+    let answer = project.run(&["reset", "--confirm", "--json"]).expect(0);
+    assert_eq!(database.one::<i64>(LEFT), 4);
+    let key = "alter table people.users validate constraint users_session_fkey";
+    assert!(notes(&answer).contains(key), "{}", notes(&answer));
+    let kept = project.read(&format!("{}/dependents-before.json", answer.json()["evidence"].as_str().unwrap()));
+    assert!(kept.contains("CREATE TRIGGER greet_new AFTER INSERT ON people.users"), "{kept}");
+    project.run(&["restore", "--confirm"]).expect(0);
+    database.execute(key);
+    assert_eq!(database.one::<i64>(LEFT), 4);
+}
+
+#[test]
+fn values_in_another_schema_that_would_go_refuse_the_reset() {
+    let (project, database) = claimed("reset_outside_values");
+    database.execute(FIVE_SESSIONS);
+    let oid = session_oid(&database);
+    database.execute(
+        "create type mood as enum ('good', 'bad'); create schema billing; create table billing.lines (id int, mood mood);
+         insert into billing.lines values (1, 'good'), (2, 'bad'), (3, null)",
+    );
+    for arguments in [["reset", "--plan"], ["reset", "--confirm"]] {
+        let refused = project.run(&arguments).expect(4);
+        let lost = "table column `billing.lines.mood` with 2 values would be lost";
+        assert!(refused.stderr.contains(lost) && refused.stderr.contains("nothing was dropped"), "{}", refused.stderr);
+    }
+    assert_eq!((sessions(&database), session_oid(&database)), (5, oid));
+    // The way out that the hint names.
+    database.execute("alter table billing.lines alter column mood type text");
+    project.run(&["reset", "--confirm"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(mood) from billing.lines"), 2);
+}
