@@ -111,8 +111,8 @@ fn parse(script: &str) -> Result<Vec<Parsed>, String> {
     };
     thread::scope(|scope| {
         let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(script));
-        let answer = parser.expect("the system starts a thread").join();
-        answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(in_words)
+        let parser = parser.map_err(|error| format!("no thread to parse it in: {error}"))?;
+        parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(in_words)
     })
 }
 

@@ -13,6 +13,7 @@ const DSN: &str = "postgresql://hotdash:Hunter2%2FZ%40q%23x%25y%24@db.staging.ho
 const KEY: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJzdXBhYmFzZSIsInJlZiI6InN0YWdpbmdyZWZhYmNkZWZnaGlqIiwicm9sZSI6InNlcnZpY2Vfcm9sZSIsImlhdCI6MTc2OTQyODgwMCwiZXhwIjoyMTEwNzA4ODAwfQ.gt54w-UWNK5--mt_GmfcsiyWmgJ3N_Ct1IDxT6bEANU";
 
 /// Repeated until there is enough of it.
+#[expect(clippy::too_many_lines, reason = "a table of inputs")]
 fn blocks() -> Vec<(&'static str, String)> {
     let prose = [
         "Applying migration `20250101000000_init`",
