@@ -16,6 +16,7 @@ pub struct Candidate {
     pub(super) shadow: Option<Dsn>,
     pub(super) supabase: Option<SupabaseApi>,
     pub(super) project_ref: Option<String>,
+    pub(super) schemas: Vec<String>,
     pub(super) variables: Vec<(String, Secret)>,
     pub(super) source: Source,
     pub(super) unforwarded: Vec<String>,
@@ -54,6 +55,11 @@ impl Candidate {
     /// The one Supabase project that the database URL, the API address or the key names.
     pub fn project_ref(&self) -> Option<&str> {
         self.project_ref.as_deref()
+    }
+
+    /// The schemas that are the project's: that of the URL, which holds the ledger, and then what Prisma's `schemas` lists.
+    pub fn schemas(&self) -> &[String] {
+        &self.schemas
     }
 
     /// The overlay for children: application variables, none of which holds a database URL or belongs to the guard.

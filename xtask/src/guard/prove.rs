@@ -68,6 +68,11 @@ impl StagingTarget {
         &self.candidate.dsn
     }
 
+    /// As the candidate's: the first has the ledger.
+    pub fn schemas(&self) -> Vec<&str> {
+        self.candidate.schemas().iter().map(String::as_str).collect()
+    }
+
     pub fn observed(&self) -> &Observed {
         &self.observed
     }

@@ -7,6 +7,7 @@
 pub mod env_file;
 pub mod flags;
 pub mod pair;
+pub mod schema_files;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

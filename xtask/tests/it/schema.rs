@@ -1,4 +1,5 @@
-//! A datasource with `?schema=`: every command keeps to that schema, and leaves `public` alone.
+//! Layouts of a Prisma schema: `?schema=`, a folder of files, several schemas of the database. Every command keeps to the
+//! schemas that are the project's, all of them, and leaves the others alone.
 
 use crate::project::{DRILL_TOML, Project};
 use crate::server::Database;
@@ -36,4 +37,50 @@ fn a_schema_other_than_public_goes_the_whole_way() {
     assert!(each["rehearsal"].as_array().unwrap().iter().all(|one| one["verdict"] == "reversible"), "{each}");
     assert_eq!(database.one::<i64>("select count(*) from public.bystander"), 1);
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 1);
+}
+
+/// A schema folder, as Prisma's config names it, with models in files of their own.
+fn in_a_folder(project: &Project, datasource: &str, models: &[(&str, &str)]) {
+    let generator =
+        "generator client {\n  provider = \"prisma-client-js\"\n  output   = \"../generated/postgres\"\n}\n";
+    let main = format!(
+        "{generator}generator again {{\n  provider = \"prisma-client-js\"\n  output = \"../generated/twice\"\n}}\n"
+    );
+    project.write(
+        "prisma/whole/main.prisma",
+        &format!("{main}datasource db {{\n  provider = \"postgresql\"\n{datasource}\n}}\n"),
+    );
+    for (name, text) in models {
+        project.write(&format!("prisma/whole/models/{name}.prisma"), text);
+    }
+    let config = project.read("prisma/postgres.config.ts").replace("schema.postgres.prisma", "whole");
+    project.write("prisma/postgres.config.ts", &config);
+    std::fs::remove_dir_all(project.path("prisma/postgres/migrations")).unwrap();
+    project.write("prisma/postgres/migrations/migration_lock.toml", "provider = \"postgresql\"\n");
+}
+
+const FOLDER: &str = "[prisma]\nschema = \"prisma/whole\"\nmigrations = \"prisma/postgres/migrations\"\nconfig = \"prisma/postgres.config.ts\"\n";
+
+#[test]
+fn a_schema_folder_is_generated_whole() {
+    let (project, _database) = Project::on_staging("folder");
+    in_a_folder(
+        &project,
+        "",
+        &[("shelf", "model Shelf {\n  id Int @id\n}\n"), ("book", "model Book {\n  id Int @id\n}\n")],
+    );
+    project.write("drill.toml", &format!("{DRILL_TOML}{FOLDER}"));
+    project.migration(
+        "1_init",
+        "create table \"Shelf\" (id integer primary key); create table \"Book\" (id integer primary key)",
+    );
+    project.run(&["forward"]).expect(0);
+    for client in ["postgres", "twice"] {
+        let types = project.read(&format!("prisma/generated/{client}/index.d.ts"));
+        assert!(types.contains("Shelf") && types.contains("Book"), "{client}");
+    }
+    // The file with the datasource alone would make a client without any model.
+    project.write("drill.toml", &format!("{DRILL_TOML}{}", FOLDER.replace("prisma/whole", "prisma/whole/main.prisma")));
+    let prose = project.run(&["forward"]).expect(3).prose();
+    assert!(prose.contains("write `schema = \"prisma/whole\"` under `[prisma]` in drill.toml"), "{prose}");
 }

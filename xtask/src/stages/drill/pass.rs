@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::clock;
-use crate::digest::of_file;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
@@ -21,6 +20,7 @@ use crate::schema::drift;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::place::Place;
 use crate::session::Session;
+use crate::settings::schema_files;
 use crate::words::listed;
 
 /// Which forward it is.
@@ -131,7 +131,7 @@ impl SecondPass {
     /// `different` when the Prisma schema was changed since the first forward.
     pub fn verify_client(&self, session: &Session<'_>) -> Result<String> {
         let path = &session.settings.prisma.schema;
-        match of_file(path) {
+        match schema_files::digest(path) {
             Ok(digest) if digest == self.schema => {
                 Ok("not again: the client of the first forward is of this very schema".to_owned())
             }
