@@ -65,7 +65,7 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
     match reading.dsn {
         Some(dsn) if refusals.is_empty() => Ok(Candidate {
             project_ref: project_ref(&dsn, reading.supabase.as_ref()),
-            schemas: policy::schemas(&dsn, datasource.schemas),
+            listed_schemas: datasource.schemas,
             dsn,
             direct: reading.direct,
             shadow: reading.shadow,

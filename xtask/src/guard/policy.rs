@@ -100,13 +100,6 @@ impl Policy {
     }
 }
 
-/// That of the URL first; each once.
-pub fn schemas(dsn: &Dsn, listed: Vec<String>) -> Vec<String> {
-    let mut schemas = vec![dsn.schema.clone()];
-    schemas.extend(listed.into_iter().filter(|schema| *schema != dsn.schema));
-    schemas
-}
-
 /// Where `dsn` leads. Supabase's direct hosts name their project; its pooler's hosts are shared by all projects of a
 /// region, and only the part of the user name after the dot says which one answers.
 pub fn home(dsn: &Dsn) -> Home {

@@ -70,7 +70,11 @@ impl StagingTarget {
 
     /// As the candidate's: the first has the ledger.
     pub fn schemas(&self) -> Vec<&str> {
-        self.candidate.schemas().iter().map(String::as_str).collect()
+        self.candidate.schemas()
+    }
+
+    pub fn schemas_of_reset(&self) -> Vec<&str> {
+        self.candidate.schemas_of_reset()
     }
 
     pub fn observed(&self) -> &Observed {

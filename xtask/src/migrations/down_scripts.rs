@@ -92,7 +92,8 @@ pub fn written(session: &Session<'_>, migration: &str) -> Result<Option<Down>> {
 
 fn kept_as(session: &Session<'_>, history: &History) -> PathBuf {
     let before = history.first(history.migrations.len() - 1).digest();
-    let parts = [session.toolbox.prisma.version.as_str(), &session.target.dsn().schema, &history.digest(), &before];
+    let parts =
+        [session.toolbox.prisma.version.as_str(), &session.target.schemas().join("\n"), &history.digest(), &before];
     session.settings.private_dir().join("down").join(format!("{}.sql", sha256(parts.join("\n"))))
 }
 

@@ -194,7 +194,7 @@ impl SecondPass {
     /// column that was null may have come back with its default.
     pub fn verify_rows(&self, session: &Session<'_>, now: &Counts) -> Result<String> {
         let removals: Vec<Removal> = self.dropped.iter().map(|loss| loss.removal.clone()).collect();
-        let found = losses(&mut session.connection(), &removals, &[&session.target.dsn().schema])?;
+        let found = losses(&mut session.connection(), &removals, &session.target.schemas())?;
         let changed = self.dropped.iter().zip(&found).filter(|(then, now)| then != now);
         let changed = changed.map(|(then, now)| format!("{then} before, {} values now", now.values));
         let wrong: Vec<String> = differing(&self.baseline.counts, now).into_iter().chain(changed).collect();
