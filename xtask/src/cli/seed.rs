@@ -19,13 +19,13 @@ pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut O
     let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
     let _lock = RunLock::take(session.connect()?)?;
     let begun = Instant::now();
-    let schema = &session.target.dsn().schema;
-    let before = counts(&mut session.connection(), &[schema])?;
+    let schemas = session.target.schemas();
+    let before = counts(&mut session.connection(), &schemas)?;
     if before.is_empty() {
         return Err(Failure::blocked("the sandbox has no tables yet").hint(Hint::run("forward")));
     }
     seed(&session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
-    let counts = BeforeAfter { before, after: counts(&mut session.connection(), &[schema])? };
+    let counts = BeforeAfter { before, after: counts(&mut session.connection(), &schemas)? };
     runner.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     runner.console.counts(&counts);
     outcome.counts = Some(counts);

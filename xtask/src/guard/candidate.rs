@@ -16,6 +16,7 @@ pub struct Candidate {
     pub(super) shadow: Option<Dsn>,
     pub(super) supabase: Option<SupabaseApi>,
     pub(super) project_ref: Option<String>,
+    pub(super) listed_schemas: Vec<String>,
     pub(super) variables: Vec<(String, Secret)>,
     pub(super) source: Source,
     pub(super) unforwarded: Vec<String>,
@@ -54,6 +55,20 @@ impl Candidate {
     /// The one Supabase project that the database URL, the API address or the key names.
     pub fn project_ref(&self) -> Option<&str> {
         self.project_ref.as_deref()
+    }
+
+    /// The schemas that are the project's: that of the URL, which holds the ledger, and then what Prisma's `schemas` lists.
+    pub fn schemas(&self) -> Vec<&str> {
+        let own = self.dsn.schema.as_str();
+        std::iter::once(own).chain(self.listed_schemas.iter().map(String::as_str).filter(|name| *name != own)).collect()
+    }
+
+    /// Those that Prisma's reset drops: what is listed, else that of the URL.
+    pub fn schemas_of_reset(&self) -> Vec<&str> {
+        match self.listed_schemas.is_empty() {
+            true => vec![&self.dsn.schema],
+            false => self.listed_schemas.iter().map(String::as_str).collect(),
+        }
     }
 
     /// The overlay for children: application variables, none of which holds a database URL or belongs to the guard.

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::error::{Failure, OrFail, Refusal, Result};
+use crate::guard::pattern::may_be_dropped;
+use crate::guard::prisma_schema::{self, PrismaSchema};
 use crate::guard::{self, Candidate, Policy};
 use crate::hint::Hint;
 use crate::settings::Settings;
+use crate::settings::schema_files;
 use redact::Redactor;
 use redact::Secret;
 
@@ -34,6 +37,8 @@ pub struct Declared {
     env_file: Option<(String, Vec<u8>)>,
     exported: BTreeMap<String, String>,
     project_files: Vec<(String, Vec<u8>)>,
+    /// What is there and could not be read: it may say anything.
+    unread: Vec<Refusal>,
 }
 
 impl Declared {
@@ -46,8 +51,11 @@ impl Declared {
             policy: policy(settings),
             env_file: None,
             exported: settings.environment.clone(),
-            project_files: project_files(settings),
+            project_files: Vec::new(),
+            unread: Vec::new(),
         };
+        declared.read_project_files(settings);
+        declared.read_schema(settings);
         let Some(path) = &settings.target.env_file else { return Ok(declared) };
         let shown = settings.shown(path);
         match fs::read(path) {
@@ -61,10 +69,43 @@ impl Declared {
         Ok(declared)
     }
 
-    /// The sandbox: its own URL and nothing else.
+    /// The sandbox: its own URL, and every schema of the project, since all of it is disposable.
     pub fn of_sandbox(settings: &Settings, url: &str) -> Declared {
         let exported = BTreeMap::from([(settings.prisma.url_env.clone(), url.to_owned())]);
-        Declared { policy: policy(settings), env_file: None, exported, project_files: Vec::new() }
+        let mut declared = Declared {
+            policy: policy(settings),
+            env_file: None,
+            exported,
+            project_files: Vec::new(),
+            unread: Vec::new(),
+        };
+        declared.read_schema(settings);
+        declared.policy.allow_schemas.extend(schemas_of(&declared.project_files));
+        declared
+    }
+
+    /// The fixed names, and Prisma's config as this project names it.
+    fn read_project_files(&mut self, settings: &Settings) {
+        let names = PROJECT_FILES.iter().map(|&name| name.to_owned()).chain([settings.shown(&settings.prisma.config)]);
+        for name in names {
+            match fs::read(settings.root.join(&name)) {
+                Ok(bytes) => self.project_files.push((name, bytes)),
+                Err(error) => self.unread.extend(unread(&name, &error)),
+            }
+        }
+    }
+
+    fn read_schema(&mut self, settings: &Settings) {
+        let schema = &settings.prisma.schema;
+        match schema_files::read(schema) {
+            Ok(files) => {
+                self.project_files.extend(files.into_iter().map(|(path, bytes)| (settings.shown(&path), bytes)));
+                self.unread.extend(part_of_a_folder(settings));
+            }
+            // Each command that needs a schema says so itself.
+            Err(_) if fs::symlink_metadata(schema).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {}
+            Err(error) => self.unread.push(unreadable(&settings.shown(schema), &error)),
+        }
     }
 
     fn must_be_exported(&self, settings: &Settings, file: &str) -> Result<()> {
@@ -78,13 +119,17 @@ impl Declared {
     }
 
     pub fn check(&self) -> Result<Candidate, Vec<Refusal>> {
-        guard::check(&guard::Declared {
+        let checked = guard::check(&guard::Declared {
             policy: &self.policy,
             env_file: self.env_file.as_ref().map(|(name, bytes)| (name.as_str(), bytes.as_slice())),
             exported: &self.exported,
             project_files: &self.project_files,
             now: clock::now(),
-        })
+        });
+        if self.unread.is_empty() {
+            return checked;
+        }
+        Err(self.unread.iter().cloned().chain(checked.err().into_iter().flatten()).collect())
     }
 
     /// The variables that a target has, of the target and of the application.
@@ -118,6 +163,7 @@ impl Declared {
             env_file: None,
             exported: settings.environment.clone(),
             project_files: Vec::new(),
+            unread: Vec::new(),
         };
         if is_usable {
             let names: BTreeSet<String> = declared.known_variables().map(str::to_owned).collect();
@@ -194,9 +240,60 @@ fn policy(settings: &Settings) -> Policy {
     }
 }
 
-/// The fixed names, and Prisma's schema and config as this project names them.
-fn project_files(settings: &Settings) -> Vec<(String, Vec<u8>)> {
-    let own = [&settings.prisma.schema, &settings.prisma.config].map(|path| settings.shown(path));
-    let names = PROJECT_FILES.iter().map(|&name| name.to_owned()).chain(own);
-    names.filter_map(|name| Some((name.clone(), fs::read(settings.root.join(Path::new(&name))).ok()?))).collect()
+/// None for what is not there.
+fn unread(name: &str, error: &io::Error) -> Option<Refusal> {
+    let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind());
+    (!absent).then(|| unreadable(name, error))
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Refusal {
+    let seen = format!("`{name}` is there and cannot be read, so what it says is not known: {error}");
+    Refusal::new("project-file", seen, format!("let `{name}` be read, or remove it"))
+}
+
+/// What the datasource lists, as far as it can be known and a reset may drop it.
+fn schemas_of(files: &[(String, Vec<u8>)]) -> Vec<String> {
+    let files = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    let datasource = prisma_schema::read(files).ok().and_then(|schema| schema.datasource);
+    datasource
+        .map(|datasource| datasource.schemas)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| may_be_dropped(name))
+        .collect()
+}
+
+/// One file of a schema folder, named alone: its client would lack the models of the others. Such a folder has one datasource, and
+/// files without any, which are of no use by themselves.
+fn part_of_a_folder(settings: &Settings) -> Option<Refusal> {
+    let schema = &settings.prisma.schema;
+    if !schema.is_file() {
+        return None;
+    }
+    let below_root = |folder: &&Path| folder.starts_with(&settings.root) && *folder != settings.root;
+    for folder in schema.ancestors().skip(1).take_while(below_root) {
+        let files = schema_files::read(folder).ok()?;
+        let read = |(path, bytes): &(PathBuf, Vec<u8>)| {
+            prisma_schema::read([(settings.shown(path).as_str(), bytes.as_slice())])
+        };
+        let read: Vec<_> = files.iter().map(|file| (file.0.as_path(), read(file))).collect();
+        let has_datasource =
+            |file: &Result<PrismaSchema, Refusal>| file.as_ref().is_ok_and(|file| file.datasource.is_some());
+        if read.iter().any(|(path, file)| *path != schema && has_datasource(file)) {
+            return None;
+        }
+        let part = read.iter().find(|(path, file)| *path != schema && file.as_ref().is_ok_and(|file| file.models > 0));
+        if let Some((part, _)) = part {
+            let (schema, part, folder) = (settings.shown(schema), settings.shown(part), settings.shown(folder));
+            let seen = format!(
+                "`{schema}` is one file of the schema folder `{folder}`: `{part}` has models and no datasource of its own"
+            );
+            return Some(Refusal::new(
+                "prisma-schema",
+                seen,
+                format!("write `schema = \"{folder}\"` under `[prisma]` in drill.toml"),
+            ));
+        }
+    }
+    None
 }

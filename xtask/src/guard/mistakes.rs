@@ -1,9 +1,7 @@
 //! Entries of `drill.toml` that are no patterns, or would allow more than they seem to.
 
 use crate::error::Refusal;
-use crate::guard::pattern::{
-    FOREIGN_SCHEMAS, MAINTENANCE, NAME_BYTES_MAX, is_host_name, is_identifier, is_made_of, is_project_ref,
-};
+use crate::guard::pattern::{MAINTENANCE, NAME_BYTES_MAX, is_host_name, is_made_of, is_project_ref, may_be_dropped};
 use crate::guard::policy::{Policy, is_supabase_host};
 
 /// What to write instead of an entry that is one.
@@ -78,9 +76,7 @@ fn database_mistake(pattern: &str) -> Option<&'static str> {
 }
 
 fn schema_mistake(schema: &str) -> Option<&'static str> {
-    let foreign = FOREIGN_SCHEMAS.iter().any(|start| schema.starts_with(start));
-    (foreign || !is_identifier(schema))
-        .then_some("the name of a schema of yours that a reset may drop, such as `public`")
+    (!may_be_dropped(schema)).then_some("the name of a schema of yours that a reset may drop, such as `public`")
 }
 
 fn system_mistake(identifier: &str) -> Option<&'static str> {

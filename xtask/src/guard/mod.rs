@@ -18,6 +18,7 @@ pub mod input;
 mod mistakes;
 mod pattern;
 mod policy;
+pub mod prisma_schema;
 mod project_files;
 mod prove;
 mod source;
@@ -58,9 +59,13 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
     let reading = read(&given, declared, &mut refusals);
     refusals.extend(conflict::check(declared, &given, &reading));
     refusals.extend(project_files::check(declared, &given, &reading));
+    let schema = project_files::schema(declared).map_err(|unread| refusals.push(unread)).unwrap_or_default();
+    let datasource = schema.datasource.unwrap_or_default();
+    refusals.extend(project_files::check_datasource(policy, &datasource));
     match reading.dsn {
         Some(dsn) if refusals.is_empty() => Ok(Candidate {
             project_ref: project_ref(&dsn, reading.supabase.as_ref()),
+            listed_schemas: datasource.schemas,
             dsn,
             direct: reading.direct,
             shadow: reading.shadow,

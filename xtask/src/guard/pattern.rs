@@ -10,7 +10,7 @@ pub const NAME_BYTES_MAX: usize = 63;
 /// Databases that are on every server.
 pub const MAINTENANCE: [&str; 3] = ["postgres", "template0", "template1"];
 /// Schemas that are the server's or Supabase's, by how their names begin; `prisma migrate reset` would drop them.
-pub const FOREIGN_SCHEMAS: [&str; 17] = [
+const FOREIGN_SCHEMAS: [&str; 17] = [
     "pg_",
     "information_schema",
     "auth",
@@ -29,6 +29,11 @@ pub const FOREIGN_SCHEMAS: [&str; 17] = [
     "pgsodium",
     "pgmq",
 ];
+
+/// A plain name, and not of a schema that the server or a platform needs.
+pub fn may_be_dropped(schema: &str) -> bool {
+    is_identifier(schema) && !FOREIGN_SCHEMAS.iter().any(|start| schema.starts_with(start))
+}
 
 /// What the value of a URL's parameter may be.
 #[derive(Debug, Clone, Copy)]

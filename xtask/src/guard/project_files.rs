@@ -1,20 +1,21 @@
 //! Layer 3 over the project's own files: what a wrapped program would read there and believe more than the target.
 //!
-//! These files have no grammar of ours, so they are searched, not parsed, and a hit is a refusal. The engine interposer
-//! of `pin` checks the same once more on the URL that Prisma finally uses.
+//! Most of these files have no grammar of ours, so they are searched, not parsed, and a hit is a refusal; Prisma's schema is
+//! read (`prisma_schema`). The engine interposer of `pin` checks the same once more on the URL that Prisma finally uses.
 
 use crate::error::Refusal;
 use pin::dsn::Dsn;
 
 use crate::guard::candidate::{Reading, project_ref};
 use crate::guard::declared::Declared;
+use crate::guard::pattern::may_be_dropped;
 use crate::guard::policy::Policy;
+use crate::guard::prisma_schema::{self, Datasource, PrismaSchema};
 use crate::guard::source::Given;
 use crate::guard::supabase::project_of;
 
 /// Every file that contradicts the target.
 pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {
-    let schema = reading.dsn.as_ref().map_or("public", |dsn| &dsn.schema);
     let check_file = |(name, bytes): &(String, Vec<u8>)| {
         let text = String::from_utf8_lossy(bytes);
         let base = name.rsplit('/').next().unwrap_or(name);
@@ -24,13 +25,19 @@ pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<R
                 loaded_by_prisma(declared.policy, name, &text, given)
             }
             _ if is_config(name) => check_config(name, &without_comments(&text, "//")),
-            _ if base.ends_with(".prisma") => {
-                check_schema(declared.policy, name, &without_comments(&text, "//"), schema)
-            }
             _ => Vec::new(),
         }
     };
     declared.project_files.iter().flat_map(check_file).collect()
+}
+
+/// The Prisma schema among the declared files.
+///
+/// # Errors
+/// The refusal of a file that cannot be read for certain.
+pub fn schema(declared: &Declared<'_>) -> Result<PrismaSchema, Refusal> {
+    let files = declared.project_files.iter().filter(|(name, _)| name.ends_with(".prisma"));
+    prisma_schema::read(files.map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
 }
 
 /// A program among the declared files is Prisma's config, whatever `config` in drill.toml calls it.
@@ -58,21 +65,31 @@ fn check_config(name: &str, text: &str) -> Vec<Refusal> {
     literal.into_iter().chain(overrides).collect()
 }
 
-/// A reset drops every schema that is listed, and the drill counts, copies and compares that of the target alone.
-fn check_schema(policy: &Policy, name: &str, text: &str, ours: &str) -> Vec<Refusal> {
-    let literal = holds_literal_url(text).then(|| {
+/// A reset drops every schema that is listed, so each must be allowed as the target's own is.
+pub fn check_datasource(policy: &Policy, datasource: &Datasource) -> Vec<Refusal> {
+    let name = &datasource.file;
+    let literal = datasource.texts.iter().any(|text| holds_literal_url(text)).then(|| {
         let seen = format!("`{name}` holds a database URL, so Prisma would not use the target's");
         Refusal::new("project-file", seen, format!("write `url = env(\"{}\")` in `{name}`", policy.url_env))
     });
-    let squeezed = squeezed(text);
-    let listed = squeezed.split_once("schemas=[").and_then(|(_, rest)| rest.split_once(']')).map(|(list, _)| list);
-    let names = listed.unwrap_or_default().split(',').map(|entry| entry.trim_matches('"'));
-    let foreign = names.filter(|schema| !schema.is_empty() && *schema != ours).map(|schema| {
-        let listed = schema.escape_default();
-        let seen = format!("`{name}` lists the schema `{listed}`, which `prisma migrate reset` drops beside `{ours}`");
-        Refusal::new("schema", seen, format!("remove it from `schemas` in `{name}`: the drill knows one schema"))
+    let foreign = datasource.schemas.iter().filter(|schema| !policy.allows_schema(schema)).map(|schema| {
+        let (listed, target) = (schema.escape_debug(), &policy.target);
+        let seen = format!(
+            "`{name}` lists the schema `{listed}`, which a reset would drop and target `{target}` does not allow"
+        );
+        Refusal::new("schema", seen, allow_or_remove(policy, datasource, schema))
     });
     literal.into_iter().chain(foreign).collect()
+}
+
+fn allow_or_remove(policy: &Policy, datasource: &Datasource, schema: &str) -> String {
+    if !may_be_dropped(schema) {
+        return format!("remove it from `schemas` in `{}`: a reset may drop no schema of this name", datasource.file);
+    }
+    let listed = datasource.schemas.iter().filter(|schema| may_be_dropped(schema));
+    let mut all = policy.allow_schemas.clone();
+    all.extend(listed.filter(|schema| !policy.allows_schema(schema)).cloned());
+    format!("if a reset may drop it, write `allow_schemas = {all:?}` under `[targets.{}]` in drill.toml", policy.target)
 }
 
 /// A URL that is written out; `startsWith('postgres://')` is not one.
@@ -185,10 +202,35 @@ mod tests {
 
     #[test]
     fn schemas_that_a_reset_drops_must_be_allowed() {
+        let mut policy = Policy::new("staging");
+        let of = |listed: &[&str]| Datasource {
+            file: "main.prisma".to_owned(),
+            schemas: listed.iter().map(ToString::to_string).collect(),
+            ..Datasource::default()
+        };
+        let told = |policy: &Policy, listed: &[&str]| {
+            let refusals = check_datasource(policy, &of(listed)).into_iter();
+            refusals.map(|refusal| format!("{}\n{}\n", refusal.message, refusal.hint)).collect::<String>()
+        };
+        insta::assert_snapshot!(told(&policy, &["public", "audit", "auth", "log"]), @r#"
+        `main.prisma` lists the schema `audit`, which a reset would drop and target `staging` does not allow
+        if a reset may drop it, write `allow_schemas = ["public", "audit", "log"]` under `[targets.staging]` in drill.toml
+        `main.prisma` lists the schema `auth`, which a reset would drop and target `staging` does not allow
+        remove it from `schemas` in `main.prisma`: a reset may drop no schema of this name
+        `main.prisma` lists the schema `log`, which a reset would drop and target `staging` does not allow
+        if a reset may drop it, write `allow_schemas = ["public", "audit", "log"]` under `[targets.staging]` in drill.toml
+        "#);
+        policy.allow_schemas = vec!["public".to_owned(), "audit".to_owned()];
+        assert_eq!(told(&policy, &["audit", "public"]), "");
+    }
+
+    #[test]
+    fn a_datasource_that_writes_out_a_url_is_refused() {
+        let of =
+            |text: &str| Datasource { texts: vec!["postgresql".to_owned(), text.to_owned()], ..Datasource::default() };
         let policy = Policy::new("staging");
-        let schema = "datasource db {\n  provider = \"postgresql\"\n  schemas = [\"public\", \"auth\"]\n}";
-        assert_eq!(check_schema(&policy, "schema.prisma", schema, "public").len(), 1);
-        assert_eq!(check_schema(&policy, "schema.prisma", "schemas = [\"public\"]", "public"), []);
+        assert_eq!(check_datasource(&policy, &of("postgresql://u:p@prod.example.com/x")).len(), 1);
+        assert_eq!(check_datasource(&policy, &of("DATABASE_URL")), []);
     }
 
     #[test]

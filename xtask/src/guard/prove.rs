@@ -68,6 +68,15 @@ impl StagingTarget {
         &self.candidate.dsn
     }
 
+    /// As the candidate's: the first has the ledger.
+    pub fn schemas(&self) -> Vec<&str> {
+        self.candidate.schemas()
+    }
+
+    pub fn schemas_of_reset(&self) -> Vec<&str> {
+        self.candidate.schemas_of_reset()
+    }
+
     pub fn observed(&self) -> &Observed {
         &self.observed
     }

@@ -25,14 +25,14 @@ impl DatabaseState {
     /// # Errors
     /// As the server's: a table that this role may not count, a ledger of another shape.
     pub fn read(session: &Session<'_>, history: &History) -> Result<DatabaseState> {
-        let schema = &session.target.dsn().schema;
+        let schemas = session.target.schemas();
         let mut connection = session.connection();
-        let ledger = ledger(&mut connection, schema)?;
+        let ledger = ledger(&mut connection, &session.target.dsn().schema)?;
         let lock_held = !lock_holders(&mut connection)?.is_empty();
         Ok(DatabaseState {
             standing: MigrationStatus::new(history, ledger.as_ref(), lock_held),
-            counts: counts(&mut connection, &[schema])?,
-            catalog: catalog(&mut connection, &[schema])?,
+            counts: counts(&mut connection, &schemas)?,
+            catalog: catalog(&mut connection, &schemas)?,
         })
     }
 

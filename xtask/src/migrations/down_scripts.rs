@@ -92,7 +92,8 @@ pub fn written(session: &Session<'_>, migration: &str) -> Result<Option<Down>> {
 
 fn kept_as(session: &Session<'_>, history: &History) -> PathBuf {
     let before = history.first(history.migrations.len() - 1).digest();
-    let parts = [session.toolbox.prisma.version.as_str(), &session.target.dsn().schema, &history.digest(), &before];
+    let parts =
+        [session.toolbox.prisma.version.as_str(), &session.target.schemas().join("\n"), &history.digest(), &before];
     session.settings.private_dir().join("down").join(format!("{}.sql", sha256(parts.join("\n"))))
 }
 
@@ -121,12 +122,18 @@ fn diff(session: &Session<'_>, [from, to, output]: &[PathBuf; 3], shadow: &str, 
     match finished.exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        _ => Err(Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
-            .because(finished.exit.in_words())
-            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
-            .hint(format!("write the way back by hand as `{migration}/down.sql`"))),
+        _ => {
+            let failure = Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
+                .because(finished.exit.in_words())
+                .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
+                .hint(format!("write the way back by hand as `{migration}/down.sql`"));
+            Err(if session.target.schemas().len() > 1 { failure.note(ONE_SCHEMA) } else { failure })
+        }
     }
 }
+
+/// Measured on 7.10: the second history meets what the first has made elsewhere.
+const ONE_SCHEMA: &str = "Prisma compares two histories in the URL's schema alone, and this project has several";
 
 /// Prisma takes a unique constraint for its index and drops that, which Postgres refuses (2BP01; measured on 7.10): the
 /// constraint has to go instead.

@@ -55,8 +55,8 @@ struct Script {
 /// nothing of both is kept then.
 pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
     let Session { settings, target, .. } = session;
-    let schema = target.dsn().schema.as_str();
-    let before = counts(&mut session.connection(), &[schema])?;
+    let (schema, schemas) = (target.dsn().schema.as_str(), target.schemas());
+    let before = counts(&mut session.connection(), &schemas)?;
     let mirrors = mirrors(settings);
     let fed = mirrors.iter().all(|mirror| before.contains_key(&format!("{schema}.{mirror}")));
     if wish.faults != MirrorFaults::default() && !fed {
@@ -66,9 +66,9 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
     }
     let feed = if fed { Script::read(settings, &settings.supabase.feed_sql)? } else { None };
     let scripts = Script::read(settings, &settings.prisma.seed)?.into_iter().chain(feed);
-    run(&mut session.connect()?, target, schema, &scripts.collect::<Vec<_>>(), wish)?;
+    run(&mut session.connect()?, target, &scripts.collect::<Vec<_>>(), wish)?;
     fill(session, wish.rows)?;
-    Ok(gained(&before, &counts(&mut session.connection(), &[schema])?))
+    Ok(gained(&before, &counts(&mut session.connection(), &schemas)?))
 }
 
 /// Fills what is empty with rows by type, but for the mirror, which only its feed may fill. Returns how many rows each table gained.
@@ -76,13 +76,13 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
 /// # Errors
 /// `failed` when the server cannot be asked.
 pub fn fill(session: &Session<'_>, rows: u64) -> Result<Counts> {
-    let schema = session.target.dsn().schema.as_str();
+    let schemas = session.target.schemas();
     let mut connection = session.connection();
-    let before = counts(&mut connection, &[schema])?;
+    let before = counts(&mut connection, &schemas)?;
     if rows > 0 {
-        fill_empty(&mut connection, &[schema], &mirrors(session.settings), rows)?;
+        fill_empty(&mut connection, &schemas, &mirrors(session.settings), rows)?;
     }
-    Ok(gained(&before, &counts(&mut connection, &[schema])?))
+    Ok(gained(&before, &counts(&mut connection, &schemas)?))
 }
 
 /// Feeds the mirror alone; returns how many rows it gained.
@@ -92,7 +92,7 @@ pub fn fill(session: &Session<'_>, rows: u64) -> Result<Counts> {
 pub fn feed(session: &Session<'_>, now: Timestamp) -> Result<u64> {
     let Some(script) = Script::read(session.settings, &session.settings.supabase.feed_sql)? else { return Ok(0) };
     let wish = Wish { rows: 0, only_empty: false, faults: MirrorFaults::default(), now };
-    let gained = run(&mut session.connect()?, &session.target, &session.target.dsn().schema, &[script], &wish)?;
+    let gained = run(&mut session.connect()?, &session.target, &[script], &wish)?;
     Ok(gained.values().sum())
 }
 
@@ -113,23 +113,17 @@ impl Script {
     }
 }
 
-fn run(
-    connection: &mut Connection,
-    _: &StagingTarget,
-    schema: &str,
-    scripts: &[Script],
-    wish: &Wish,
-) -> Result<Counts> {
-    connection.impersonate_prisma(schema).could_not("prepare a session for a script")?;
+fn run(connection: &mut Connection, target: &StagingTarget, scripts: &[Script], wish: &Wish) -> Result<Counts> {
+    connection.impersonate_prisma(&target.dsn().schema).could_not("prepare a session for a script")?;
     connection.write(|transaction| {
-        let before = counts_in(transaction, &[schema])?;
+        let before = counts_in(transaction, &target.schemas())?;
         tell(transaction, wish)?;
         for Script { name, sql } in scripts {
             transaction
                 .batch_execute(sql)
                 .map_err(|error| failure(&format!("run `{name}`"), error).hint(format!("correct `{name}`")))?;
         }
-        Ok(gained(&before, &counts_in(transaction, &[schema])?))
+        Ok(gained(&before, &counts_in(transaction, &target.schemas())?))
     })
 }
 
@@ -190,7 +184,7 @@ mod tests {
 
     fn try_run(database: &mut Database, sql: &str, wish: &Wish) -> Result<Counts> {
         let script = Script { name: "a script".to_owned(), sql: sql.to_owned() };
-        run(&mut database.connection, &proven(), "public", &[script], wish)
+        run(&mut database.connection, &proven(), &[script], wish)
     }
 
     fn seeded(database: &mut Database, wish: &Wish) -> Vec<u64> {

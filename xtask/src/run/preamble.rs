@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::digest::of_file;
 use crate::error::Result;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::past;
@@ -15,6 +14,7 @@ use crate::process::locate;
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::settings::schema_files;
 
 /// A record that knows what can be known without spawning anything: all that a refused run has.
 pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome) -> Record {
@@ -80,7 +80,7 @@ pub fn add_tools(record: &mut Record, session: &Session<'_>) -> Result<()> {
     record.tools.node = Some(node?);
     record.tools.prisma = Some(session.toolbox.prisma.version.clone());
     record.tools.engine = Some(session.toolbox.engine.in_words());
-    if let Ok(digest) = of_file(&settings.prisma.schema) {
+    if let Ok(digest) = schema_files::digest(&settings.prisma.schema) {
         record.inputs.insert("schema".to_owned(), digest);
     }
     Ok(())

@@ -47,7 +47,7 @@ impl Expected {
 /// # Errors
 /// `failed` when a migration does not run on an empty database; `blocked` when neither server can be used.
 pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
-    let schemas = [session.target.dsn().schema.as_str()];
+    let schemas = session.target.schemas();
     let prisma = AsPrisma::of(session, &schemas);
     let key = cache_key(&history.digest(), session.identity.major_version(), prisma);
     let file = session.settings.private_dir().join("catalogs").join(format!("{key}.json"));

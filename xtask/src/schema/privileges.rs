@@ -122,6 +122,11 @@ const GRANTED: &str = "
            a.privilege_type::text, a.is_grantable
       from objects o left join lateral pg_catalog.aclexplode(o.acl) a on a.grantee <> o.owner";
 
+/// Of each schema, in their order.
+pub fn privileges_of(connection: &mut Connection, schemas: &[&str]) -> Result<Vec<Privileges>> {
+    schemas.iter().map(|schema| privileges(connection, schema)).collect()
+}
+
 /// Reads everything in one snapshot.
 pub fn privileges(connection: &mut Connection, schema: &str) -> Result<Privileges> {
     connection.read(|transaction| {
@@ -164,6 +169,17 @@ pub struct Restored {
     pub statements: usize,
     /// Statements that are still needed, and what the server said to those that it refused.
     pub missing: Vec<String>,
+}
+
+/// As `restore`, of each schema.
+pub fn restore_all(connection: &mut Connection, target: &StagingTarget, before: &[Privileges]) -> Result<Restored> {
+    let mut all = Restored { statements: 0, missing: Vec::new() };
+    for before in before {
+        let restored = restore(connection, target, before)?;
+        all.statements += restored.statements;
+        all.missing.extend(restored.missing);
+    }
+    Ok(all)
 }
 
 /// Makes the privileges in the schema what `before` says, one statement after the other, and reads them again.

@@ -7,6 +7,7 @@
 pub mod env_file;
 pub mod flags;
 pub mod pair;
+pub mod schema_files;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -522,10 +523,15 @@ impl File {
     }
 }
 
-/// Prisma's own rule is the folder beside the schema; this repo keeps one history for each database.
+/// Prisma's own rule is the folder beside the file with the datasource, which in a schema folder may be within it; this repo keeps one history for each database.
 fn default_migrations(root: &Path, beside: &Path, schema: &str) -> PathBuf {
     let ours = root.join("prisma/postgres/migrations");
-    if schema == FilePrisma::default().schema && ours.is_dir() { ours } else { beside.join("migrations") }
+    let within = root.join(schema).join("migrations");
+    match () {
+        () if schema == FilePrisma::default().schema && ours.is_dir() => ours,
+        () if within.is_dir() => within,
+        () => beside.join("migrations"),
+    }
 }
 
 fn default_config(root: &Path, beside: &Path) -> PathBuf {
@@ -566,4 +572,22 @@ fn broken(text: &str, error: &toml::de::Error) -> Failure {
     Failure::usage(format!("`drill.toml` cannot be read{place}"))
         .because(error.message().trim().replace('\n', "; "))
         .hint("correct that line; docs/configuration.md lists every key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_of_a_schema_folder_is_within_it_or_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |schema: &str| {
+            let migrations = default_migrations(root.path(), root.path().join(schema).parent().unwrap(), schema);
+            migrations.strip_prefix(root.path()).unwrap().display().to_string()
+        };
+        std::fs::create_dir_all(root.path().join("prisma/schema")).unwrap();
+        assert_eq!(of("prisma/schema"), "prisma/migrations");
+        std::fs::create_dir(root.path().join("prisma/migrations")).unwrap();
+        assert_eq!(["prisma", "prisma/schema", "prisma/schema.prisma"].map(of), ["prisma/migrations"; 3]);
+    }
 }

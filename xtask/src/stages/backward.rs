@@ -197,7 +197,7 @@ impl Backward {
         }
         let steps = self.steps(history, &standing.applied)?;
         let applied = history.only(&standing.applied);
-        let schemas = [session.target.dsn().schema.as_str()];
+        let schemas = session.target.schemas();
         let prisma = AsPrisma::of(session, &schemas);
         scratch_server::open(session, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
@@ -260,9 +260,9 @@ impl Inspection {
         before: DatabaseState,
         way: RollbackPlan,
     ) -> Result<Inspection> {
-        let schema = session.target.dsn().schema.as_str();
+        let schemas = session.target.schemas();
         let count = |rehearsed_down: &RehearsedDown| {
-            down::losses(&mut session.connection(), &rehearsed_down.removals, &[schema])
+            down::losses(&mut session.connection(), &rehearsed_down.removals, &schemas)
         };
         let losses = way.rehearsal.rehearsed.iter().map(count).collect::<Result<_>>()?;
         Ok(Inspection { history, before, way, losses })

@@ -48,7 +48,7 @@ impl Stage for Claim {
         if !session.target.claimed() {
             claim::may_write(&mut connection, &session.identity)?;
         }
-        counts(&mut connection, &[&session.target.dsn().schema])
+        counts(&mut connection, &session.target.schemas())
     }
 
     fn plan(&self, session: &Session<'_>, rows: &Counts) -> Result<Plan<Builtin>> {

@@ -105,7 +105,7 @@ impl Stage for Rehearse {
 }
 
 fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
-    let schemas = [session.target.dsn().schema.as_str()];
+    let schemas = session.target.schemas();
     let prisma = AsPrisma::of(session, &schemas);
     let Inspection { history, downs } = inspection;
     let trials = scratch_server::open(session, |workshop| {

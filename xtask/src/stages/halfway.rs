@@ -37,7 +37,7 @@ pub fn of(
     failed: &str,
     now: &Catalog,
 ) -> Result<Option<Halfway>> {
-    let schemas = [session.target.dsn().schema.as_str()];
+    let schemas = session.target.schemas();
     let prisma = AsPrisma::of(session, &schemas);
     let migration = history.migrations.iter().find(|migration| migration.name == failed);
     let Some(migration) = migration else { return Ok(None) };

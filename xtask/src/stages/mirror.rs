@@ -164,7 +164,7 @@ fn replay(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
 fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
     let expected = expected::with_mirror(session, &inspection.history)?
         .ok_or_else(|| Failure::bug("the mirror's script went away while it ran"))?;
-    let actual = catalog(&mut session.connection(), &[&session.target.dsn().schema])?;
+    let actual = catalog(&mut session.connection(), &session.target.schemas())?;
     let drift = drift::between(&expected.catalog, &actual);
     if drift.definition.is_empty() {
         return Ok(format!("{} objects are exactly what migrations and script make", drift.objects));

@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
+use crate::guard::prisma_schema;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
@@ -10,18 +11,20 @@ use crate::schema::drift;
 use crate::schema::expected::{self, Expected};
 use crate::schema::history::History;
 use crate::session::Session;
-use crate::tools::prisma;
+use crate::settings::schema_files;
 
 /// Prisma finds this out too (P3019), but only after it has created a database that was missing.
 pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
     let schema = &session.settings.prisma.schema;
     let shown = session.settings.shown(schema);
-    let text = std::fs::read_to_string(schema).or_fail(|| {
+    let files = schema_files::read(schema).or_fail(|| {
         Failure::blocked(format!("cannot read `{shown}`"))
             .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml")
     })?;
-    let folder = session.settings.shown(&session.settings.prisma.migrations);
-    match prisma::datasource_provider(&text) {
+    let named: Vec<_> = files.iter().map(|(path, text)| (session.settings.shown(path), text)).collect();
+    let read = prisma_schema::read(named.iter().map(|(name, text)| (name.as_str(), text.as_slice())));
+    let read = read.map_err(|unread| Failure::refused(&session.settings.target.name, vec![unread]))?;
+    match read.datasource.and_then(|datasource| datasource.provider).as_deref() {
         Some("postgresql" | "postgres") => {}
         other => {
             return Err(Failure::blocked(format!("`{shown}` is not a schema for Postgres"))
@@ -29,6 +32,11 @@ pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
                 .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml"));
         }
     }
+    if read.models == 0 && !history.migrations.is_empty() {
+        return Err(Failure::blocked(format!("`{shown}` has no model, so its client would be empty"))
+            .hint("name the file or the folder that has the models as `schema` under `[prisma]` in drill.toml"));
+    }
+    let folder = session.settings.shown(&session.settings.prisma.migrations);
     match history.provider.as_deref() {
         None | Some("postgresql") => Ok(()),
         Some(other) => {

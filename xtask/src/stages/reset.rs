@@ -29,7 +29,7 @@ use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::oids::oids;
-use crate::schema::privileges::{self, Privileges, privileges};
+use crate::schema::privileges::{self, Privileges, privileges_of};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::dependents_step::{make_again, restore_dependents, still_needed, write_down};
@@ -51,8 +51,8 @@ pub struct Inspection {
     mirror: Option<String>,
     /// What no migration makes, so that nothing of it comes back.
     unmanaged: Vec<Difference>,
-    privileges: Privileges,
-    /// Outside of the schema, and all to be made again.
+    privileges: Vec<Privileges>,
+    /// Outside of the schemas, and all to be made again.
     dependents: Vec<Dependent>,
     leases: Leases,
 }
@@ -72,7 +72,7 @@ struct Standpoint {
 impl Standpoint {
     fn read(session: &Session<'_>, history: &History) -> Result<Standpoint> {
         let state = DatabaseState::read(session, history)?;
-        Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.dsn().schema)? })
+        Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.schemas_of_reset())? })
     }
 
     /// The very same tables, and everything about them.
@@ -117,7 +117,7 @@ impl Stage for Reset {
         let expected = with_mirror.unwrap_or(plain);
         let drift = drift::between(&expected, &before.state.catalog).definition;
         let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
-        let privileges = privileges(&mut session.connect()?, schema)?;
+        let privileges = privileges_of(&mut session.connect()?, &session.target.schemas_of_reset())?;
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
         Ok(Inspection { history, before, expected, mirror, unmanaged, privileges, dependents, leases })
@@ -140,7 +140,7 @@ impl Stage for Reset {
             summary: format!(
                 "reset on {}: drop the schema `{}` of database `{}`, {first}, and apply {} migrations.",
                 session.settings.target.name,
-                session.target.dsn().schema,
+                session.target.schemas_of_reset().join("`, `"),
                 session.target.dsn().database,
                 inspection.history.migrations.len()
             ),
@@ -350,7 +350,7 @@ impl Running<'_, Reset> {
 
     fn restore_privileges(&self) -> Result<String> {
         let restored =
-            privileges::restore(&mut self.session.connect()?, &self.session.target, &self.inspection.privileges)?;
+            privileges::restore_all(&mut self.session.connect()?, &self.session.target, &self.inspection.privileges)?;
         if restored.missing.is_empty() {
             return Ok(format!("as before; {} statements were needed", restored.statements));
         }

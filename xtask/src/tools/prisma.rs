@@ -112,14 +112,6 @@ pub fn pending_of(status: &str) -> Vec<String> {
     lines.skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// The provider that the schema's datasource block names.
-pub fn datasource_provider(schema: &str) -> Option<&str> {
-    let block = schema.split("\ndatasource ").nth(1).or_else(|| schema.strip_prefix("datasource "))?;
-    let line =
-        block.lines().take_while(|line| line.trim() != "}").find(|line| line.trim_start().starts_with("provider"))?;
-    line.split('"').nth(1)
-}
-
 /// Reads `Error: P3018` in either of the two shapes in which Prisma prints it.
 pub fn explain(tail: &[String]) -> Option<Explanation> {
     let at = tail.iter().position(|line| line.starts_with("Error: P") && code_of(line).is_some())?;

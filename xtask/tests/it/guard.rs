@@ -206,6 +206,34 @@ fn spoil(project: &mut Project, url: &str, how: &str) {
             let listed = schema.replacen("\"postgresql\"", "\"postgresql\"\n  schemas = [\"public\", \"auth\"]", 1);
             project.write("prisma/schema.postgres.prisma", &listed);
         }
+        "a foreign schema behind a block comment" => {
+            let schema = project.read("prisma/schema.postgres.prisma");
+            let hidden = "\"postgresql\"\n  /* schemas = [\"public\"] */ schemas = [\"public\", \"audit\"]";
+            project.write("prisma/schema.postgres.prisma", &schema.replacen("\"postgresql\"", hidden, 1));
+        }
+        "a schema folder that lists what is not ours" => {
+            let schema = project.read("prisma/schema.postgres.prisma");
+            let listed = schema.replacen("\"postgresql\"", "\"postgresql\"\n  schemas = [\"public\", \"audit\"]", 1);
+            project.write("prisma/whole/deep/main.prisma", &listed);
+            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole\"\n"));
+        }
+        "a schema folder with a file that cannot be read" => {
+            project.write("prisma/whole/main.prisma", &project.read("prisma/schema.postgres.prisma"));
+            std::os::unix::fs::symlink("nowhere", project.path("prisma/whole/models.prisma")).unwrap();
+            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole\"\n"));
+        }
+        "one file of a schema folder" => {
+            project.write("prisma/whole/main.prisma", "datasource db {\n  provider = \"postgresql\"\n}\n");
+            project.write("prisma/whole/models/shelf.prisma", "model Shelf {\n  id Int @id\n}\n");
+            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole/main.prisma\"\n"));
+        }
+        "a schema that Prisma could not read" => {
+            let schema = project.read("prisma/schema.postgres.prisma");
+            project.write("prisma/schema.postgres.prisma", &format!("{schema}/* schemas = ["));
+        }
+        "an env file of a name that is a folder" => {
+            fs::create_dir_all(project.path(".env.production")).unwrap();
+        }
         name => drop(project.env.insert(name.to_owned(), "evil.example.com".to_owned())),
     }
 }
@@ -229,6 +257,12 @@ fn a_refused_target_is_never_reached_and_starts_nothing() {
         "a config with a URL written out",
         "a config in which .env wins",
         "a schema that lists what is not ours",
+        "a foreign schema behind a block comment",
+        "a schema folder that lists what is not ours",
+        "a schema folder with a file that cannot be read",
+        "one file of a schema folder",
+        "a schema that Prisma could not read",
+        "an env file of a name that is a folder",
         "RES_OPTIONS",
         "LOCALDOMAIN",
         "HOSTALIASES",

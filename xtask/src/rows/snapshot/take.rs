@@ -24,7 +24,7 @@ use rowfile::{Writer, Written};
 /// `blocked` when the disk has too little room or a row cannot be seen by this role; `failed` when the disk or the server gives up midway.
 /// What was written is removed then, and the database was only read.
 pub fn take(session: &Session<'_>, reason: &str) -> Result<Snapshot> {
-    let schemas = [session.target.dsn().schema.as_str()];
+    let schemas = session.target.schemas();
     let store = Store::of(session.settings);
     let mut snapshot = session.connect()?.read(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| {

@@ -14,7 +14,6 @@ pub mod progress;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
-use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
@@ -26,6 +25,7 @@ use crate::run::stage::{Running, Stage};
 use crate::schema::history::History;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::settings::schema_files;
 use crate::stages::backward::consent_to_loss;
 use crate::stages::drill::progress::Earlier;
 use crate::stages::preflight::check_providers;
@@ -60,7 +60,9 @@ impl Stage for Drill {
         let baseline = between.map(|earlier| earlier.baseline(session)).transpose()?;
         let schema = match between {
             Some(earlier) => earlier.schema(),
-            None => of_file(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?,
+            None => {
+                schema_files::digest(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?
+            }
         };
         let mut inspection = Inspection { history, before, progress, earlier, baseline, way: None, schema };
         inspection.way = self.way(session, &inspection)?;

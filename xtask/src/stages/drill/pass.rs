@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::clock;
-use crate::digest::of_file;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
@@ -21,6 +20,7 @@ use crate::schema::drift;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::place::Place;
 use crate::session::Session;
+use crate::settings::schema_files;
 use crate::words::listed;
 
 /// Which forward it is.
@@ -131,7 +131,7 @@ impl SecondPass {
     /// `different` when the Prisma schema was changed since the first forward.
     pub fn verify_client(&self, session: &Session<'_>) -> Result<String> {
         let path = &session.settings.prisma.schema;
-        match of_file(path) {
+        match schema_files::digest(path) {
             Ok(digest) if digest == self.schema => {
                 Ok("not again: the client of the first forward is of this very schema".to_owned())
             }
@@ -194,7 +194,7 @@ impl SecondPass {
     /// column that was null may have come back with its default.
     pub fn verify_rows(&self, session: &Session<'_>, now: &Counts) -> Result<String> {
         let removals: Vec<Removal> = self.dropped.iter().map(|loss| loss.removal.clone()).collect();
-        let found = losses(&mut session.connection(), &removals, &[&session.target.dsn().schema])?;
+        let found = losses(&mut session.connection(), &removals, &session.target.schemas())?;
         let changed = self.dropped.iter().zip(&found).filter(|(then, now)| then != now);
         let changed = changed.map(|(then, now)| format!("{then} before, {} values now", now.values));
         let wrong: Vec<String> = differing(&self.baseline.counts, now).into_iter().chain(changed).collect();
