@@ -11,4 +11,5 @@ pub mod place;
 pub mod privileges;
 pub mod replay;
 pub mod scratch_server;
+pub mod second_application;
 pub mod statements;

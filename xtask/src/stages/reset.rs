@@ -14,6 +14,7 @@ use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
 use crate::hint::{Hint, READ_THE_LOG};
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::{self, Snapshot};
@@ -30,6 +31,7 @@ use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::oids::oids;
 use crate::schema::privileges::{self, Privileges, privileges_of};
+use crate::schema::second_application;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::dependents_step::{make_again, restore_dependents, still_needed, write_down};
@@ -102,8 +104,8 @@ impl Stage for Reset {
     const DEMAND: Demand = Demand::Destructive;
 
     /// # Errors
-    /// `failed` when the history does not apply to an empty database: a reset would end half way; `blocked` when something outside of the
-    /// schema would go with it and could not be put back.
+    /// `failed` when the history does not apply to an empty database: a reset would end half way; `blocked` when it does not apply
+    /// a second time, or when something outside of the schema would go with it and could not be put back.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = Standpoint::read(session, &history)?;
@@ -115,6 +117,7 @@ impl Stage for Reset {
         let with_mirror = with_mirror.filter(|catalog| expected::has_mirror(&plain, catalog, &before.state.catalog));
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
+        second_application::check(session, &history)?;
         let drift = drift::between(&expected, &before.state.catalog).definition;
         let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
         let privileges = privileges_of(&mut session.connect()?, &session.target.schemas_of_reset())?;
@@ -448,13 +451,29 @@ impl Running<'_, Reset> {
             .note(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
         let needed = still_needed(self.journal, self.session, &self.inspection.dependents);
         let failure = needed.into_iter().fold(failure, Failure::note);
-        match self.memory.snapshot.get() {
-            None => failure,
-            Some(snapshot) => failure
-                .note(format!("all {} rows are in the snapshot `{}`", snapshot.rows(), snapshot.name))
-                .note(format!("after the forward: {}", Hint::restore(&snapshot.name).line(&self.session.settings.aim)))
-                .hint(Hint::run("forward")),
-        }
+        self.way_back(failure, &after.state)
+    }
+
+    /// Every command from the state that the run left to the rows in place, the first of them as the hint.
+    fn way_back(&self, failure: Failure, now: &DatabaseState) -> Failure {
+        let MigrationStatus { failed, pending, .. } = &now.standing;
+        let mirror = self.inspection.mirror.is_some();
+        let snapshot = self.memory.snapshot.get();
+        // A migration that was cut short may be there in part, which only another drop takes back whatever it is.
+        let forward = (!pending.is_empty()).then(|| Hint::run("forward"));
+        let rebuild = if failed.is_empty() { forward } else { Some(Hint::run("reset --confirm")) };
+        let commands = rebuild.into_iter().chain(mirror.then(|| Hint::run("mirror")));
+        let commands: Vec<Hint> = commands.chain(snapshot.map(|one| Hint::restore(&one.name))).collect();
+        let lines: Vec<String> = commands.iter().map(|hint| hint.line(&self.session.settings.aim)).collect();
+        let rows = |one: &Snapshot| format!("all {} rows are in the snapshot `{}`", one.rows(), one.name);
+        let failure = snapshot.map(rows).into_iter().fold(failure, Failure::note);
+        let failure = match lines.is_empty() {
+            true => failure,
+            false => failure.note(format!("the whole way back, in this order: {}", lines.join("; "))),
+        };
+        // Where all migrations are applied, the step that failed knows better what it needs.
+        let first = commands.into_iter().next().filter(|_| !failed.is_empty() || !pending.is_empty());
+        first.into_iter().fold(failure, Failure::hint)
     }
 
     /// Nothing of ours went wrong: Prisma asks for a person, and the server says that nothing happened.

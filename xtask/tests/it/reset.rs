@@ -173,8 +173,15 @@ fn sigterm_while_prisma_resets_ends_with_143_and_says_where_the_rows_are() {
     let record: Value =
         serde_json::from_str(&project.read(&format!("{}/run.json", json["evidence"].as_str().unwrap()))).unwrap();
     assert_eq!(record["status"], "interrupted");
-    project.run(&["restore", "--confirm"]).expect(0);
+    let way = answer.stderr.lines().find_map(|line| line.strip_prefix("note: the whole way back, in this order: "));
+    let commands: Vec<&str> = way.unwrap_or_default().split("; ").collect();
+    assert_eq!(commands[0], "cargo xtask reset --confirm");
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').skip(2).collect();
+        project.run(&words).expect(0);
+    }
     assert_eq!(sessions(&database), 5);
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where tablename like 'slow_%'"), 2);
     project.assert_no_secret(&[&answer]);
 }
 
@@ -326,4 +333,28 @@ fn values_in_another_schema_that_would_go_refuse_the_reset() {
     database.execute("alter table billing.lines alter column mood type text");
     project.run(&["reset", "--confirm"]).expect(0);
     assert_eq!(database.one::<i64>("select count(mood) from billing.lines"), 2);
+}
+
+#[test]
+fn a_history_that_does_not_apply_a_second_time_is_refused_before_anything_is_dropped() {
+    let (project, database) = claimed("reset_twice");
+    project.migration(
+        "20260101000000_trail",
+        "create schema trail; create table trail.step (id int); create table late (id int);",
+    );
+    project.run(&["reset", "--confirm"]).expect(0);
+    database.execute(FIVE_SESSIONS);
+    let oid = session_oid(&database);
+    for arguments in [["reset", "--plan"], ["reset", "--confirm"]] {
+        let refused = project.run(&arguments).expect(4);
+        for part in ["`20260101000000_trail` does not apply again", "nothing was dropped", "schema trail"] {
+            assert!(refused.stderr.contains(part), "{part} is missing in:\n{}", refused.stderr);
+        }
+    }
+    assert_eq!((sessions(&database), session_oid(&database)), (5, oid));
+    // The way out that the hint names.
+    database.execute("drop schema trail cascade");
+    project.run(&["reset", "--confirm"]).expect(0);
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(sessions(&database), 5);
 }
