@@ -28,6 +28,7 @@ use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::oids::oids;
+use crate::schema::owed::Owed;
 use crate::schema::privileges::{self, Privileges, privileges};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
@@ -47,8 +48,11 @@ pub struct Inspection {
     /// What migrations, and the mirror's script where the mirror is there, make.
     expected: Catalog,
     mirror: Option<String>,
+    /// What the mirror's script makes, where the mirror is there or owed.
+    mirror_objects: Vec<String>,
     /// What no migration makes, so that nothing of it comes back.
     unmanaged: Vec<Difference>,
+    /// Those of now, and what an earlier reset has not given back.
     privileges: Privileges,
     leases: Leases,
 }
@@ -82,6 +86,7 @@ impl Standpoint {
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     Snapshot,
+    WriteDown,
     RestorePrivileges,
     VerifyLedger,
     VerifyRows,
@@ -103,15 +108,31 @@ impl Stage for Reset {
         let before = Standpoint::read(session, &history)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
-        let with_mirror = with_mirror.filter(|catalog| drift::has_mirror(&plain, catalog, &before.state.catalog));
+        let owed = Owed::read(session)?;
+        let is_owed = owed.as_ref().is_some_and(|owed| owed.lacks_mirror(&before.state.catalog));
+        let with_mirror =
+            with_mirror.filter(|catalog| is_owed || drift::has_mirror(&plain, catalog, &before.state.catalog));
+        let of_mirror = |catalog: &Catalog| {
+            catalog
+                .objects
+                .keys()
+                .filter(|object| !plain.objects.contains_key(*object))
+                .map(ToString::to_string)
+                .collect()
+        };
+        let mirror_objects = with_mirror.as_ref().map(of_mirror).unwrap_or_default();
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
         let drift = drift::between(&expected, &before.state.catalog).definition;
         let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
-        let privileges = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
+        let now = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
+        let privileges = match owed.and_then(|owed| owed.privileges) {
+            Some(before) => before.or_since(now),
+            None => now,
+        };
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection { history, before, expected, mirror, unmanaged, privileges, leases })
+        Ok(Inspection { history, before, expected, mirror, mirror_objects, unmanaged, privileges, leases })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -122,6 +143,7 @@ impl Stage for Reset {
         let first = if self.no_snapshot { "without a snapshot" } else { "snapshot first" };
         let mut groups = Vec::new();
         groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
+        groups.push(vec![write_down_step()]);
         groups.push(vec![reset_step(session, inspection)?]);
         groups.extend(mirror_step(session, inspection)?.map(|step| vec![step]));
         groups.extend(verification().map(|step| vec![step]));
@@ -183,6 +205,16 @@ impl Stage for Reset {
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
         &settings.qa
+    }
+}
+
+fn write_down_step() -> Step<Builtin> {
+    Step {
+        name: "write down privileges",
+        does: "keep who may do what, and whether there is a mirror, in `.drill/owed` until it is there again"
+            .to_owned(),
+        failure: "nothing was dropped",
+        action: Action::Builtin(Builtin::WriteDown),
     }
 }
 
@@ -289,6 +321,7 @@ impl Running<'_, Reset> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
             Builtin::Snapshot => self.take_snapshot(),
+            Builtin::WriteDown => self.write_down(),
             Builtin::RestorePrivileges => self.restore_privileges(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyRows => self.verify_rows(),
@@ -313,6 +346,12 @@ impl Running<'_, Reset> {
         Ok(words)
     }
 
+    fn write_down(&self) -> Result<String> {
+        let Inspection { privileges, mirror_objects, .. } = self.inspection;
+        Owed::write_down(self.session, Some(privileges.clone()), mirror_objects.clone())?;
+        Ok("kept until they are back".to_owned())
+    }
+
     /// What was dropped: counted in the snapshot's own transaction where there is one, since a table may have grown after the inspection.
     fn dropped(&self) -> Counts {
         let mut counts = self.inspection.before.state.counts.clone();
@@ -334,6 +373,8 @@ impl Running<'_, Reset> {
         let restored =
             privileges::restore(&mut self.session.connect()?, &self.session.target, &self.inspection.privileges)?;
         if restored.missing.is_empty() {
+            // The mirror was made again before this step.
+            Owed::settle(self.session)?;
             return Ok(format!("as before; {} statements were needed", restored.statements));
         }
         Err(Failure::different("the privileges in the schema are not all as they were before the reset")
@@ -415,16 +456,29 @@ impl Running<'_, Reset> {
         if after.is_untouched(before) {
             let gate = failure.causes().find(|cause| cause.starts_with(GATE_CODE));
             let failure = if gate.is_some() { self.refused_by_prisma(failure) } else { failure };
-            return failure.note("the database is as it was before");
+            let settled = Owed::settle(self.session);
+            return settled
+                .err()
+                .into_iter()
+                .fold(failure, Failure::because_of)
+                .note("the database is as it was before");
         }
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
             .note(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
-        match self.memory.snapshot.get() {
+        let failure = match &self.inspection.mirror {
             None => failure,
+            Some(_) => {
+                let mirror = Hint::run("mirror").line(&self.session.settings.aim);
+                failure.note(format!("after the forward: {mirror}"))
+            }
+        };
+        let last = if self.inspection.mirror.is_some() { "after the mirror" } else { "after the forward" };
+        match self.memory.snapshot.get() {
+            None => failure.hint(Hint::run("forward")),
             Some(snapshot) => failure
                 .note(format!("all {} rows are in the snapshot `{}`", snapshot.rows(), snapshot.name))
-                .note(format!("after the forward: {}", Hint::restore(&snapshot.name).line(&self.session.settings.aim)))
+                .note(format!("{last}: {}", Hint::restore(&snapshot.name).line(&self.session.settings.aim)))
                 .hint(Hint::run("forward")),
         }
     }

@@ -18,7 +18,7 @@ mod store;
 mod take;
 
 pub use choice::choose;
-pub use manifest::{Origin, Snapshot};
+pub use manifest::{Origin, Snapshot, Table};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};
 pub use take::take;

@@ -145,6 +145,11 @@ impl Fit {
         self
     }
 
+    /// Leaves every table as it is.
+    pub fn nothing(self) -> Fit {
+        Fit { tables: Vec::new(), sequences: Vec::new(), present: Vec::new(), left_out: Vec::new() }
+    }
+
     fn add(&mut self, table: &Table, target: Source, misfits: &mut Vec<String>) {
         let is_new = |column: &&String| !table.columns.contains(column);
         if let Some(column) = target.required.iter().find(is_new).filter(|_| table.rows > 0) {
