@@ -37,6 +37,9 @@ pub struct Inspection {
     /// Why this one, where the user named none; in sentences.
     reasons: Vec<String>,
     fit: Fit,
+    /// What will not be as it was although the rows come back, each as a sentence.
+    gaps: Vec<String>,
+    stale_views: Vec<String>,
     /// Checks that may judge the rows otherwise than before.
     doubtful: Vec<String>,
     counts: Counts,
@@ -76,14 +79,16 @@ impl Stage for Restore {
             .map_err(|failure| after_a_reset(failure, owed.as_ref(), &catalog, &snapshot, &counts))?;
         // What is put back of an empty snapshot is nothing but privileges.
         let fit = if snapshot.rows() == 0 && self.snapshot.is_none() { fit.nothing() } else { fit };
+        let gaps = gaps(session, &fit)?;
+        let stale_views = fit.stale_views(&mut connection)?;
         let obstacles = fit.obstacles(&mut connection)?;
         check_permissions(&obstacles.forbidden)?;
         let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
-        Ok(Inspection { fit, doubtful, counts, catalog, snapshot, reasons, owed })
+        Ok(Inspection { fit, gaps, stale_views, doubtful, counts, catalog, snapshot, reasons, owed })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { snapshot, reasons, fit, doubtful, counts, owed, .. } = inspection;
+        let Inspection { snapshot, reasons, fit, gaps, doubtful, counts, owed, .. } = inspection;
         let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
         let tables = fit.tables().count();
         let step =
@@ -92,7 +97,6 @@ impl Stage for Restore {
         let replaced = fit
             .tables()
             .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
-        let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
         let mut groups = vec![step(
             "put back",
             format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
@@ -135,7 +139,7 @@ impl Stage for Restore {
                 .join("\n"),
             scripts: Vec::new(),
             rows: counts.clone(),
-            losses: replaced.chain(left_out).collect(),
+            losses: replaced.chain(gaps.iter().cloned()).collect(),
             groups,
         })
     }
@@ -157,14 +161,12 @@ impl Stage for Restore {
         let view = serde_json::json!({
             "name": name, "created_at": manifest.created_at, "reason": manifest.reason, "catalog": manifest.catalog,
         });
-        journal.record().outcome.extra.insert("snapshot".to_owned(), view);
-        journal.record().outcome.notes.extend(
-            inspection
-                .reasons
-                .iter()
-                .cloned()
-                .chain(inspection.fit.left_out.iter().map(|what| format!("not put back: {what}"))),
-        );
+        let Inspection { reasons, gaps, stale_views, .. } = inspection;
+        let stale = |view: &String| format!("`{view}` shows what it did before: refresh materialized view {view}");
+        let mut record = journal.record();
+        record.outcome.extra.insert("snapshot".to_owned(), view);
+        record.outcome.notes.extend(reasons.iter().chain(gaps).cloned().chain(stale_views.iter().map(stale)));
+        drop(record);
         journal.write_json("catalog-before.json", &inspection.catalog)
     }
 
@@ -218,6 +220,25 @@ impl Restore {
             _ => Err(Failure::blocked("no snapshot of this database holds any rows").hint(Hint::run("restore --list"))),
         }
     }
+}
+
+/// What the snapshot has and the schema has not, and the other way round: such a column gets its default in every row.
+fn gaps(session: &Session<'_>, fit: &Fit) -> Result<Vec<String>> {
+    let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
+    if fit.filled.is_empty() {
+        return Ok(left_out.collect());
+    }
+    let snapshots = Store::of(session.settings).whole()?;
+    let ours = |one: &&Snapshot| check_origin(session, one).is_ok();
+    let filled = fit.filled.iter().map(|(table, column)| {
+        let has = |one: &&Snapshot| one.manifest.has_values_of(table, column);
+        let newest = match snapshots.iter().filter(ours).find(has) {
+            Some(one) => format!("the newest that has it is `{}`", one.name),
+            None => "no other has it".to_owned(),
+        };
+        format!("values of the column `{column}` of `{table}`: the snapshot lacks it, so it gets its default in every row ({newest})")
+    });
+    Ok(left_out.chain(filled).collect())
 }
 
 /// After a reset that was cut short the tables come first: those of the migrations, then the mirror's.

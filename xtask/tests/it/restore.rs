@@ -251,6 +251,35 @@ fn columns_go_by_name_and_what_has_no_place_is_refused() {
 }
 
 #[test]
+fn a_column_that_the_snapshot_lacks_is_named_with_the_snapshot_that_has_it_and_so_are_stale_views() {
+    let (project, database) = claimed("restore_lacks");
+    database.execute("create table t (a int); insert into t values (1), (2)");
+    let old = snapshot(&project);
+    database.execute(
+        "alter table t add column b int default 7, add column c int; update t set b = a * 10;
+         create view v as select sum(b) from t; create materialized view \"Sums\" as select * from v",
+    );
+    let newer = snapshot(&project);
+    database.execute("alter table t add column d int; truncate t");
+    let lost = |answer: &Answer| {
+        let lines = answer.stderr.lines().filter(|line| line.starts_with("  lost: "));
+        lines.map(|line| line.replace(&newer, "NEWER")).collect::<Vec<_>>().join("\n")
+    };
+    let refused = project.run(&["restore", &old]).expect(3);
+    insta::assert_snapshot!(lost(&refused), @"
+      lost: values of the column `b` of `public.t`: the snapshot lacks it, so it gets its default in every row (the newest that has it is `NEWER`)
+      lost: values of the column `c` of `public.t`: the snapshot lacks it, so it gets its default in every row (the newest that has it is `NEWER`)
+      lost: values of the column `d` of `public.t`: the snapshot lacks it, so it gets its default in every row (no other has it)
+    ");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert_eq!(answer.json()["snapshot"]["name"], newer);
+    assert_eq!(database.one::<String>("select string_agg(t::text, ' ' order by a) from t"), "(1,10,,) (2,20,,)");
+    let notes = answer.json()["notes"].to_string();
+    let told = r#"`public.\"Sums\"` shows what it did before: refresh materialized view public.\"Sums\""#;
+    assert!(notes.contains(told), "{notes}");
+}
+
+#[test]
 fn a_snapshot_that_is_not_whole_or_not_ours_is_refused_before_anything_changes() {
     let (project, database) = claimed("restore_refusals");
     database.execute("create table t (a int); insert into t select generate_series(1, 1000)");

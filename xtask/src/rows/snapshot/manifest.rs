@@ -110,6 +110,12 @@ impl Manifest {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
+    /// Whether rows of `table` are in it, with that column.
+    pub fn has_values_of(&self, table: &str, column: &str) -> bool {
+        let is_it = |one: &&Table| one.rows > 0 && one.full_name() == table;
+        self.tables.iter().find(is_it).is_some_and(|one| one.columns.iter().any(|name| name == column))
+    }
+
     /// For a person, who needs no seconds.
     pub fn taken(&self) -> String {
         format!("{} by {}", self.created_at.strftime("%Y-%m-%d %H:%M UTC"), self.reason)

@@ -14,6 +14,7 @@ mod manifest;
 mod obstacles;
 mod pruning;
 mod put_back;
+mod stale_views;
 mod store;
 mod take;
 
