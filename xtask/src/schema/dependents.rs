@@ -41,17 +41,17 @@ impl Dependent {
 
 const DEPENDENTS: &str = include_str!("dependents.sql");
 
-/// Everything outside of `schema` that goes with it, the oldest first.
+/// Everything outside of `schemas` that goes with them, the oldest first.
 ///
 /// # Errors
 /// `failed` with the server's words; a table that the role may not count is one.
-pub fn dependents(connection: &mut Connection, schema: &str) -> Result<Vec<Dependent>> {
-    connection.read(|transaction| in_transaction(transaction, schema))
+pub fn dependents(connection: &mut Connection, schemas: &[&str]) -> Result<Vec<Dependent>> {
+    connection.read(|transaction| in_transaction(transaction, schemas))
 }
 
-fn in_transaction(transaction: &mut Transaction<'_>, schema: &str) -> Result<Vec<Dependent>> {
-    let intent = format!("find what hangs on the schema `{schema}`");
-    let rows = transaction.query(DEPENDENTS, &[&schema]).could_not(&intent)?;
+fn in_transaction(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Vec<Dependent>> {
+    let intent = format!("find what hangs on the schema `{}`", schemas.join("`, `"));
+    let rows = transaction.query(DEPENDENTS, &[&schemas]).could_not(&intent)?;
     rows.iter()
         .map(|row| {
             let stake = row.get::<_, Option<&str>>(4).map(|sql| count(transaction, sql)).transpose()?;
@@ -66,7 +66,7 @@ fn count(transaction: &mut Transaction<'_>, sql: &str) -> Result<usize> {
 }
 
 /// `blocked` where one of them could not be made again.
-pub fn refuse_loss(schema: &str, dependents: &[Dependent]) -> Result<()> {
+pub fn refuse_loss(schemas: &[&str], dependents: &[Dependent]) -> Result<()> {
     let Some(first) = dependents.iter().find(|one| one.statements.is_none()) else { return Ok(()) };
     let words = |one: &Dependent| match one.statements {
         Some(_) => format!("{} would be made again", one.in_words()),
@@ -78,7 +78,8 @@ pub fn refuse_loss(schema: &str, dependents: &[Dependent]) -> Result<()> {
         "move it, or drop it and make it again afterwards"
     };
     Err(Failure::blocked(format!(
-        "what other schemas hang on `{schema}` would go with it, and not all of it can be put back"
+        "what other schemas hang on `{}` would go with it, and not all of it can be put back",
+        schemas.join("`, `")
     ))
     .because_all(dependents.iter().map(words))
     .note("nothing was dropped")
@@ -104,11 +105,16 @@ pub struct Restored {
 ///
 /// # Errors
 /// `failed` with the server's words when it cannot be asked.
-pub fn restore(connection: &mut Connection, _: &StagingTarget, schema: &str, before: &[Dependent]) -> Result<Restored> {
-    let there = dependents(connection, schema)?;
+pub fn restore(
+    connection: &mut Connection,
+    _: &StagingTarget,
+    schemas: &[&str],
+    before: &[Dependent],
+) -> Result<Restored> {
+    let there = dependents(connection, schemas)?;
     let gone = gone(before, &there);
     let (made, refused) = connection.write(|transaction| make(transaction, &gone))?;
-    let now = dependents(connection, schema)?;
+    let now = dependents(connection, schemas)?;
     let mut missing = Vec::new();
     let mut unchecked = Vec::new();
     for one in before {
@@ -206,7 +212,7 @@ mod tests {
              create function other.of(shelf) returns int language sql as 'select 1'; grant execute on function other.of to reader;
              create publication live for table shelf (id) where (id > 1)",
         );
-        let before = dependents(&mut database.connection, "public").unwrap();
+        let before = dependents(&mut database.connection, &["public"]).unwrap();
         insta::assert_snapshot!(words(&before), @r"
         table constraint `users_shelf_fkey on other.users`
         table constraint `users_empty_fkey on other.users`
@@ -223,15 +229,15 @@ mod tests {
         function `other.of(public.shelf)`
         publication relation `public.shelf in publication live`
         ");
-        refuse_loss("public", &before).unwrap();
+        refuse_loss(&["public"], &before).unwrap();
         database.run(REBUILD);
         database.run(SCHEMA);
-        assert_eq!(dependents(&mut database.connection, "public").unwrap(), []);
-        let restored = restore(&mut database.connection, &proven(), "public", &before).unwrap();
+        assert_eq!(dependents(&mut database.connection, &["public"]).unwrap(), []);
+        let restored = restore(&mut database.connection, &proven(), &["public"], &before).unwrap();
         assert_eq!(restored.missing, [""; 0]);
         assert_eq!(restored.unchecked, ["alter table other.users validate constraint users_shelf_fkey"]);
         database.run("insert into shelf values (1, 'x'); alter table other.users validate constraint users_shelf_fkey");
-        let mut sorted = dependents(&mut database.connection, "public").unwrap();
+        let mut sorted = dependents(&mut database.connection, &["public"]).unwrap();
         sorted.sort_by_key(|one| before.iter().position(|other| other.is(one)));
         assert_eq!(sorted, before);
     }
@@ -252,8 +258,8 @@ mod tests {
              create domain other.sort as kind; create cast (int as kind) with inout;
              create view other.labels as select label from shelf",
         );
-        let before = dependents(&mut database.connection, "public").unwrap();
-        let refused = refuse_loss("public", &before).unwrap_err();
+        let before = dependents(&mut database.connection, &["public"]).unwrap();
+        let refused = refuse_loss(&["public"], &before).unwrap_err();
         insta::assert_snapshot!(refused.causes().collect::<Vec<_>>().join("\n"), @r"
         table column `other.lines.kind` with 1 value would be lost
         table column `other.lines.kinds` with 1 value would be lost
@@ -275,7 +281,7 @@ mod tests {
              alter default privileges in schema public grant select on tables to reader; alter table shelf add boss int references shelf;
              create extension pg_trgm; create trigger t before insert on shelf for each row execute function greet()",
         );
-        assert_eq!(dependents(&mut database.connection, "public").unwrap(), []);
+        assert_eq!(dependents(&mut database.connection, &["public"]).unwrap(), []);
     }
 
     #[test]
@@ -286,11 +292,11 @@ mod tests {
             "create or replace trigger greet_new after insert on other.users for each row execute function greet()";
         database.run("create schema other; create table other.users (id int)");
         database.run(trigger);
-        let before = dependents(&mut database.connection, "public").unwrap();
+        let before = dependents(&mut database.connection, &["public"]).unwrap();
         database.run(REBUILD);
         database.run(SCHEMA);
         database.run(trigger);
-        let restored = restore(&mut database.connection, &proven(), "public", &before).unwrap();
+        let restored = restore(&mut database.connection, &proven(), &["public"], &before).unwrap();
         assert_eq!((restored.made, restored.missing.len()), (0, 0));
     }
 
@@ -299,9 +305,9 @@ mod tests {
         let mut database = Database::new();
         database.run(SCHEMA);
         database.run("create schema other; create view other.labels as select label from shelf");
-        let before = dependents(&mut database.connection, "public").unwrap();
+        let before = dependents(&mut database.connection, &["public"]).unwrap();
         database.run(REBUILD);
-        let restored = restore(&mut database.connection, &proven(), "public", &before).unwrap();
+        let restored = restore(&mut database.connection, &proven(), &["public"], &before).unwrap();
         assert_eq!((restored.made, restored.missing.len()), (0, 1));
         assert!(restored.missing[0].contains("does not exist (SQLSTATE 42P01)"), "{:?}", restored.missing);
     }

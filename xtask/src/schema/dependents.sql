@@ -1,8 +1,8 @@
--- What `drop schema $1 cascade` reaches outside of the schema, found as the server finds it: from the schema to all that depends on it, and
+-- What `drop schema … cascade` of the schemas $1 reaches outside of them, found as the server finds it: from the schema to all that depends on it, and
 -- from a part to the whole that cannot be without it (a view's rule, a generated column's expression, an extension's member). Its own
 -- objects, and what is only part of another row of the answer, are left out.
 with recursive gone(classid, objid, objsubid) as (
-  select 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid, n.oid, 0 from pg_catalog.pg_namespace n where n.nspname = $1
+  select 'pg_catalog.pg_namespace'::pg_catalog.regclass::oid, n.oid, 0 from pg_catalog.pg_namespace n where n.nspname = any($1)
   union
   select next.classid, next.objid, next.objsubid
     from gone, lateral (
@@ -37,14 +37,14 @@ found as (
    where g.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass),
 outside as (
   select * from found f
-   where f.home is distinct from $1 and coalesce(f.home, '') !~ '^pg_(temp|toast)'
+   where (f.home is null or f.home <> all($1)) and coalesce(f.home, '') !~ '^pg_(temp|toast)'
      -- A table's own type, an index of a partition, a key's triggers; an index of a column that goes.
      and not exists (
        select from pg_catalog.pg_depend d
          join found w on w.classid = d.refclassid and w.objid = d.refobjid and w.objsubid in (0, d.refobjsubid)
         where d.classid = f.classid and d.objid = f.objid and d.objsubid = f.objsubid
           and (d.deptype in ('i', 'P', 'S', 'e')
-               or d.deptype = 'a' and w.home <> $1 and w.relkind in ('r', 'p', 'f')
+               or d.deptype = 'a' and w.home <> all($1) and w.relkind in ('r', 'p', 'f')
                   and not (f.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and f.relkind in ('r', 'p', 'f'))))
      and (f.objsubid = 0 or not exists (
        select from found w where w.classid = f.classid and w.objid = f.objid and w.objsubid = 0)))

@@ -7,6 +7,7 @@ pub mod expected;
 pub mod history;
 pub mod ledger;
 pub mod oids;
+pub mod owed;
 pub mod place;
 pub mod privileges;
 pub mod replay;

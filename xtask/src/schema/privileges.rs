@@ -1,35 +1,45 @@
 //! Who may do what in a schema, and how to make it so again. `prisma migrate reset` drops the schema, and with it the grants on it, the default
 //! privileges in it, and what those had granted on every table (prisma/prisma#16588): on Supabase nothing but the owner gets in afterwards.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use postgres::Transaction;
 use postgres_protocol::escape::escape_identifier;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Result;
 use crate::guard::StagingTarget;
 use crate::postgres::connection::{Connection, CouldNot, server_words};
 
 /// Of one schema and everything in it. What an owner may do with its own is not listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Privileges {
-    schema: String,
+    pub schema: String,
     owner: String,
     granted: BTreeSet<Privilege>,
-    /// Everything in the schema that has privileges, granted or not.
-    #[serde(skip)]
-    objects: BTreeSet<Object>,
+    /// Everything in the schema that has privileges, granted or not, with its owner.
+    #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
+    objects: BTreeMap<Object, String>,
+}
+
+/// A key of a JSON object can only be text.
+fn as_list<S: Serializer>(objects: &BTreeMap<Object, String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(objects)
+}
+
+fn from_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Object, String>, D::Error> {
+    Ok(Vec::<(Object, String)>::deserialize(deserializer)?.into_iter().collect())
 }
 
 /// In SQL's own words: `table`, `"public"."Session"`; for default privileges the role that creates, and what it creates.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Object {
     kind: String,
     name: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Privilege {
     object: Object,
     /// Where it is granted on one column only.
@@ -38,6 +48,12 @@ pub struct Privilege {
     grantee: Option<String>,
     privilege: String,
     may_grant: bool,
+}
+
+impl Object {
+    fn is_default(&self) -> bool {
+        self.kind.starts_with("default ")
+    }
 }
 
 impl Privilege {
@@ -119,7 +135,7 @@ const GRANTED: &str = "
              pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(d.defaclrole)), null, 0, d.defaclacl
         from schema s join pg_catalog.pg_default_acl d on d.defaclnamespace = s.oid)
     select o.kind, o.name, o.col, case a.grantee when 0 then null else pg_catalog.pg_get_userbyid(a.grantee)::text end,
-           a.privilege_type::text, a.is_grantable
+           a.privilege_type::text, a.is_grantable, pg_catalog.pg_get_userbyid(o.owner)::text
       from objects o left join lateral pg_catalog.aclexplode(o.acl) a on a.grantee <> o.owner";
 
 /// Of each schema, in their order.
@@ -129,38 +145,65 @@ pub fn privileges_of(connection: &mut Connection, schemas: &[&str]) -> Result<Ve
 
 /// Reads everything in one snapshot.
 pub fn privileges(connection: &mut Connection, schema: &str) -> Result<Privileges> {
-    connection.read(|transaction| {
-        let intent = "read the privileges";
-        let owner =
-            transaction.query_opt(OWNER, &[&schema]).could_not(intent)?.map(|row| row.get(0)).unwrap_or_default();
-        let mut found =
-            Privileges { schema: schema.to_owned(), owner, granted: BTreeSet::new(), objects: BTreeSet::new() };
-        for row in transaction.query(GRANTED, &[&schema]).could_not(intent)? {
-            let object = Object { kind: row.get(0), name: row.get(1) };
-            found.objects.insert(object.clone());
-            if let (Some(privilege), Some(may_grant)) = (row.get(4), row.get(5)) {
-                let privilege = Privilege { object, column: row.get(2), grantee: row.get(3), privilege, may_grant };
-                found.granted.insert(privilege);
-            }
+    connection.read(|transaction| privileges_in(transaction, schema))
+}
+
+/// As `privileges`, as `transaction` sees them.
+pub fn privileges_in(transaction: &mut Transaction<'_>, schema: &str) -> Result<Privileges> {
+    let intent = "read the privileges";
+    let owner = transaction.query_opt(OWNER, &[&schema]).could_not(intent)?.map(|row| row.get(0)).unwrap_or_default();
+    let mut found = Privileges { schema: schema.to_owned(), owner, granted: BTreeSet::new(), objects: BTreeMap::new() };
+    for row in transaction.query(GRANTED, &[&schema]).could_not(intent)? {
+        let object = Object { kind: row.get(0), name: row.get(1) };
+        found.objects.insert(object.clone(), row.get(6));
+        if let (Some(privilege), Some(may_grant)) = (row.get(4), row.get(5)) {
+            let privilege = Privilege { object, column: row.get(2), grantee: row.get(3), privilege, may_grant };
+            found.granted.insert(privilege);
         }
-        Ok(found)
-    })
+    }
+    Ok(found)
 }
 
 impl Privileges {
     /// What of `self` is not so in `now`, as statements that make it so, for what is there in both.
     fn statements(&self, now: &Privileges) -> Vec<String> {
         let in_both = |one: &&Privilege| {
-            one.object.kind.starts_with("default ")
-                || self.objects.contains(&one.object) && now.objects.contains(&one.object)
+            one.object.is_default() || self.objects.contains_key(&one.object) && now.objects.contains_key(&one.object)
         };
-        let owner = (self.owner != now.owner).then(|| {
+        let owner = (self.owner != now.owner && !self.owner.is_empty()).then(|| {
             format!("alter schema {} owner to {}", escape_identifier(&self.schema), escape_identifier(&self.owner))
         });
+        let is_others = |(object, owner): &(&Object, &String)| {
+            object.kind != "schema" && !object.is_default() && now.objects.get(object).is_some_and(|now| now != *owner)
+        };
+        let owners =
+            self.objects.iter().filter(is_others).map(|(Object { kind, name }, owner)| {
+                format!("alter {kind} {name} owner to {}", escape_identifier(owner))
+            });
         let superfluous = now.granted.difference(&self.granted).filter(in_both).map(|one| one.revoke(&self.schema));
         let missing = self.granted.difference(&now.granted).filter(in_both).map(|one| one.grant(&self.schema));
-        owner.into_iter().chain(superfluous).chain(missing).collect()
+        owner.into_iter().chain(owners).chain(superfluous).chain(missing).collect()
     }
+
+    /// What is still owed from before, and what was granted since. PUBLIC has much by default, so of what was there before only that which it
+    /// had then.
+    pub fn or_since(mut self, now: Privileges) -> Privileges {
+        let since =
+            now.granted.into_iter().filter(|one| one.grantee.is_some() || !self.objects.contains_key(&one.object));
+        self.granted.extend(since.collect::<Vec<_>>());
+        let new: Vec<(Object, String)> =
+            now.objects.into_iter().filter(|(object, _)| !self.objects.contains_key(object)).collect();
+        self.objects.extend(new);
+        self
+    }
+}
+
+/// The statements that would make the privileges in the schema what `before` says.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn missing(connection: &mut Connection, before: &Privileges) -> Result<Vec<String>> {
+    Ok(before.statements(&privileges(connection, &before.schema)?))
 }
 
 /// What became of an attempt to make the privileges what they were.
@@ -231,6 +274,39 @@ mod tests {
         assert_eq!(privileges(&mut database.connection, "public").unwrap(), before);
         database.run("create table later ()");
         assert!(database.ask::<bool>("select has_table_privilege('anon', 'public.later', 'select')"));
+    }
+
+    #[test]
+    fn owners_come_back_and_what_is_written_down_is_what_was_read() {
+        let mut database = Database::new();
+        database.run("create role privileges_owner");
+        let make = "create table t (id serial); create view v as select 1 as a; create domain d as int; create function f() returns int language sql as 'select 1'";
+        database.run(make);
+        database.run("alter table t owner to privileges_owner; alter view v owner to privileges_owner; alter domain d owner to privileges_owner; alter function f() owner to privileges_owner");
+        let before = privileges(&mut database.connection, "public").unwrap();
+        let written = serde_json::to_string(&before).unwrap();
+        database.run("drop schema public cascade; create schema public");
+        database.run(make);
+        let restored = restore(&mut database.connection, &proven(), &serde_json::from_str(&written).unwrap()).unwrap();
+        assert_eq!(restored.missing, [""; 0]);
+        assert_eq!(privileges(&mut database.connection, "public").unwrap(), before);
+    }
+
+    #[test]
+    fn what_a_reset_that_was_killed_took_is_still_owed_after_the_next_and_what_was_granted_since_stays() {
+        let mut database = Database::new();
+        let make = "create table t (a int); create function f() returns int language sql as 'select 1'";
+        database.run(make);
+        database.run("grant select on t to anon; revoke execute on function f() from public");
+        let first = privileges(&mut database.connection, "public").unwrap();
+        database.run("drop schema public cascade; create schema public");
+        database.run(make);
+        database.run("grant insert on t to reader");
+        let owed = first.or_since(privileges(&mut database.connection, "public").unwrap());
+        restore(&mut database.connection, &proven(), &owed).unwrap();
+        let may = "select has_table_privilege('anon', 't', 'select') and has_table_privilege('reader', 't', 'insert') and not has_function_privilege('anon', 'f()', 'execute')";
+        database.run("set search_path = public");
+        assert!(database.ask::<bool>(may));
     }
 
     #[test]

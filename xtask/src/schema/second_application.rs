@@ -41,8 +41,8 @@ fn outlasting(connection: &mut Connection, schemas: &[&str]) -> Result<BTreeSet<
 /// # Errors
 /// `blocked`, naming the migration that fails and what outlives the drop; as a replay's.
 pub fn check(session: &Session<'_>, history: &History) -> Result<()> {
-    let schemas = [session.target.dsn().schema.as_str()];
-    let prisma = session.as_prisma(&schemas);
+    let schemas = session.target.schemas();
+    let prisma = AsPrisma::of(session, &schemas);
     let mark = mark(session, history, prisma);
     if mark.is_file() {
         return Ok(());

@@ -31,7 +31,7 @@ pub fn write_down(journal: &Journal<'_>, dependents: &[Dependent]) -> Result<()>
 
 /// What to do where the run ended before the step.
 pub fn still_needed(journal: &Journal<'_>, session: &Session<'_>, dependents: &[Dependent]) -> Option<String> {
-    let now = dependents::dependents(&mut session.connection(), &session.target.dsn().schema).ok()?;
+    let now = dependents::dependents(&mut session.connection(), &session.target.schemas_of_reset()).ok()?;
     let gone = dependents::gone(dependents, &now);
     let statements: Vec<&str> =
         gone.iter().flat_map(|one| one.statements.iter().flatten()).map(String::as_str).collect();
@@ -45,8 +45,8 @@ pub fn still_needed(journal: &Journal<'_>, session: &Session<'_>, dependents: &[
 }
 
 pub fn make_again(session: &Session<'_>, journal: &Journal<'_>, before: &[Dependent]) -> Result<String> {
-    let schema = &session.target.dsn().schema;
-    let restored = dependents::restore(&mut session.connect()?, &session.target, schema, before)?;
+    let schemas = session.target.schemas_of_reset();
+    let restored = dependents::restore(&mut session.connect()?, &session.target, &schemas, before)?;
     let unchecked =
         restored.unchecked.iter().map(|sql| format!("holds for new rows alone until the old ones are back: {sql}"));
     journal.record().outcome.notes.extend(unchecked);

@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
 use crate::process::Invocation;
@@ -22,6 +23,7 @@ use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::{History, Migration};
+use crate::schema::owed::Owed;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
@@ -301,8 +303,33 @@ impl Running<'_, Forward> {
         let after = self.after()?;
         after.record(self.journal, &self.inspection.before.counts)?;
         let (applied, pending) = (self.newly_applied(&after.standing), after.standing.pending.clone());
-        self.journal.record().outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
+        let owed = self.owed(&after.catalog)?;
+        let mut record = self.journal.record();
+        record.outcome.notes.extend(owed);
+        record.outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
         Ok(())
+    }
+
+    /// What a reset that did not come to its end has not given back, and how it comes back.
+    fn owed(&self, now: &Catalog) -> Result<Vec<String>> {
+        let Some(owed) = Owed::read(self.session)? else { return Ok(Vec::new()) };
+        let (privileges, mirror) = (owed.missing_privileges(self.session)?, owed.lacks_mirror(now));
+        let Some(first) = privileges.first() else {
+            if !mirror {
+                Owed::settle(self.session)?;
+                return Ok(Vec::new());
+            }
+            return Ok(vec![self.mirror_owed()]);
+        };
+        let restore = Hint::run("restore --confirm").line(&self.session.settings.aim);
+        let count = counted(privileges.len(), "statement");
+        let told = format!("a reset that was cut short took privileges that are not back ({count}, such as `{first}`)");
+        Ok(mirror.then(|| self.mirror_owed()).into_iter().chain([format!("{told}: {restore}")]).collect())
+    }
+
+    fn mirror_owed(&self) -> String {
+        let mirror = Hint::run("mirror").line(&self.session.settings.aim);
+        format!("a reset that was cut short took the mirror, which is not back: {mirror}")
     }
 
     fn newly_applied(&self, standing: &MigrationStatus) -> Vec<String> {

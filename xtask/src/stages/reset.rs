@@ -30,6 +30,7 @@ use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::oids::oids;
+use crate::schema::owed::Owed;
 use crate::schema::privileges::{self, Privileges, privileges_of};
 use crate::schema::second_application;
 use crate::session::Session;
@@ -51,8 +52,11 @@ pub struct Inspection {
     /// What migrations, and the mirror's script where the mirror is there, make.
     expected: Catalog,
     mirror: Option<String>,
+    /// What the mirror's script makes, where the mirror is there or owed.
+    mirror_objects: Vec<String>,
     /// What no migration makes, so that nothing of it comes back.
     unmanaged: Vec<Difference>,
+    /// Those of now, and what an earlier reset has not given back.
     privileges: Vec<Privileges>,
     /// Outside of the schemas, and all to be made again.
     dependents: Vec<Dependent>,
@@ -88,6 +92,7 @@ impl Standpoint {
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     Snapshot,
+    WriteDown,
     RestoreDependents,
     RestorePrivileges,
     VerifyLedger,
@@ -109,21 +114,37 @@ impl Stage for Reset {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = Standpoint::read(session, &history)?;
-        let schema = &session.target.dsn().schema;
-        let dependents = dependents(&mut session.connect()?, schema)?;
-        refuse_loss(schema, &dependents)?;
+        let dropped = session.target.schemas_of_reset();
+        let dependents = dependents(&mut session.connect()?, &dropped)?;
+        refuse_loss(&dropped, &dependents)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
-        let with_mirror = with_mirror.filter(|catalog| expected::has_mirror(&plain, catalog, &before.state.catalog));
+        let owed = Owed::read(session)?;
+        let is_owed = owed.as_ref().is_some_and(|owed| owed.lacks_mirror(&before.state.catalog));
+        let with_mirror =
+            with_mirror.filter(|catalog| is_owed || expected::has_mirror(&plain, catalog, &before.state.catalog));
+        let of_mirror = |catalog: &Catalog| {
+            catalog
+                .objects
+                .keys()
+                .filter(|object| !plain.objects.contains_key(*object))
+                .map(ToString::to_string)
+                .collect()
+        };
+        let mirror_objects = with_mirror.as_ref().map(of_mirror).unwrap_or_default();
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
         second_application::check(session, &history)?;
         let drift = drift::between(&expected, &before.state.catalog).definition;
         let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
-        let privileges = privileges_of(&mut session.connect()?, &session.target.schemas_of_reset())?;
+        let now = privileges_of(&mut session.connect()?, &session.target.schemas_of_reset())?;
+        let privileges = match owed {
+            Some(owed) => owed.or_since(now),
+            None => now,
+        };
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection { history, before, expected, mirror, unmanaged, privileges, dependents, leases })
+        Ok(Inspection { history, before, expected, mirror, mirror_objects, unmanaged, privileges, dependents, leases })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -134,6 +155,7 @@ impl Stage for Reset {
         let first = if self.no_snapshot { "without a snapshot" } else { "snapshot first" };
         let mut groups = Vec::new();
         groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
+        groups.push(vec![write_down_step()]);
         groups.push(vec![reset_step(session, inspection)?]);
         groups.extend(mirror_step(session, inspection)?.map(|step| vec![step]));
         groups.extend(restore_dependents(&inspection.dependents, Builtin::RestoreDependents));
@@ -203,6 +225,16 @@ impl Stage for Reset {
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
         &settings.qa
+    }
+}
+
+fn write_down_step() -> Step<Builtin> {
+    Step {
+        name: "write down privileges",
+        does: "keep who may do what, and whether there is a mirror, in `.drill/owed` until it is there again"
+            .to_owned(),
+        failure: "nothing was dropped",
+        action: Action::Builtin(Builtin::WriteDown),
     }
 }
 
@@ -309,6 +341,7 @@ impl Running<'_, Reset> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
             Builtin::Snapshot => self.take_snapshot(),
+            Builtin::WriteDown => self.write_down(),
             Builtin::RestoreDependents => make_again(self.session, self.journal, &self.inspection.dependents),
             Builtin::RestorePrivileges => self.restore_privileges(),
             Builtin::VerifyLedger => self.verify_ledger(),
@@ -334,6 +367,12 @@ impl Running<'_, Reset> {
         Ok(words)
     }
 
+    fn write_down(&self) -> Result<String> {
+        let Inspection { privileges, mirror_objects, .. } = self.inspection;
+        Owed::write_down(self.session, privileges.clone(), mirror_objects.clone())?;
+        Ok("kept until they are back".to_owned())
+    }
+
     /// What was dropped: counted in the snapshot's own transaction where there is one, since a table may have grown after the inspection.
     fn dropped(&self) -> Counts {
         let mut counts = self.inspection.before.state.counts.clone();
@@ -355,6 +394,8 @@ impl Running<'_, Reset> {
         let restored =
             privileges::restore_all(&mut self.session.connect()?, &self.session.target, &self.inspection.privileges)?;
         if restored.missing.is_empty() {
+            // The mirror was made again before this step.
+            Owed::settle(self.session)?;
             return Ok(format!("as before; {} statements were needed", restored.statements));
         }
         Err(Failure::different("the privileges in the schema are not all as they were before the reset")
@@ -444,7 +485,12 @@ impl Running<'_, Reset> {
         if after.is_untouched(before) {
             let gate = failure.causes().find(|cause| cause.starts_with(GATE_CODE));
             let failure = if gate.is_some() { self.refused_by_prisma(failure) } else { failure };
-            return failure.note("the database is as it was before");
+            let settled = Owed::settle(self.session);
+            return settled
+                .err()
+                .into_iter()
+                .fold(failure, Failure::because_of)
+                .note("the database is as it was before");
         }
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure

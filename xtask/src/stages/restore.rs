@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
@@ -10,15 +11,18 @@ use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::record_counts;
 use crate::postgres::counts::{Counts, counts};
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, choose, fit, put_back};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, catalog, diff};
+use crate::schema::owed::Owed;
+use crate::schema::privileges;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::words::counted;
 
 /// The options of `restore`.
 pub struct Restore {
@@ -33,16 +37,22 @@ pub struct Inspection {
     /// Why this one, where the user named none; in sentences.
     reasons: Vec<String>,
     fit: Fit,
+    /// What will not be as it was although the rows come back, each as a sentence.
+    gaps: Vec<String>,
+    stale_views: Vec<String>,
     /// Checks that may judge the rows otherwise than before.
     doubtful: Vec<String>,
     counts: Counts,
     catalog: Catalog,
+    /// What a reset that did not come to its end has not given back.
+    owed: Option<Owed>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     PutBack,
+    RestorePrivileges,
     VerifyCounts,
     VerifyCatalog,
 }
@@ -50,28 +60,35 @@ pub enum Builtin {
 impl Stage for Restore {
     type Inspection = Inspection;
     type Action = Builtin;
-    type Memory<'a> = ();
+    /// The catalog once the privileges were put back.
+    type Memory<'a> = OnceLock<Catalog>;
 
     const DEMAND: Demand = Demand::Destructive;
 
     /// # Errors
     /// `refused` for another database's snapshot, `different` for one whose bytes were changed, `blocked` for one that does not fit.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let (snapshot, reasons) = self.find(session)?;
+        let owed = Owed::read(session)?;
+        let (snapshot, reasons) = self.find(session, owed.is_some())?;
         check_origin(session, &snapshot)?;
         snapshot.verify_files()?;
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
-        let fit = fit(&mut connection, &snapshot, self.skip_missing)?;
+        let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
+        let fit = fit(&mut connection, &snapshot, self.skip_missing)
+            .map_err(|failure| after_a_reset(failure, owed.as_ref(), &catalog, &snapshot, &counts))?;
+        // What is put back of an empty snapshot is nothing but privileges.
+        let fit = if snapshot.rows() == 0 && self.snapshot.is_none() { fit.nothing() } else { fit };
+        let gaps = gaps(session, &fit)?;
+        let stale_views = fit.stale_views(&mut connection)?;
         let obstacles = fit.obstacles(&mut connection)?;
         check_permissions(&obstacles.forbidden)?;
         let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
-        let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
-        Ok(Inspection { fit, doubtful, counts, catalog, snapshot, reasons })
+        Ok(Inspection { fit, gaps, stale_views, doubtful, counts, catalog, snapshot, reasons, owed })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { snapshot, reasons, fit, doubtful, counts, .. } = inspection;
+        let Inspection { snapshot, reasons, fit, gaps, doubtful, counts, owed, .. } = inspection;
         let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
         let tables = fit.tables().count();
         let step =
@@ -80,7 +97,33 @@ impl Stage for Restore {
         let replaced = fit
             .tables()
             .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
-        let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
+        let mut groups = vec![step(
+            "put back",
+            format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
+            "the rows were not put back",
+            Builtin::PutBack,
+        )];
+        let missing = owed.as_ref().map(|owed| owed.missing_privileges(session)).transpose()?.unwrap_or_default();
+        groups.extend((!missing.is_empty()).then(|| {
+            step(
+                "restore privileges",
+                format!("grant what a reset that was cut short took, in {}", counted(missing.len(), "statement")),
+                "the privileges are not what they were",
+                Builtin::RestorePrivileges,
+            )
+        }));
+        groups.push(step(
+            "verify counts",
+            "count every table again".to_owned(),
+            "the counts are not the snapshot's",
+            Builtin::VerifyCounts,
+        ));
+        groups.push(step(
+            "verify catalog",
+            "compare the schema with what it was before".to_owned(),
+            "the schema is not what it was",
+            Builtin::VerifyCatalog,
+        ));
         let summary = format!(
             "restore on {}: put back {rows} rows of {tables} tables from `{}` (taken {}).",
             session.settings.target.name,
@@ -96,27 +139,8 @@ impl Stage for Restore {
                 .join("\n"),
             scripts: Vec::new(),
             rows: counts.clone(),
-            losses: replaced.chain(left_out).collect(),
-            groups: vec![
-                step(
-                    "put back",
-                    format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
-                    "the rows were not put back",
-                    Builtin::PutBack,
-                ),
-                step(
-                    "verify counts",
-                    "count every table again".to_owned(),
-                    "the counts are not the snapshot's",
-                    Builtin::VerifyCounts,
-                ),
-                step(
-                    "verify catalog",
-                    "compare the schema with what it was before".to_owned(),
-                    "the schema is not what it was",
-                    Builtin::VerifyCatalog,
-                ),
-            ],
+            losses: replaced.chain(gaps.iter().cloned()).collect(),
+            groups,
         })
     }
 
@@ -137,26 +161,27 @@ impl Stage for Restore {
         let view = serde_json::json!({
             "name": name, "created_at": manifest.created_at, "reason": manifest.reason, "catalog": manifest.catalog,
         });
-        journal.record().outcome.extra.insert("snapshot".to_owned(), view);
-        journal.record().outcome.notes.extend(
-            inspection
-                .reasons
-                .iter()
-                .cloned()
-                .chain(inspection.fit.left_out.iter().map(|what| format!("not put back: {what}"))),
-        );
+        let Inspection { reasons, gaps, stale_views, .. } = inspection;
+        let stale = |view: &String| format!("`{view}` shows what it did before: refresh materialized view {view}");
+        let mut record = journal.record();
+        record.outcome.extra.insert("snapshot".to_owned(), view);
+        record.outcome.notes.extend(reasons.iter().chain(gaps).cloned().chain(stale_views.iter().map(stale)));
+        drop(record);
         journal.write_json("catalog-before.json", &inspection.catalog)
     }
 
-    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
+    fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> OnceLock<Catalog> {
+        OnceLock::new()
+    }
 
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { session, inspection, .. } = running;
         match action {
             Builtin::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
                 .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
+            Builtin::RestorePrivileges => restore_privileges(running),
             Builtin::VerifyCounts => verify_counts(session, inspection),
-            Builtin::VerifyCatalog => verify_catalog(session, inspection),
+            Builtin::VerifyCatalog => verify_catalog(session, running.memory.get().unwrap_or(&inspection.catalog)),
         }
     }
 
@@ -174,7 +199,7 @@ impl Restore {
     ///
     /// # Errors
     /// `blocked` where there is none, or none with rows.
-    fn find(&self, session: &Session<'_>) -> Result<(Snapshot, Vec<String>)> {
+    fn find(&self, session: &Session<'_>, privileges_are_owed: bool) -> Result<(Snapshot, Vec<String>)> {
         let store = Store::of(session.settings);
         if let Some(name) = &self.snapshot {
             return Ok((store.find(name)?, Vec::new()));
@@ -186,10 +211,51 @@ impl Restore {
         let schemas: BTreeSet<&str> =
             snapshots.iter().flat_map(|one| &one.manifest.schemas).map(String::as_str).collect();
         let now = counts(&mut session.connect()?, &schemas.into_iter().collect::<Vec<_>>())?;
-        let choice = choose(snapshots, &now).ok_or_else(|| {
-            Failure::blocked("no snapshot of this database holds any rows").hint(Hint::run("restore --list"))
-        })?;
-        Ok((choice.snapshot, choice.reasons))
+        let newest = snapshots.first().cloned();
+        match (choose(snapshots, &now), newest) {
+            (Some(choice), _) => Ok((choice.snapshot, choice.reasons)),
+            (None, Some(newest)) if privileges_are_owed => {
+                Ok((newest, vec!["No snapshot holds any rows; only privileges are put back.".to_owned()]))
+            }
+            _ => Err(Failure::blocked("no snapshot of this database holds any rows").hint(Hint::run("restore --list"))),
+        }
+    }
+}
+
+/// What the snapshot has and the schema has not, and the other way round: such a column gets its default in every row.
+fn gaps(session: &Session<'_>, fit: &Fit) -> Result<Vec<String>> {
+    let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
+    if fit.filled.is_empty() {
+        return Ok(left_out.collect());
+    }
+    let snapshots = Store::of(session.settings).whole()?;
+    let ours = |one: &&Snapshot| check_origin(session, one).is_ok();
+    let filled = fit.filled.iter().map(|(table, column)| {
+        let has = |one: &&Snapshot| one.manifest.has_values_of(table, column);
+        let newest = match snapshots.iter().filter(ours).find(has) {
+            Some(one) => format!("the newest that has it is `{}`", one.name),
+            None => "no other has it".to_owned(),
+        };
+        format!("values of the column `{column}` of `{table}`: the snapshot lacks it, so it gets its default in every row ({newest})")
+    });
+    Ok(left_out.chain(filled).collect())
+}
+
+/// After a reset that was cut short the tables come first: those of the migrations, then the mirror's.
+fn after_a_reset(
+    failure: Failure,
+    owed: Option<&Owed>,
+    now: &Catalog,
+    snapshot: &Snapshot,
+    counts: &Counts,
+) -> Failure {
+    let Some(owed) = owed else { return failure };
+    let of_mirror = |table: &Table| owed.mirror.iter().any(|object| *object == format!("table {}", table.sql_name()));
+    let tables = &snapshot.manifest.tables;
+    let is_missing = |table: &&Table| table.rows > 0 && !counts.contains_key(&table.full_name());
+    match tables.iter().filter(is_missing).all(of_mirror) && owed.lacks_mirror(now) {
+        true => failure.hint(Hint::run("mirror")),
+        false => failure.hint(Hint::run("forward")),
     }
 }
 
@@ -246,10 +312,29 @@ fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Strin
         .hint("stop what else writes to this database, then run this again"))
 }
 
-fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+fn restore_privileges(running: &Running<'_, Restore>) -> Result<String> {
+    let Running { session, inspection, memory, .. } = running;
+    let Some(owed) = &inspection.owed else { return Err(Failure::bug("no privileges are owed")) };
+    let mut connection = session.connect()?;
+    let restored = privileges::restore_all(&mut connection, &session.target, &owed.privileges)?;
+    if !restored.missing.is_empty() {
+        return Err(Failure::different(
+            "the rows are back, and the privileges are not all as they were before the reset",
+        )
+        .because_all(restored.missing.iter().map(|sql| format!("needed: {sql}")))
+        .hint("have a role that may grant them run these statements"));
+    }
     let schemas: Vec<&str> = inspection.catalog.schemas.iter().map(String::as_str).collect();
+    let now = catalog(&mut connection, &schemas)?;
+    owed.clone().give_back(session, &now)?;
+    let _ = memory.set(now);
+    Ok(format!("as before the reset; {} were needed", counted(restored.statements, "statement")))
+}
+
+fn verify_catalog(session: &Session<'_>, before: &Catalog) -> Result<String> {
+    let schemas: Vec<&str> = before.schemas.iter().map(String::as_str).collect();
     let after = catalog(&mut session.connect()?, &schemas)?;
-    let differences = diff(&inspection.catalog, &after);
+    let differences = diff(before, &after);
     if differences.is_empty() {
         return Ok(format!("{} objects are as before", after.objects.len()));
     }

@@ -251,6 +251,35 @@ fn columns_go_by_name_and_what_has_no_place_is_refused() {
 }
 
 #[test]
+fn a_column_that_the_snapshot_lacks_is_named_with_the_snapshot_that_has_it_and_so_are_stale_views() {
+    let (project, database) = claimed("restore_lacks");
+    database.execute("create table t (a int); insert into t values (1), (2)");
+    let old = snapshot(&project);
+    database.execute(
+        "alter table t add column b int default 7, add column c int; update t set b = a * 10;
+         create view v as select sum(b) from t; create materialized view \"Sums\" as select * from v",
+    );
+    let newer = snapshot(&project);
+    database.execute("alter table t add column d int; truncate t");
+    let lost = |answer: &Answer| {
+        let lines = answer.stderr.lines().filter(|line| line.starts_with("  lost: "));
+        lines.map(|line| line.replace(&newer, "NEWER")).collect::<Vec<_>>().join("\n")
+    };
+    let refused = project.run(&["restore", &old]).expect(3);
+    insta::assert_snapshot!(lost(&refused), @"
+      lost: values of the column `b` of `public.t`: the snapshot lacks it, so it gets its default in every row (the newest that has it is `NEWER`)
+      lost: values of the column `c` of `public.t`: the snapshot lacks it, so it gets its default in every row (the newest that has it is `NEWER`)
+      lost: values of the column `d` of `public.t`: the snapshot lacks it, so it gets its default in every row (no other has it)
+    ");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert_eq!(answer.json()["snapshot"]["name"], newer);
+    assert_eq!(database.one::<String>("select string_agg(t::text, ' ' order by a) from t"), "(1,10,,) (2,20,,)");
+    let notes = answer.json()["notes"].to_string();
+    let told = r#"`public.\"Sums\"` shows what it did before: refresh materialized view public.\"Sums\""#;
+    assert!(notes.contains(told), "{notes}");
+}
+
+#[test]
 fn a_snapshot_that_is_not_whole_or_not_ours_is_refused_before_anything_changes() {
     let (project, database) = claimed("restore_refusals");
     database.execute("create table t (a int); insert into t select generate_series(1, 1000)");
@@ -414,4 +443,79 @@ fn what_this_role_may_not_put_back_is_named_before_consent() {
     server.batch_execute(&format!("grant restore_dba to {}; truncate theirs", database.user)).unwrap();
     project.run(&["restore", "--confirm"]).expect(0);
     assert_eq!(database.one::<i64>("select count(*) from theirs"), 1);
+}
+
+/// Who may do what in the schema, and what is granted to come.
+const ACCESS: &str = "select coalesce(string_agg(x, e'\\n' order by x), '') from (
+    select nspname || nspacl::text || pg_get_userbyid(nspowner) from pg_namespace where nspname = 'public'
+    union all select relname || relacl::text || pg_get_userbyid(relowner) from pg_class where relnamespace = 'public'::regnamespace and relacl is not null
+    union all select defaclobjtype::text || defaclacl::text from pg_default_acl) t(x)";
+
+/// A database with rows, grants and the mirror, whose `script` sleeps where the test wants to strike.
+fn granted(name: &str, sleep_in_mirror: bool) -> (Project, Database) {
+    let (project, database) = claimed(name);
+    let script = fs::read_to_string(server::workspace().join("supabase/sql/analytics_facts_table.sql")).unwrap();
+    database.execute(&script);
+    let sleep = "select pg_sleep(2);\n";
+    project.write(
+        "supabase/sql/analytics_facts_table.sql",
+        &if sleep_in_mirror { format!("{sleep}{script}") } else { script },
+    );
+    if !sleep_in_mirror {
+        project.migration("20260101000000_slow", sleep);
+    }
+    database.execute(FIVE_SESSIONS);
+    let grants = format!(
+        "do $$ begin create role owed_anon; exception when duplicate_object then null; end $$;
+         grant usage on schema public to owed_anon; grant select on \"Session\" to owed_anon;
+         alter default privileges for role {} in schema public grant select on tables to owed_anon",
+        database.user
+    );
+    server::shared().superuser(&database.name).batch_execute(&grants).unwrap();
+    (project, database)
+}
+
+/// Kills `reset` where it cannot clean up, once the old schema is gone.
+fn killed_reset(project: &Project, database: &Database) {
+    let child = project.start(&["reset", "--confirm"]);
+    await_statement(database, "%pg_sleep(2)%");
+    assert_eq!(stop(child, Signal::KILL).code, -1);
+    let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    database.one::<i64>(end);
+}
+
+#[test]
+fn after_a_killed_reset_forward_says_what_is_missing_and_how_it_comes_back() {
+    let (project, database) = granted("owed_forward", true);
+    let (rows, access): (String, String) = (fingerprint(&database), database.one(ACCESS));
+    killed_reset(&project, &database);
+    assert_ne!(database.one::<String>(ACCESS), access);
+
+    let notes = |args: &[&str]| project.run(args).expect(0).json()["notes"].to_string();
+    let told = notes(&["forward", "--json"]);
+    assert!(told.contains("took the mirror, which is not back: cargo xtask mirror"), "{told}");
+    assert!(
+        told.contains("took privileges that are not back") && told.contains("cargo xtask restore --confirm"),
+        "{told}"
+    );
+    project.run(&["mirror"]).expect(0);
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(fingerprint(&database), rows);
+    assert_eq!(database.one::<String>(ACCESS), access);
+    assert!(!project.path(".drill/owed/staging.json").exists());
+    let quiet = notes(&["forward", "--json"]);
+    assert!(!quiet.contains("cut short"), "{quiet}");
+}
+
+#[test]
+fn a_second_reset_gives_back_what_a_killed_one_took() {
+    let (project, database) = granted("owed_twice", false);
+    let (rows, access): (String, String) = (fingerprint(&database), database.one(ACCESS));
+    killed_reset(&project, &database);
+    project.run(&["reset", "--confirm"]).expect(0);
+    assert_eq!(database.one::<String>(ACCESS), access);
+    assert!(!project.path(".drill/owed/staging.json").exists());
+    // The newest snapshot is of what the first one left: nothing.
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(fingerprint(&database), rows);
 }

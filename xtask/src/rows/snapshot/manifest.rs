@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use postgres_protocol::escape::escape_identifier;
 use serde::{Deserialize, Serialize};
 
 use crate::postgres::counts::Counts;
@@ -109,6 +110,12 @@ impl Manifest {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
+    /// Whether rows of `table` are in it, with that column.
+    pub fn has_values_of(&self, table: &str, column: &str) -> bool {
+        let is_it = |one: &&Table| one.rows > 0 && one.full_name() == table;
+        self.tables.iter().find(is_it).is_some_and(|one| one.columns.iter().any(|name| name == column))
+    }
+
     /// For a person, who needs no seconds.
     pub fn taken(&self) -> String {
         format!("{} by {}", self.created_at.strftime("%Y-%m-%d %H:%M UTC"), self.reason)
@@ -116,6 +123,10 @@ impl Manifest {
 }
 
 impl Table {
+    pub fn sql_name(&self) -> String {
+        format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.name))
+    }
+
     /// As `counts` names it.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)

@@ -14,11 +14,12 @@ mod manifest;
 mod obstacles;
 mod pruning;
 mod put_back;
+mod stale_views;
 mod store;
 mod take;
 
 pub use choice::choose;
-pub use manifest::{Origin, Snapshot};
+pub use manifest::{Origin, Snapshot, Table};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};
 pub use take::take;

@@ -18,6 +18,7 @@ use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
 use crate::rows::snapshot::manifest::{Sequence, Snapshot, Table};
 use crate::rows::snapshot::obstacles::Obstacles;
+use crate::rows::snapshot::stale_views::stale_views;
 use crate::rows::snapshot::take::{allow_time, copy_out, server_failure};
 use crate::schema::place::Place;
 use crate::session::Session;
@@ -32,6 +33,8 @@ pub struct Fit {
     present: Vec<Sequence>,
     /// What will not be put back although the snapshot has it, each as a sentence.
     pub left_out: Vec<String>,
+    /// Columns that the snapshot does not have, of tables that it fills: table and column. The server fills them with their defaults.
+    pub filled: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,15 @@ impl Fit {
         })
     }
 
+    /// Materialized views that will show what was there before; reads only.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn stale_views(&self, connection: &mut Connection) -> Result<Vec<String>> {
+        let tables: Vec<&Table> = self.tables.iter().map(|fitted| &fitted.table).collect();
+        connection.read(|transaction| stale_views(transaction, &tables))
+    }
+
     /// `schema.table` of what will be emptied and filled.
     pub fn tables(&self) -> impl Iterator<Item = (String, u64)> {
         self.tables.iter().map(|fitted| (fitted.table.full_name(), fitted.table.rows))
@@ -96,7 +108,13 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
     let (mut there, sequences) = connection.read(|transaction| {
         Ok((tables(transaction, &schemas)?, crate::rows::snapshot::contents::sequences(transaction, &schemas)?))
     })?;
-    let mut fit = Fit { tables: Vec::new(), sequences: Vec::new(), present: Vec::new(), left_out: Vec::new() };
+    let mut fit = Fit {
+        tables: Vec::new(),
+        sequences: Vec::new(),
+        present: Vec::new(),
+        left_out: Vec::new(),
+        filled: Vec::new(),
+    };
     let mut misfits = Vec::new();
     for table in &snapshot.manifest.tables {
         let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
@@ -145,6 +163,11 @@ impl Fit {
         self
     }
 
+    /// Leaves every table as it is.
+    pub fn nothing(self) -> Fit {
+        Fit { tables: Vec::new(), sequences: Vec::new(), present: Vec::new(), left_out: Vec::new(), filled: Vec::new() }
+    }
+
     fn add(&mut self, table: &Table, target: Source, misfits: &mut Vec<String>) {
         let is_new = |column: &&String| !table.columns.contains(column);
         if let Some(column) = target.required.iter().find(is_new).filter(|_| table.rows > 0) {
@@ -159,6 +182,8 @@ impl Fit {
             .iter()
             .map(|&index| format!("column `{}` of `{}`, which is not there", table.columns[index], table.full_name()));
         self.left_out.extend(gone);
+        let new = target.columns.iter().filter(|column| is_new(column) && table.rows > 0);
+        self.filled.extend(new.map(|column| (table.full_name(), column.clone())));
         self.tables.push(Fitted { table: table.clone(), target, kept, guard: None });
     }
 }

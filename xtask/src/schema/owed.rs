@@ -1,0 +1,132 @@
+//! What a reset takes along with the schema and gives back at its end: who may do what, and the mirror. It is written down before anything is
+//! dropped and kept until all of it is there again, so that neither a run that dies nor a second reset loses it.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{OrFail, Result};
+use crate::files;
+use crate::schema::catalog::Catalog;
+use crate::schema::privileges::{self, Privileges};
+use crate::session::Session;
+
+/// Of one database, in the server's own words for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Owed {
+    database: String,
+    database_oid: u32,
+    system_identifier: Option<String>,
+    /// Of each schema; none where they are back.
+    pub privileges: Vec<Privileges>,
+    /// The mirror's objects, as a catalog names them; empty where there was no mirror.
+    pub mirror: Vec<String>,
+}
+
+impl Owed {
+    /// What is owed to this database; None where nothing is.
+    ///
+    /// # Errors
+    /// `blocked` when it was written down and cannot be read.
+    pub fn read(session: &Session<'_>) -> Result<Option<Owed>> {
+        let path = path(session);
+        let unreadable = || {
+            let shown = session.settings.shown(&path);
+            format!("cannot read `{shown}`, where a reset wrote down what it took; where nothing is missing, remove it")
+        };
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.blocked(unreadable)?,
+        };
+        let owed: Owed = serde_json::from_slice(&text).blocked(unreadable)?;
+        let here = &session.identity;
+        let same = owed.database == here.database
+            && owed.database_oid == here.database_oid
+            && owed.system_identifier == here.system_identifier;
+        Ok(same.then_some(owed))
+    }
+
+    /// Writes down what is about to go. What was owed before has to be in it.
+    ///
+    /// # Errors
+    /// `blocked` when the folder cannot be written to.
+    pub fn write_down(session: &Session<'_>, privileges: Vec<Privileges>, mirror: Vec<String>) -> Result<()> {
+        let here = &session.identity;
+        let owed = Owed {
+            database: here.database.clone(),
+            database_oid: here.database_oid,
+            system_identifier: here.system_identifier.clone(),
+            privileges,
+            mirror,
+        };
+        let path = path(session);
+        let unwritable = || format!("cannot write `{}`", session.settings.shown(&path));
+        let text = serde_json::to_vec_pretty(&owed).bug("what is owed cannot be written as JSON")?;
+        let dir = path.parent().unwrap_or(&path);
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).blocked(unwritable)?;
+        // Names of roles and tables belong to the database, not to the repository.
+        files::replace_private(&dir.join(".gitignore"), b"*\n").blocked(unwritable)?;
+        files::replace_private(&path, &text).blocked(unwritable)
+    }
+
+    /// Notes that the privileges are back; where the mirror is there as well, nothing is owed any more.
+    ///
+    /// # Errors
+    /// `blocked` when the folder cannot be written to.
+    pub fn give_back(self, session: &Session<'_>, now: &Catalog) -> Result<()> {
+        if self.lacks_mirror(now) {
+            return Owed::write_down(session, Vec::new(), self.mirror);
+        }
+        Owed::settle(session)
+    }
+
+    /// All of it is there.
+    ///
+    /// # Errors
+    /// `blocked` when the folder cannot be written to.
+    pub fn settle(session: &Session<'_>) -> Result<()> {
+        let path = path(session);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).blocked(|| format!("cannot remove `{}`", session.settings.shown(&path)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is owed of each schema, and what has been granted since.
+    pub fn or_since(self, now: Vec<Privileges>) -> Vec<Privileges> {
+        let mut owed = self.privileges;
+        let of = |now: Privileges| match owed.iter().position(|before| before.schema == now.schema) {
+            Some(at) => owed.swap_remove(at).or_since(now),
+            None => now,
+        };
+        now.into_iter().map(of).collect()
+    }
+
+    pub fn lacks_mirror(&self, now: &Catalog) -> bool {
+        self.mirror.iter().any(|object| !now.objects.keys().any(|there| there.to_string() == *object))
+    }
+
+    /// Statements that would bring the privileges back.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn missing_privileges(&self, session: &Session<'_>) -> Result<Vec<String>> {
+        let mut missing = Vec::new();
+        for before in &self.privileges {
+            missing.extend(privileges::missing(&mut session.connection(), before)?);
+        }
+        Ok(missing)
+    }
+}
+
+/// Not among the snapshots: a reset without one owes as much.
+fn path(session: &Session<'_>) -> PathBuf {
+    // A target's name is a key of drill.toml and may hold anything.
+    let name = session.settings.target.name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_', "_");
+    session.settings.private_dir().join("owed").join(format!("{name}.json"))
+}
