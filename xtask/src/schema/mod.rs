@@ -10,4 +10,5 @@ pub mod place;
 pub mod privileges;
 pub mod replay;
 pub mod scratch_server;
+pub mod server_wide;
 pub mod statements;

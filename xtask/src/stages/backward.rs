@@ -198,7 +198,7 @@ impl Backward {
         let applied = history.only(&standing.applied);
         let schemas = [session.target.dsn().schema.as_str()];
         let prisma = session.as_prisma(&schemas);
-        scratch_server::open(session, |workshop| {
+        scratch_server::open(session, &applied, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
             let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;

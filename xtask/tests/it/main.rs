@@ -7,6 +7,7 @@ mod postgrest;
 mod project;
 mod record_schema;
 mod server;
+mod server_wide;
 
 mod backward;
 mod bad_input;
