@@ -362,7 +362,7 @@ impl Running<'_, Backward> {
     }
 
     fn roll_back(&self, at: usize) -> Result<String> {
-        let names = &self.inspection.before.standing.applied;
+        let names = self.inspection.before.standing.in_ledger();
         let order = Order {
             schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],

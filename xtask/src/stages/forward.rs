@@ -25,7 +25,9 @@ use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
-use crate::stages::preflight::{check_providers, check_standing, failed_before, leftover, replay_first};
+use crate::stages::preflight::{
+    check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
+};
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, listed};
 use pin::Lease;
@@ -94,7 +96,11 @@ impl Stage for Forward {
         groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
-            summary: format!("forward on {}: {what}.", session.settings.target.name),
+            summary: [format!("forward on {}: {what}.", session.settings.target.name)]
+                .into_iter()
+                .chain(remarks(&inspection.before.standing))
+                .collect::<Vec<_>>()
+                .join("\n"),
             scripts: migrations.map(script).collect(),
             rows: inspection.before.counts.clone(),
             losses: Vec::new(),
@@ -104,6 +110,10 @@ impl Stage for Forward {
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        for remark in remarks(&inspection.before.standing) {
+            journal.console.say(&remark);
+            journal.record().outcome.notes.push(remark);
+        }
         journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
@@ -135,6 +145,7 @@ impl Forward {
         if let Some(name) = before.standing.failed.first() {
             return Err(failed_before(session, &history, &before, name));
         }
+        check_squash(session, &history, &before)?;
         let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
         Ok(Inspection { history, before, leases })
     }
@@ -332,7 +343,7 @@ impl Running<'_, Forward> {
 
     /// Whether a failed script left something behind, said by the catalog and not by the rule that it should not have.
     fn kept(&self, standing: &MigrationStatus, actual: &Catalog) -> Result<String> {
-        let before_it = self.inspection.history.first(standing.applied.len());
+        let before_it = self.inspection.history.only(&standing.applied);
         let drift = drift::of_target(self.session, &before_it, actual)?;
         if drift.definition.is_empty() {
             return Ok("its script changed nothing in the schema".to_owned());

@@ -23,6 +23,7 @@ mod logs;
 mod matrix;
 mod mirror;
 mod node;
+mod order;
 mod parity;
 mod pinning;
 mod recipes;
