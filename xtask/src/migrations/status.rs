@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::schema::history::History;
 use crate::schema::ledger::Ledger;
 
-/// Names of migrations, each list in the order of the history or, for what the folder does not have, of the ledger.
+/// Names of migrations: what is applied in the order of the ledger, as is what the folder does not have; all else in the
+/// folder's order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MigrationStatus {
     pub applied: Vec<String>,
@@ -22,6 +23,12 @@ pub struct MigrationStatus {
     pub missing_locally: Vec<String>,
     /// Pending, though a later one is applied: it will run on a schema that it was not written for.
     pub out_of_order: Vec<String>,
+    /// Missing, and a pending one has the very script: its folder was renamed from the first name to the second.
+    #[serde(skip)]
+    pub renamed: Vec<(String, String)>,
+    /// Missing, older than the first folder, and that is applied: as Prisma's guide to squashing leaves the ledger.
+    #[serde(skip)]
+    pub squashed: Vec<String>,
 }
 
 impl MigrationStatus {
@@ -43,19 +50,51 @@ impl MigrationStatus {
                 None => standing.pending.push(migration.name.clone()),
             }
         }
+        standing.order_applied(ledger);
         standing.add_unfinished(ledger, lock_held);
         standing.add_missing(history, ledger);
+        standing.add_renamed(history, ledger);
+        standing.add_squashed(history);
         standing.add_out_of_order();
         standing
     }
 
     /// Nothing to apply and nothing to explain.
     pub fn is_clean(&self) -> bool {
-        let MigrationStatus { applied: _, pending, failed, running, edited_after_apply, missing_locally, out_of_order } =
-            self;
+        let MigrationStatus { pending, failed, running, edited_after_apply, missing_locally, out_of_order, .. } = self;
         [pending, failed, running, edited_after_apply, missing_locally, out_of_order]
             .iter()
             .all(|names| names.is_empty())
+    }
+
+    /// What the ledger calls applied, in its order; what was squashed comes first.
+    pub fn in_ledger(&self) -> Vec<String> {
+        self.squashed.iter().chain(&self.applied).cloned().collect()
+    }
+
+    /// The last attempt counts where there are several.
+    fn order_applied(&mut self, ledger: &Ledger) {
+        let names: Vec<&str> = ledger.applied().map(|entry| entry.name.as_str()).collect();
+        self.applied.sort_by_key(|name| names.iter().rposition(|applied| applied == name));
+    }
+
+    fn add_renamed(&mut self, history: &History, ledger: &Ledger) {
+        for entry in ledger.applied().filter(|entry| self.missing_locally.contains(&entry.name)) {
+            let same = |name: &&String| {
+                let migration = history.migrations.iter().find(|migration| migration.name == **name);
+                migration.is_some_and(|migration| migration.has_checksum(&entry.checksum))
+            };
+            if let Some(now) = self.pending.iter().find(same) {
+                self.renamed.push((entry.name.clone(), now.clone()));
+            }
+        }
+    }
+
+    fn add_squashed(&mut self, history: &History) {
+        let Some(first) = history.migrations.first().map(|migration| &migration.name) else { return };
+        if self.applied.contains(first) && self.missing_locally.iter().all(|name| name < first) {
+            self.squashed = std::mem::take(&mut self.missing_locally);
+        }
     }
 
     fn add_unfinished(&mut self, ledger: &Ledger, lock_held: bool) {
@@ -160,5 +199,32 @@ mod tests {
         assert_eq!(standing.edited_after_apply, ["b"]);
         assert_eq!(standing.missing_locally, ["d"]);
         assert_eq!(standing.out_of_order, ["a", "c"]);
+    }
+
+    #[test]
+    fn what_is_applied_stands_in_the_order_of_the_ledger() {
+        let late = standing(&["a", "b", "c"], vec![applied("a"), applied("c"), applied("b")], false);
+        assert_eq!(late.applied, ["a", "c", "b"]);
+        let again = standing(&["a", "b"], vec![applied("a"), applied("b"), applied("a")], false);
+        assert_eq!(again.applied, ["b", "a"]);
+    }
+
+    #[test]
+    fn a_renamed_folder_is_known_by_its_script() {
+        let before = Entry { name: "old".into(), ..applied("b") };
+        let renamed = standing(&["a", "b"], vec![applied("a"), before], false);
+        assert_eq!(renamed.renamed, [("old".to_owned(), "b".to_owned())]);
+        assert_eq!(renamed.missing_locally, ["old"]);
+    }
+
+    #[test]
+    fn rows_older_than_an_applied_first_folder_are_squashed_and_others_are_missing() {
+        let squashed = standing(&["c", "d"], vec![applied("a"), applied("b"), applied("c")], false);
+        assert_eq!((squashed.squashed.as_slice(), squashed.missing_locally.len()), (&["a".into(), "b".into()][..], 0));
+        assert_eq!(squashed.in_ledger(), ["a", "b", "c"]);
+        for rows in [vec![applied("a"), applied("b")], vec![applied("a"), applied("c"), applied("e")]] {
+            let missing = standing(&["c", "d"], rows, false);
+            assert_eq!((missing.squashed.len(), missing.missing_locally.len()), (0, 2));
+        }
     }
 }

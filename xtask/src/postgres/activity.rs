@@ -55,6 +55,29 @@ pub fn table_lock_holder(connection: &mut Connection) -> Result<Option<String>> 
     }))
 }
 
+/// Who keeps `pids` waiting for a lock: its pid, and the rest in words. None while none of them waits.
+pub fn blocker(connection: &mut Connection, pids: &[i32]) -> Result<Option<(i32, String)>> {
+    const BLOCKER: &str = "
+        select b.pid, coalesce(nullif(a.application_name, ''), 'unknown'), coalesce(a.state, 'unknown'),
+               coalesce(a.xact_start, a.state_change), c.relname::text
+          from pg_catalog.pg_stat_activity w
+          cross join lateral pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) b (pid)
+          left join pg_catalog.pg_stat_activity a on a.pid = b.pid
+          left join pg_catalog.pg_locks l on l.pid = w.pid and not l.granted and l.locktype = 'relation'
+               and l.database = w.datid
+          left join pg_catalog.pg_class c on c.oid = l.relation
+         where w.pid = any($1) and w.wait_event_type = 'Lock' and b.pid <> all($1)
+         order by a.xact_start limit 1";
+    let row = connection.client().query_opt(BLOCKER, &[&pids]).could_not("ask who holds a lock")?;
+    Ok(row.map(|row| {
+        let (pid, name, state): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        let since = row.get::<_, Option<jiff::Timestamp>>(3).map(|since| format!(" since {since:.0}"));
+        let table = row.get::<_, Option<&str>>(4).map(|table| format!(" on `{table}`"));
+        let (since, table) = (since.unwrap_or_default(), table.unwrap_or_default());
+        (pid, format!("backend pid {pid} (`{name}`, {state}{since}) holds a lock{table}"))
+    }))
+}
+
 /// Sessions that hold or await Prisma's lock in this database, the holder first.
 pub fn lock_holders(connection: &mut Connection) -> Result<Vec<LockHolder>> {
     // A one-argument advisory lock shows its key as two halves, and `objsubid` 1.
@@ -134,6 +157,25 @@ mod tests {
         assert_eq!(holders[0].state.as_deref(), Some("idle"));
         drop(holder);
         waiter.join().unwrap();
+    }
+
+    #[test]
+    fn who_keeps_a_session_waiting_is_named_and_for_which_table() {
+        let mut database = Database::new();
+        database.run("create table t ()");
+        let (mut holder, mut waiter) = (open(&database.name), open(&database.name));
+        let (holding, waiting) = (pid(&mut holder), pid(&mut waiter));
+        holder.client().batch_execute("begin; lock table public.t in access share mode").unwrap();
+        assert_eq!(blocker(&mut database.connection, &[waiting]).unwrap(), None);
+        let waiter = std::thread::spawn(move || waiter.client().batch_execute("alter table public.t add a int"));
+        until(|| blocker(&mut database.connection, &[waiting]).unwrap().is_some());
+        let (found, told) = blocker(&mut database.connection, &[waiting]).unwrap().unwrap();
+        assert_eq!(found, holding);
+        let begins = format!("backend pid {holding} (`xtask tests`, idle in transaction since 2");
+        assert!(told.starts_with(&begins) && told.ends_with(") holds a lock on `t`"), "{told}");
+        drop(holder);
+        waiter.join().unwrap().unwrap();
+        assert_eq!(blocker(&mut database.connection, &[waiting]).unwrap(), None);
     }
 
     #[test]

@@ -25,6 +25,8 @@ const POLL: Duration = Duration::from_millis(5);
 
 pub struct Cluster {
     base: PathBuf,
+    /// What the server calls itself, as long as it runs: only who starts it can say.
+    pub name: &'static str,
     programs: PathBuf,
     privileges: Privileges,
     search_path: String,
@@ -42,7 +44,14 @@ impl Cluster {
             _ => base.to_path_buf(),
         };
         let programs = privileges.programs(&native, &base)?.join("bin");
-        Ok(Cluster { base, programs, privileges, search_path, interrupt: interrupt.clone() })
+        Ok(Cluster {
+            base,
+            name: "staging drill: sandbox",
+            programs,
+            privileges,
+            search_path,
+            interrupt: interrupt.clone(),
+        })
     }
 
     pub fn data(&self) -> PathBuf {
@@ -123,6 +132,7 @@ impl Cluster {
             .args(setting("timezone=UTC".to_owned()))
             .args(setting("log_line_prefix=%m [%p] %d ".to_owned()))
             .args(setting("max_connections=100".to_owned()))
+            .args(setting(format!("cluster_name={}", self.name)))
     }
 
     fn await_ready(&self, pid: u32, port: u16) -> Result<()> {

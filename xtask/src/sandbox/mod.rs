@@ -108,6 +108,53 @@ fn give_birth(port: u16, password: &Secret) -> Result<()> {
     bootstrap::claim_it(&mut open(DATABASE)?, USER)
 }
 
+/// The name of a server that is thrown away, as `cluster_name` says it there.
+pub const EPHEMERAL: &str = "staging drill: ephemeral";
+
+/// A server of its own for one piece of work, gone with this value: for what would change the sandbox itself.
+pub struct Ephemeral {
+    pub sandbox: Sandbox,
+    cluster: Cluster,
+    /// Held as long as the server is ours; what a killed command left, the next one of this place throws away.
+    _lock: fs::File,
+}
+
+impl Ephemeral {
+    /// # Errors
+    /// As `up`.
+    pub fn start(settings: &Settings, interrupt: &Interrupt) -> Result<Ephemeral> {
+        let (base, lock) = free_place(&settings.private_dir().join("ephemeral"))?;
+        let mut cluster = Cluster::find(settings, &base, interrupt)?;
+        cluster.name = EPHEMERAL;
+        let sandbox = create(&cluster, &base)?;
+        Ok(Ephemeral { sandbox, cluster, _lock: lock })
+    }
+}
+
+impl Drop for Ephemeral {
+    /// There is nobody left to tell; the next one of this place tries again.
+    fn drop(&mut self) {
+        let _ = self.cluster.stop().and_then(|_| self.cluster.remove());
+    }
+}
+
+/// The first of a few numbered folders that no other command holds.
+fn free_place(parent: &Path) -> Result<(PathBuf, fs::File)> {
+    const PLACES: usize = 16;
+    for number in 0..PLACES {
+        let base = parent.join(number.to_string());
+        let unusable = || format!("cannot lock `{}`", base.display());
+        fs::create_dir_all(&base).blocked(unusable)?;
+        let options = OpenOptions::new().create(true).truncate(false).write(true).open(base.join("lock"));
+        let file = options.blocked(unusable)?;
+        if file.try_lock().is_ok() {
+            return Ok((base, file));
+        }
+    }
+    Err(Failure::blocked(format!("{PLACES} other commands replay on servers of their own"))
+        .hint("wait for one of them to end, then run this again"))
+}
+
 /// Stops the sandbox; `false` when it was not running. Its rows stay.
 pub fn down(settings: &Settings, interrupt: &Interrupt) -> Result<bool> {
     let base = folder(settings)?;

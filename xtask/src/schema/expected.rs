@@ -11,6 +11,7 @@ use crate::sandbox;
 use crate::schema::catalog::Catalog;
 use crate::schema::history::{History, Migration};
 use crate::schema::replay::{AsPrisma, cache_key, replay};
+use crate::schema::scratch_server;
 use crate::session::Session;
 use redact::Secret;
 
@@ -24,18 +25,23 @@ enum Origin {
     Known,
     SameServer,
     Sandbox,
+    /// Why.
+    OwnServer(String),
 }
 
 impl Expected {
     pub fn in_words(&self) -> String {
         let migrations = self.migrations;
-        match self.origin {
+        match &self.origin {
             Origin::Known => format!("the schema that {migrations} migrations make is known from an earlier replay"),
             Origin::SameServer => {
                 format!("{migrations} migrations replayed in a throw-away database of the same server")
             }
             Origin::Sandbox => {
                 format!("{migrations} migrations replayed in the sandbox, since this role may not create databases")
+            }
+            Origin::OwnServer(reason) => {
+                format!("{migrations} migrations replayed on a server of their own, since {reason}")
             }
         }
     }
@@ -55,7 +61,12 @@ pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
     if let Some(catalog) = known(&file) {
         return Ok(Expected { catalog, origin: Origin::Known, migrations });
     }
-    let (catalog, origin) = if session.identity.may_create_databases {
+    let (catalog, origin) = if let Some(reason) = scratch_server::acts_on_server(session, history) {
+        let on = |workshop: &Session<'_>| {
+            replay(&mut workshop.connect()?, |name| workshop.connect_to(name), history, prisma)
+        };
+        (scratch_server::on_own_server(session, &reason, on)?, Origin::OwnServer(reason))
+    } else if session.identity.may_create_databases {
         (replay(&mut session.connect()?, |name| session.connect_to(name), history, prisma)?, Origin::SameServer)
     } else {
         (on_sandbox(session, history, prisma)?, Origin::Sandbox)
@@ -92,8 +103,7 @@ pub fn has_mirror(plain: &Catalog, with_mirror: &Catalog, actual: &Catalog) -> b
 
 fn on_sandbox(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> Result<Catalog> {
     let sandbox = sandbox::up(session.settings, session.interrupt);
-    let sandbox =
-        sandbox.map_err(|sandbox| crate::schema::scratch_server::no_place(&session.identity.user, sandbox))?;
+    let sandbox = sandbox.map_err(|sandbox| scratch_server::no_place(&session.identity.user, sandbox))?;
     let open = |name: &str| {
         let url = Secret::new(sandbox.url_of(name));
         Connection::open(&url, "staging drill", Duration::from_secs(30))

@@ -64,10 +64,11 @@ impl History {
         History { provider: self.provider.clone(), migrations }
     }
 
-    /// The migrations of these names, in the folder's order: with one pending in the middle, what is applied is no
-    /// prefix.
+    /// The migrations of these names, in this order, which is that of the ledger where they were applied in another than
+    /// the folder's.
     pub fn only(&self, names: &[String]) -> History {
-        let migrations = self.migrations.iter().filter(|migration| names.contains(&migration.name)).cloned().collect();
+        let named = |name: &String| self.migrations.iter().find(|migration| migration.name == *name);
+        let migrations = names.iter().filter_map(named).cloned().collect();
         History { provider: self.provider.clone(), migrations }
     }
 

@@ -13,4 +13,5 @@ pub mod privileges;
 pub mod replay;
 pub mod scratch_server;
 pub mod second_application;
+pub mod server_wide;
 pub mod statements;

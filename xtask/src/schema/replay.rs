@@ -12,6 +12,7 @@ use crate::error::{Failure, OrFail, Result, Status};
 use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
 use crate::schema::history::{History, Migration};
+use crate::schema::server_wide::Shared;
 use crate::schema::statements::{Script, Version, split};
 use crate::session::Session;
 
@@ -114,10 +115,13 @@ pub fn in_throw_away_database<T>(
 /// As `in_throw_away_database`.
 pub fn with_throw_away_database<T>(admin: &mut Connection, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     drop_stale(admin)?;
+    let shared = Shared::read(admin)?;
     let mut database = ThrowAway::create(admin)?;
     let answer = work(&database.name);
     let dropped = database.drop_now();
-    answer.and_then(|answer| dropped.map(|()| answer))
+    drop(database);
+    let answer = answer.and_then(|answer| dropped.map(|()| answer));
+    shared.settle(admin).and(answer)
 }
 
 /// A database that is dropped with this value, whatever happens.

@@ -48,7 +48,7 @@ pub fn check(session: &Session<'_>, history: &History) -> Result<()> {
         return Ok(());
     }
     let there = outlasting(&mut session.connect()?, &schemas)?;
-    let anywhere = scratch_server::open(session, |workshop| {
+    let anywhere = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         applies_again(&mut workshop.connect()?, open, history, prisma, &there)
     })?;

@@ -169,7 +169,8 @@ impl<'a> Session<'a> {
             .hint(format!("select pg_terminate_backend({})", busy[0])))
     }
 
-    fn backends(&self, lease: &Lease) -> Vec<i32> {
+    /// The server's processes for what a child opened through `lease`.
+    pub fn backends(&self, lease: &Lease) -> Vec<i32> {
         let own = self.pin.backends().into_iter().filter(|backend| backend.purpose == lease.purpose());
         own.map(|backend| backend.pid).collect()
     }

@@ -199,7 +199,7 @@ impl Backward {
         let applied = history.only(&standing.applied);
         let schemas = session.target.schemas();
         let prisma = AsPrisma::of(session, &schemas);
-        scratch_server::open(session, |workshop| {
+        scratch_server::open(session, &applied, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
             let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
@@ -363,7 +363,7 @@ impl Running<'_, Backward> {
     }
 
     fn roll_back(&self, at: usize) -> Result<String> {
-        let names = &self.inspection.before.standing.applied;
+        let names = self.inspection.before.standing.in_ledger();
         let order = Order {
             schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],

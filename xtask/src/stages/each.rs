@@ -51,7 +51,8 @@ impl Stage for Rehearse {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         let count = history.migrations.len();
-        let mut downs = scratch_server::open(session, |workshop| down_scripts::of(workshop, &history, count))?;
+        let mut downs =
+            scratch_server::open(session, &history, |workshop| down_scripts::of(workshop, &history, count))?;
         downs.reverse();
         Ok(Inspection { history, downs })
     }
@@ -108,7 +109,7 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     let schemas = session.target.schemas();
     let prisma = AsPrisma::of(session, &schemas);
     let Inspection { history, downs } = inspection;
-    let trials = scratch_server::open(session, |workshop| {
+    let trials = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         let go_on = || session.interrupt.check();
         rehearse_all(&mut workshop.connect()?, open, history, downs, prisma, go_on)

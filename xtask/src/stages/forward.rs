@@ -4,18 +4,21 @@
 //! catalog afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away
 //! database, before Prisma gets to the target with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
+use crate::postgres::activity;
 use crate::process::Invocation;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
@@ -27,7 +30,9 @@ use crate::schema::owed::Owed;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
-use crate::stages::preflight::{check_providers, check_standing, failed_before, leftover, replay_first};
+use crate::stages::preflight::{
+    check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
+};
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, listed};
 use pin::Lease;
@@ -50,6 +55,17 @@ struct Leases {
     smoke: Lease,
 }
 
+#[derive(Default)]
+pub struct Memory {
+    /// What was read when no child works any more, and again when we have changed rows ourselves.
+    state: Mutex<Option<Arc<DatabaseState>>>,
+    /// Who keeps the deploy waiting.
+    blocker: Mutex<Option<String>>,
+}
+
+/// Between two looks at who keeps the deploy waiting.
+const LOCK_INTERVAL: Duration = Duration::from_millis(200);
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
@@ -64,8 +80,7 @@ pub enum Builtin {
 impl Stage for Forward {
     type Inspection = Inspection;
     type Action = Builtin;
-    /// What was read when no child works any more, and again when we have changed rows ourselves.
-    type Memory<'a> = Mutex<Option<Arc<DatabaseState>>>;
+    type Memory<'a> = Memory;
 
     const DEMAND: Demand = Demand::Additive;
 
@@ -96,7 +111,11 @@ impl Stage for Forward {
         groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
-            summary: format!("forward on {}: {what}.", session.settings.target.name),
+            summary: [format!("forward on {}: {what}.", session.settings.target.name)]
+                .into_iter()
+                .chain(remarks(&inspection.before.standing))
+                .collect::<Vec<_>>()
+                .join("\n"),
             scripts: migrations.map(script).collect(),
             rows: inspection.before.counts.clone(),
             losses: Vec::new(),
@@ -106,11 +125,19 @@ impl Stage for Forward {
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
+        for remark in remarks(&inspection.before.standing) {
+            journal.console.say(&remark);
+            journal.record().outcome.notes.push(remark);
+        }
         journal.write_json("catalog-before.json", &inspection.before.catalog)
     }
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Self::Memory<'a> {
-        Mutex::default()
+        Memory::default()
+    }
+
+    fn watch(running: &Running<'_, Self>, ended: &Receiver<()>) {
+        running.watch_locks(ended);
     }
 
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
@@ -118,6 +145,7 @@ impl Stage for Forward {
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
+        let failure = running.explain_wait(failure);
         running.explain_state(failure)
     }
 
@@ -137,6 +165,7 @@ impl Forward {
         if let Some(name) = before.standing.failed.first() {
             return Err(failed_before(session, &history, &before, name));
         }
+        check_squash(session, &history, &before)?;
         let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
         Ok(Inspection { history, before, leases })
     }
@@ -240,7 +269,7 @@ impl Running<'_, Forward> {
     }
 
     fn read_last(&self) -> MutexGuard<'_, Option<Arc<DatabaseState>>> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.memory.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the database is after the last child. A child that was stopped leaves the server finishing what it had
@@ -254,6 +283,32 @@ impl Running<'_, Forward> {
         let state = Arc::new(DatabaseState::read(self.session, &self.inspection.history)?);
         *after = Some(Arc::clone(&state));
         Ok(state)
+    }
+
+    fn blocker(&self) -> MutexGuard<'_, Option<String>> {
+        self.memory.blocker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says once of each holder of a lock that the deploy waits for it. Whoever cannot look says nothing: the deploy itself
+    /// tells what fails.
+    fn watch_locks(&self, ended: &Receiver<()>) {
+        let (mut connection, mut told) = (None, BTreeSet::new());
+        while ended.recv_timeout(LOCK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let pids = self.session.backends(&self.inspection.leases.deploy);
+            if pids.is_empty() {
+                continue;
+            }
+            if connection.is_none() {
+                connection = self.session.connect().ok();
+            }
+            let Some(Ok(found)) = connection.as_mut().map(|connection| activity::blocker(connection, &pids)) else {
+                return;
+            };
+            if let Some((_, holder)) = found.as_ref().filter(|(pid, _)| told.insert(*pid)) {
+                self.journal.console.say(format!("  migrate deploy waits: {holder}"));
+            }
+            *self.blocker() = found.map(|(_, holder)| holder);
+        }
     }
 
     fn verify_ledger(&self) -> Result<String> {
@@ -337,6 +392,17 @@ impl Running<'_, Forward> {
         standing.applied.iter().filter(|name| !before.contains(name)).cloned().collect()
     }
 
+    /// A deploy that ended while it waited for a lock has not failed by itself.
+    fn explain_wait(&self, failure: Failure) -> Failure {
+        let holder = self.blocker().take().filter(|_| failure.status == Status::Failed);
+        let Some(holder) = holder else { return failure };
+        failure
+            .with_status(Status::Blocked)
+            .because(holder)
+            .note("end that session or wait for it, then settle the migration that was stopped")
+            .hint(Hint::run("backward --failed"))
+    }
+
     /// Adds to a failure what became of the database.
     fn explain_state(&self, failure: Failure) -> Failure {
         match self.state_in_words() {
@@ -359,7 +425,7 @@ impl Running<'_, Forward> {
 
     /// Whether a failed script left something behind, said by the catalog and not by the rule that it should not have.
     fn kept(&self, standing: &MigrationStatus, actual: &Catalog) -> Result<String> {
-        let before_it = self.inspection.history.first(standing.applied.len());
+        let before_it = self.inspection.history.only(&standing.applied);
         let drift = drift::of_target(self.session, &before_it, actual)?;
         if drift.definition.is_empty() {
             return Ok("its script changed nothing in the schema".to_owned());

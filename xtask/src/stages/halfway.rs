@@ -46,7 +46,7 @@ pub fn of(
         return Ok(None);
     }
     let applied = expected::as_on_target(session, &history.only(&standing.applied), now)?;
-    let points = scratch_server::open(session, |workshop| {
+    let points = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         replay_by_statement(&mut workshop.connect()?, open, &applied, migration, prisma)
     })?;

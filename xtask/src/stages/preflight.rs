@@ -1,5 +1,7 @@
 //! What would make Prisma fail or mislead later, found out before anything runs.
 
+use postgres_protocol::escape::escape_literal;
+
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
 use crate::guard::prisma_schema;
@@ -10,8 +12,10 @@ use crate::schema::catalog::Difference;
 use crate::schema::drift;
 use crate::schema::expected::{self, Expected};
 use crate::schema::history::History;
+use crate::schema::ledger::LEDGER_TABLE;
 use crate::session::Session;
 use crate::settings::schema_files;
+use crate::words::listed;
 
 /// Prisma finds this out too (P3019), but only after it has created a database that was missing.
 pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
@@ -57,6 +61,16 @@ pub fn check_standing(standing: &MigrationStatus) -> Result<()> {
             .because("Prisma does not say so, and the database is not what the file says")
             .hint("restore the file from git, and put the change into a new migration"));
     }
+    if let Some((old, new)) = standing.renamed.first() {
+        return Err(Failure::different(format!("migration `{old}` is applied, and its folder is now called `{new}`"))
+            .because("Prisma would apply the same script a second time")
+            .note("one statement gives the ledger the new name; the other way is to give the folder its old one")
+            .hint(format!(
+                "update \"{LEDGER_TABLE}\" set migration_name = {} where migration_name = {}",
+                escape_literal(new),
+                escape_literal(old)
+            )));
+    }
     if let Some(name) = standing.missing_locally.first() {
         return Err(Failure::different(format!("migration `{name}` is applied, but its folder is not here"))
             .because("Prisma does not say so")
@@ -65,18 +79,47 @@ pub fn check_standing(standing: &MigrationStatus) -> Result<()> {
     Ok(())
 }
 
+/// A squash by Prisma's guide leaves rows of the ledger without a folder. That they are covered is believed when the folders
+/// that are applied make the schema that is there.
+pub fn check_squash(session: &Session<'_>, history: &History, state: &DatabaseState) -> Result<()> {
+    if state.standing.squashed.is_empty() {
+        return Ok(());
+    }
+    let drift = drift::of_target(session, &history.only(&state.standing.applied), &state.catalog)?;
+    if drift.definition.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::different("the folders do not make the schema that the squashed migrations made")
+        .because(format!("without a folder, and older than the first one: {}", listed(&state.standing.squashed)))
+        .because_all(drift.definition.iter().map(Difference::to_string))
+        .hint("bring the folders back, or put the difference into the squashed migration"))
+}
+
+/// What is unusual about where the database stands, and no reason to stop.
+pub fn remarks(standing: &MigrationStatus) -> Vec<String> {
+    let squashed = (!standing.squashed.is_empty()).then(|| {
+        let names = listed(&standing.squashed);
+        format!("squashed: {names} stand in the ledger without a folder, and the folders make the same schema")
+    });
+    let late = standing.out_of_order.iter().map(|name| {
+        format!("out of order: `{name}` is pending although a later migration is applied, as after a merge; it was not written for that schema")
+    });
+    squashed.into_iter().chain(late).collect()
+}
+
 /// Prisma says only that it failed (P3009). What it left behind decides how it must be settled, and the catalog knows.
 pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseState, name: &str) -> Failure {
     let failure = Failure::failed(format!(
         "migration `{name}` failed before, and Prisma does not go on until it is settled (P3009)"
     ));
-    let applied = state.standing.applied.len();
-    let is_at = |count: usize| {
-        drift::of_target(session, &history.first(count), &state.catalog).is_ok_and(|drift| drift.definition.is_empty())
+    let applied = state.standing.applied.clone();
+    let with_it = [applied.as_slice(), &[name.to_owned()]].concat();
+    let is_at = |names: &[String]| {
+        drift::of_target(session, &history.only(names), &state.catalog).is_ok_and(|drift| drift.definition.is_empty())
     };
-    let found = if is_at(applied) {
+    let found = if is_at(&applied) {
         "the schema is as before it: nothing of it was kept"
-    } else if is_at(applied + 1) {
+    } else if is_at(&with_it) {
         "the schema is as after it: the server had finished it"
     } else {
         "the schema is neither as before it nor as after it: see docs/failed-migrations.md"

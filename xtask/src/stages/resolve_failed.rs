@@ -244,7 +244,7 @@ impl ResolveFailed {
         };
         let order = Order {
             schema: &session.target.dsn().schema,
-            applied: &inspection.before.standing.applied,
+            applied: &inspection.before.standing.in_ledger(),
             down,
             losses: None,
             accept_data_loss: self.accept_data_loss,

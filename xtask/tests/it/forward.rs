@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::project::{Answer, Project, program};
+use crate::project::{Answer, DRILL_TOML, Project, program};
 use crate::server;
 
 const ALL: [&str; 4] = [
@@ -221,6 +221,35 @@ fn a_migration_that_applies_nowhere_never_reaches_the_target() {
     let json = project.run(&["forward", "--json"]).expect(4).json();
     let steps = json["stages"][0]["steps"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| step["name"].as_str().unwrap()).collect::<Vec<_>>(), ["replay"]);
+}
+
+#[test]
+fn who_keeps_the_deploy_waiting_is_named_at_once_and_when_it_is_stopped() {
+    let (project, database) = Project::on_staging("forward_waits");
+    project.run(&["forward"]).expect(0);
+    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+    project.migration("20260101000000_room", "alter table \"Session\" add column room text;");
+    project.write("drill.toml", &format!("{DRILL_TOML}[timeouts]\nmigrate = 25\nsettle = 1\n"));
+    let mut holder = database.connect();
+    holder
+        .batch_execute("set application_name = 'nightly'; begin; lock table \"Session\" in access share mode")
+        .unwrap();
+    let pid = holder.query_one("select pg_backend_pid()", &[]).unwrap().get::<_, i32>(0);
+    let answer = project.run(&["forward"]).expect(4);
+    let told = format!("backend pid {pid} (`nightly`, idle in transaction since ");
+    let lines: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(&told)).collect();
+    assert!(lines.iter().all(|line| line.ends_with(") holds a lock on `Session`")), "{lines:?}");
+    let starts: Vec<&str> = lines.iter().map(|line| line.split(" backend").next().unwrap()).collect();
+    assert_eq!(starts, ["  migrate deploy waits:", "caused by:"]);
+    drop(holder);
+    // The server goes on with what the stopped child had sent.
+    let at_work =
+        "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    while database.one::<i64>(at_work) > 0 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    project.run(&["backward", "--failed"]).expect(0);
+    project.run(&["forward"]).expect(0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod postgrest;
 mod project;
 mod record_schema;
 mod server;
+mod server_wide;
 
 mod backward;
 mod bad_input;
@@ -22,6 +23,7 @@ mod logs;
 mod matrix;
 mod mirror;
 mod node;
+mod order;
 mod parity;
 mod pinning;
 mod recipes;

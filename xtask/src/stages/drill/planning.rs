@@ -211,9 +211,11 @@ impl Inspection {
             (Phase::ForwardAgain, Some(way)) => [self.progress.taken.as_slice(), &way.migrations()].concat(),
             _ => Vec::new(),
         };
-        let names = self.history.migrations.iter().map(|migration| migration.name.clone());
-        let (pending, applied) = names.partition(|name| taken.contains(name));
-        let standing = MigrationStatus { applied, pending, ..MigrationStatus::default() };
+        let MigrationStatus { applied, pending, squashed, .. } = self.before.standing.clone();
+        let in_order = applied.into_iter().chain(pending);
+        let (mut pending, applied): (Vec<String>, _) = in_order.partition(|name| taken.contains(name));
+        pending.sort();
+        let standing = MigrationStatus { applied, pending, squashed, ..MigrationStatus::default() };
         let mut state = DatabaseState { standing, ..self.before.clone() };
         state.counts.entry(format!("{}.{LEDGER_TABLE}", session.target.dsn().schema)).or_default();
         state
