@@ -17,6 +17,7 @@ use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
+use crate::postgres::fence::{self, Fence, refuse_deploy};
 use crate::rows::snapshot::{self, Snapshot};
 use crate::run::consent::Question;
 use crate::run::console::Console;
@@ -24,7 +25,7 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Change, Difference};
-use crate::schema::dependents::{Dependent, dependents, refuse_loss};
+use crate::schema::dependents::{Dependent, dependents, refuse_loss, strand};
 use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
@@ -107,11 +108,11 @@ impl Stage for Reset {
     /// `failed` when the history does not apply to an empty database: a reset would end half way; `blocked` when it does not apply
     /// a second time, or when something outside of the schema would go with it and could not be put back.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        refuse_deploy(&mut session.connection())?;
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = Standpoint::read(session, &history)?;
         let schema = &session.target.dsn().schema;
-        let dependents = dependents(&mut session.connect()?, schema)?;
-        refuse_loss(schema, &dependents)?;
+        let mut dependents = dependents(&mut session.connect()?, schema)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
         let with_mirror = with_mirror.filter(|catalog| drift::has_mirror(&plain, catalog, &before.state.catalog));
@@ -119,7 +120,10 @@ impl Stage for Reset {
         let expected = with_mirror.unwrap_or(plain);
         second_application::check(session, &history)?;
         let drift = drift::between(&expected, &before.state.catalog).definition;
-        let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
+        let unmanaged: Vec<Difference> =
+            drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
+        unmanaged.iter().for_each(|stranger| strand(&mut dependents, &stranger.object));
+        refuse_loss(schema, &dependents)?;
         let privileges = privileges(&mut session.connect()?, schema)?;
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
@@ -209,7 +213,8 @@ impl Stage for Reset {
 fn snapshot_step() -> Step<Builtin> {
     Step {
         name: "snapshot",
-        does: "copy every row into files of this machine, readable by you alone".to_owned(),
+        does: "close the tables to writers, and copy every row into files of this machine, readable by you alone"
+            .to_owned(),
         failure: "there is no snapshot, so nothing was dropped",
         action: Action::Builtin(Builtin::Snapshot),
     }
@@ -301,6 +306,8 @@ fn explain(tail: &[String]) -> Option<Explanation> {
 #[derive(Default)]
 pub struct Memory {
     snapshot: OnceLock<Snapshot>,
+    /// The tables may be closed to writers, who have to be let in again where the tables stay.
+    fenced: OnceLock<()>,
     /// Read once, when no child works any more.
     after: OnceLock<Standpoint>,
 }
@@ -319,7 +326,11 @@ impl Running<'_, Reset> {
     }
 
     fn take_snapshot(&self) -> Result<String> {
-        let snapshot = snapshot::take(self.session, "reset")?;
+        let (session, schema) = (self.session, &self.session.target.dsn().schema);
+        let fence = Fence::lock(session.connect()?, &session.target, schema, LEDGER_TABLE)?;
+        let snapshot = snapshot::take(session, "reset")?;
+        let _ = self.memory.fenced.set(());
+        fence.close()?;
         let words =
             format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name);
         let view = serde_json::json!({
@@ -343,6 +354,10 @@ impl Running<'_, Reset> {
         if self.memory.after.get().is_none() {
             self.session.settle(&self.inspection.leases.reset)?;
             self.session.settle(&self.inspection.leases.mirror)?;
+            if self.memory.fenced.get().is_some() {
+                let schema = &self.session.target.dsn().schema;
+                fence::lift(&mut self.session.connect()?, &self.session.target, schema)?;
+            }
             let _ = self.memory.after.set(Standpoint::read(self.session, &self.inspection.history)?);
         }
         self.memory.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
