@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod claim;
 pub mod connection;
 pub mod counts;
+pub mod fence;
 pub mod identity;
 pub mod ready;
 pub mod run_lock;

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result};
 use crate::guard::StagingTarget;
 use crate::postgres::connection::{Connection, CouldNot, server_words};
+use crate::schema::catalog::ObjectKey;
 use crate::words::counted;
 
 /// One object outside of the schema that cannot be without it.
@@ -63,6 +64,17 @@ fn in_transaction(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result
 fn count(transaction: &mut Transaction<'_>, sql: &str) -> Result<usize> {
     let row = transaction.query_one(sql, &[]).could_not("count what hangs on the schema")?;
     Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or_default())
+}
+
+/// What stands on `unmanaged`, which no migration makes, has nothing to stand on afterwards. By name: in doubt it does.
+pub fn strand(dependents: &mut [Dependent], unmanaged: &ObjectKey) {
+    let Some(names) = unmanaged.path.get(1..).filter(|names| !names.is_empty()) else { return };
+    for one in dependents {
+        let text = one.statements.iter().flatten().cloned().collect::<Vec<_>>().join(" ");
+        if names.iter().all(|name| text.contains(name)) {
+            one.statements = None;
+        }
+    }
 }
 
 /// `blocked` where one of them could not be made again.

@@ -17,6 +17,7 @@ use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
+use crate::postgres::fence::{self, Fence, refuse_deploy};
 use crate::rows::snapshot::{self, Snapshot};
 use crate::run::consent::Question;
 use crate::run::console::Console;
@@ -24,7 +25,7 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Change, Difference};
-use crate::schema::dependents::{Dependent, dependents, refuse_loss};
+use crate::schema::dependents::{Dependent, dependents, refuse_loss, strand};
 use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
@@ -112,11 +113,11 @@ impl Stage for Reset {
     /// `failed` when the history does not apply to an empty database: a reset would end half way; `blocked` when it does not apply
     /// a second time, or when something outside of the schema would go with it and could not be put back.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        refuse_deploy(&mut session.connection())?;
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = Standpoint::read(session, &history)?;
         let dropped = session.target.schemas_of_reset();
-        let dependents = dependents(&mut session.connect()?, &dropped)?;
-        refuse_loss(&dropped, &dependents)?;
+        let mut dependents = dependents(&mut session.connect()?, &dropped)?;
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
         let owed = Owed::read(session)?;
@@ -136,8 +137,11 @@ impl Stage for Reset {
         let expected = with_mirror.unwrap_or(plain);
         second_application::check(session, &history)?;
         let drift = drift::between(&expected, &before.state.catalog).definition;
-        let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
-        let now = privileges_of(&mut session.connect()?, &session.target.schemas_of_reset())?;
+        let unmanaged: Vec<Difference> =
+            drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
+        unmanaged.iter().for_each(|stranger| strand(&mut dependents, &stranger.object));
+        refuse_loss(&dropped, &dependents)?;
+        let now = privileges_of(&mut session.connect()?, &dropped)?;
         let privileges = match owed {
             Some(owed) => owed.or_since(now),
             None => now,
@@ -241,7 +245,8 @@ fn write_down_step() -> Step<Builtin> {
 fn snapshot_step() -> Step<Builtin> {
     Step {
         name: "snapshot",
-        does: "copy every row into files of this machine, readable by you alone".to_owned(),
+        does: "close the tables to writers, and copy every row into files of this machine, readable by you alone"
+            .to_owned(),
         failure: "there is no snapshot, so nothing was dropped",
         action: Action::Builtin(Builtin::Snapshot),
     }
@@ -333,6 +338,8 @@ fn explain(tail: &[String]) -> Option<Explanation> {
 #[derive(Default)]
 pub struct Memory {
     snapshot: OnceLock<Snapshot>,
+    /// The tables may be closed to writers, who have to be let in again where the tables stay.
+    fenced: OnceLock<()>,
     /// Read once, when no child works any more.
     after: OnceLock<Standpoint>,
 }
@@ -352,7 +359,12 @@ impl Running<'_, Reset> {
     }
 
     fn take_snapshot(&self) -> Result<String> {
-        let snapshot = snapshot::take(self.session, "reset")?;
+        let session = self.session;
+        let schemas = session.target.schemas_of_reset();
+        let fence = Fence::lock(session.connect()?, &session.target, &schemas, LEDGER_TABLE)?;
+        let snapshot = snapshot::take(session, "reset")?;
+        let _ = self.memory.fenced.set(());
+        fence.close()?;
         let words =
             format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name);
         let view = serde_json::json!({
@@ -385,6 +397,11 @@ impl Running<'_, Reset> {
         if self.memory.after.get().is_none() {
             self.session.settle(&self.inspection.leases.reset)?;
             self.session.settle(&self.inspection.leases.mirror)?;
+            if self.memory.fenced.get().is_some() {
+                let schemas = self.session.target.schemas_of_reset();
+                let first = schemas.first().copied().unwrap_or_default();
+                fence::lift(&mut self.session.connect()?, &self.session.target, first)?;
+            }
             let _ = self.memory.after.set(Standpoint::read(self.session, &self.inspection.history)?);
         }
         self.memory.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))

@@ -329,8 +329,13 @@ fn values_in_another_schema_that_would_go_refuse_the_reset() {
         assert!(refused.stderr.contains(lost) && refused.stderr.contains("nothing was dropped"), "{}", refused.stderr);
     }
     assert_eq!((sessions(&database), session_oid(&database)), (5, oid));
-    // The way out that the hint names.
-    database.execute("alter table billing.lines alter column mood type text");
+    // The way out that the hint names. A view on what no migration makes could not be made again either.
+    database.execute(
+        "alter table billing.lines alter column mood type text; create view billing.moods as select null::mood as mood",
+    );
+    let refused = project.run(&["reset", "--confirm"]).expect(4);
+    assert!(refused.stderr.contains("view `billing.moods` would be lost"), "{}", refused.stderr);
+    database.execute("drop view billing.moods");
     project.run(&["reset", "--confirm"]).expect(0);
     assert_eq!(database.one::<i64>("select count(mood) from billing.lines"), 2);
 }
@@ -357,4 +362,43 @@ fn a_history_that_does_not_apply_a_second_time_is_refused_before_anything_is_dro
     project.run(&["reset", "--confirm"]).expect(0);
     project.run(&["restore", "--confirm"]).expect(0);
     assert_eq!(sessions(&database), 5);
+}
+
+#[test]
+fn a_row_written_after_the_snapshot_is_refused_by_the_server_and_not_lost() {
+    let (project, database) = claimed("reset_writer");
+    project.run(&["reset", "--confirm"]).expect(0);
+    database.execute(FIVE_SESSIONS);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let mut client = server::shared().superuser(&database.name);
+    // Counts what the server took, until the table is another one.
+    let writer = std::thread::spawn(move || {
+        let (mut taken, mut refused) = (0, 0);
+        let insert = "insert into \"Session\" (id, shop, state, \"accessToken\") values (gen_random_uuid()::text, 'w', 's', 't')";
+        while stopped.try_recv().is_err() && refused == 0 {
+            match client.batch_execute(insert) {
+                Ok(()) => taken += 1,
+                Err(_) => refused += 1,
+            }
+        }
+        (taken, refused)
+    });
+    let answer = project.run(&["reset", "--confirm", "--json"]).expect(0);
+    let _ = stop.send(());
+    let (taken, refused) = writer.join().unwrap();
+    assert_eq!((answer.json()["snapshot"]["rows"].as_i64().unwrap(), refused), (5 + taken, 1));
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(sessions(&database), 5 + taken);
+}
+
+#[test]
+fn a_deploy_at_work_refuses_the_reset_and_is_named() {
+    let (project, database) = claimed("reset_deploy");
+    database.execute(FIVE_SESSIONS);
+    let mut deploy = database.connect();
+    deploy.batch_execute("set application_name = 'the deploy'; select pg_advisory_lock(72707369)").unwrap();
+    let refused = project.run(&["reset", "--confirm"]).expect(4);
+    assert!(refused.stderr.contains("(`the deploy`) holds it, idle since"), "{}", refused.stderr);
+    assert_eq!(sessions(&database), 5);
+    drop(deploy);
 }
