@@ -100,7 +100,8 @@ impl Declared {
         match schema_files::read(schema) {
             Ok(files) => {
                 self.project_files.extend(files.into_iter().map(|(path, bytes)| (settings.shown(&path), bytes)));
-                self.unread.extend(part_of_a_folder(settings));
+                let doubts = [not_for_prisma(settings), part_of_a_folder(settings), beside_the_folder(settings)];
+                self.unread.extend(doubts.into_iter().flatten().next());
             }
             // Each command that needs a schema says so itself.
             Err(_) if fs::symlink_metadata(schema).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) => {}
@@ -263,6 +264,45 @@ fn schemas_of(files: &[(String, Vec<u8>)]) -> Vec<String> {
         .collect()
 }
 
+/// Prisma passes over a file of another ending, and so does the guard.
+fn not_for_prisma(settings: &Settings) -> Option<Refusal> {
+    let schema = &settings.prisma.schema;
+    let named = settings.shown(schema);
+    (schema.is_file() && !schema_files::is_schema(schema)).then(|| {
+        let fix = "name a file that ends with `.prisma`, or a folder, as `schema` under `[prisma]` in drill.toml";
+        Refusal::new(
+            "prisma-schema",
+            format!("`{named}` is no schema that Prisma reads: it does not end with `.prisma`"),
+            fix,
+        )
+    })
+}
+
+/// Prisma's config names a folder, and drill.toml something else, which the drill would hand to Prisma instead.
+fn beside_the_folder(settings: &Settings) -> Option<Refusal> {
+    let (schema, config) = (&settings.prisma.schema, &settings.prisma.config);
+    let folder = schema_of_config(&fs::read_to_string(config).ok()?).map(|path| config.with_file_name(path))?;
+    let (folder, schema) = (folder.canonicalize().ok().filter(|folder| folder.is_dir())?, schema.canonicalize().ok()?);
+    (folder != schema).then(|| {
+        let root = settings.root.canonicalize().unwrap_or_default();
+        let shown = |path: &Path| path.strip_prefix(&root).unwrap_or(path).display().to_string();
+        let (folder, schema, config) = (shown(&folder), shown(&schema), settings.shown(config));
+        let seen = format!("`{config}` names the schema folder `{folder}`, and drill.toml names `{schema}`");
+        Refusal::new("prisma-schema", seen, format!("write `schema = \"{folder}\"` under `[prisma]` in drill.toml"))
+    })
+}
+
+/// The path that is written out behind `schema:`, as far as a program can be read without running it.
+fn schema_of_config(text: &str) -> Option<String> {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut values = lines.filter_map(|line| {
+        let value = line.trim_start().strip_prefix("schema")?.trim_start().strip_prefix(':')?.trim_start();
+        let quote = value.chars().next().filter(|c| "\"'`".contains(*c))?;
+        value[1..].split_once(quote).map(|(path, _)| path.to_owned())
+    });
+    values.next()
+}
+
 /// One file of a schema folder, named alone: its client would lack the models of the others. Such a folder has one datasource, and
 /// files without any, which are of no use by themselves.
 fn part_of_a_folder(settings: &Settings) -> Option<Refusal> {
@@ -296,4 +336,21 @@ fn part_of_a_folder(settings: &Settings) -> Option<Refusal> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_that_a_config_writes_out_is_read() {
+        let of = |text: &str| schema_of_config(text);
+        assert_eq!(
+            of("export default defineConfig({\n  schema: \"prisma/schema\",\n})").as_deref(),
+            Some("prisma/schema")
+        );
+        assert_eq!(of("  // schema: 'old',\n  schema : 'new', // x").as_deref(), Some("new"));
+        assert_eq!(of("  schema: path.join('prisma', 'schema'),"), None);
+        assert_eq!(of("  schemas: ['a'],"), None);
+    }
 }

@@ -36,7 +36,8 @@ fn collect(path: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec<SchemaFile
     Ok(())
 }
 
-fn is_schema(path: &Path) -> bool {
+/// Whether Prisma reads it, among others in a folder.
+pub fn is_schema(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "prisma")
 }
 

@@ -227,6 +227,15 @@ fn spoil(project: &mut Project, url: &str, how: &str) {
             project.write("prisma/whole/models/shelf.prisma", "model Shelf {\n  id Int @id\n}\n");
             project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole/main.prisma\"\n"));
         }
+        "another schema than the folder that the config names" => {
+            project.write("prisma/whole/main.prisma", &project.read("prisma/schema.postgres.prisma"));
+            let config = project.read("prisma/postgres.config.ts").replace("schema.postgres.prisma", "whole");
+            project.write("prisma/postgres.config.ts", &config);
+        }
+        "a schema of another ending" => {
+            project.write("prisma/schema.txt", &project.read("prisma/schema.postgres.prisma"));
+            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/schema.txt\"\n"));
+        }
         "a schema that Prisma could not read" => {
             let schema = project.read("prisma/schema.postgres.prisma");
             project.write("prisma/schema.postgres.prisma", &format!("{schema}/* schemas = ["));
@@ -261,6 +270,8 @@ fn a_refused_target_is_never_reached_and_starts_nothing() {
         "a schema folder that lists what is not ours",
         "a schema folder with a file that cannot be read",
         "one file of a schema folder",
+        "another schema than the folder that the config names",
+        "a schema of another ending",
         "a schema that Prisma could not read",
         "an env file of a name that is a folder",
         "RES_OPTIONS",
