@@ -20,8 +20,7 @@ pub struct Owed {
     database: String,
     database_oid: u32,
     system_identifier: Option<String>,
-    /// None where they are back.
-    pub privileges: Option<Privileges>,
+    pub privileges: Privileges,
     /// The mirror's objects, as a catalog names them; empty where there was no mirror.
     pub mirror: Vec<String>,
 }
@@ -53,7 +52,7 @@ impl Owed {
     ///
     /// # Errors
     /// `blocked` when the folder cannot be written to.
-    pub fn write_down(session: &Session<'_>, privileges: Option<Privileges>, mirror: Vec<String>) -> Result<()> {
+    pub fn write_down(session: &Session<'_>, privileges: Privileges, mirror: Vec<String>) -> Result<()> {
         let here = &session.identity;
         let owed = Owed {
             database: here.database.clone(),
@@ -72,13 +71,13 @@ impl Owed {
         files::replace_private(&path, &text).blocked(unwritable)
     }
 
-    /// Notes that the privileges are back; where the mirror is there as well, nothing is owed any more.
+    /// Settles it if everything that had privileges is there again; else some of them can still come back.
     ///
     /// # Errors
-    /// `blocked` when the folder cannot be written to.
-    pub fn give_back(self, session: &Session<'_>, now: &Catalog) -> Result<()> {
-        if self.lacks_mirror(now) {
-            return Owed::write_down(session, None, self.mirror);
+    /// `failed` with the server's words; `blocked` when the folder cannot be written to.
+    pub fn give_back(&self, session: &Session<'_>, now: &Catalog) -> Result<()> {
+        if self.lacks_mirror(now) || !privileges::all_there(&mut session.connection(), &self.privileges)? {
+            return Ok(());
         }
         Owed::settle(session)
     }
@@ -106,8 +105,7 @@ impl Owed {
     /// # Errors
     /// `failed` with the server's words.
     pub fn missing_privileges(&self, session: &Session<'_>) -> Result<Vec<String>> {
-        let Some(before) = &self.privileges else { return Ok(Vec::new()) };
-        privileges::missing(&mut session.connection(), before)
+        privileges::missing(&mut session.connection(), &self.privileges)
     }
 }
 

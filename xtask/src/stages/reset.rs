@@ -126,7 +126,7 @@ impl Stage for Reset {
         let drift = drift::between(&expected, &before.state.catalog).definition;
         let unmanaged = drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
         let now = privileges(&mut session.connect()?, &session.target.dsn().schema)?;
-        let privileges = match owed.and_then(|owed| owed.privileges) {
+        let privileges = match owed.map(|owed| owed.privileges) {
             Some(before) => before.or_since(now),
             None => now,
         };
@@ -348,7 +348,7 @@ impl Running<'_, Reset> {
 
     fn write_down(&self) -> Result<String> {
         let Inspection { privileges, mirror_objects, .. } = self.inspection;
-        Owed::write_down(self.session, Some(privileges.clone()), mirror_objects.clone())?;
+        Owed::write_down(self.session, privileges.clone(), mirror_objects.clone())?;
         Ok("kept until they are back".to_owned())
     }
 

@@ -186,7 +186,13 @@ impl Stage for Restore {
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
-        record(running.session, running.journal, running.inspection)
+        let Running { session, journal, inspection, .. } = running;
+        let owed = Owed::read(session)?.map(|_| {
+            let forward = Hint::run("forward").line(&session.settings.aim);
+            format!("a reset was cut short, and not all that it took is back: {forward}")
+        });
+        journal.record().outcome.notes.extend(owed);
+        record(session, journal, inspection)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -315,9 +321,8 @@ fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Strin
 fn restore_privileges(running: &Running<'_, Restore>) -> Result<String> {
     let Running { session, inspection, memory, .. } = running;
     let Some(owed) = &inspection.owed else { return Err(Failure::bug("no privileges are owed")) };
-    let Some(before) = &owed.privileges else { return Err(Failure::bug("no privileges are owed")) };
     let mut connection = session.connect()?;
-    let restored = privileges::restore(&mut connection, &session.target, before)?;
+    let restored = privileges::restore(&mut connection, &session.target, &owed.privileges)?;
     if !restored.missing.is_empty() {
         return Err(Failure::different(
             "the rows are back, and the privileges are not all as they were before the reset",
@@ -327,7 +332,7 @@ fn restore_privileges(running: &Running<'_, Restore>) -> Result<String> {
     }
     let schemas: Vec<&str> = inspection.catalog.schemas.iter().map(String::as_str).collect();
     let now = catalog(&mut connection, &schemas)?;
-    owed.clone().give_back(session, &now)?;
+    owed.give_back(session, &now)?;
     let _ = memory.set(now);
     Ok(format!("as before the reset; {} were needed", counted(restored.statements, "statement")))
 }
