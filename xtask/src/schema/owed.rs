@@ -20,7 +20,7 @@ pub struct Owed {
     database: String,
     database_oid: u32,
     system_identifier: Option<String>,
-    /// Of each schema; none where they are back.
+    /// Of each schema.
     pub privileges: Vec<Privileges>,
     /// The mirror's objects, as a catalog names them; empty where there was no mirror.
     pub mirror: Vec<String>,
@@ -72,13 +72,17 @@ impl Owed {
         files::replace_private(&path, &text).blocked(unwritable)
     }
 
-    /// Notes that the privileges are back; where the mirror is there as well, nothing is owed any more.
+    /// Settles it if everything that had privileges is there again; else some of them can still come back.
     ///
     /// # Errors
-    /// `blocked` when the folder cannot be written to.
-    pub fn give_back(self, session: &Session<'_>, now: &Catalog) -> Result<()> {
-        if self.lacks_mirror(now) {
-            return Owed::write_down(session, Vec::new(), self.mirror);
+    /// `failed` with the server's words; `blocked` when the folder cannot be written to.
+    pub fn give_back(&self, session: &Session<'_>, now: &Catalog) -> Result<()> {
+        let mut connection = session.connection();
+        let back = |before: &Privileges| privileges::all_there(&mut connection, before);
+        let all: Vec<bool> = self.privileges.iter().map(back).collect::<Result<_>>()?;
+        drop(connection);
+        if self.lacks_mirror(now) || all.contains(&false) {
+            return Ok(());
         }
         Owed::settle(session)
     }

@@ -206,6 +206,15 @@ pub fn missing(connection: &mut Connection, before: &Privileges) -> Result<Vec<S
     Ok(before.statements(&privileges(connection, &before.schema)?))
 }
 
+/// Whether everything that had privileges is there.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn all_there(connection: &mut Connection, before: &Privileges) -> Result<bool> {
+    let now = privileges(connection, &before.schema)?;
+    Ok(before.objects.keys().all(|object| object.is_default() || now.objects.contains_key(object)))
+}
+
 /// What became of an attempt to make the privileges what they were.
 #[derive(Debug)]
 pub struct Restored {

@@ -370,11 +370,14 @@ impl Running<'_, Forward> {
         let Some(owed) = Owed::read(self.session)? else { return Ok(Vec::new()) };
         let (privileges, mirror) = (owed.missing_privileges(self.session)?, owed.lacks_mirror(now));
         let Some(first) = privileges.first() else {
-            if !mirror {
-                Owed::settle(self.session)?;
-                return Ok(Vec::new());
+            if mirror {
+                return Ok(vec![self.mirror_owed()]);
             }
-            return Ok(vec![self.mirror_owed()]);
+            // What is still to be made may have had privileges.
+            if self.after()?.standing.is_clean() {
+                Owed::settle(self.session)?;
+            }
+            return Ok(Vec::new());
         };
         let restore = Hint::run("restore --confirm").line(&self.session.settings.aim);
         let count = counted(privileges.len(), "statement");

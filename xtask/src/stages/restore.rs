@@ -186,7 +186,13 @@ impl Stage for Restore {
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
-        record(running.session, running.journal, running.inspection)
+        let Running { session, journal, inspection, .. } = running;
+        let owed = Owed::read(session)?.map(|_| {
+            let forward = Hint::run("forward").line(&session.settings.aim);
+            format!("a reset was cut short, and not all that it took is back: {forward}")
+        });
+        journal.record().outcome.notes.extend(owed);
+        record(session, journal, inspection)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -326,7 +332,7 @@ fn restore_privileges(running: &Running<'_, Restore>) -> Result<String> {
     }
     let schemas: Vec<&str> = inspection.catalog.schemas.iter().map(String::as_str).collect();
     let now = catalog(&mut connection, &schemas)?;
-    owed.clone().give_back(session, &now)?;
+    owed.give_back(session, &now)?;
     let _ = memory.set(now);
     Ok(format!("as before the reset; {} were needed", counted(restored.statements, "statement")))
 }
