@@ -14,9 +14,11 @@ use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
-use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RehearsedDown};
+use crate::migrations::down::{Down, Order, RolledBack};
 use crate::migrations::down_scripts;
+use crate::migrations::losses::{Harm, Loss, losses, schemas_of};
 use crate::migrations::prisma_status::ask_prisma;
+use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, rehearse};
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
@@ -92,7 +94,7 @@ impl Stage for Backward {
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = DatabaseState::read(session, &history)?;
         let way = self.way(session, &history, &before.standing)?;
-        Inspection::new(session, history, before, way)
+        Inspection::new(session, history, before, way, self.drilled)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -102,7 +104,7 @@ impl Stage for Backward {
             counted(inspection.way.downs.len(), "migration")
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
-        let snapshot = self.snapshot(inspection);
+        let snapshot = self.snapshot(session, inspection);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
         let script = |down: &Down| Script {
             name: format!("down/{}.sql", down.migration),
@@ -201,18 +203,29 @@ impl Backward {
         scratch_server::open(session, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
-            let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
+            let rehearsal = rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
             Ok(RollbackPlan { downs, rehearsal })
         })
     }
 
-    /// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows. A drill's plan is made
-    /// before there may be any rows.
-    fn snapshot(&self, inspection: &Inspection) -> Option<Vec<Step<Builtin>>> {
+    /// Taken wherever rows may go, in a way that no rehearsal shows too. A drill's plan is made before there may be any rows.
+    fn snapshot(&self, session: &Session<'_>, inspection: &Inspection) -> Option<Vec<Step<Builtin>>> {
+        let ours = &session.target.dsn().schema;
+        let elsewhere = inspection.losses().filter(|loss| loss.place().schema != *ours).map(|loss| loss.rows);
+        let rows = inspection.before.counts.values().sum::<u64>() + elsewhere.sum::<u64>();
         match self.drilled {
             true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Builtin::Snapshot)]),
-            false => snapshot_step(self.accept_data_loss, &inspection.before.counts, Builtin::Snapshot),
+            false => snapshot_step(self.accept_data_loss, rows, Builtin::Snapshot),
         }
+    }
+
+    /// The schemas that the snapshot holds: the datasource's, and every other in which something is at stake. None without a word
+    /// that anything may go.
+    fn kept(&self, session: &Session<'_>, inspection: &Inspection) -> Vec<String> {
+        if !self.accept_data_loss {
+            return Vec::new();
+        }
+        schemas_of(&session.target.dsn().schema, inspection.losses())
     }
 
     fn steps(&self, history: &History, applied: &[String]) -> Result<usize> {
@@ -252,17 +265,20 @@ impl RollbackPlan {
 }
 
 impl Inspection {
-    /// Counts what `way` would drop now.
+    /// Counts what `way` would take away now. What a migration fills with a default again is at stake only where none is sure to follow.
     pub fn new(
         session: &Session<'_>,
         history: History,
         before: DatabaseState,
-        way: RollbackPlan,
+        mut way: RollbackPlan,
+        drilled: bool,
     ) -> Result<Inspection> {
-        let schema = session.target.dsn().schema.as_str();
-        let count = |rehearsed_down: &RehearsedDown| {
-            down::losses(&mut session.connection(), &rehearsed_down.removals, &[schema])
-        };
+        for removal in way.rehearsal.rehearsed.iter_mut().flat_map(|rehearsed| &mut rehearsed.removals) {
+            if removal.harm == Harm::DropsDefault && !drilled {
+                removal.harm = Harm::Drops;
+            }
+        }
+        let count = |rehearsed_down: &RehearsedDown| losses(&mut session.connection(), &rehearsed_down.removals);
         let losses = way.rehearsal.rehearsed.iter().map(count).collect::<Result<_>>()?;
         Ok(Inspection { history, before, way, losses })
     }
@@ -271,11 +287,11 @@ impl Inspection {
         self.losses.iter().flatten()
     }
 
-    /// What is empty as long as those migrations are pending.
+    /// What is dropped, and is empty as long as those migrations are pending.
     pub fn made_by(&self, pending: &[String]) -> impl Iterator<Item = &Loss> {
         let rehearsed = self.way.downs.iter().zip(&self.losses);
         let of_pending = rehearsed.filter(move |(down, _)| pending.contains(&down.migration));
-        of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0)
+        of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0 && loss.removal.harm == Harm::Drops)
     }
 
     /// What the scripts leave undone, by the rehearsal: for each a line that says so.
@@ -305,8 +321,11 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
     let roll_back = |(at, down): (usize, &Down)| {
         let empty: Vec<String> = inspection.losses[at]
             .iter()
-            .filter(|loss| loss.values == 0)
-            .map(|loss| format!(", drops {} ({})", loss.removal.then, if drilled { "empty now" } else { "empty" }))
+            .filter(|loss| loss.values == 0 && loss.removal.is_drop())
+            .map(|loss| match loss.removal.harm {
+                Harm::DropsDefault => format!(", drops {} (all its default)", loss.removal.then),
+                _ => format!(", drops {} ({})", loss.removal.then, if drilled { "empty now" } else { "empty" }),
+            })
             .collect();
         vec![Step {
             name: "roll back",
@@ -345,7 +364,9 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
 impl Running<'_, Backward> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
-            Builtin::Snapshot => take_snapshot(self.session, self.journal),
+            Builtin::Snapshot => {
+                take_snapshot(self.session, self.journal, "backward", &self.options.kept(self.session, self.inspection))
+            }
             Builtin::RollBack(at) => self.roll_back(*at),
             Builtin::VerifyCatalog => self.verify_catalog(),
             Builtin::VerifyPending => self.verify_pending(),
@@ -363,16 +384,19 @@ impl Running<'_, Backward> {
 
     fn roll_back(&self, at: usize) -> Result<String> {
         let names = &self.inspection.before.standing.applied;
+        let kept = self.options.kept(self.session, self.inspection);
         let order = Order {
             schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],
             down: &self.inspection.way.downs[at],
             losses: Some(&self.inspection.losses[at]),
             accept_data_loss: self.options.accept_data_loss,
+            kept: &kept,
             must_reach: None,
             limit: self.session.settings.timeouts.migrate,
         };
-        roll_back(self.session, &order)?;
+        let RolledBack { samples, .. } = roll_back(self.session, &order)?;
+        self.journal.record().outcome.notes.extend(samples);
         Ok(format!("`{}` is taken back, and out of the ledger", order.down.migration))
     }
 

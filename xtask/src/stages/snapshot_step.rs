@@ -1,14 +1,12 @@
 //! The step that copies the rows before anything may lose them.
 
 use crate::error::Result;
-use crate::postgres::counts::Counts;
 use crate::rows::snapshot;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Step};
 use crate::session::Session;
 
-pub fn snapshot_step<A>(may_lose: bool, counts: &Counts, action: A) -> Option<Vec<Step<A>>> {
-    let rows: u64 = counts.values().sum();
+pub fn snapshot_step<A>(may_lose: bool, rows: u64, action: A) -> Option<Vec<Step<A>>> {
     (may_lose && rows > 0).then(|| vec![snapshot(format!("{rows} rows"), action)])
 }
 
@@ -21,9 +19,11 @@ pub fn snapshot<A>(what: String, action: A) -> Step<A> {
     }
 }
 
-/// Names the snapshot in the record, so that whoever misses a row finds it.
-pub fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>) -> Result<String> {
-    let snapshot = snapshot::take(session, "backward")?;
+/// Copies `schemas`, of which the first is the datasource's, and names the snapshot in the record, so that whoever misses a row finds
+/// it.
+pub fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>, reason: &str, schemas: &[String]) -> Result<String> {
+    let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
+    let snapshot = snapshot::take_of(session, reason, &schemas)?;
     let view = serde_json::json!({ "name": snapshot.name, "created_at": snapshot.manifest.created_at });
     let mut record = journal.record();
     record.outcome.extra.insert("snapshot".to_owned(), view);

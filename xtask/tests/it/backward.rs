@@ -291,11 +291,70 @@ fn rows_that_a_script_deletes_need_the_same_word() {
             ("2_rows", "insert into t values (1), (2)", "delete from t"),
         ],
     );
-    let answer = project.run(&["backward"]).expect(5);
-    says(&answer, &["would delete 2 rows of `public.t`", "--accept-data-loss", "nothing is taken back"]);
+    let answer = project.run(&["backward"]).expect(3);
+    says(&answer, &["table \"public\".\"t\": rows are deleted, of 2", "--accept-data-loss"]);
     assert_eq!(database.one::<i64>("select count(*) from t"), 2);
     project.run(&["backward", "--accept-data-loss"]).expect(0);
     assert_eq!(database.one::<i64>("select count(*) from t"), 0);
+}
+
+#[test]
+fn values_that_would_not_survive_need_the_same_word_and_others_need_none() {
+    let (project, database) = with_history(
+        "backward_values",
+        &[
+            ("1_t", "create table t (id int primary key, width int, seen timestamp(3))", ""),
+            ("2_finer", "alter table t alter width type double precision, alter seen type timestamp(6)", ""),
+        ],
+    );
+    database
+        .execute("insert into t values (1, 1.5, '2026-01-01 10:00:00.123456'), (2, 2, '2026-01-01'), (3, null, null)");
+    let refused = project.run(&["backward", "--json"]).expect(3);
+    let json = refused.json();
+    let losses: Vec<&str> =
+        json["refusals"].as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap()).collect();
+    assert_eq!(
+        losses,
+        [
+            "column \"public\".\"t\".\"width\": 1 values that do not survive `integer`, in 3 rows",
+            "column \"public\".\"t\".\"seen\": 1 values that do not survive `timestamp(3) without time zone`, in 3 rows",
+        ]
+    );
+    assert_eq!(database.one::<f64>("select width from t where id = 1"), 1.5);
+    project.run(&["backward", "--accept-data-loss"]).expect(0);
+    project.run(&["forward", "-q"]).expect(0);
+    project.run(&["restore", "--confirm", "-q"]).expect(0);
+    assert_eq!(
+        database.one::<String>("select width || ' ' || seen from t where id = 1"),
+        "1.5 2026-01-01 10:00:00.123456"
+    );
+    database.execute("delete from t where id = 1");
+    project.run(&["backward"]).expect(0);
+}
+
+#[test]
+fn what_a_script_takes_from_another_schema_is_named_and_copied_and_comes_back() {
+    let (project, database) = with_history(
+        "backward_elsewhere",
+        &[
+            ("1_t", "create table t (id int)", "drop table t"),
+            (
+                "2_trail",
+                "create schema trail; create table trail.step (id int primary key, what text)",
+                "drop schema trail cascade",
+            ),
+        ],
+    );
+    database.execute("insert into trail.step select i, 'row ' || i from generate_series(1, 500) i");
+    let loss = "table \"trail\".\"step\": 500 rows";
+    assert!(project.run(&["backward", "--plan"]).expect(0).stdout.contains(loss));
+    says(&project.run(&["backward"]).expect(3), &[loss, "--accept-data-loss"]);
+    assert_eq!(database.one::<i64>("select count(*) from trail.step"), 500);
+    project.run(&["backward", "--accept-data-loss"]).expect(0);
+    assert!(database.one::<bool>("select to_regnamespace('trail') is null"));
+    project.run(&["forward", "-q"]).expect(0);
+    project.run(&["restore", "--confirm", "-q"]).expect(0);
+    assert_eq!(database.one::<String>("select what from trail.step where id = 500"), "row 500");
 }
 
 #[test]

@@ -18,4 +18,4 @@ mod take;
 pub use manifest::{Origin, Snapshot};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};
-pub use take::take;
+pub use take::{take, take_of};

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Migrations;
+use crate::files;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::prints;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
 use crate::run::stage::Stage;
@@ -96,6 +98,7 @@ impl Execution<'_> {
                 .hint(Hint::run("drill --resume --accept-data-loss")));
         }
         let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
+        let dropped = dropped.filter(|loss| loss.removal.is_drop() || loss.values > 0);
         self.progress().dropped.extend(dropped.cloned());
         self.save_progress()?;
         self.stage(Phase::Backward, &self.options.backward(self.session, self.inspection), inspected)
@@ -138,7 +141,13 @@ impl Execution<'_> {
         if phase == Phase::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.progress().baseline = Some(format!("{run}/{}", phase.subfolder()));
-            let _ = self.baseline.set(Baseline { counts: state.counts.clone(), catalog: state.catalog.clone() });
+            let values = prints::values(&mut self.session.connection(), self.session.settings.timeouts.snapshot)?;
+            files::keep(
+                &progress::values_of(self.session, &run),
+                &serde_json::to_vec(&values).bug("cannot write values")?,
+            );
+            let (counts, catalog) = (state.counts.clone(), state.catalog.clone());
+            let _ = self.baseline.set(Baseline { counts, values, catalog });
         }
         Ok(state)
     }

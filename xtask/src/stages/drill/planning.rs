@@ -1,5 +1,7 @@
 //! The plan of a whole drill: each stage as it is foreseen before the first one begins, and what must still be so when its turn comes.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -186,7 +188,8 @@ impl Drill {
     pub fn second_forward(&self, session: &Session<'_>, inspection: &Inspection, before: &DatabaseState) -> Forward {
         let takes_one = inspection.way.is_some() && self.may_lose(session);
         let snapshot = (takes_one || inspection.progress.snapshot.is_some()).then(String::new);
-        let baseline = Baseline { counts: before.counts.clone(), catalog: before.catalog.clone() };
+        let baseline =
+            Baseline { counts: before.counts.clone(), values: BTreeMap::new(), catalog: before.catalog.clone() };
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
         let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot };
@@ -221,6 +224,6 @@ impl Inspection {
 
     pub fn before_backward(&self, session: &Session<'_>, before: DatabaseState) -> Result<backward::Inspection> {
         let way = self.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
-        backward::Inspection::new(session, self.history.clone(), before, way)
+        backward::Inspection::new(session, self.history.clone(), before, way, true)
     }
 }
