@@ -10,27 +10,14 @@ use std::fmt;
 use postgres::Transaction;
 use postgres_protocol::escape::escape_identifier;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::error::Result;
+use crate::migrations::harm::Harm;
 use crate::migrations::prints::Prints;
 use crate::migrations::stock::{Stock, stock_in};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::place::Place;
-
-/// How a script takes something away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Harm {
-    Drops,
-    /// A column whose migration fills it with its default again: only other values are lost, if it is applied again.
-    DropsDefault,
-    /// Some rows of a table.
-    Deletes,
-    /// Some values of a column.
-    Changes,
-    /// A column gets this type, which not every value may survive.
-    Retypes(String),
-}
 
 /// What a script takes away, by the rehearsal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +53,12 @@ pub struct Loss {
 impl Loss {
     pub fn place(&self) -> &Place {
         self.removal.now.as_ref().unwrap_or(&self.removal.then)
+    }
+
+    /// As `--json` says it.
+    pub fn view(&self) -> Value {
+        let place = self.place();
+        json!({ "table": place.full_table_name(), "column": place.column, "rows": self.rows, "values": self.values })
     }
 }
 

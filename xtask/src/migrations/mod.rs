@@ -3,6 +3,9 @@
 pub mod database_state;
 pub mod down;
 pub mod down_scripts;
+pub mod draft;
+pub mod forecast;
+pub mod harm;
 mod inventory;
 pub mod losses;
 pub mod prints;

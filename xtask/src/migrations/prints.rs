@@ -7,7 +7,7 @@ use postgres::Transaction;
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::Result;
-use crate::migrations::losses::Harm;
+use crate::migrations::harm::Harm;
 use crate::migrations::stock::{Id, Stock, stock_in};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::place::Place;

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use crate::error::{Failure, Result};
 use crate::migrations::down::{Down, try_out};
-use crate::migrations::losses::{Harm, Removal, holds_its_default, removals};
+use crate::migrations::draft::complete;
+use crate::migrations::harm::Harm;
+use crate::migrations::losses::{Removal, holds_its_default, removals};
 use crate::migrations::prints::{Prints, prints_in};
 use crate::migrations::stock::{Stock, schemas_of, stock, stock_in};
 use crate::postgres::connection::Connection;
 use crate::rows::filler::fill_empty;
 use crate::schema::catalog::{Catalog, catalog};
-use crate::schema::history::{History, Migration};
+use crate::schema::drift;
+use crate::schema::history::History;
 use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
@@ -28,6 +31,12 @@ pub struct RehearsedDown {
     pub expected: Catalog,
     /// What the script made of the history with it.
     pub found: Catalog,
+}
+
+impl RehearsedDown {
+    pub fn leaves(&self) -> bool {
+        !drift::between(&self.expected, &self.found).definition.is_empty()
+    }
 }
 
 /// What a throw-away database says of some down scripts before they run for real.
@@ -62,6 +71,38 @@ pub fn rehearse(
         rehearsed.removals.extend(changed);
     }
     Ok(rehearsal)
+}
+
+/// Scripts that leave nothing, drafted for those of `downs` that do by `rehearsal`, and tried in turn; what the last draft still leaves,
+/// each as a sentence.
+///
+/// # Errors
+/// As `rehearse`, but for a draft that does not run: that is told as what it leaves.
+pub fn drafts(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    prisma: AsPrisma<'_>,
+    downs: &[Down],
+    rehearsal: &Rehearsal,
+) -> Result<(Vec<Down>, Vec<String>)> {
+    let mut drafted: Vec<Down> = Vec::new();
+    let mut downs = downs.to_vec();
+    let mut rehearsal = rehearsal.clone();
+    while let Some(at) = rehearsal.rehearsed.iter().position(RehearsedDown::leaves) {
+        if drafted.iter().any(|draft| draft.migration == downs[at].migration) {
+            let left = drift::between(&rehearsal.rehearsed[at].expected, &rehearsal.rehearsed[at].found).definition;
+            return Ok((drafted, left.iter().map(ToString::to_string).collect()));
+        }
+        let RehearsedDown { expected, found, .. } = &rehearsal.rehearsed[at];
+        downs[at] = complete(&downs[at], expected, found);
+        drafted.push(downs[at].clone());
+        rehearsal = match without_rows(admin, &open, history, prisma, &downs) {
+            Ok(rehearsal) => rehearsal,
+            Err(failure) => return Ok((drafted, failure.causes().collect())),
+        };
+    }
+    Ok((drafted, Vec::new()))
 }
 
 fn without_rows(
@@ -108,7 +149,7 @@ fn with_rows(
 ) -> Result<Vec<Vec<Removal>>> {
     in_throw_away_database(admin, open, prisma.schemas, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
-        let mut watch = Watch::begin(connection)?;
+        let mut watch = Watch::begin(connection, ROWS)?;
         let mut harms: Vec<Vec<Removal>> = Vec::new();
         for down in downs {
             if try_out(connection, down, prisma.schemas, Some(LIMIT)).is_err() {
@@ -131,6 +172,50 @@ fn with_rows(
     })
 }
 
+/// What the `pending` migrations take away from what `applied` made. Where made-up rows are in the way of one, what it and the ones after
+/// it drop and retype is found without rows.
+///
+/// # Errors
+/// `failed`, naming the migration, when one of `applied` does not apply.
+pub fn foresee(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    applied: &History,
+    pending: &History,
+    prisma: AsPrisma<'_>,
+) -> Result<Vec<Removal>> {
+    let mut found = forward(admin, &open, applied, pending, prisma, ROWS)?;
+    if found.len() < pending.migrations.len() {
+        let rest = forward(admin, &open, applied, pending, prisma, 0)?;
+        let known = found.len();
+        found.extend(rest.into_iter().skip(known));
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What each of `pending` takes away, as far as they apply to a database with so many rows in each table.
+fn forward(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    applied: &History,
+    pending: &History,
+    prisma: AsPrisma<'_>,
+    rows: u64,
+) -> Result<Vec<Vec<Removal>>> {
+    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+        applied.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        let mut watch = Watch::begin(connection, rows)?;
+        let mut harms = Vec::new();
+        for migration in &pending.migrations {
+            if apply(connection, migration, prisma).is_err() {
+                break;
+            }
+            harms.push(watch.step(connection)?);
+        }
+        Ok(harms)
+    })
+}
+
 /// A database with rows while scripts run in it.
 struct Watch {
     born: Stock,
@@ -138,10 +223,12 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(connection: &mut Connection) -> Result<Watch> {
-        let schemas = schemas_of(&stock(connection)?);
-        let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
-        fill_empty(connection, &schemas, &[], ROWS)?;
+    fn begin(connection: &mut Connection, rows: u64) -> Result<Watch> {
+        if rows > 0 {
+            let schemas = schemas_of(&stock(connection)?);
+            let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
+            fill_empty(connection, &schemas, &[], rows)?;
+        }
         let present = connection.read(|transaction| {
             let stock = stock_in(transaction)?;
             let prints = prints_in(transaction, &stock, None, None)?;
@@ -173,6 +260,7 @@ mod tests {
     use super::*;
     use crate::migrations::down::Origin;
     use crate::postgres::server::{Database, open};
+    use crate::schema::history::Migration;
     use crate::schema::statements::Version;
 
     const PRISMA: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST };

@@ -9,5 +9,6 @@ pub mod oids;
 pub mod place;
 pub mod privileges;
 pub mod replay;
+pub mod row_changes;
 pub mod scratch_server;
 pub mod statements;

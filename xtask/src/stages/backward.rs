@@ -8,17 +8,19 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::error::{DATA_LOSS, Failure, Refusal, Result};
+use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order, RolledBack};
 use crate::migrations::down_scripts;
-use crate::migrations::losses::{Harm, Loss, losses, schemas_of};
+use crate::migrations::harm::Harm;
+use crate::migrations::losses::{Loss, losses, schemas_of};
 use crate::migrations::prisma_status::ask_prisma;
-use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, rehearse};
+use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, drafts, rehearse};
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
@@ -33,7 +35,7 @@ use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::preflight::{check_standing, leftover};
-use crate::stages::snapshot_step::{snapshot, snapshot_step, take_snapshot};
+use crate::stages::snapshot_step::{consent_to_loss, snapshot, snapshot_step, take_snapshot};
 use crate::words::{counted, listed};
 
 /// The options of `backward`.
@@ -65,11 +67,17 @@ pub struct Inspection {
 pub struct RollbackPlan {
     downs: Vec<Down>,
     rehearsal: Rehearsal,
+    /// In place of those that leave something behind, with what undoes that too.
+    drafts: Vec<Down>,
+    /// What the last draft leaves all the same.
+    still: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
+    /// Go no further where the rehearsal left something behind.
+    RefuseLeftovers,
     /// Copy all rows to where they can be put back from.
     Snapshot,
     /// Take back the migration of this place in the list of scripts.
@@ -104,6 +112,7 @@ impl Stage for Backward {
             counted(inspection.way.downs.len(), "migration")
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
+        let refusal = (!inspection.way.drafts.is_empty()).then(|| vec![refuse_leftovers()]);
         let snapshot = self.snapshot(session, inspection);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
         let script = |down: &Down| Script {
@@ -111,14 +120,19 @@ impl Stage for Backward {
             sha256: down.sha256(),
             sql: down.sql.clone(),
         };
+        let draft = |down: &Down| Script { name: format!("draft of {}/down.sql", down.migration), ..script(down) };
         Ok(Plan {
             stage: "backward",
             summary,
-            scripts: inspection.way.downs.iter().map(script).collect(),
+            scripts: inspection.way.downs.iter().map(script).chain(inspection.way.drafts.iter().map(draft)).collect(),
             rows: inspection.before.counts.clone(),
             losses: losses.map(ToString::to_string).collect(),
-            groups: snapshot.into_iter().chain(groups(inspection, self.drilled)).collect(),
+            groups: refusal.into_iter().chain(snapshot).chain(groups(inspection, self.drilled)).collect(),
         })
+    }
+
+    fn losses(&self, inspection: &Inspection) -> Vec<Value> {
+        inspection.losses().filter(|loss| loss.values > 0).map(Loss::view).collect()
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
@@ -127,13 +141,13 @@ impl Stage for Backward {
             Extent::Steps(steps) => Hint::run("backward --steps").arg(steps),
             Extent::To(migration) => Hint::run("backward --to").arg(migration),
         };
-        consent_to_loss(session, &plan.losses, self.accept_data_loss, command, console)
+        consent_to_loss(session, "rolling back", &plan.losses, self.accept_data_loss, command, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
         journal.write_json("catalog-before.json", &inspection.before.catalog)?;
-        inspection.way.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
+        inspection.way.scripts().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
     }
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Self::Memory<'a> {
@@ -162,29 +176,6 @@ fn file_of(down: &Down) -> String {
     format!("down/{}.sql", down.migration)
 }
 
-/// Shows what would be lost, and refuses to lose it unless the user has said that it may go.
-pub fn consent_to_loss(
-    session: &Session<'_>,
-    losses: &[String],
-    accepted: bool,
-    command: Hint,
-    console: &Console,
-) -> Result<()> {
-    if losses.is_empty() {
-        return Ok(());
-    }
-    console.say(format!("What would be lost:\n  {}", losses.join("\n  ")));
-    if accepted {
-        return Ok(());
-    }
-    let refusal =
-        |loss: &String| Refusal::new(DATA_LOSS, loss.clone(), "add --accept-data-loss: a snapshot is taken first");
-    Err(Failure::refused(&session.settings.target.name, losses.iter().map(refusal).collect())
-        .message("rolling back would lose data, and `--accept-data-loss` was not given")
-        .note("`--plan` shows the scripts, and `--accept-data-loss` takes a snapshot and goes on")
-        .hint(command.arg("--plan")))
-}
-
 impl Backward {
     /// The way back from `standing`, which may be one that is only foreseen.
     ///
@@ -204,7 +195,8 @@ impl Backward {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
             let rehearsal = rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
-            Ok(RollbackPlan { downs, rehearsal })
+            let (drafts, still) = drafts(&mut workshop.connect()?, open, &applied, prisma, &downs, &rehearsal)?;
+            Ok(RollbackPlan { downs, rehearsal, drafts, still })
         })
     }
 
@@ -259,6 +251,12 @@ impl Backward {
 }
 
 impl RollbackPlan {
+    /// Each as it should be: a draft where there is one.
+    fn scripts(&self) -> impl Iterator<Item = &Down> {
+        let draft = |down: &Down| self.drafts.iter().find(|draft| draft.migration == down.migration);
+        self.downs.iter().map(move |down| draft(down).unwrap_or(down))
+    }
+
     pub fn migrations(&self) -> Vec<String> {
         self.downs.iter().map(|down| down.migration.clone()).collect()
     }
@@ -317,6 +315,15 @@ impl Inspection {
     }
 }
 
+fn refuse_leftovers() -> Step<Builtin> {
+    Step {
+        name: "check the way back",
+        does: "stop here: the way back would leave something behind".to_owned(),
+        failure: "the way back would leave something behind",
+        action: Action::Builtin(Builtin::RefuseLeftovers),
+    }
+}
+
 fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
     let roll_back = |(at, down): (usize, &Down)| {
         let empty: Vec<String> = inspection.losses[at]
@@ -364,6 +371,7 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
 impl Running<'_, Backward> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
+            Builtin::RefuseLeftovers => Err(self.refuse_leftovers()),
             Builtin::Snapshot => {
                 take_snapshot(self.session, self.journal, "backward", &self.options.kept(self.session, self.inspection))
             }
@@ -398,6 +406,24 @@ impl Running<'_, Backward> {
         let RolledBack { samples, .. } = roll_back(self.session, &order)?;
         self.journal.record().outcome.notes.extend(samples);
         Ok(format!("`{}` is taken back, and out of the ledger", order.down.migration))
+    }
+
+    /// Nothing was changed yet, and the drafts are in the evidence.
+    fn refuse_leftovers(&self) -> Failure {
+        let RollbackPlan { rehearsal, drafts, still, .. } = &self.inspection.way;
+        let left = rehearsal.rehearsed.iter().map(|down| drift::between(&down.expected, &down.found).definition);
+        let mut left: Vec<Difference> = left.flatten().collect();
+        left.dedup();
+        self.journal.record().outcome.leftovers = left.iter().map(leftover).collect();
+        let failure = Failure::different("the way back would leave something behind, so nothing was changed")
+            .because_all(self.inspection.undone());
+        let failure = drafts.iter().fold(failure, |failure, draft| {
+            failure.note(format!("`{}` in the evidence is a draft:\n{}", file_of(draft), draft.sql.trim_end()))
+        });
+        let failure =
+            still.iter().fold(failure, |failure, left| failure.note(format!("what the draft does not do: {left}")));
+        let names: Vec<String> = drafts.iter().map(|draft| format!("`{}/down.sql`", draft.migration)).collect();
+        failure.hint(format!("read the draft, and put it into {}", names.join(", ")))
     }
 
     fn verify_catalog(&self) -> Result<String> {

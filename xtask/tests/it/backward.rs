@@ -182,19 +182,44 @@ fn the_torture_history_goes_back_to_nothing_and_up_again() {
 }
 
 #[test]
-fn what_a_script_leaves_behind_is_in_the_plan_and_ends_with_five() {
+fn a_way_back_that_leaves_something_changes_nothing_and_is_drafted_whole() {
     let (project, database) = with_history(
         "backward_leftovers",
-        &[("1_f", "create function f() returns int language sql as 'select 1'", "")],
+        &[
+            (
+                "1_t",
+                "create table t (id int, note text, owner text); create view v as select id from t;
+                 create function f(n int) returns int language sql as 'select n'",
+                "",
+            ),
+            (
+                "2_all",
+                "create or replace function f(n int) returns int language sql as 'select n + 1';
+                 create function g() returns trigger language plpgsql as $$ begin return new; end $$;
+                 create trigger tick before insert on t for each row execute function g();
+                 alter table t enable row level security; create policy mine on t using (owner = current_user);
+                 create or replace view v as select id, note from t; alter table t alter note set default 'x';
+                 create view w as select 1 as one; create index i on t (lower(note)); alter table t add check (id > 0)",
+                "drop index i; select 1",
+            ),
+        ],
     );
+    database.execute("insert into t values (1, 'a', 'b')");
     let plan = project.run(&["backward", "--plan"]).expect(0);
-    assert!(plan.stdout.contains("leaves: function \"public\".\"f\""), "{}", plan.stdout);
+    assert!(plan.stdout.contains("leaves: function \"public\".\"g\""), "{}", plan.stdout);
+    assert!(plan.stdout.contains("-- draft of 2_all/down.sql"), "{}", plan.stdout);
     let answer = project.run(&["backward", "--json"]).expect(5);
     let json = answer.json();
-    assert_eq!(json["leftovers"][0]["kind"], "function");
-    assert_eq!(strings(&json["migrations"]["rolled_back"]), ["1_f"]);
-    assert_eq!(applied(&database), [""; 0]);
-    says(&answer, &["1_f/down.sql"]);
+    says(&answer, &["so nothing was changed", "DROP FUNCTION \"public\".\"g\"();", "2_all/down.sql"]);
+    assert_eq!(strings(&json["migrations"]["rolled_back"]), [""; 0]);
+    assert_eq!(applied(&database), ["1_t", "2_all"]);
+    assert!(json["leftovers"].as_array().unwrap().len() > 5, "{}", json["leftovers"]);
+
+    let draft = project.read(&format!("{}/down/2_all.sql", json["evidence"].as_str().unwrap()));
+    project.write("prisma/postgres/migrations/2_all/down.sql", &draft);
+    project.run(&["backward", "--json"]).expect(0);
+    assert_eq!(applied(&database), ["1_t"]);
+    assert_eq!(database.one::<i32>("select f(1)"), 1);
 }
 
 #[test]

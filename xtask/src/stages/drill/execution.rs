@@ -16,7 +16,7 @@ use crate::schema::history::History;
 use crate::session::Session;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
 use crate::stages::drill::phase::Phase;
-use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise, first_forward, mirror};
+use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise, mirror};
 use crate::stages::drill::progress::{self, Progress};
 use crate::stages::forward::Forward;
 
@@ -55,7 +55,7 @@ impl Execution<'_> {
         }
         match phase {
             Phase::Forward => {
-                let stage = first_forward(self.session);
+                let stage = self.options.first_forward(self.session);
                 self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
             Phase::Backward => self.backward(before),
@@ -111,6 +111,7 @@ impl Execution<'_> {
         Ok(Forward {
             smoke: false,
             pass: Pass::Second(Box::new(SecondPass { baseline, taken, schema, dropped, snapshot })),
+            accept_data_loss: false,
         })
     }
 
@@ -171,6 +172,7 @@ impl Execution<'_> {
             .outcome
             .extra
             .get("snapshot")
+            .filter(|view| view["reason"] != "forward")
             .and_then(|view| view["name"].as_str().map(str::to_owned));
         let mut progress = self.progress();
         progress.standing.clone_from(&state.standing);

@@ -108,6 +108,11 @@ pub fn add<S: Stage>(
             plan.scripts.push(script);
         }
     }
+    for loss in planned.losses {
+        if !plan.losses.contains(&loss) {
+            plan.losses.push(loss);
+        }
+    }
     let step = Step {
         name: planned.stage,
         does: planned.summary,
@@ -116,11 +121,6 @@ pub fn add<S: Stage>(
     };
     plan.groups.push(vec![step]);
     Ok(())
-}
-
-pub fn first_forward(session: &Session<'_>) -> Forward {
-    let seed = session.settings.target.is_sandbox().then_some(ROWS);
-    Forward { smoke: false, pass: Pass::First { seed } }
 }
 
 pub fn mirror(session: &Session<'_>) -> Mirror {
@@ -144,6 +144,11 @@ impl Drill {
     /// The sandbox holds nothing but made-up rows.
     pub fn may_lose(&self, session: &Session<'_>) -> bool {
         self.accept_data_loss || session.settings.target.is_sandbox()
+    }
+
+    pub fn first_forward(&self, session: &Session<'_>) -> Forward {
+        let seed = session.settings.target.is_sandbox().then_some(ROWS);
+        Forward { smoke: false, pass: Pass::First { seed }, accept_data_loss: self.may_lose(session) }
     }
 
     pub fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
@@ -193,7 +198,7 @@ impl Drill {
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
         let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot };
-        Forward { smoke: false, pass: Pass::Second(Box::new(second)) }
+        Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false }
     }
 }
 
