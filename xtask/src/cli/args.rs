@@ -61,6 +61,9 @@ pub struct Forward {
     /// Also let the generated client open the target and read every model, as the app does
     #[arg(long)]
     pub smoke: bool,
+    /// Go on where the migrations take rows or values away, after a snapshot of them
+    #[arg(long)]
+    pub accept_data_loss: bool,
 }
 
 #[derive(Debug, Args)]

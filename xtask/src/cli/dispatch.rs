@@ -114,7 +114,10 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let runner = Runner { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
-        Command::Forward(args) => runner.stage(&Forward { smoke: args.smoke, pass: Pass::Alone }, outcome),
+        Command::Forward(args) => {
+            let args::Forward { smoke, accept_data_loss } = *args;
+            runner.stage(&Forward { smoke, pass: Pass::Alone, accept_data_loss }, outcome)
+        }
         Command::Backward(args) => backward(args, &runner, outcome),
         Command::Drill(args) if args.each => runner.stage(&Rehearse, outcome),
         Command::Drill(args) => {

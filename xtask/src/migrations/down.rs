@@ -5,29 +5,30 @@
 //! row up to date, and Prisma 7 keeps comparing its checksum (measured on 6.19 and 7.10). Our evidence is the audit
 //! trail.
 //!
-//! What a script drops is told by identity (relation and column numbers), not by name: a renamed column keeps its
-//! values, and a column that is dropped and added again under its name has lost them.
+//! What the script did to rows is looked at before it is kept: it runs once, the server says which tables it touched, and
+//! if any, it is undone, what is in those tables is summed up, and it runs again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use postgres::Transaction;
 use postgres::error::SqlState;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
-use serde::{Deserialize, Serialize};
 
 use crate::digest::sha256;
 use crate::error::{Failure, Result, Status};
 use crate::guard::StagingTarget;
+use crate::migrations::harm::Harm;
+use crate::migrations::inventory::{Inventory, peek};
+use crate::migrations::losses::{Loss, at_stake, relations};
+use crate::migrations::prints::{Prints, prints_in};
 use crate::postgres::activity::{self, PRISMA_LOCK};
 use crate::postgres::connection::{Connection, CouldNot, failure, in_server_words};
-use crate::postgres::counts::{Counts, counts_in};
-use crate::schema::catalog::{Catalog, Concern, catalog, catalog_in, diff};
-use crate::schema::history::History;
+use crate::schema::catalog::{Catalog, Concern, catalog_in, diff};
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, discard, in_throw_away_database, line_of};
+use crate::schema::replay::{discard, line_of};
 
 /// How long we wait for Prisma's lock, and for each table that the script changes: somebody at work is not pushed aside,
 /// and others do not queue behind us.
@@ -84,100 +85,17 @@ impl fmt::Display for Down {
     }
 }
 
-/// What a script drops.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Removal {
-    /// Its name when the script runs.
-    pub then: Place,
-    /// Its name in the database as it is now; None where an earlier script of the same run makes it.
-    pub now: Option<Place>,
-}
-
-/// A removal with what is in it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
-    pub removal: Removal,
-    pub rows: u64,
-    /// Not null; of a table, its rows.
-    pub values: u64,
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.removal.now.as_ref().unwrap_or(&self.removal.then);
-        match &place.column {
-            None => write!(f, "{place}: {} rows", self.rows),
-            Some(_) => write!(f, "{place}: {} values that are not null, in {} rows", self.values, self.rows),
-        }
-    }
-}
-
-/// One step of a rehearsal.
-#[derive(Debug, Clone)]
-pub struct RehearsedDown {
-    pub removals: Vec<Removal>,
-    /// The catalog of the history without the migration.
-    pub expected: Catalog,
-    /// What the script made of the history with it.
-    pub found: Catalog,
-}
-
-/// What a throw-away database says of some down scripts before they run for real.
-#[derive(Debug, Clone)]
-pub struct Rehearsal {
-    /// The catalog of the whole history.
-    pub start: Catalog,
-    /// In the order of the scripts.
-    pub rehearsed: Vec<RehearsedDown>,
-}
-
-/// Replays `history` in a throw-away database and takes its last migrations back with `downs`, newest first.
-///
-/// # Errors
-/// `blocked`, naming the migration, when a script does not run or cannot run inside a transaction.
-pub fn rehearse(
-    admin: &mut Connection,
-    open: impl Fn(&str) -> Result<Connection>,
-    history: &History,
-    prisma: AsPrisma<'_>,
-    downs: &[Down],
-) -> Result<Rehearsal> {
-    let schemas = prisma.schemas;
-    in_throw_away_database(admin, open, schemas, |connection| {
-        let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.len());
-        kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
-        let mut points = vec![catalog(connection, schemas)?];
-        for migration in last {
-            apply(connection, migration, prisma)?;
-            points.push(catalog(connection, schemas)?);
-        }
-        let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
-        let born = stock(connection, schemas)?;
-        let mut present = born.clone();
-        let mut rehearsed = Vec::new();
-        for down in downs {
-            let expected = points.pop().ok_or_else(|| Failure::bug("more down scripts than migrations"))?;
-            try_out(connection, down, schemas)?;
-            let after = stock(connection, schemas)?;
-            let removals = present.without(&after).into_iter().map(|id| Removal {
-                then: present.place(id),
-                now: born.columns.contains_key(&id).then(|| born.place(id)),
-            });
-            let removals = removals.collect();
-            present = after;
-            rehearsed.push(RehearsedDown { removals, expected, found: catalog(connection, schemas)? });
-        }
-        Ok(Rehearsal { start, rehearsed })
-    })
-}
-
-/// Runs `down` as `roll_back` will, where nothing is at stake.
+/// Runs `down` as `roll_back` will, where nothing is at stake; each statement for at most `limit`, where there is one.
 ///
 /// # Errors
 /// `blocked`, with what the server says against the script.
-pub fn try_out(connection: &mut Connection, down: &Down, schemas: &[&str]) -> Result<()> {
+pub fn try_out(connection: &mut Connection, down: &Down, schemas: &[&str], limit: Option<Duration>) -> Result<()> {
     let schema = schemas.first().ok_or_else(|| Failure::bug("a rehearsal needs a schema"))?;
     begin_as_prisma(connection, schema)?;
+    if let Some(limit) = limit {
+        let sql = format!("set statement_timeout = {}", limit.as_millis());
+        connection.client().batch_execute(&sql).could_not("set a time limit")?;
+    }
     connection.write(|transaction| run(transaction, down)).map_err(|failure| {
         let message = format!("{down} does not work: a rehearsal of it failed");
         failure.with_status(Status::Blocked).message(message).hint(down.remedy())
@@ -214,109 +132,6 @@ fn refused(down: &Down, sql: &str, error: postgres::Error) -> Failure {
     in_server_words(failure, error, |answer| line_of(answer, sql))
 }
 
-/// Relation and column number; 0 is the table itself.
-pub type Id = (u32, i16);
-
-/// Every table and column, by identity.
-#[derive(Debug, Clone, Default)]
-pub struct Stock {
-    columns: BTreeMap<Id, Place>,
-    /// Partitions to their root, whose columns and rows theirs are.
-    roots: BTreeMap<u32, u32>,
-}
-
-impl Stock {
-    /// All tables but partitions, each followed by its columns.
-    pub fn of_roots(&self) -> impl Iterator<Item = (Id, Place)> {
-        let roots = self.columns.iter().filter(|((relation, _), _)| !self.roots.contains_key(relation));
-        roots.map(|(id, place)| (*id, place.clone()))
-    }
-
-    fn place(&self, id: Id) -> Place {
-        self.columns[&id].clone()
-    }
-
-    /// What `later` does not have any more: whole tables without their columns, roots without their partitions.
-    fn without(&self, later: &Stock) -> Vec<Id> {
-        let gone = |id: &Id| !later.columns.contains_key(id);
-        let caused = |&(relation, column): &Id| {
-            let by_table = column != 0 && gone(&(relation, 0));
-            let by_root = self.roots.get(&relation).is_some_and(|&root| column != 0 || gone(&(root, 0)));
-            by_table || by_root
-        };
-        self.columns.keys().copied().filter(|id| gone(id) && !caused(id)).collect()
-    }
-}
-
-fn stock(connection: &mut Connection, schemas: &[&str]) -> Result<Stock> {
-    connection.read(|transaction| stock_in(transaction, schemas))
-}
-
-pub fn stock_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Stock> {
-    const STOCK: &str = "
-        select c.oid, coalesce(a.attnum, 0::int2), n.nspname::text, c.relname::text, a.attname::text,
-               case when c.relispartition then pg_catalog.pg_partition_root(c.oid)::oid end
-          from pg_catalog.pg_class c
-          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-          cross join lateral (
-               select null::int2, null::name
-               union all
-               select a.attnum, a.attname from pg_catalog.pg_attribute a
-                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as a (attnum, attname)
-         where n.nspname = any($1) and c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.relname <> $2";
-    let rows = transaction.query(STOCK, &[&schemas, &LEDGER_TABLE]).could_not("list the tables and columns")?;
-    let mut stock = Stock::default();
-    for row in rows {
-        let relation: u32 = row.get(0);
-        let place = Place { schema: row.get(2), table: row.get(3), column: row.get(4) };
-        stock.columns.insert((relation, row.get(1)), place);
-        if let Some(root) = row.get::<_, Option<u32>>(5) {
-            stock.roots.insert(relation, root);
-        }
-    }
-    Ok(stock)
-}
-
-/// Counts what is in `removals` now. What a pending migration has yet to make is empty.
-///
-/// # Errors
-/// `failed` when the server refuses, as where row security hides rows from this role.
-pub fn losses(connection: &mut Connection, removals: &[Removal], schemas: &[&str]) -> Result<Vec<Loss>> {
-    connection.read(|transaction| {
-        let there: BTreeSet<Place> = stock_in(transaction, schemas)?.columns.into_values().collect();
-        let now = |removal: &'_ Removal| removal.now.clone().filter(|place| there.contains(place));
-        let places: Vec<Option<Place>> = removals.iter().map(now).collect();
-        let counted = contents(transaction, places.iter().map(Option::as_ref))?;
-        let loss = |(removal, (rows, values)): (&Removal, (u64, u64))| Loss { removal: removal.clone(), rows, values };
-        Ok(removals.iter().zip(counted).map(loss).collect())
-    })
-}
-
-/// Rows and values of each place, in one statement; a place that is None has none.
-fn contents<'a>(
-    transaction: &mut Transaction<'_>,
-    places: impl Iterator<Item = Option<&'a Place>>,
-) -> Result<Vec<(u64, u64)>> {
-    let places: Vec<Option<&Place>> = places.collect();
-    let selects: Vec<String> =
-        places.iter().enumerate().filter_map(|(at, place)| Some(count_of(at, (*place)?))).collect();
-    let mut counted = vec![(0, 0); places.len()];
-    if selects.is_empty() {
-        return Ok(counted);
-    }
-    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).could_not("count what would be lost")?;
-    for row in rows {
-        let (at, rows, values): (i32, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        counted[at as usize] = (rows.unsigned_abs(), values.unsigned_abs());
-    }
-    Ok(counted)
-}
-
-fn count_of(at: usize, place: &Place) -> String {
-    let what = place.column.as_ref().map_or("*".to_owned(), |column| format!("t.{}", escape_identifier(column)));
-    format!("select {at}::int4, pg_catalog.count(*), pg_catalog.count({what}) from {} t", place.relation())
-}
-
 /// One migration to take back for real.
 #[derive(Debug)]
 pub struct Order<'a> {
@@ -330,6 +145,8 @@ pub struct Order<'a> {
     pub losses: Option<&'a [Loss]>,
     /// Whether rows may go at all.
     pub accept_data_loss: bool,
+    /// The schemas whose rows a snapshot holds.
+    pub kept: &'a [String],
     /// The catalog that must be reached before anything is kept; None: it is compared afterwards.
     pub must_reach: Option<&'a Catalog>,
     /// For each statement.
@@ -341,6 +158,8 @@ pub struct Order<'a> {
 pub struct RolledBack {
     pub dropped: usize,
     pub ledger_rows: u64,
+    /// Tables of which only the first rows were compared, each as a sentence.
+    pub samples: Vec<String>,
 }
 
 /// Runs the down script and deletes the ledger's row, or does neither.
@@ -365,21 +184,66 @@ pub fn roll_back(connection: &mut Connection, _: &StagingTarget, order: &Order<'
 }
 
 fn attempt(transaction: &mut Transaction<'_>, order: &Order<'_>, ours: &str) -> Result<RolledBack> {
-    let schemas = [order.schema];
     lock(transaction, order.limit)?;
     check_ledger(transaction, order)?;
-    transaction.batch_execute("set local row_security = off").could_not("see every row")?;
-    check_contents(transaction, order)?;
-    let before = (stock_in(transaction, &schemas)?, counts_in(transaction, &schemas)?);
-    transaction.batch_execute("set local row_security = on").could_not("prepare the script")?;
+    close(transaction, relations(order.losses.unwrap_or_default()))?;
+    let before = peek(transaction, ours, |transaction| {
+        check_contents(transaction, order)?;
+        Inventory::read(transaction)
+    })?;
+    let mut first = transaction.transaction().could_not("begin a savepoint")?;
+    let after = run_and_look(&mut first, order, &before, ours)?;
+    let unproven = order.unproven(&before, &after);
+    let samples = if unproven.is_empty() {
+        first.commit().could_not("end a savepoint")?;
+        Vec::new()
+    } else {
+        first.rollback().could_not("undo the script")?;
+        run_again(transaction, order, &before, &unproven, ours)?
+    };
+    check_catalog(transaction, order)?;
+    let dropped = before.dropped(&after).len();
+    Ok(RolledBack { dropped, ledger_rows: forget(transaction, order)?, samples })
+}
+
+/// Runs the script and says what is there then.
+fn run_and_look(
+    transaction: &mut Transaction<'_>,
+    order: &Order<'_>,
+    before: &Inventory,
+    ours: &str,
+) -> Result<Inventory> {
     run(transaction, order.down)?;
     transaction.batch_execute(ours).could_not("look at what the script did")?;
-    let gone = before.0.without(&stock_in(transaction, &schemas)?);
-    let dropped: Vec<Place> = gone.into_iter().map(|id| before.0.place(id)).collect();
-    check_dropped(order, &dropped, &before.1)?;
-    check_rows(order, &before.1, &counts_in(transaction, &schemas)?)?;
-    check_catalog(transaction, order)?;
-    Ok(RolledBack { dropped: dropped.len(), ledger_rows: forget(transaction, order)? })
+    let after = Inventory::read(transaction)?;
+    check_dropped(order, &before.dropped(&after))?;
+    Ok(after)
+}
+
+/// Runs the script once more, with what is in the tables `unproven` summed up before and after. Returns which of them were too large
+/// for more than a sample.
+fn run_again(
+    transaction: &mut Transaction<'_>,
+    order: &Order<'_>,
+    before: &Inventory,
+    unproven: &BTreeSet<u32>,
+    ours: &str,
+) -> Result<Vec<String>> {
+    close(transaction, unproven.iter().map(|relation| before.stock.place((*relation, 0)).relation()))?;
+    let then = peek(transaction, ours, |transaction| prints_in(transaction, &before.stock, Some(unproven), None))?;
+    let after = run_and_look(transaction, order, before, ours)?;
+    let now = prints_in(transaction, &after.stock, Some(unproven), Some(&before.stock))?;
+    check_values(order, before, &after, (&then, &now))?;
+    Ok(now.samples().collect())
+}
+
+/// Closes tables to writers.
+fn close(transaction: &mut Transaction<'_>, relations: impl IntoIterator<Item = String>) -> Result<()> {
+    for relation in relations {
+        let lock = format!("lock table {relation} in access exclusive mode");
+        transaction.batch_execute(&lock).could_not(&format!("lock {relation}"))?;
+    }
+    Ok(())
 }
 
 fn lock(transaction: &mut Transaction<'_>, limit: Duration) -> Result<()> {
@@ -429,16 +293,11 @@ fn ledger_of(order: &Order<'_>) -> String {
     format!("{}.{}", escape_identifier(order.schema), escape_identifier(LEDGER_TABLE))
 }
 
-/// Closes what will be dropped to writers, and counts it again: what came since the user was asked was not consented to.
+/// Counts again what will be dropped or changed: what came since the user was asked was not consented to.
 fn check_contents(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<()> {
     let losses = order.losses.unwrap_or_default();
-    let relations: BTreeSet<String> = losses.iter().map(|loss| loss.removal.then.relation()).collect();
-    for relation in relations {
-        let lock = format!("lock table {relation} in access exclusive mode");
-        transaction.batch_execute(&lock).could_not(&format!("lock {relation}"))?;
-    }
     let known: Vec<&Loss> = losses.iter().filter(|loss| loss.removal.now.is_some()).collect();
-    let now = contents(transaction, known.iter().map(|loss| Some(&loss.removal.then)))?;
+    let now = at_stake(transaction, known.iter().map(|loss| (Some(&loss.removal.then), &loss.removal.harm)))?;
     for (loss, (rows, values)) in known.iter().zip(now) {
         if values > loss.values || loss.removal.then.column.is_none() && rows > loss.rows {
             return Err(Failure::different(format!("{} has grown since the plan was made", loss.removal.then))
@@ -449,9 +308,14 @@ fn check_contents(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Resul
     Ok(())
 }
 
-fn check_dropped(order: &Order<'_>, dropped: &[Place], before: &Counts) -> Result<()> {
-    let Some(losses) = order.losses else { return check_dropped_is_empty(order, dropped, before) };
-    match dropped.iter().find(|place| !losses.iter().any(|loss| loss.removal.then == **place)) {
+/// Only what the rehearsal dropped may be.
+fn check_dropped(order: &Order<'_>, dropped: &[Place]) -> Result<()> {
+    let Some(losses) = order.losses else { return Ok(()) };
+    let is_known = |place: &Place| {
+        let drops = losses.iter().filter(|loss| matches!(loss.removal.harm, Harm::Drops | Harm::DropsDefault));
+        drops.map(|loss| &loss.removal.then).any(|then| then == place)
+    };
+    match dropped.iter().find(|place| !is_known(place)) {
         None => Ok(()),
         Some(place) => {
             Err(Failure::different(format!("{} would also drop {place}, which no migration made", order.down))
@@ -461,31 +325,33 @@ fn check_dropped(order: &Order<'_>, dropped: &[Place], before: &Counts) -> Resul
     }
 }
 
-/// A column of a table with rows counts as full: what was in it cannot be counted any more.
-fn check_dropped_is_empty(order: &Order<'_>, dropped: &[Place], before: &Counts) -> Result<()> {
-    let rows = |place: &Place| before.get(&format!("{}.{}", place.schema, place.table)).copied().unwrap_or(0);
-    match dropped.iter().find(|place| rows(place) > 0) {
-        Some(place) if !order.accept_data_loss => {
-            Err(Failure::different(format!("{} would drop {place}, which holds {} rows", order.down, rows(place)))
-                .hint("add --accept-data-loss: a snapshot is taken first"))
-        }
-        _ => Ok(()),
+impl Order<'_> {
+    /// Tables in which something may be lost that no snapshot holds: what the script touched and, where no rehearsal says
+    /// what it drops, that too.
+    fn unproven(&self, before: &Inventory, after: &Inventory) -> BTreeSet<u32> {
+        let dropped = before.stock.without(&after.stock).into_iter().map(|(relation, _)| before.stock.root(relation));
+        let dropped = dropped.filter(|_| self.losses.is_none());
+        let is_kept = |relation: &u32| self.kept.contains(&before.stock.place((*relation, 0)).schema);
+        before.touched(after).chain(dropped).filter(|relation| !is_kept(relation)).collect()
     }
 }
 
-/// Deleting rows needs the same word as dropping them.
-fn check_rows(order: &Order<'_>, before: &Counts, after: &Counts) -> Result<()> {
-    if order.accept_data_loss {
-        return Ok(());
-    }
-    let fewer = |(table, rows): &(&String, &u64)| after.get(*table).is_some_and(|after| after < *rows);
-    match before.iter().find(fewer) {
-        None => Ok(()),
-        Some((table, rows)) => {
-            Err(Failure::different(format!("{} would delete {} rows of `{table}`", order.down, rows - after[table]))
-                .hint("add --accept-data-loss: a snapshot is taken first"))
-        }
-    }
+/// Deleting rows and changing values needs the same word as dropping them.
+fn check_values(
+    order: &Order<'_>,
+    before: &Inventory,
+    after: &Inventory,
+    (then, now): (&Prints, &Prints),
+) -> Result<()> {
+    let dropped = if order.losses.is_none() { before.dropped_of(after, then) } else { None };
+    let Some(loss) = dropped.or_else(|| then.worst(now)) else { return Ok(()) };
+    let failure = Failure::different(format!("{} would {loss}", order.down));
+    Err(match order.accept_data_loss {
+        false => failure.hint("add --accept-data-loss: a snapshot is taken first"),
+        true => failure
+            .because("no snapshot holds it: it is in a schema of which the rehearsal showed nothing")
+            .hint(format!("{}, so that it leaves this alone", order.down.remedy())),
+    })
 }
 
 fn check_catalog(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<()> {
@@ -502,10 +368,11 @@ fn check_catalog(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result
         .hint(format!("{}, then run this again", order.down.remedy())))
 }
 
-/// All rows of the migration, settled attempts too: a row that stays would be compared with the file at the next deploy.
+/// The row of its application. Attempts that were marked as rolled back are the record of what happened before, and Prisma
+/// passes over them.
 fn forget(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<u64> {
     let name = escape_literal(&order.down.migration);
-    let sql = format!("delete from only {} where migration_name = {name}", ledger_of(order));
+    let sql = format!("delete from only {} where migration_name = {name} and rolled_back_at is null", ledger_of(order));
     match transaction.execute(&sql, &[]).could_not("take the migration out of the ledger")? {
         0 => Err(Failure::different(format!("the ledger has no row of `{}` any more", order.down.migration))),
         rows => Ok(rows),
@@ -517,7 +384,8 @@ mod tests {
     use super::*;
     use crate::error::Status;
     use crate::guard::proven;
-    use crate::postgres::server::{Database, open};
+    use crate::migrations::losses::Removal;
+    use crate::postgres::server::Database;
 
     const LEDGER: &str = "create table _prisma_migrations (migration_name text, finished_at timestamptz default now(),
         rolled_back_at timestamptz); insert into _prisma_migrations (migration_name) values ('a'), ('b')";
@@ -528,11 +396,22 @@ mod tests {
 
     fn loss(table: &str, column: Option<&str>, rows: u64, values: u64) -> Loss {
         let place = Place { schema: "public".into(), table: table.into(), column: column.map(str::to_owned) };
-        Loss { removal: Removal { then: place.clone(), now: Some(place) }, rows, values }
+        Loss { removal: Removal { then: place.clone(), now: Some(place), harm: Harm::Drops }, rows, values }
     }
 
-    /// A database with a ledger, `sql` and two applied migrations, and what comes of taking the second back.
+    /// A database with a ledger, `sql` and two applied migrations, and what comes of taking the second back where anything may go.
     fn attempt(sql: &str, script: &str, losses: &[Loss], applied: &[&str]) -> (Database, Result<RolledBack>) {
+        attempt_as(sql, script, losses, applied, Some("public"))
+    }
+
+    /// `kept`: the schema that a snapshot holds, where rows may go at all.
+    fn attempt_as(
+        sql: &str,
+        script: &str,
+        losses: &[Loss],
+        applied: &[&str],
+        kept: Option<&str>,
+    ) -> (Database, Result<RolledBack>) {
         let mut database = Database::new();
         database.run(LEDGER);
         database.run(sql);
@@ -542,7 +421,8 @@ mod tests {
             applied: &applied,
             down: &down(script),
             losses: Some(losses),
-            accept_data_loss: true,
+            accept_data_loss: kept.is_some(),
+            kept: &kept.into_iter().map(str::to_owned).collect::<Vec<_>>(),
             must_reach: None,
             limit: Duration::from_secs(60),
         };
@@ -556,7 +436,7 @@ mod tests {
     fn script_and_ledger_change_together() {
         let (mut database, result) =
             attempt("create table t (c int)", "alter table t drop column c", &[loss("t", Some("c"), 0, 0)], &BOTH);
-        assert_eq!(result.unwrap(), RolledBack { dropped: 1, ledger_rows: 1 });
+        assert_eq!(result.unwrap(), RolledBack { dropped: 1, ledger_rows: 1, samples: Vec::new() });
         assert!(database.ask::<bool>("select pg_catalog.count(*) = 1 from public._prisma_migrations"));
     }
 
@@ -585,15 +465,71 @@ mod tests {
         assert!(database.ask::<bool>("select pg_catalog.to_regclass('public.t') is not null"));
     }
 
+    const ROWS: &str = "create table t (id int primary key, f float8, s text, at timestamp(6));
+        insert into t select i, i + 0.5, null, '2026-01-01 00:00:00.000001' from pg_catalog.generate_series(1, 9) i;
+        create schema trail; create table trail.step (id int); insert into trail.step values (1), (2);
+        create table parts (k int, v int) partition by list (k); create table part partition of parts default;
+        insert into parts values (1, 1)";
+
     #[test]
-    fn a_rename_keeps_identity_and_a_second_column_of_the_name_does_not() {
-        let mut database = Database::new();
-        database.run("create table t (a int, b int); create table p (k int) partition by list (k); create table q partition of p default");
-        let before = stock(&mut database.connection, &["public"]).unwrap();
-        database.run("alter table t rename column a to c; alter table t drop column b; alter table t add column b int; drop table p");
-        let after = stock(&mut database.connection, &["public"]).unwrap();
-        let gone: Vec<String> = before.without(&after).into_iter().map(|id| before.place(id).to_string()).collect();
-        assert_eq!(gone, ["column \"public\".\"t\".\"b\"", "table \"public\".\"p\""]);
+    fn a_script_that_changes_or_deletes_anything_anywhere_is_undone_without_a_word_that_it_may() {
+        for (script, what) in [
+            ("alter table t alter f type int", r#"change values of column "public"."t"."f", which holds 9 in 9 rows"#),
+            ("alter table t alter f type float4 using 1", r#"change values of column "public"."t"."f", which holds 9 in 9 rows"#),
+            ("alter table t alter at type date", r#"change values of column "public"."t"."at", which holds 9 in 9 rows"#),
+            ("update t set f = 7 where id = 3", r#"change values of column "public"."t"."f", which holds 9 in 9 rows"#),
+            ("delete from t where id > 7", r#"delete 2 rows of table "public"."t""#),
+            ("truncate t", r#"delete 9 rows of table "public"."t""#),
+            ("update parts set v = 2", r#"change values of column "public"."parts"."v", which holds 1 in 1 rows"#),
+            ("truncate trail.step", r#"delete 2 rows of table "trail"."step""#),
+            ("create function f() returns trigger language plpgsql as $$ begin delete from trail.step; return new; end $$;
+              create trigger g before insert on t for each row execute function f(); insert into t values (10)",
+             r#"delete 2 rows of table "trail"."step""#),
+        ] {
+            let (mut database, result) = attempt_as(ROWS, script, &[], &BOTH, None);
+            assert_eq!(result.unwrap_err().message, format!("`b/down.sql` would {what}"), "{script}");
+            let is_all_there = "select (select sum(f) from public.t) = 49.5 and (select count(*) from trail.step) = 2
+                and (select min(at) > '2026-01-01' from public.t) and (select v from public.parts) = 1
+                and (select count(*) from public._prisma_migrations) = 2";
+            assert!(database.ask::<bool>(is_all_there), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_loses_nothing_needs_no_word() {
+        for script in [
+            "alter table t alter f type numeric(9, 3), alter at type timestamp(6) with time zone, alter id type bigint",
+            "alter table t alter f type text, add column n int default 4, add column r float8 default pg_catalog.random()",
+            "alter table t rename f to g; update t set id = id; alter table t rename to u",
+            "update t set s = 'was null' where s is null",
+            "insert into t values (10)",
+            "alter table parts detach partition part; alter table t set schema trail; alter table trail.step set schema public",
+        ] {
+            let (_, result) = attempt_as(ROWS, script, &[], &BOTH, None);
+            assert!(result.is_ok(), "{script}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_snapshot_holds_does_not_go_even_where_rows_may() {
+        let (mut database, result) = attempt(ROWS, "delete from t; update trail.step set id = 9", &[], &BOTH);
+        let failure = result.unwrap_err();
+        assert_eq!(
+            failure.message,
+            r#"`b/down.sql` would change values of column "trail"."step"."id", which holds 2 in 2 rows"#
+        );
+        assert_eq!(database.ask::<i64>("select pg_catalog.count(*) from public.t"), 9);
+        assert!(attempt(ROWS, "delete from t", &[], &BOTH).1.is_ok());
+    }
+
+    #[test]
+    fn attempts_that_were_marked_as_rolled_back_stay_in_the_ledger() {
+        let earlier = "insert into _prisma_migrations values ('b', null, now())";
+        let (mut database, result) = attempt(earlier, "select 1", &[], &BOTH);
+        assert_eq!(result.unwrap().ledger_rows, 1);
+        let left =
+            "select count(*) from public._prisma_migrations where migration_name = 'b' and rolled_back_at is not null";
+        assert_eq!(database.ask::<i64>(left), 1);
     }
 
     #[test]
@@ -602,22 +538,5 @@ mod tests {
         let generated = Down { origin: Origin::Generated, ..down(sql) };
         assert_eq!(generated.statements(), "-- AlterEnum\nselect 'BEGIN;';\n");
         assert_eq!(down(sql).statements(), sql);
-    }
-
-    #[test]
-    fn the_rehearsal_names_what_goes_by_its_name_of_today() {
-        let mut admin = Database::new().connection;
-        let scripts = ["create table a (id int)", "alter table a rename to b"];
-        let migrations =
-            scripts.iter().enumerate().map(|(n, sql)| crate::schema::history::Migration::new(format!("{n}"), *sql));
-        let history = History { provider: None, migrations: migrations.collect() };
-        let downs = [down("alter table b rename to a"), down("drop table a")];
-        let prisma = AsPrisma { schemas: &["public"], release: crate::schema::statements::Version::NEWEST };
-        let rehearsal = rehearse(&mut admin, |name| Ok(open(name)), &history, prisma, &downs).unwrap();
-        assert_eq!(rehearsal.rehearsed[0].removals, []);
-        let [removal] = rehearsal.rehearsed[1].removals.as_slice() else {
-            panic!("{:?}", rehearsal.rehearsed[1].removals)
-        };
-        assert_eq!((removal.then.table.as_str(), removal.now.as_ref().unwrap().table.as_str()), ("a", "b"));
     }
 }

@@ -3,7 +3,15 @@
 pub mod database_state;
 pub mod down;
 pub mod down_scripts;
+pub mod draft;
+pub mod forecast;
+pub mod harm;
+mod inventory;
+pub mod losses;
+pub mod prints;
 pub mod prisma_status;
+pub mod rehearsal;
 pub mod roll_back;
 pub mod status;
+mod stock;
 pub mod up_down_up;

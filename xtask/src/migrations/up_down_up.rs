@@ -7,12 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use postgres::Transaction;
-use postgres_protocol::escape::escape_identifier;
-
 use crate::error::{Failure, Result};
-use crate::migrations::down::{Down, Id, Stock, stock_in, try_out};
-use crate::postgres::connection::{Connection, CouldNot};
+use crate::migrations::down::{Down, try_out};
+use crate::migrations::prints::{Print, prints_in};
+use crate::migrations::stock::stock_in;
+use crate::postgres::connection::Connection;
 use crate::rows::filler::fill_empty;
 use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
 use crate::schema::history::{History, Migration};
@@ -83,16 +82,16 @@ fn trial(
     prisma: AsPrisma<'_>,
 ) -> Result<MigrationTrial> {
     let schemas = prisma.schemas;
-    let (rows_before, before) = (prints(connection, schemas)?, catalog(connection, schemas)?);
+    let (rows_before, before) = (prints(connection)?, catalog(connection, schemas)?);
     let mut trial = MigrationTrial { migration: migration.name.clone(), ..MigrationTrial::default() };
     apply(connection, migration, prisma)?;
     let up = catalog(connection, schemas)?;
-    if let Err(failure) = try_out(connection, down, schemas) {
+    if let Err(failure) = try_out(connection, down, schemas, None) {
         trial.failure = Some(failure);
         return Ok(trial);
     }
     trial.leftovers = definition(&before, &catalog(connection, schemas)?);
-    trial.lost = lost(&rows_before, &prints(connection, schemas)?);
+    trial.lost = lost(&rows_before, &prints(connection)?);
     match apply(connection, migration, prisma) {
         Ok(()) => trial.leftovers.extend(definition(&up, &catalog(connection, schemas)?)),
         Err(failure) => trial.failure = Some(failure.message("it does not apply a second time")),
@@ -104,73 +103,12 @@ fn definition(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
     diff(expected, actual).into_iter().filter(|difference| difference.concern == Concern::Definition).collect()
 }
 
-/// A table or column, and what is in it.
-struct Print {
-    place: Place,
-    id: Id,
-    /// Of the table.
-    rows: u64,
-    /// Not null; of a table, its rows.
-    values: u64,
-    /// Of all values, whatever their order; of a table, none.
-    hash: String,
-}
-
-fn prints(connection: &mut Connection, schemas: &[&str]) -> Result<BTreeMap<Place, Print>> {
+fn prints(connection: &mut Connection) -> Result<BTreeMap<Place, Print>> {
     connection.read(|transaction| {
-        let stock = stock_in(transaction, schemas)?;
-        let mut prints = BTreeMap::new();
-        for (table, columns) in tables(&stock) {
-            for print in prints_of(transaction, table, columns)? {
-                prints.insert(print.place.clone(), print);
-            }
-        }
-        Ok(prints)
+        let stock = stock_in(transaction)?;
+        let prints = prints_in(transaction, &stock, None, None)?;
+        Ok(prints.iter().map(|print| (print.place.clone(), print.clone())).collect())
     })
-}
-
-type Identified = (Id, Place);
-
-/// Tables with their columns. A partition's rows are its root's.
-fn tables(stock: &Stock) -> Vec<(Identified, Vec<Identified>)> {
-    let mut tables: Vec<(Identified, Vec<Identified>)> = Vec::new();
-    for (id, place) in stock.of_roots() {
-        match (place.column.is_none(), tables.last_mut()) {
-            (false, Some((_, columns))) => columns.push((id, place)),
-            _ => tables.push(((id, place), Vec::new())),
-        }
-    }
-    tables
-}
-
-fn prints_of(transaction: &mut Transaction<'_>, table: Identified, columns: Vec<Identified>) -> Result<Vec<Print>> {
-    let (id, place) = table;
-    let name = |(_, place): &Identified| escape_identifier(place.column.as_deref().unwrap_or_default());
-    let hash = |column: &Identified| {
-        let column = name(column);
-        format!("coalesce(pg_catalog.sum(pg_catalog.hashtextextended(t.{column}::text, 0)::numeric), 0)::text")
-    };
-    let hashes: Vec<String> = columns.iter().map(hash).collect();
-    let values: Vec<String> = columns.iter().map(|column| format!("pg_catalog.count(t.{})", name(column))).collect();
-    let sql = format!(
-        "select pg_catalog.count(*), array[{}]::text[], array[{}]::int8[] from {}.{} t",
-        hashes.join(", "),
-        values.join(", "),
-        escape_identifier(&place.schema),
-        escape_identifier(&place.table),
-    );
-    let row = transaction.query_one(&sql, &[]).could_not(&format!("read {place}"))?;
-    let rows = row.get::<_, i64>(0).unsigned_abs();
-    let contents = row.get::<_, Vec<String>>(1).into_iter().zip(row.get::<_, Vec<i64>>(2));
-    let of_column = |((id, place), (hash, values)): (Identified, (String, i64))| Print {
-        place,
-        id,
-        rows,
-        values: values.unsigned_abs(),
-        hash,
-    };
-    let of_columns = columns.into_iter().zip(contents).map(of_column);
-    Ok([Print { place, id, rows, values: rows, hash: String::new() }].into_iter().chain(of_columns).collect())
 }
 
 /// What was there and is no more. A column whose table lost rows, or was made again itself, is not named beside it.

@@ -52,6 +52,10 @@ impl Runner<'_> {
             Ok(prepared) => prepared,
             Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
         };
+        let losses = stage.losses(&inspection);
+        if !losses.is_empty() {
+            outcome.extra.insert("losses".to_owned(), losses.into());
+        }
         if self.plan_only {
             return self.show(stage, &plan, outcome);
         }

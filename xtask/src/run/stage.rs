@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
@@ -31,6 +32,11 @@ pub trait Stage: Sized + Sync {
 
     /// The steps, decided from what was inspected and from nothing else.
     fn plan(&self, session: &Session<'_>, inspection: &Self::Inspection) -> Result<Plan<Self::Action>>;
+
+    /// What would be lost, as `losses` of `--json`.
+    fn losses(&self, _: &Self::Inspection) -> Vec<Value> {
+        Vec::new()
+    }
 
     /// As `--plan` prints it.
     fn in_words(&self, plan: &Plan<Self::Action>) -> String {

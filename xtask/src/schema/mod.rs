@@ -11,6 +11,7 @@ pub mod owed;
 pub mod place;
 pub mod privileges;
 pub mod replay;
+pub mod row_changes;
 pub mod scratch_server;
 pub mod second_application;
 pub mod server_wide;

@@ -20,7 +20,7 @@ const SPLITS_IN_SHADOW: Version = Version(7, 8);
 
 /// The parser calls itself for what is nested, up to a limit of its own that the stack of an ordinary thread does not hold
 /// where the crate is not optimised. Memory that is not used is not taken.
-const STACK: usize = 64 << 20;
+pub const STACK: usize = 64 << 20;
 
 /// A release of Prisma, as far as the rule depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +160,7 @@ fn outside(statement: &Sql) -> bool {
 }
 
 /// A query may call a function that does; `set_config`, with which dumps begin, does not.
-fn moves_rows(statement: &Sql) -> bool {
+pub fn moves_rows(statement: &Sql) -> bool {
     match statement {
         Sql::Query(query) => !query.to_string().contains("set_config("),
         Sql::Insert(_) | Sql::Update(_) | Sql::Delete(_) | Sql::Merge(_) | Sql::Truncate(_) => true,

@@ -8,15 +8,19 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::error::{DATA_LOSS, Failure, Refusal, Result};
+use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
-use crate::migrations::down::{self, Down, Loss, Order, Rehearsal, RehearsedDown};
+use crate::migrations::down::{Down, Order, RolledBack};
 use crate::migrations::down_scripts;
+use crate::migrations::harm::Harm;
+use crate::migrations::losses::{Loss, losses, schemas_of};
 use crate::migrations::prisma_status::ask_prisma;
+use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, drafts, rehearse};
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
@@ -32,7 +36,7 @@ use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::preflight::{check_standing, leftover};
-use crate::stages::snapshot_step::{snapshot, snapshot_step, take_snapshot};
+use crate::stages::snapshot_step::{consent_to_loss, snapshot, snapshot_step, take_snapshot};
 use crate::words::{counted, listed};
 
 /// The options of `backward`.
@@ -64,11 +68,17 @@ pub struct Inspection {
 pub struct RollbackPlan {
     downs: Vec<Down>,
     rehearsal: Rehearsal,
+    /// In place of those that leave something behind, with what undoes that too.
+    drafts: Vec<Down>,
+    /// What the last draft leaves all the same.
+    still: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
+    /// Go no further where the rehearsal left something behind.
+    RefuseLeftovers,
     /// Copy all rows to where they can be put back from.
     Snapshot,
     /// Take back the migration of this place in the list of scripts.
@@ -93,7 +103,7 @@ impl Stage for Backward {
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = DatabaseState::read(session, &history)?;
         let way = self.way(session, &history, &before.standing)?;
-        Inspection::new(session, history, before, way)
+        Inspection::new(session, history, before, way, self.drilled)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -103,21 +113,27 @@ impl Stage for Backward {
             counted(inspection.way.downs.len(), "migration")
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
-        let snapshot = self.snapshot(inspection);
+        let refusal = (!inspection.way.drafts.is_empty()).then(|| vec![refuse_leftovers()]);
+        let snapshot = self.snapshot(session, inspection);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
         let script = |down: &Down| Script {
             name: format!("down/{}.sql", down.migration),
             sha256: down.sha256(),
             sql: down.sql.clone(),
         };
+        let draft = |down: &Down| Script { name: format!("draft of {}/down.sql", down.migration), ..script(down) };
         Ok(Plan {
             stage: "backward",
             summary,
-            scripts: inspection.way.downs.iter().map(script).collect(),
+            scripts: inspection.way.downs.iter().map(script).chain(inspection.way.drafts.iter().map(draft)).collect(),
             rows: inspection.before.counts.clone(),
             losses: losses.map(ToString::to_string).collect(),
-            groups: snapshot.into_iter().chain(groups(inspection, self.drilled)).collect(),
+            groups: refusal.into_iter().chain(snapshot).chain(groups(inspection, self.drilled)).collect(),
         })
+    }
+
+    fn losses(&self, inspection: &Inspection) -> Vec<Value> {
+        inspection.losses().filter(|loss| loss.values > 0).map(Loss::view).collect()
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
@@ -126,13 +142,13 @@ impl Stage for Backward {
             Extent::Steps(steps) => Hint::run("backward --steps").arg(steps),
             Extent::To(migration) => Hint::run("backward --to").arg(migration),
         };
-        consent_to_loss(session, &plan.losses, self.accept_data_loss, command, console)
+        consent_to_loss(session, "rolling back", &plan.losses, self.accept_data_loss, command, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
         journal.write_json("catalog-before.json", &inspection.before.catalog)?;
-        inspection.way.downs.iter().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
+        inspection.way.scripts().try_for_each(|down| journal.run().write(&file_of(down), &down.sql))
     }
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Self::Memory<'a> {
@@ -161,29 +177,6 @@ fn file_of(down: &Down) -> String {
     format!("down/{}.sql", down.migration)
 }
 
-/// Shows what would be lost, and refuses to lose it unless the user has said that it may go.
-pub fn consent_to_loss(
-    session: &Session<'_>,
-    losses: &[String],
-    accepted: bool,
-    command: Hint,
-    console: &Console,
-) -> Result<()> {
-    if losses.is_empty() {
-        return Ok(());
-    }
-    console.say(format!("What would be lost:\n  {}", losses.join("\n  ")));
-    if accepted {
-        return Ok(());
-    }
-    let refusal =
-        |loss: &String| Refusal::new(DATA_LOSS, loss.clone(), "add --accept-data-loss: a snapshot is taken first");
-    Err(Failure::refused(&session.settings.target.name, losses.iter().map(refusal).collect())
-        .message("rolling back would lose data, and `--accept-data-loss` was not given")
-        .note("`--plan` shows the scripts, and `--accept-data-loss` takes a snapshot and goes on")
-        .hint(command.arg("--plan")))
-}
-
 impl Backward {
     /// The way back from `standing`, which may be one that is only foreseen.
     ///
@@ -202,18 +195,30 @@ impl Backward {
         scratch_server::open(session, &applied, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);
-            let rehearsal = down::rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
-            Ok(RollbackPlan { downs, rehearsal })
+            let rehearsal = rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
+            let (drafts, still) = drafts(&mut workshop.connect()?, open, &applied, prisma, &downs, &rehearsal)?;
+            Ok(RollbackPlan { downs, rehearsal, drafts, still })
         })
     }
 
-    /// Taken wherever rows may go, by the script's own DELETE too, which no rehearsal shows. A drill's plan is made
-    /// before there may be any rows.
-    fn snapshot(&self, inspection: &Inspection) -> Option<Vec<Step<Builtin>>> {
+    /// Taken wherever rows may go, in a way that no rehearsal shows too. A drill's plan is made before there may be any rows.
+    fn snapshot(&self, session: &Session<'_>, inspection: &Inspection) -> Option<Vec<Step<Builtin>>> {
+        let ours = &session.target.dsn().schema;
+        let elsewhere = inspection.losses().filter(|loss| loss.place().schema != *ours).map(|loss| loss.rows);
+        let rows = inspection.before.counts.values().sum::<u64>() + elsewhere.sum::<u64>();
         match self.drilled {
             true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Builtin::Snapshot)]),
-            false => snapshot_step(self.accept_data_loss, &inspection.before.counts, Builtin::Snapshot),
+            false => snapshot_step(self.accept_data_loss, rows, Builtin::Snapshot),
         }
+    }
+
+    /// The schemas that the snapshot holds: the datasource's, and every other in which something is at stake. None without a word
+    /// that anything may go.
+    fn kept(&self, session: &Session<'_>, inspection: &Inspection) -> Vec<String> {
+        if !self.accept_data_loss {
+            return Vec::new();
+        }
+        schemas_of(&session.target.schemas(), inspection.losses())
     }
 
     fn steps(&self, history: &History, applied: &[String]) -> Result<usize> {
@@ -247,23 +252,32 @@ impl Backward {
 }
 
 impl RollbackPlan {
+    /// Each as it should be: a draft where there is one.
+    fn scripts(&self) -> impl Iterator<Item = &Down> {
+        let draft = |down: &Down| self.drafts.iter().find(|draft| draft.migration == down.migration);
+        self.downs.iter().map(move |down| draft(down).unwrap_or(down))
+    }
+
     pub fn migrations(&self) -> Vec<String> {
         self.downs.iter().map(|down| down.migration.clone()).collect()
     }
 }
 
 impl Inspection {
-    /// Counts what `way` would drop now.
+    /// Counts what `way` would take away now. What a migration fills with a default again is at stake only where none is sure to follow.
     pub fn new(
         session: &Session<'_>,
         history: History,
         before: DatabaseState,
-        way: RollbackPlan,
+        mut way: RollbackPlan,
+        drilled: bool,
     ) -> Result<Inspection> {
-        let schemas = session.target.schemas();
-        let count = |rehearsed_down: &RehearsedDown| {
-            down::losses(&mut session.connection(), &rehearsed_down.removals, &schemas)
-        };
+        for removal in way.rehearsal.rehearsed.iter_mut().flat_map(|rehearsed| &mut rehearsed.removals) {
+            if removal.harm == Harm::DropsDefault && !drilled {
+                removal.harm = Harm::Drops;
+            }
+        }
+        let count = |rehearsed_down: &RehearsedDown| losses(&mut session.connection(), &rehearsed_down.removals);
         let losses = way.rehearsal.rehearsed.iter().map(count).collect::<Result<_>>()?;
         Ok(Inspection { history, before, way, losses })
     }
@@ -272,11 +286,11 @@ impl Inspection {
         self.losses.iter().flatten()
     }
 
-    /// What is empty as long as those migrations are pending.
+    /// What is dropped, and is empty as long as those migrations are pending.
     pub fn made_by(&self, pending: &[String]) -> impl Iterator<Item = &Loss> {
         let rehearsed = self.way.downs.iter().zip(&self.losses);
         let of_pending = rehearsed.filter(move |(down, _)| pending.contains(&down.migration));
-        of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0)
+        of_pending.flat_map(|(_, losses)| losses).filter(|loss| loss.values == 0 && loss.removal.harm == Harm::Drops)
     }
 
     /// What the scripts leave undone, by the rehearsal: for each a line that says so.
@@ -302,12 +316,24 @@ impl Inspection {
     }
 }
 
+fn refuse_leftovers() -> Step<Builtin> {
+    Step {
+        name: "check the way back",
+        does: "stop here: the way back would leave something behind".to_owned(),
+        failure: "the way back would leave something behind",
+        action: Action::Builtin(Builtin::RefuseLeftovers),
+    }
+}
+
 fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
     let roll_back = |(at, down): (usize, &Down)| {
         let empty: Vec<String> = inspection.losses[at]
             .iter()
-            .filter(|loss| loss.values == 0)
-            .map(|loss| format!(", drops {} ({})", loss.removal.then, if drilled { "empty now" } else { "empty" }))
+            .filter(|loss| loss.values == 0 && loss.removal.is_drop())
+            .map(|loss| match loss.removal.harm {
+                Harm::DropsDefault => format!(", drops {} (all its default)", loss.removal.then),
+                _ => format!(", drops {} ({})", loss.removal.then, if drilled { "empty now" } else { "empty" }),
+            })
             .collect();
         vec![Step {
             name: "roll back",
@@ -346,7 +372,10 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
 impl Running<'_, Backward> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
-            Builtin::Snapshot => take_snapshot(self.session, self.journal),
+            Builtin::RefuseLeftovers => Err(self.refuse_leftovers()),
+            Builtin::Snapshot => {
+                take_snapshot(self.session, self.journal, "backward", &self.options.kept(self.session, self.inspection))
+            }
             Builtin::RollBack(at) => self.roll_back(*at),
             Builtin::VerifyCatalog => self.verify_catalog(),
             Builtin::VerifyPending => self.verify_pending(),
@@ -364,17 +393,38 @@ impl Running<'_, Backward> {
 
     fn roll_back(&self, at: usize) -> Result<String> {
         let names = self.inspection.before.standing.in_ledger();
+        let kept = self.options.kept(self.session, self.inspection);
         let order = Order {
             schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],
             down: &self.inspection.way.downs[at],
             losses: Some(&self.inspection.losses[at]),
             accept_data_loss: self.options.accept_data_loss,
+            kept: &kept,
             must_reach: None,
             limit: self.session.settings.timeouts.migrate,
         };
-        roll_back(self.session, &order)?;
+        let RolledBack { samples, .. } = roll_back(self.session, &order)?;
+        self.journal.record().outcome.notes.extend(samples);
         Ok(format!("`{}` is taken back, and out of the ledger", order.down.migration))
+    }
+
+    /// Nothing was changed yet, and the drafts are in the evidence.
+    fn refuse_leftovers(&self) -> Failure {
+        let RollbackPlan { rehearsal, drafts, still, .. } = &self.inspection.way;
+        let left = rehearsal.rehearsed.iter().map(|down| drift::between(&down.expected, &down.found).definition);
+        let mut left: Vec<Difference> = left.flatten().collect();
+        left.dedup();
+        self.journal.record().outcome.leftovers = left.iter().map(leftover).collect();
+        let failure = Failure::different("the way back would leave something behind, so nothing was changed")
+            .because_all(self.inspection.undone());
+        let failure = drafts.iter().fold(failure, |failure, draft| {
+            failure.note(format!("`{}` in the evidence is a draft:\n{}", file_of(draft), draft.sql.trim_end()))
+        });
+        let failure =
+            still.iter().fold(failure, |failure, left| failure.note(format!("what the draft does not do: {left}")));
+        let names: Vec<String> = drafts.iter().map(|draft| format!("`{}/down.sql`", draft.migration)).collect();
+        failure.hint(format!("read the draft, and put it into {}", names.join(", ")))
     }
 
     fn verify_catalog(&self) -> Result<String> {

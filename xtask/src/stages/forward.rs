@@ -11,15 +11,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::forecast::forecast;
+use crate::migrations::losses::{Loss, schemas_of};
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::activity;
 use crate::process::Invocation;
+use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -33,6 +37,7 @@ use crate::stages::drill::pass::{self, Pass};
 use crate::stages::preflight::{
     check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
 };
+use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, listed};
 use pin::Lease;
@@ -41,12 +46,15 @@ use pin::Lease;
 pub struct Forward {
     pub smoke: bool,
     pub pass: Pass,
+    pub accept_data_loss: bool,
 }
 
 pub struct Inspection {
     history: History,
     before: DatabaseState,
     leases: Leases,
+    /// What the pending migrations take away, with what is in it.
+    losses: Vec<Loss>,
 }
 
 /// One way through the pin for each child that needs the database.
@@ -69,6 +77,10 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
+    /// Copy all rows to where they can be put back from.
+    Snapshot,
+    /// Count what goes once more.
+    CountAgain,
     /// Replay the history into a throw-away database, unless its catalog is known.
     Replay,
     VerifyLedger,
@@ -105,7 +117,9 @@ impl Stage for Forward {
             0 => "nothing is pending; generate the client and verify".to_owned(),
             count => format!("apply {} and verify", counted(count, "migration")),
         };
-        let mut groups = vec![vec![replay()], self.apply_group(session, inspection)?];
+        let mut groups = vec![vec![replay()]];
+        groups.extend(self.before_a_loss(inspection));
+        groups.push(self.apply_group(session, inspection)?);
         groups.extend(verification().map(|step| vec![step]));
         groups.extend(self.smoke.then(|| vec![smoke(session, &inspection.leases)]));
         groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
@@ -118,9 +132,18 @@ impl Stage for Forward {
                 .join("\n"),
             scripts: migrations.map(script).collect(),
             rows: inspection.before.counts.clone(),
-            losses: Vec::new(),
+            losses: inspection.lost().map(ToString::to_string).collect(),
             groups,
         })
+    }
+
+    fn losses(&self, inspection: &Inspection) -> Vec<Value> {
+        inspection.lost().map(Loss::view).collect()
+    }
+
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
+        let command = Hint::run(if self.smoke { "forward --smoke" } else { "forward" });
+        consent_to_loss(session, "migrating", &plan.losses, self.accept_data_loss, command, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
@@ -167,7 +190,27 @@ impl Forward {
         }
         check_squash(session, &history, &before)?;
         let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
-        Ok(Inspection { history, before, leases })
+        let losses = match self.pass {
+            // What it takes away again was there after the first, and is compared with that.
+            Pass::Second(_) => Vec::new(),
+            _ => forecast(session, &history, &before.standing.applied, &before.standing.pending)?,
+        };
+        Ok(Inspection { history, before, leases, losses })
+    }
+
+    /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it is no more.
+    fn before_a_loss(&self, inspection: &Inspection) -> Vec<Vec<Step<Builtin>>> {
+        let rows = inspection.lost().map(|loss| loss.rows).max().unwrap_or_default();
+        let snapshot = snapshot_step(self.accept_data_loss, rows, Builtin::Snapshot);
+        let again = (!inspection.losses.is_empty()).then(|| {
+            vec![Step {
+                name: "count again",
+                does: "count what the migrations take away once more, just before they do".to_owned(),
+                failure: "more would be lost than the plan has shown",
+                action: Action::Builtin(Builtin::CountAgain),
+            }]
+        });
+        snapshot.into_iter().chain(again).collect()
     }
 
     /// Beside the engine, which is the slowest: the client.
@@ -193,6 +236,12 @@ impl Forward {
                 action: child(prisma.deploy()?, timeouts.migrate),
             },
         ])
+    }
+}
+
+impl Inspection {
+    fn lost(&self) -> impl Iterator<Item = &Loss> {
+        self.losses.iter().filter(|loss| loss.values > 0)
     }
 }
 
@@ -240,10 +289,30 @@ fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Builtin> {
 impl Running<'_, Forward> {
     fn builtin(&self, action: &Builtin) -> Result<String> {
         match action {
+            Builtin::Snapshot => {
+                let schemas = schemas_of(&self.session.target.schemas(), self.inspection.lost());
+                take_snapshot(self.session, self.journal, "forward", &schemas)
+            }
+            Builtin::CountAgain => self.count_again(),
             Builtin::Replay => Ok(replay_first(self.session, &self.inspection.history)?.in_words()),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
             Builtin::Pass(action) => self.pass(action),
+        }
+    }
+
+    fn count_again(&self) -> Result<String> {
+        let Inspection { history, before, losses, .. } = self.inspection;
+        let now = forecast(self.session, history, &before.standing.applied, &before.standing.pending)?;
+        match now.iter().find(|now| !losses.iter().any(|then| then.removal == now.removal && then.values >= now.values))
+        {
+            None => Ok(format!(
+                "{} that the migrations take away: no more in any than in the plan",
+                counted(losses.len(), "place")
+            )),
+            Some(grown) => Err(Failure::different(format!("{} has grown since the plan was made", grown.place()))
+                .because(grown.to_string())
+                .hint(Hint::run("forward --plan"))),
         }
     }
 

@@ -110,7 +110,7 @@ impl Stage for ResolveFailed {
             }
         };
         let may_lose = self.accept_data_loss && matches!(inspection.way, Resolution::TakenBack(_));
-        let snapshot = snapshot_step(may_lose, &inspection.before.counts, Builtin::Snapshot);
+        let snapshot = snapshot_step(may_lose, inspection.before.counts.values().sum(), Builtin::Snapshot);
         let verify = Step {
             name: "verify",
             does: "read the ledger and the schema, and ask Prisma".to_owned(),
@@ -141,7 +141,9 @@ impl Stage for ResolveFailed {
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { options, session, journal, inspection, .. } = running;
         match action {
-            Builtin::Snapshot => take_snapshot(session, journal),
+            Builtin::Snapshot => {
+                take_snapshot(session, journal, "backward", std::slice::from_ref(&session.target.dsn().schema))
+            }
             Builtin::TakeBack => options.take_back(session, inspection),
             Builtin::Verify => verify(session, journal, inspection),
         }
@@ -242,12 +244,14 @@ impl ResolveFailed {
         let Resolution::TakenBack(down) = &inspection.way else {
             return Err(Failure::bug("there is no script to run"));
         };
+        let ours = std::slice::from_ref(&session.target.dsn().schema);
         let order = Order {
             schema: &session.target.dsn().schema,
             applied: &inspection.before.standing.in_ledger(),
             down,
             losses: None,
             accept_data_loss: self.accept_data_loss,
+            kept: if self.accept_data_loss { ours } else { &[] },
             must_reach: Some(&inspection.sound),
             limit: session.settings.timeouts.migrate,
         };

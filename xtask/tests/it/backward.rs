@@ -182,19 +182,44 @@ fn the_torture_history_goes_back_to_nothing_and_up_again() {
 }
 
 #[test]
-fn what_a_script_leaves_behind_is_in_the_plan_and_ends_with_five() {
+fn a_way_back_that_leaves_something_changes_nothing_and_is_drafted_whole() {
     let (project, database) = with_history(
         "backward_leftovers",
-        &[("1_f", "create function f() returns int language sql as 'select 1'", "")],
+        &[
+            (
+                "1_t",
+                "create table t (id int, note text, owner text); create view v as select id from t;
+                 create function f(n int) returns int language sql as 'select n'",
+                "",
+            ),
+            (
+                "2_all",
+                "create or replace function f(n int) returns int language sql as 'select n + 1';
+                 create function g() returns trigger language plpgsql as $$ begin return new; end $$;
+                 create trigger tick before insert on t for each row execute function g();
+                 alter table t enable row level security; create policy mine on t using (owner = current_user);
+                 create or replace view v as select id, note from t; alter table t alter note set default 'x';
+                 create view w as select 1 as one; create index i on t (lower(note)); alter table t add check (id > 0)",
+                "drop index i; select 1",
+            ),
+        ],
     );
+    database.execute("insert into t values (1, 'a', 'b')");
     let plan = project.run(&["backward", "--plan"]).expect(0);
-    assert!(plan.stdout.contains("leaves: function \"public\".\"f\""), "{}", plan.stdout);
+    assert!(plan.stdout.contains("leaves: function \"public\".\"g\""), "{}", plan.stdout);
+    assert!(plan.stdout.contains("-- draft of 2_all/down.sql"), "{}", plan.stdout);
     let answer = project.run(&["backward", "--json"]).expect(5);
     let json = answer.json();
-    assert_eq!(json["leftovers"][0]["kind"], "function");
-    assert_eq!(strings(&json["migrations"]["rolled_back"]), ["1_f"]);
-    assert_eq!(applied(&database), [""; 0]);
-    says(&answer, &["1_f/down.sql"]);
+    says(&answer, &["so nothing was changed", "DROP FUNCTION \"public\".\"g\"();", "2_all/down.sql"]);
+    assert_eq!(strings(&json["migrations"]["rolled_back"]), [""; 0]);
+    assert_eq!(applied(&database), ["1_t", "2_all"]);
+    assert!(json["leftovers"].as_array().unwrap().len() > 5, "{}", json["leftovers"]);
+
+    let draft = project.read(&format!("{}/down/2_all.sql", json["evidence"].as_str().unwrap()));
+    project.write("prisma/postgres/migrations/2_all/down.sql", &draft);
+    project.run(&["backward", "--json"]).expect(0);
+    assert_eq!(applied(&database), ["1_t"]);
+    assert_eq!(database.one::<i32>("select f(1)"), 1);
 }
 
 #[test]
@@ -291,11 +316,70 @@ fn rows_that_a_script_deletes_need_the_same_word() {
             ("2_rows", "insert into t values (1), (2)", "delete from t"),
         ],
     );
-    let answer = project.run(&["backward"]).expect(5);
-    says(&answer, &["would delete 2 rows of `public.t`", "--accept-data-loss", "nothing is taken back"]);
+    let answer = project.run(&["backward"]).expect(3);
+    says(&answer, &["table \"public\".\"t\": rows are deleted, of 2", "--accept-data-loss"]);
     assert_eq!(database.one::<i64>("select count(*) from t"), 2);
     project.run(&["backward", "--accept-data-loss"]).expect(0);
     assert_eq!(database.one::<i64>("select count(*) from t"), 0);
+}
+
+#[test]
+fn values_that_would_not_survive_need_the_same_word_and_others_need_none() {
+    let (project, database) = with_history(
+        "backward_values",
+        &[
+            ("1_t", "create table t (id int primary key, width int, seen timestamp(3))", ""),
+            ("2_finer", "alter table t alter width type double precision, alter seen type timestamp(6)", ""),
+        ],
+    );
+    database
+        .execute("insert into t values (1, 1.5, '2026-01-01 10:00:00.123456'), (2, 2, '2026-01-01'), (3, null, null)");
+    let refused = project.run(&["backward", "--json"]).expect(3);
+    let json = refused.json();
+    let losses: Vec<&str> =
+        json["refusals"].as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap()).collect();
+    assert_eq!(
+        losses,
+        [
+            "column \"public\".\"t\".\"width\": 1 values that do not survive `integer`, in 3 rows",
+            "column \"public\".\"t\".\"seen\": 1 values that do not survive `timestamp(3) without time zone`, in 3 rows",
+        ]
+    );
+    assert_eq!(database.one::<f64>("select width from t where id = 1"), 1.5);
+    project.run(&["backward", "--accept-data-loss"]).expect(0);
+    project.run(&["forward", "-q"]).expect(0);
+    project.run(&["restore", "--confirm", "-q"]).expect(0);
+    assert_eq!(
+        database.one::<String>("select width || ' ' || seen from t where id = 1"),
+        "1.5 2026-01-01 10:00:00.123456"
+    );
+    database.execute("delete from t where id = 1");
+    project.run(&["backward"]).expect(0);
+}
+
+#[test]
+fn what_a_script_takes_from_another_schema_is_named_and_copied_and_comes_back() {
+    let (project, database) = with_history(
+        "backward_elsewhere",
+        &[
+            ("1_t", "create table t (id int)", "drop table t"),
+            (
+                "2_trail",
+                "create schema trail; create table trail.step (id int primary key, what text)",
+                "drop schema trail cascade",
+            ),
+        ],
+    );
+    database.execute("insert into trail.step select i, 'row ' || i from generate_series(1, 500) i");
+    let loss = "table \"trail\".\"step\": 500 rows";
+    assert!(project.run(&["backward", "--plan"]).expect(0).stdout.contains(loss));
+    says(&project.run(&["backward"]).expect(3), &[loss, "--accept-data-loss"]);
+    assert_eq!(database.one::<i64>("select count(*) from trail.step"), 500);
+    project.run(&["backward", "--accept-data-loss"]).expect(0);
+    assert!(database.one::<bool>("select to_regnamespace('trail') is null"));
+    project.run(&["forward", "-q"]).expect(0);
+    project.run(&["restore", "--confirm", "-q"]).expect(0);
+    assert_eq!(database.one::<String>("select what from trail.step where id = 500"), "row 500");
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row
         "DROP COLUMN",
         "forward on staging: apply 1 migration",
         "mirror on staging",
-        "collaborator\": 5 values",
+        "collaborator\": 1 values that are not its default",
         "Nothing was changed.",
     ] {
         assert!(plan.stdout.contains(part), "{part} is missing in:\n{}", plan.stdout);
@@ -111,7 +111,10 @@ fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row
     assert!(!plan.stdout.contains("seed"), "staging is never seeded:\n{}", plan.stdout);
 
     let refused = project.run(&["drill"]).expect(3);
-    says(&refused, &["column \"public\".\"Session\".\"collaborator\": 5 values", "--accept-data-loss"]);
+    says(
+        &refused,
+        &["column \"public\".\"Session\".\"collaborator\": 1 values that are not its default", "--accept-data-loss"],
+    );
     assert_eq!(applied(&database).len(), 4);
     assert_eq!(sessions(&database), before);
 
@@ -199,14 +202,51 @@ fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() 
     let json = answer.json();
     assert_eq!(stages(&json), ["forward ok", "backward different"]);
     assert_eq!(json["leftovers"][0]["kind"], "function");
-    assert_eq!(json["migrations"]["pending"], json!(["2_f"]));
+    assert_eq!(json["migrations"]["pending"], json!([]), "nothing was taken back");
     says(&answer, &["the drill stopped in stage 2 of 5: backward", "hint: cargo xtask drill --resume"]);
     let still = project.run(&["drill", "--resume", "--json"]).expect(5);
     assert_eq!(stages(&still.json()), ["backward different"]);
-    database.execute("drop function f()");
+    let draft = project.read(&format!("{}/down/2_f.sql", json["evidence"].as_str().unwrap()));
+    project.write("prisma/postgres/migrations/2_f/down.sql", &draft);
     let answer = project.run(&["drill", "--resume", "--json"]).expect(0);
     assert_eq!(stages(&answer.json()), ["backward ok", "forward ok", "mirror skipped", "parity skipped"]);
     assert_eq!(applied(&database), ["1_t", "2_f"]);
+}
+
+#[test]
+fn a_column_with_its_default_is_no_loss_where_it_comes_back() {
+    let (project, database) = with_history(
+        "drill_default",
+        &[
+            ("1_t", "create table t (id int primary key)", ""),
+            ("2_c", "alter table t add column c int not null default 7", ""),
+        ],
+    );
+    database.execute("insert into t values (1), (2)");
+    let plan = project.run(&["drill", "--no-mirror", "--plan"]).expect(0);
+    assert!(plan.stdout.contains("drops column \"public\".\"t\".\"c\" (all its default)"), "{}", plan.stdout);
+    project.run(&["drill", "--no-mirror"]).expect(0);
+    assert_eq!(database.one::<i64>("select sum(c) from t"), 14);
+    database.execute("update t set c = 8 where id = 2");
+    let refused = project.run(&["drill", "--no-mirror"]).expect(3);
+    says(&refused, &["column \"public\".\"t\".\"c\": 1 values that are not its default, in 2 rows"]);
+    project.run(&["drill", "--no-mirror", "--accept-data-loss"]).expect(0);
+    assert_eq!(database.one::<i64>("select sum(c) from t"), 15, "put back from the snapshot");
+}
+
+#[test]
+fn values_that_the_second_forward_makes_otherwise_are_found() {
+    let (project, database) = with_history(
+        "drill_values",
+        &[
+            ("1_t", "create table t (id int primary key, v text)", ""),
+            ("2_more", "update t set v = v || '!' where id = 7", "select 1"),
+        ],
+    );
+    database.execute("insert into t values (7, 'seven'), (8, 'eight')");
+    let answer = project.run(&["drill", "--no-mirror", "--json"]).expect(5);
+    assert_eq!(stages(&answer.json()), ["forward ok", "backward ok", "forward different"]);
+    says(&answer, &["column \"public\".\"t\".\"v\": its values are not those from before"]);
 }
 
 #[test]

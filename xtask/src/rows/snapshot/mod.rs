@@ -22,4 +22,4 @@ pub use choice::choose;
 pub use manifest::{Origin, Snapshot, Table};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};
-pub use take::take;
+pub use take::{take, take_of};

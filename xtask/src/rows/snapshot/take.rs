@@ -18,17 +18,21 @@ use crate::schema::ledger::ledger_in;
 use crate::session::Session;
 use rowfile::{Writer, Written};
 
-/// Takes a snapshot of the target's schemas for the command `reason`, then prunes old ones.
+/// As `take_of`, of the project's schemas.
+pub fn take(session: &Session<'_>, reason: &str) -> Result<Snapshot> {
+    take_of(session, reason, &session.target.schemas())
+}
+
+/// Takes a snapshot of `schemas`, of which the first has the ledger, for the command `reason`, then prunes old ones.
 ///
 /// # Errors
 /// `blocked` when the disk has too little room or a row cannot be seen by this role; `failed` when the disk or the server gives up midway.
 /// What was written is removed then, and the database was only read.
-pub fn take(session: &Session<'_>, reason: &str) -> Result<Snapshot> {
-    let schemas = session.target.schemas();
+pub fn take_of(session: &Session<'_>, reason: &str, schemas: &[&str]) -> Result<Snapshot> {
     let store = Store::of(session.settings);
     let mut snapshot = session.connect()?.read(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| {
-            in_transaction(session, transaction, &store, &schemas, reason)
+            in_transaction(session, transaction, &store, schemas, reason)
         })
     })?;
     snapshot.pruned = store.prune(snapshot.manifest.created_at)?;

@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Migrations;
+use crate::files;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::prints;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
 use crate::run::stage::Stage;
@@ -14,7 +16,7 @@ use crate::schema::history::History;
 use crate::session::Session;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
 use crate::stages::drill::phase::Phase;
-use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise, first_forward, mirror};
+use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise, mirror};
 use crate::stages::drill::progress::{self, Progress};
 use crate::stages::forward::Forward;
 
@@ -53,7 +55,7 @@ impl Execution<'_> {
         }
         match phase {
             Phase::Forward => {
-                let stage = first_forward(self.session);
+                let stage = self.options.first_forward(self.session);
                 self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
             Phase::Backward => self.backward(before),
@@ -96,6 +98,7 @@ impl Execution<'_> {
                 .hint(Hint::run("drill --resume --accept-data-loss")));
         }
         let dropped = inspected.losses().filter(|loss| loss.rows > 0 && loss.removal.now.is_some());
+        let dropped = dropped.filter(|loss| loss.removal.is_drop() || loss.values > 0);
         self.progress().dropped.extend(dropped.cloned());
         self.save_progress()?;
         self.stage(Phase::Backward, &self.options.backward(self.session, self.inspection), inspected)
@@ -108,6 +111,7 @@ impl Execution<'_> {
         Ok(Forward {
             smoke: false,
             pass: Pass::Second(Box::new(SecondPass { baseline, taken, schema, dropped, snapshot })),
+            accept_data_loss: false,
         })
     }
 
@@ -138,7 +142,13 @@ impl Execution<'_> {
         if phase == Phase::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.progress().baseline = Some(format!("{run}/{}", phase.subfolder()));
-            let _ = self.baseline.set(Baseline { counts: state.counts.clone(), catalog: state.catalog.clone() });
+            let values = prints::values(&mut self.session.connection(), self.session.settings.timeouts.snapshot)?;
+            files::keep(
+                &progress::values_of(self.session, &run),
+                &serde_json::to_vec(&values).bug("cannot write values")?,
+            );
+            let (counts, catalog) = (state.counts.clone(), state.catalog.clone());
+            let _ = self.baseline.set(Baseline { counts, values, catalog });
         }
         Ok(state)
     }
@@ -162,6 +172,7 @@ impl Execution<'_> {
             .outcome
             .extra
             .get("snapshot")
+            .filter(|view| view["reason"] != "forward")
             .and_then(|view| view["name"].as_str().map(str::to_owned));
         let mut progress = self.progress();
         progress.standing.clone_from(&state.standing);

@@ -26,13 +26,13 @@ use crate::schema::history::History;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::settings::schema_files;
-use crate::stages::backward::consent_to_loss;
 use crate::stages::drill::progress::Earlier;
 use crate::stages::preflight::check_providers;
+use crate::stages::snapshot_step::consent_to_loss;
 use execution::Execution;
 use phase::Phase;
 pub use planning::Drill;
-use planning::{Inspection, PARITY, Planned, add, check_mirror, first_forward, mirror};
+use planning::{Inspection, PARITY, Planned, add, check_mirror, mirror};
 
 impl Stage for Drill {
     type Inspection = Inspection;
@@ -53,7 +53,7 @@ impl Stage for Drill {
             check_mirror(session)?;
         }
         if progress.stage == Phase::Forward.number() {
-            first_forward(session).inspect_from(session, history.clone(), before.clone())?;
+            self.first_forward(session).inspect_from(session, history.clone(), before.clone())?;
         }
         let is_between = (Phase::Backward.number()..=Phase::ForwardAgain.number()).contains(&progress.stage);
         let between = earlier.as_ref().filter(|_| is_between);
@@ -82,7 +82,7 @@ impl Stage for Drill {
             let state = inspection.foreseen(session, phase);
             let history = inspection.history.clone();
             match phase {
-                Phase::Forward => add(&mut plan, session, &first_forward(session), |stage| {
+                Phase::Forward => add(&mut plan, session, &self.first_forward(session), |stage| {
                     stage.inspect_from(session, history, state)
                 })?,
                 Phase::Backward => self.add_backward(session, inspection, &mut plan)?,
@@ -116,7 +116,7 @@ impl Stage for Drill {
             1 => Hint::run("drill"),
             steps => Hint::run("drill --steps").arg(steps),
         };
-        consent_to_loss(session, &plan.losses, self.may_lose(session), command, console)
+        consent_to_loss(session, "the drill", &plan.losses, self.may_lose(session), command, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {

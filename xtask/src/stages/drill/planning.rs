@@ -1,5 +1,7 @@
 //! The plan of a whole drill: each stage as it is foreseen before the first one begins, and what must still be so when its turn comes.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -106,6 +108,11 @@ pub fn add<S: Stage>(
             plan.scripts.push(script);
         }
     }
+    for loss in planned.losses {
+        if !plan.losses.contains(&loss) {
+            plan.losses.push(loss);
+        }
+    }
     let step = Step {
         name: planned.stage,
         does: planned.summary,
@@ -114,11 +121,6 @@ pub fn add<S: Stage>(
     };
     plan.groups.push(vec![step]);
     Ok(())
-}
-
-pub fn first_forward(session: &Session<'_>) -> Forward {
-    let seed = session.settings.target.is_sandbox().then_some(ROWS);
-    Forward { smoke: false, pass: Pass::First { seed } }
 }
 
 pub fn mirror(session: &Session<'_>) -> Mirror {
@@ -142,6 +144,11 @@ impl Drill {
     /// The sandbox holds nothing but made-up rows.
     pub fn may_lose(&self, session: &Session<'_>) -> bool {
         self.accept_data_loss || session.settings.target.is_sandbox()
+    }
+
+    pub fn first_forward(&self, session: &Session<'_>) -> Forward {
+        let seed = session.settings.target.is_sandbox().then_some(ROWS);
+        Forward { smoke: false, pass: Pass::First { seed }, accept_data_loss: self.may_lose(session) }
     }
 
     pub fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
@@ -186,11 +193,12 @@ impl Drill {
     pub fn second_forward(&self, session: &Session<'_>, inspection: &Inspection, before: &DatabaseState) -> Forward {
         let takes_one = inspection.way.is_some() && self.may_lose(session);
         let snapshot = (takes_one || inspection.progress.snapshot.is_some()).then(String::new);
-        let baseline = Baseline { counts: before.counts.clone(), catalog: before.catalog.clone() };
+        let baseline =
+            Baseline { counts: before.counts.clone(), values: BTreeMap::new(), catalog: before.catalog.clone() };
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
         let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot };
-        Forward { smoke: false, pass: Pass::Second(Box::new(second)) }
+        Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false }
     }
 }
 
@@ -223,6 +231,6 @@ impl Inspection {
 
     pub fn before_backward(&self, session: &Session<'_>, before: DatabaseState) -> Result<backward::Inspection> {
         let way = self.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
-        backward::Inspection::new(session, self.history.clone(), before, way)
+        backward::Inspection::new(session, self.history.clone(), before, way, true)
     }
 }

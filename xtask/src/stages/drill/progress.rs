@@ -15,7 +15,7 @@ use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
-use crate::migrations::down::Loss;
+use crate::migrations::losses::Loss;
 use crate::migrations::status::MigrationStatus;
 use crate::schema::history::History;
 use crate::session::Session;
@@ -135,12 +135,20 @@ impl Earlier {
         let counts: BeforeAfter = serde_json::from_slice(&read("counts.json")?).map_err(|_| unusable("counts.json"))?;
         let catalog =
             serde_json::from_slice(&read("catalog-after.json")?).map_err(|_| unusable("catalog-after.json"))?;
-        Ok(Baseline { counts: counts.after, catalog })
+        let run = baseline.split('/').next().unwrap_or_default();
+        let values = fs::read(values_of(session, run)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let values = values.unwrap_or_default();
+        Ok(Baseline { counts: counts.after, values, catalog })
     }
 
     fn unusable(&self, file: &str) -> Failure {
         Failure::different(format!("the evidence `{file}` is not as it was written")).hint(anew())
     }
+}
+
+/// Where a drill keeps the sums of what was in each column. They are no evidence: who has one of a short value can guess that.
+pub fn values_of(session: &Session<'_>, run: &str) -> PathBuf {
+    session.settings.private_dir().join("values").join(format!("{run}.json"))
 }
 
 fn anew() -> Hint {

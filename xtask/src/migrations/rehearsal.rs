@@ -1,0 +1,338 @@
+//! What down scripts do, tried in throw-away databases before they run for real: once where there are no rows, which says what they drop
+//! and what schema they leave, and once where every table has some, which says whose rows and values they change.
+
+use std::time::Duration;
+
+use crate::error::{Failure, Result};
+use crate::migrations::down::{Down, try_out};
+use crate::migrations::draft::complete;
+use crate::migrations::harm::Harm;
+use crate::migrations::losses::{Removal, holds_its_default, removals};
+use crate::migrations::prints::{Prints, prints_in};
+use crate::migrations::stock::{Stock, schemas_of, stock, stock_in};
+use crate::postgres::connection::Connection;
+use crate::rows::filler::fill_empty;
+use crate::schema::catalog::{Catalog, catalog};
+use crate::schema::drift;
+use crate::schema::history::History;
+use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
+
+/// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
+const ROWS: u64 = 20;
+
+/// For each statement of a script on made-up rows. One that takes longer is tried where there are no rows, and no more.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// One step of a rehearsal.
+#[derive(Debug, Clone)]
+pub struct RehearsedDown {
+    pub removals: Vec<Removal>,
+    /// The catalog of the history without the migration.
+    pub expected: Catalog,
+    /// What the script made of the history with it.
+    pub found: Catalog,
+}
+
+impl RehearsedDown {
+    pub fn leaves(&self) -> bool {
+        !drift::between(&self.expected, &self.found).definition.is_empty()
+    }
+}
+
+/// What a throw-away database says of some down scripts before they run for real.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    /// The catalog of the whole history.
+    pub start: Catalog,
+    /// In the order of the scripts.
+    pub rehearsed: Vec<RehearsedDown>,
+}
+
+/// Replays `history` in a throw-away database and takes its last migrations back with `downs`, newest first.
+///
+/// # Errors
+/// `blocked`, naming the migration, when a script does not run or cannot run inside a transaction.
+pub fn rehearse(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    prisma: AsPrisma<'_>,
+    downs: &[Down],
+) -> Result<Rehearsal> {
+    let mut rehearsal = without_rows(admin, &open, history, prisma, downs)?;
+    let harms = with_rows(admin, &open, history, prisma, downs)?;
+    for (rehearsed, harms) in rehearsal.rehearsed.iter_mut().zip(harms) {
+        let (dropped, changed): (Vec<_>, Vec<_>) = harms.into_iter().partition(Removal::is_drop);
+        rehearsed.removals.retain(Removal::is_drop);
+        for removal in &mut rehearsed.removals {
+            let is_it = |one: &&Removal| one.then == removal.then && one.harm == Harm::DropsDefault;
+            removal.harm = dropped.iter().find(is_it).map_or(Harm::Drops, |one| one.harm.clone());
+        }
+        rehearsed.removals.extend(changed);
+    }
+    Ok(rehearsal)
+}
+
+/// Scripts that leave nothing, drafted for those of `downs` that do by `rehearsal`, and tried in turn; what the last draft still leaves,
+/// each as a sentence.
+///
+/// # Errors
+/// As `rehearse`, but for a draft that does not run: that is told as what it leaves.
+pub fn drafts(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    prisma: AsPrisma<'_>,
+    downs: &[Down],
+    rehearsal: &Rehearsal,
+) -> Result<(Vec<Down>, Vec<String>)> {
+    let mut drafted: Vec<Down> = Vec::new();
+    let mut downs = downs.to_vec();
+    let mut rehearsal = rehearsal.clone();
+    while let Some(at) = rehearsal.rehearsed.iter().position(RehearsedDown::leaves) {
+        if drafted.iter().any(|draft| draft.migration == downs[at].migration) {
+            let left = drift::between(&rehearsal.rehearsed[at].expected, &rehearsal.rehearsed[at].found).definition;
+            return Ok((drafted, left.iter().map(ToString::to_string).collect()));
+        }
+        let RehearsedDown { expected, found, .. } = &rehearsal.rehearsed[at];
+        downs[at] = complete(&downs[at], expected, found);
+        drafted.push(downs[at].clone());
+        rehearsal = match without_rows(admin, &open, history, prisma, &downs) {
+            Ok(rehearsal) => rehearsal,
+            Err(failure) => return Ok((drafted, failure.causes().collect())),
+        };
+    }
+    Ok((drafted, Vec::new()))
+}
+
+fn without_rows(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    prisma: AsPrisma<'_>,
+    downs: &[Down],
+) -> Result<Rehearsal> {
+    let schemas = prisma.schemas;
+    in_throw_away_database(admin, open, schemas, |connection| {
+        let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.len());
+        kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        let mut points = vec![catalog(connection, schemas)?];
+        for migration in last {
+            apply(connection, migration, prisma)?;
+            points.push(catalog(connection, schemas)?);
+        }
+        let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
+        let born = stock(connection)?;
+        let mut present = born.clone();
+        let mut rehearsed = Vec::new();
+        for down in downs {
+            let expected = points.pop().ok_or_else(|| Failure::bug("more down scripts than migrations"))?;
+            try_out(connection, down, schemas, None)?;
+            let after = stock(connection)?;
+            let empty = Prints::default();
+            let removals = removals(&born, (&present, &empty), (&after, &empty));
+            present = after;
+            rehearsed.push(RehearsedDown { removals, expected, found: catalog(connection, schemas)? });
+        }
+        Ok(Rehearsal { start, rehearsed })
+    })
+}
+
+/// What each script takes away where there are rows, as far as they run there: made-up rows may be in a script's way where no others
+/// would be, and what they do not show, the real run looks for.
+fn with_rows(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    history: &History,
+    prisma: AsPrisma<'_>,
+    downs: &[Down],
+) -> Result<Vec<Vec<Removal>>> {
+    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        let mut watch = Watch::begin(connection, ROWS)?;
+        let mut harms: Vec<Vec<Removal>> = Vec::new();
+        for down in downs {
+            if try_out(connection, down, prisma.schemas, Some(LIMIT)).is_err() {
+                return Ok(harms);
+            }
+            harms.push(watch.step(connection)?);
+        }
+        let last = &history.migrations[history.migrations.len() - downs.len()..];
+        if last.iter().try_for_each(|migration| apply(connection, migration, prisma)).is_ok() {
+            connection.read(|transaction| {
+                for removal in harms.iter_mut().flatten().filter(|one| one.is_drop() && one.then.column.is_some()) {
+                    if holds_its_default(transaction, &removal.then)? {
+                        removal.harm = Harm::DropsDefault;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(harms)
+    })
+}
+
+/// What the `pending` migrations take away from what `applied` made. Where made-up rows are in the way of one, what it and the ones after
+/// it drop and retype is found without rows.
+///
+/// # Errors
+/// `failed`, naming the migration, when one of `applied` does not apply.
+pub fn foresee(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    applied: &History,
+    pending: &History,
+    prisma: AsPrisma<'_>,
+) -> Result<Vec<Removal>> {
+    let mut found = forward(admin, &open, applied, pending, prisma, ROWS)?;
+    if found.len() < pending.migrations.len() {
+        let rest = forward(admin, &open, applied, pending, prisma, 0)?;
+        let known = found.len();
+        found.extend(rest.into_iter().skip(known));
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What each of `pending` takes away, as far as they apply to a database with so many rows in each table.
+fn forward(
+    admin: &mut Connection,
+    open: impl Fn(&str) -> Result<Connection>,
+    applied: &History,
+    pending: &History,
+    prisma: AsPrisma<'_>,
+    rows: u64,
+) -> Result<Vec<Vec<Removal>>> {
+    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+        applied.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        let mut watch = Watch::begin(connection, rows)?;
+        let mut harms = Vec::new();
+        for migration in &pending.migrations {
+            if apply(connection, migration, prisma).is_err() {
+                break;
+            }
+            harms.push(watch.step(connection)?);
+        }
+        Ok(harms)
+    })
+}
+
+/// A database with rows while scripts run in it.
+struct Watch {
+    born: Stock,
+    present: (Stock, Prints),
+}
+
+impl Watch {
+    fn begin(connection: &mut Connection, rows: u64) -> Result<Watch> {
+        if rows > 0 {
+            let schemas = schemas_of(&stock(connection)?);
+            let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
+            fill_empty(connection, &schemas, &[], rows)?;
+        }
+        let present = connection.read(|transaction| {
+            let stock = stock_in(transaction)?;
+            let prints = prints_in(transaction, &stock, None, None)?;
+            Ok((stock, prints))
+        })?;
+        Ok(Watch { born: present.0.clone(), present })
+    }
+
+    /// What the script that just ran took away.
+    fn step(&mut self, connection: &mut Connection) -> Result<Vec<Removal>> {
+        let (before, prints) = &self.present;
+        let (after, found, as_before) = connection.read(|transaction| {
+            let after = stock_in(transaction)?;
+            let as_before = prints_in(transaction, &after, None, Some(before))?;
+            let found = match before.retyped(&after).next() {
+                Some(_) => prints_in(transaction, &after, None, None)?,
+                None => as_before.clone(),
+            };
+            Ok((after, found, as_before))
+        })?;
+        let removals = removals(&self.born, (before, prints), (&after, &as_before));
+        self.present = (after, found);
+        Ok(removals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::down::Origin;
+    use crate::postgres::server::{Database, open};
+    use crate::schema::history::Migration;
+    use crate::schema::statements::Version;
+
+    const PRISMA: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST };
+
+    fn down(sql: &str) -> Down {
+        Down { migration: "b".to_owned(), sql: sql.to_owned(), origin: Origin::Written }
+    }
+
+    fn migrations(scripts: &[&str]) -> Vec<Migration> {
+        scripts.iter().enumerate().map(|(n, sql)| Migration::new(format!("{n}"), *sql)).collect()
+    }
+
+    fn rehearsed(scripts: &[&str], downs: &[&str]) -> Rehearsal {
+        let history = History { provider: None, migrations: migrations(scripts) };
+        let downs: Vec<Down> = downs.iter().map(|sql| down(sql)).collect();
+        rehearse(&mut Database::new().connection, |name| Ok(open(name)), &history, PRISMA, &downs).unwrap()
+    }
+
+    #[test]
+    fn the_rehearsal_names_what_goes_by_its_name_of_today() {
+        let rehearsal = rehearsed(
+            &["create table a (id int)", "alter table a rename to b"],
+            &["alter table b rename to a", "drop table a"],
+        );
+        assert_eq!(rehearsal.rehearsed[0].removals, []);
+        let [removal] = rehearsal.rehearsed[1].removals.as_slice() else {
+            panic!("{:?}", rehearsal.rehearsed[1].removals)
+        };
+        assert_eq!((removal.then.table.as_str(), removal.now.as_ref().unwrap().table.as_str()), ("a", "b"));
+    }
+
+    /// What taking `up` back with `down` takes away, after a migration that made some tables.
+    fn harms(up: &str, down: &str) -> Vec<String> {
+        let tables = "create table t (a int, b float8, c text); create schema other; create table other.u (d int)";
+        let rehearsal = rehearsed(&[tables, up], &[down]);
+        let [rehearsed] = rehearsal.rehearsed.as_slice() else { panic!("{:?}", rehearsal.rehearsed) };
+        rehearsed.removals.iter().map(|one| format!("{} {:?}", one.then, one.harm)).collect()
+    }
+
+    #[test]
+    fn what_a_script_does_to_rows_is_known_beforehand_whatever_the_schema() {
+        for (up, down, expected) in [
+            ("select 1", "drop schema other cascade", r#"table "other"."u" Drops"#),
+            ("select 1", "delete from other.u where d < 3", r#"table "other"."u" Deletes"#),
+            ("select 1", "truncate t", r#"table "public"."t" Deletes"#),
+            ("select 1", "update t set b = b + 1 where a = 1", r#"column "public"."t"."b" Changes"#),
+            ("select 1", "alter table t alter b type int", r#"column "public"."t"."b" Retypes("integer")"#),
+            ("select 1", "alter table t alter b type int using 0", r#"column "public"."t"."b" Changes"#),
+            ("alter table t add e int default 7", "alter table t drop e", r#"column "public"."t"."e" DropsDefault"#),
+            (
+                "alter table t add e timestamptz default now()",
+                "alter table t drop e",
+                r#"column "public"."t"."e" Drops"#,
+            ),
+            (
+                "alter table t add e int; alter table t alter e set default 7",
+                "alter table t drop e",
+                r#"column "public"."t"."e" Drops"#,
+            ),
+            ("alter table t add e serial", "alter table t drop e", r#"column "public"."t"."e" Drops"#),
+        ] {
+            assert_eq!(harms(up, down), [expected], "{up}; {down}");
+        }
+        for (up, down) in [("select 1", "alter table t add x int default 1"), ("insert into t values (9)", "select 1")]
+        {
+            assert_eq!(harms(up, down), [""; 0], "{up}; {down}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_made_up_rows_are_in_the_way_of_is_rehearsed_without_them() {
+        let removals = harms("select 1", "alter table t drop c; alter table t add constraint x check (a is null)");
+        assert_eq!(removals, [r#"column "public"."t"."c" Drops"#]);
+    }
+}
