@@ -90,7 +90,7 @@ impl Stage for Backward {
     /// fails in the rehearsal. Nothing was changed then.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let before = DatabaseState::read(session, &history)?;
+        let before = DatabaseState::read(session, &history)?.whole()?;
         let way = self.way(session, &history, &before.standing)?;
         Inspection::new(session, history, before, way)
     }

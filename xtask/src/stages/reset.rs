@@ -67,7 +67,7 @@ struct Standpoint {
 
 impl Standpoint {
     fn read(session: &Session<'_>, history: &History) -> Result<Standpoint> {
-        let state = DatabaseState::read(session, history)?;
+        let state = DatabaseState::read(session, history)?.whole()?;
         Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.dsn().schema)? })
     }
 
