@@ -143,7 +143,7 @@ pub fn rehearse(
     downs: &[Down],
 ) -> Result<Rehearsal> {
     let schemas = prisma.schemas;
-    in_throw_away_database(admin, open, schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.len());
         kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut points = vec![catalog(connection, schemas)?];
@@ -612,7 +612,11 @@ mod tests {
             scripts.iter().enumerate().map(|(n, sql)| crate::schema::history::Migration::new(format!("{n}"), *sql));
         let history = History { provider: None, migrations: migrations.collect() };
         let downs = [down("alter table b rename to a"), down("drop table a")];
-        let prisma = AsPrisma { schemas: &["public"], release: crate::schema::statements::Version::NEWEST };
+        let prisma = AsPrisma {
+            schemas: &["public"],
+            release: crate::schema::statements::Version::NEWEST,
+            groundwork: crate::schema::groundwork::Groundwork::NONE,
+        };
         let rehearsal = rehearse(&mut admin, |name| Ok(open(name)), &history, prisma, &downs).unwrap();
         assert_eq!(rehearsal.rehearsed[0].removals, []);
         let [removal] = rehearsal.rehearsed[1].removals.as_slice() else {

@@ -6,4 +6,5 @@ pub mod down_scripts;
 pub mod prisma_status;
 pub mod roll_back;
 pub mod status;
+pub mod unseen;
 pub mod up_down_up;

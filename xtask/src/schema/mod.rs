@@ -3,10 +3,13 @@
 pub mod catalog;
 pub mod drift;
 pub mod expected;
+pub mod groundwork;
 pub mod history;
 pub mod ledger;
+pub mod mentions;
 pub mod oids;
 pub mod place;
+pub mod platform;
 pub mod privileges;
 pub mod replay;
 pub mod scratch_server;

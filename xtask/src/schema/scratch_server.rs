@@ -5,6 +5,7 @@ use crate::guard::Demand;
 use crate::guard::input::Declared;
 use crate::hint::Hint;
 use crate::sandbox;
+use crate::schema::platform;
 use crate::session::Session;
 
 /// Runs `work` with a session that may create databases: `session` itself, or one of the sandbox.
@@ -22,6 +23,9 @@ pub fn open<T>(session: &Session<'_>, work: impl FnOnce(&Session<'_>) -> Result<
     let candidate = declared.check().map_err(|refusals| Failure::refused(sandbox::DATABASE, refusals))?;
     let redactor = declared.redactor();
     let sandbox = Session::open(&settings, session.interrupt, candidate, redactor, Demand::Additive)?;
+    // What the platform made is known on the target, and nowhere else.
+    let groundwork = platform::as_prisma(session, &[&session.target.dsn().schema])?.groundwork.clone();
+    sandbox.groundwork.get_or_init(|| groundwork);
     work(&sandbox)
 }
 

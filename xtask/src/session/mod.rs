@@ -1,11 +1,12 @@
 //! From the guard's yes to the end of a run: the proven target, the one door to it, and the tools.
 
 pub mod environment;
+pub mod prisma_config;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, OrFail, Refusal, Result};
@@ -17,8 +18,7 @@ use crate::postgres::claim;
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
 use crate::process::locate::Toolbox;
-use crate::schema::replay::AsPrisma;
-use crate::schema::statements::Version;
+use crate::schema::groundwork::Groundwork;
 use crate::settings::Settings;
 use pin::dsn::{Dsn, Host};
 use pin::{self, Lease, Pin, PinError};
@@ -48,6 +48,8 @@ pub struct Session<'a> {
     pub target: StagingTarget,
     pub identity: Identity,
     pub redactor: Redactor,
+    /// What a replay of the history begins with; `schema::platform` fills it in.
+    pub groundwork: OnceLock<Groundwork>,
     /// Our own session for what is asked between steps.
     connection: Mutex<Connection>,
     pin: Pin,
@@ -90,6 +92,7 @@ impl<'a> Session<'a> {
             target,
             identity,
             redactor,
+            groundwork: OnceLock::new(),
             connection: Mutex::new(connection),
             pin,
             lease,
@@ -111,11 +114,6 @@ impl<'a> Session<'a> {
     pub fn connect_to(&self, database: &str) -> Result<Connection> {
         self.lease.allow_database(database);
         Connection::open(&self.lease.driver_url(database), NAME, self.settings.timeouts.query)
-    }
-
-    /// How the project's Prisma applies a history to `schemas`.
-    pub fn as_prisma<'s>(&self, schemas: &'s [&'s str]) -> AsPrisma<'s> {
-        AsPrisma { schemas, release: Version::of(&self.toolbox.prisma.version) }
     }
 
     /// A way through the pin for one child; it closes when the lease is dropped.

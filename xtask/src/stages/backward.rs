@@ -27,6 +27,7 @@ use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::History;
+use crate::schema::platform;
 use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
@@ -197,7 +198,7 @@ impl Backward {
         let steps = self.steps(history, &standing.applied)?;
         let applied = history.only(&standing.applied);
         let schemas = [session.target.dsn().schema.as_str()];
-        let prisma = session.as_prisma(&schemas);
+        let prisma = platform::as_prisma(session, &schemas)?;
         scratch_server::open(session, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);

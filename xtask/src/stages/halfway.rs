@@ -7,6 +7,7 @@ use crate::schema::catalog::Catalog;
 use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
+use crate::schema::platform;
 use crate::schema::replay::replay_by_statement;
 use crate::schema::scratch_server;
 use crate::schema::statements::split;
@@ -37,7 +38,7 @@ pub fn of(
     now: &Catalog,
 ) -> Result<Option<Halfway>> {
     let schemas = [session.target.dsn().schema.as_str()];
-    let prisma = session.as_prisma(&schemas);
+    let prisma = platform::as_prisma(session, &schemas)?;
     let migration = history.migrations.iter().find(|migration| migration.name == failed);
     let Some(migration) = migration else { return Ok(None) };
     let script = split(&migration.sql, prisma.release).statements;

@@ -24,6 +24,7 @@ mod mirror;
 mod node;
 mod parity;
 mod pinning;
+mod platform;
 mod recipes;
 mod rehearse;
 mod report;
