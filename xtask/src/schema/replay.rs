@@ -83,7 +83,7 @@ pub fn cache_key(history_digest: &str, server_major: i32, prisma: AsPrisma<'_>) 
     let AsPrisma { schemas, release, groundwork } = prisma;
     let (splits, groundwork) = (release.splits(), groundwork.digest());
     sha256(format!(
-        "{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{splits}\n{groundwork}\n{}",
+        "majors told\n{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{splits}\n{groundwork}\n{}",
         schemas.join("\n")
     ))
 }

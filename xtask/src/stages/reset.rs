@@ -366,7 +366,7 @@ impl Running<'_, Reset> {
     fn verify_catalog(&self) -> Result<String> {
         let drift = drift::between(&self.inspection.expected, &self.after()?.state.catalog);
         if drift.definition.is_empty() {
-            return Ok(format!("{} objects are exactly what the migrations make", drift.objects));
+            return Ok(format!("{} objects are exactly what the migrations make{}", drift.objects, drift.limits()));
         }
         Err(Failure::different("the schema is not what its migrations make")
             .because_all(drift.definition.iter().map(Difference::to_string))
