@@ -615,7 +615,7 @@ mod tests {
         let prisma = AsPrisma {
             schemas: &["public"],
             release: crate::schema::statements::Version::NEWEST,
-            groundwork: crate::schema::groundwork::Groundwork::NONE,
+            groundwork: crate::session::groundwork::Groundwork::NONE,
         };
         let rehearsal = rehearse(&mut admin, |name| Ok(open(name)), &history, prisma, &downs).unwrap();
         assert_eq!(rehearsal.rehearsed[0].removals, []);

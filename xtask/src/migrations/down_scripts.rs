@@ -18,11 +18,11 @@ use crate::migrations::unseen;
 use crate::process::{self, Exit};
 use crate::schema::catalog::{Catalog, Object, quoted};
 use crate::schema::expected;
-use crate::schema::groundwork::Groundwork;
 use crate::schema::history::{History, Migration};
 use crate::schema::platform;
 use crate::schema::replay::with_throw_away_database;
 use crate::session::Session;
+use crate::session::groundwork::Groundwork;
 use crate::tools::prisma::Prisma;
 
 /// Calls of Prisma that run side by side: more than two only wait for each other on two cores.

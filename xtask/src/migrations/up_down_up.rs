@@ -221,7 +221,7 @@ mod tests {
         let prisma = AsPrisma {
             schemas: &["public"],
             release: Version::NEWEST,
-            groundwork: crate::schema::groundwork::Groundwork::NONE,
+            groundwork: crate::session::groundwork::Groundwork::NONE,
         };
         let trials = rehearse_all(&mut admin, open, &history, &downs, prisma, || Ok(())).unwrap();
         assert!(trials.iter().all(MigrationTrial::is_clean), "{trials:?}");

@@ -3,7 +3,6 @@
 pub mod catalog;
 pub mod drift;
 pub mod expected;
-pub mod groundwork;
 pub mod history;
 pub mod ledger;
 pub mod mentions;

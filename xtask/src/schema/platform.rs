@@ -9,11 +9,11 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
 use crate::postgres::connection::CouldNot;
-use crate::schema::groundwork::Groundwork;
 use crate::schema::history::History;
 use crate::schema::mentions::{Made, Mentions};
 use crate::schema::replay::AsPrisma;
 use crate::schema::statements::Version;
+use crate::session::groundwork::Groundwork;
 use crate::session::{Session, prisma_config};
 
 const LIKENESSES: &str = include_str!("platform.sql");

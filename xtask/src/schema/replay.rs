@@ -11,9 +11,9 @@ use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
-use crate::schema::groundwork::Groundwork;
 use crate::schema::history::{History, Migration};
 use crate::schema::statements::{Script, Version, split};
+use crate::session::groundwork::Groundwork;
 
 const PREFIX: &str = "drill_replay_";
 

@@ -1,6 +1,7 @@
 //! From the guard's yes to the end of a run: the proven target, the one door to it, and the tools.
 
 pub mod environment;
+pub mod groundwork;
 pub mod prisma_config;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,7 @@ use crate::postgres::claim;
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
 use crate::process::locate::Toolbox;
-use crate::schema::groundwork::Groundwork;
+use crate::session::groundwork::Groundwork;
 use crate::settings::Settings;
 use pin::dsn::{Dsn, Host};
 use pin::{self, Lease, Pin, PinError};
