@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::evidence::outcome::BeforeAfter;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::activity::lock_holders;
-use crate::postgres::counts::{Counts, counts};
+use crate::postgres::counts::{Counts, Survey, Uncounted, all_counted, survey};
 use crate::run::journal::Journal;
 use crate::schema::catalog::{Catalog, catalog};
 use crate::schema::history::History;
@@ -16,6 +16,8 @@ use crate::session::Session;
 pub struct DatabaseState {
     pub standing: MigrationStatus,
     pub counts: Counts,
+    /// What `counts` does not say, since this role does not see every row.
+    pub uncounted: Vec<Uncounted>,
     pub catalog: Catalog,
 }
 
@@ -23,17 +25,27 @@ impl DatabaseState {
     /// Asks on the session's own connection, between steps; `history` is the folder that the ledger is laid beside.
     ///
     /// # Errors
-    /// As the server's: a table that this role may not count, a ledger of another shape.
+    /// As the server's: a ledger of another shape.
     pub fn read(session: &Session<'_>, history: &History) -> Result<DatabaseState> {
         let schemas = session.target.schemas();
         let mut connection = session.connection();
         let ledger = ledger(&mut connection, &session.target.dsn().schema)?;
         let lock_held = !lock_holders(&mut connection)?.is_empty();
+        let Survey { counts, uncounted } = survey(&mut connection, &schemas)?;
         Ok(DatabaseState {
             standing: MigrationStatus::new(history, ledger.as_ref(), lock_held),
-            counts: counts(&mut connection, &schemas)?,
+            counts,
+            uncounted,
             catalog: catalog(&mut connection, &schemas)?,
         })
+    }
+
+    /// What destroys counts every row first, or does not begin.
+    ///
+    /// # Errors
+    /// `blocked`, with the way out, when this role may not count a table.
+    pub fn whole(self) -> Result<DatabaseState> {
+        all_counted(&self.uncounted).map(|()| self)
     }
 
     /// Whether Prisma's ledger is there, be it empty.
@@ -44,6 +56,8 @@ impl DatabaseState {
     /// Writes down that this is what the database is now, and that it had `before`'s rows when the stage began.
     pub fn record(&self, journal: &Journal<'_>, before: &Counts) -> Result<()> {
         journal.write_json("catalog-after.json", &self.catalog)?;
+        let notes: Vec<String> = self.uncounted.iter().map(Uncounted::note).collect();
+        journal.record().outcome.add_notes(&notes);
         record_counts(journal, before, &self.counts)
     }
 }

@@ -14,12 +14,15 @@ use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::migrations::down::{Down, Origin};
+use crate::migrations::unseen;
 use crate::process::{self, Exit};
 use crate::schema::catalog::{Catalog, Object, quoted};
 use crate::schema::expected;
-use crate::schema::history::History;
+use crate::schema::history::{History, Migration};
+use crate::schema::platform;
 use crate::schema::replay::with_throw_away_database;
 use crate::session::Session;
+use crate::session::groundwork::Groundwork;
 use crate::tools::prisma::Prisma;
 
 /// Calls of Prisma that run side by side: more than two only wait for each other on two cores.
@@ -103,14 +106,42 @@ fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let folder = tempfile::tempdir().blocked(|| "cannot create a folder for temporary files")?;
     let paths = ["from", "to", "down.sql"].map(|name| folder.path().join(name));
     let [from, to, output] = &paths;
-    write_history(from, history)
-        .and_then(|()| write_history(to, &history.first(history.migrations.len() - 1)))
-        .blocked(|| "cannot write temporary files")?;
-    with_throw_away_database(&mut session.connect()?, |shadow| diff(session, &paths, shadow, &migration))?;
+    let before = history.first(history.migrations.len() - 1);
+    let (full, less) = (readable(session, history)?, readable(session, &before)?);
+    write_history(from, &full).and_then(|()| write_history(to, &less)).blocked(|| "cannot write temporary files")?;
+    with_throw_away_database(&mut session.connect()?, |shadow| {
+        prepare(session, shadow)?;
+        diff(session, &paths, shadow, &migration)
+    })?;
     let sql = fs::read_to_string(output).failed(|| format!("Prisma wrote no script for `{migration}`"))?;
-    let sql = with_constraints(session, history, sql)?;
+    let sql = unseen_by_prisma(session, history, &before)? + &with_constraints(session, history, sql)?;
     files::keep(&kept_as(session, history), sql.as_bytes());
     Ok(Down { migration, sql, origin: Origin::Generated })
+}
+
+/// Prisma empties the datasource's schema between its two replays, and leaves the others: what the platform made stays.
+fn prepare(session: &Session<'_>, shadow: &str) -> Result<()> {
+    let schemas = [session.target.dsn().schema.as_str()];
+    platform::as_prisma(session, &schemas)?.groundwork.lay(&mut session.connect_to(shadow)?, schemas[0])
+}
+
+/// `history` as Prisma's diff can read its schema.
+fn readable(session: &Session<'_>, history: &History) -> Result<History> {
+    let schemas = [session.target.dsn().schema.as_str()];
+    let mut history = history.clone();
+    if platform::as_prisma(session, &schemas)?.groundwork != Groundwork::NONE {
+        history.migrations.push(Migration::new("99999999999999_outside", unseen::without_outside_keys(&schemas)));
+    }
+    Ok(history)
+}
+
+fn unseen_by_prisma(session: &Session<'_>, history: &History, before: &History) -> Result<String> {
+    let text = history.migrations.last().map(|migration| migration.sql.to_lowercase()).unwrap_or_default();
+    // Else two replays would be made for nothing.
+    if !["policy", "row level security", "references"].iter().any(|word| text.contains(word)) {
+        return Ok(String::new());
+    }
+    Ok(unseen::taken_back(&expected::catalog(session, history)?.catalog, &expected::catalog(session, before)?.catalog))
 }
 
 fn diff(session: &Session<'_>, [from, to, output]: &[PathBuf; 3], shadow: &str, migration: &str) -> Result<()> {

@@ -16,7 +16,8 @@ use crate::migrations::stock::{Stock, stock_in};
 use crate::postgres::connection::CouldNot;
 use crate::schema::history::History;
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, cache_key};
+use crate::schema::platform;
+use crate::schema::replay::cache_key;
 use crate::schema::row_changes::{RowChange, row_changes};
 use crate::schema::scratch_server;
 use crate::session::Session;
@@ -73,12 +74,12 @@ fn holds_rows(transaction: &mut Transaction<'_>) -> Result<bool> {
 
 /// Depends on the history and on nothing of the target, so it is kept.
 fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Result<Vec<Removal>> {
-    let file = kept_as(session, applied, pending);
+    let file = kept_as(session, applied, pending)?;
     if let Some(known) = std::fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
         return Ok(known);
     }
     let schemas = session.target.schemas();
-    let prisma = AsPrisma::of(session, &schemas);
+    let prisma = platform::as_prisma(session, &schemas)?;
     let migrations = applied.migrations.iter().chain(&pending.migrations).cloned().collect();
     let whole = History { migrations, ..applied.clone() };
     let removals = scratch_server::open(session, &whole, |workshop| {
@@ -90,11 +91,11 @@ fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     Ok(removals)
 }
 
-fn kept_as(session: &Session<'_>, applied: &History, pending: &History) -> PathBuf {
+fn kept_as(session: &Session<'_>, applied: &History, pending: &History) -> Result<PathBuf> {
     let schemas = session.target.schemas();
     let histories = sha256(format!("forecast 1\n{}\n{}", applied.digest(), pending.digest()));
-    let key = cache_key(&histories, session.identity.major_version(), AsPrisma::of(session, &schemas));
-    session.settings.private_dir().join("forecasts").join(format!("{key}.json"))
+    let key = cache_key(&histories, session.identity.major_version(), platform::as_prisma(session, &schemas)?);
+    Ok(session.settings.private_dir().join("forecasts").join(format!("{key}.json")))
 }
 
 /// What UPDATEs and DELETEs find on the target. A table or column that an earlier statement has yet to make holds nothing.

@@ -14,4 +14,5 @@ pub mod rehearsal;
 pub mod roll_back;
 pub mod status;
 mod stock;
+pub mod unseen;
 pub mod up_down_up;

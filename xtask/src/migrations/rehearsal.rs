@@ -113,7 +113,7 @@ fn without_rows(
     downs: &[Down],
 ) -> Result<Rehearsal> {
     let schemas = prisma.schemas;
-    in_throw_away_database(admin, open, schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.len());
         kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut points = vec![catalog(connection, schemas)?];
@@ -147,7 +147,7 @@ fn with_rows(
     prisma: AsPrisma<'_>,
     downs: &[Down],
 ) -> Result<Vec<Vec<Removal>>> {
-    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut watch = Watch::begin(connection, ROWS)?;
         let mut harms: Vec<Vec<Removal>> = Vec::new();
@@ -202,7 +202,7 @@ fn forward(
     prisma: AsPrisma<'_>,
     rows: u64,
 ) -> Result<Vec<Vec<Removal>>> {
-    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         applied.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut watch = Watch::begin(connection, rows)?;
         let mut harms = Vec::new();
@@ -263,7 +263,11 @@ mod tests {
     use crate::schema::history::Migration;
     use crate::schema::statements::Version;
 
-    const PRISMA: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST };
+    const PRISMA: AsPrisma<'_> = AsPrisma {
+        schemas: &["public"],
+        release: Version::NEWEST,
+        groundwork: crate::session::groundwork::Groundwork::NONE,
+    };
 
     fn down(sql: &str) -> Down {
         Down { migration: "b".to_owned(), sql: sql.to_owned(), origin: Origin::Written }

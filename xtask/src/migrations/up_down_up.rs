@@ -57,7 +57,7 @@ pub fn rehearse_all(
     let mut trials: Vec<MigrationTrial> = Vec::new();
     // A database in which a way back went wrong is no place to try the next one: that starts from a fresh replay.
     while trials.len() < history.migrations.len() {
-        in_throw_away_database(admin, &open, prisma.schemas, |connection| {
+        in_throw_away_database(admin, &open, prisma, |connection| {
             for migration in &history.migrations[..trials.len()] {
                 apply(connection, migration, prisma)?;
             }
@@ -156,7 +156,11 @@ mod tests {
         let history = History { provider: None, migrations };
         let mut admin = Database::new().connection;
         let open = |name: &str| Ok(open(name));
-        let prisma = AsPrisma { schemas: &["public"], release: Version::NEWEST };
+        let prisma = AsPrisma {
+            schemas: &["public"],
+            release: Version::NEWEST,
+            groundwork: crate::session::groundwork::Groundwork::NONE,
+        };
         let trials = rehearse_all(&mut admin, open, &history, &downs, prisma, || Ok(())).unwrap();
         assert!(trials.iter().all(MigrationTrial::is_clean), "{trials:?}");
         trials.into_iter().next_back().unwrap().lost

@@ -1,13 +1,13 @@
 //! Exact row counts of every table, of one moment.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use postgres::Transaction;
-use postgres::error::SqlState;
+use postgres::{Row, Transaction};
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
+use crate::postgres::connection::{Connection, CouldNot};
 
 /// `schema.table` to its number of rows.
 pub type Counts = BTreeMap<String, u64>;
@@ -15,7 +15,12 @@ pub type Counts = BTreeMap<String, u64>;
 /// Every table that may hold rows, with the table that it is counted under: a partition counts for its root. Foreign
 /// tables and foreign partitions are not listed, since to count them is to reach another server.
 const TABLES: &str = "
-    select n.nspname::text, c.relname::text, rn.nspname || '.' || r.relname, c.relkind = 'p'
+    select n.nspname::text, c.relname::text, rn.nspname || '.' || r.relname, c.relkind = 'p',
+           case when not pg_catalog.has_schema_privilege(n.oid, 'usage')
+                  or not pg_catalog.has_any_column_privilege(c.oid, 'select') then 'not granted'
+                when not pg_catalog.row_security_active(c.oid) then null
+                when c.relforcerowsecurity and pg_catalog.pg_has_role(c.relowner, 'usage') then 'forced'
+                else 'row security' end
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
       join pg_catalog.pg_class r on r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid)
@@ -25,6 +30,70 @@ const TABLES: &str = "
 
 /// Tables in one statement; far below the depth at which the server gives up on a UNION.
 const TABLES_PER_STATEMENT: usize = 500;
+
+/// The rows of the tables that the role sees whole, and the tables of which it does not.
+#[derive(Debug, Clone, Default)]
+pub struct Survey {
+    pub counts: Counts,
+    pub uncounted: Vec<Uncounted>,
+}
+
+/// # Errors
+/// `blocked`, with what would make every table countable.
+pub fn all_counted(uncounted: &[Uncounted]) -> Result<()> {
+    let Some(first) = uncounted.first() else { return Ok(()) };
+    Err(Failure::blocked("this role may not count every row of every table")
+        .because_all(uncounted.iter().map(ToString::to_string))
+        .hint(first.fix()))
+}
+
+/// A table of which the role may not see every row: to count the others would be a lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncounted {
+    schema: String,
+    table: String,
+    reason: Reason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    NotGranted,
+    RowSecurity,
+    /// It holds for the owner too, and that is who we are.
+    Forced,
+}
+
+impl Uncounted {
+    fn relation(&self) -> String {
+        format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.table))
+    }
+
+    fn fix(&self) -> String {
+        let relation = self.relation();
+        match self.reason {
+            Reason::Forced => {
+                format!("alter table {relation} no force row level security; or connect as a role with BYPASSRLS")
+            }
+            _ => "connect as the role that owns the tables, or as one with BYPASSRLS that may read them".to_owned(),
+        }
+    }
+
+    /// What a run that needs no rows says of it.
+    pub fn note(&self) -> String {
+        format!("not counted: {self}; to have it counted, {}", self.fix())
+    }
+}
+
+impl fmt::Display for Uncounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.reason {
+            Reason::NotGranted => "this role has no SELECT on it",
+            Reason::RowSecurity => "its row security applies to this role",
+            Reason::Forced => "its row security is forced, so it applies to the owner too",
+        };
+        write!(f, "table {}: {why}", self.relation())
+    }
+}
 
 /// Counts all tables of `schemas` in one snapshot: one round trip for the list, one for the counts.
 ///
@@ -37,17 +106,40 @@ pub fn counts(connection: &mut Connection, schemas: &[&str]) -> Result<Counts> {
 
 /// As `counts`, as `transaction` sees them; it must have row security off.
 pub fn counts_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Counts> {
+    let Survey { counts, uncounted } = survey_in(transaction, schemas)?;
+    all_counted(&uncounted).map(|()| counts)
+}
+
+/// As `counts`, of the tables that the role sees whole.
+pub fn survey(connection: &mut Connection, schemas: &[&str]) -> Result<Survey> {
+    connection.read(|transaction| survey_in(transaction, schemas))
+}
+
+fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Survey> {
     let listed = transaction.query(TABLES, &[&schemas]).could_not("list the tables")?;
-    let mut counts: Counts = listed.iter().map(|row| (row.get(2), 0)).collect();
-    let tables: Vec<Table> = listed
-        .iter()
+    let hidden = listed.iter().filter_map(|row| Some((row.get::<_, String>(2), uncounted(row)?)));
+    let hidden: BTreeMap<String, Uncounted> = hidden.collect();
+    let seen = || listed.iter().filter(|row| !hidden.contains_key(row.get::<_, &str>(2)));
+    let mut counts: Counts = seen().map(|row| (row.get(2), 0)).collect();
+    let tables: Vec<Table> = seen()
         .filter(|row| !row.get::<_, bool>(3))
         .map(|row| Table { schema: row.get(0), name: row.get(1), counted_as: row.get(2) })
         .collect();
     for some in tables.chunks(TABLES_PER_STATEMENT) {
         add_counts(transaction, some, &mut counts)?;
     }
-    Ok(counts)
+    Ok(Survey { counts, uncounted: hidden.into_values().collect() })
+}
+
+/// A table that holds its rows in partitions is not read itself.
+fn uncounted(row: &Row) -> Option<Uncounted> {
+    let reason = match row.get::<_, Option<&str>>(4)? {
+        _ if row.get(3) => return None,
+        "forced" => Reason::Forced,
+        "row security" => Reason::RowSecurity,
+        _ => Reason::NotGranted,
+    };
+    Some(Uncounted { schema: row.get(0), table: row.get(1), reason })
 }
 
 struct Table {
@@ -66,23 +158,12 @@ fn add_counts(transaction: &mut Transaction<'_>, tables: &[Table], counts: &mut 
             format!("select {index}::int4, pg_catalog.count(*) from only {schema}.{name}")
         })
         .collect();
-    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).map_err(not_countable)?;
+    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).could_not("count the rows")?;
     for row in rows {
         let (index, count): (i32, i64) = (row.get(0), row.get(1));
         *counts.entry(tables[index as usize].counted_as.clone()).or_default() += count as u64;
     }
     Ok(())
-}
-
-fn not_countable(error: postgres::Error) -> Failure {
-    match error.as_db_error() {
-        Some(answer) if *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE => {
-            Failure::blocked("this role may not count every row of every table")
-                .because(server_words(answer))
-                .hint("connect as the role that owns the tables: it reads them whole, whatever their row security says")
-        }
-        _ => failure("count the rows", error),
-    }
 }
 
 #[cfg(test)]
@@ -152,6 +233,37 @@ mod tests {
         assert_eq!(failure.status, Status::Blocked);
         assert!(failure.causes().next().unwrap().contains("\"shut\""), "{failure:?}");
         assert_eq!(of(&mut database, &["public"]), [pair("public.open", 0), pair("public.shut", 1)]);
+    }
+
+    #[test]
+    fn forced_row_security_holds_for_the_owner_and_the_way_out_is_true_for_it() {
+        let mut database = Database::new();
+        database.run(
+            "create table open (a int); insert into open values (1); create table forced (a int);
+             insert into forced values (1), (2); alter table forced enable row level security;
+             alter table forced force row level security; create table alien (a int);
+             create table log (a int) partition by range (a);
+             create table log_1 partition of log for values from (0) to (10); create table log_2 partition of log default;
+             alter table log_2 enable row level security; alter table log_2 force row level security;
+             alter table log owner to clerk; alter table log_1 owner to clerk; alter table log_2 owner to clerk;
+             alter table open owner to clerk; alter table forced owner to clerk",
+        );
+        let mut clerk = open_as("clerk", &database.name);
+        let survey = survey(&mut clerk, &["public"]).unwrap();
+        assert_eq!(survey.counts.into_iter().collect::<Vec<_>>(), [pair("public.open", 1)]);
+        let notes: Vec<String> = survey.uncounted.iter().map(Uncounted::note).collect();
+        insta::assert_snapshot!(notes.join("\n"), @r#"
+        not counted: table "public"."alien": this role has no SELECT on it; to have it counted, connect as the role that owns the tables, or as one with BYPASSRLS that may read them
+        not counted: table "public"."forced": its row security is forced, so it applies to the owner too; to have it counted, alter table "public"."forced" no force row level security; or connect as a role with BYPASSRLS
+        not counted: table "public"."log_2": its row security is forced, so it applies to the owner too; to have it counted, alter table "public"."log_2" no force row level security; or connect as a role with BYPASSRLS
+        "#);
+        let failure = counts(&mut clerk, &["public"]).unwrap_err();
+        assert_eq!(failure.status, Status::Blocked);
+        database.run(
+            "alter table forced no force row level security; alter table log_2 no force row level security;
+                      drop table alien",
+        );
+        assert_eq!(counts(&mut clerk, &["public"]).unwrap().get("public.forced"), Some(&2));
     }
 
     #[test]

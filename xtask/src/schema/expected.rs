@@ -10,6 +10,7 @@ use crate::postgres::connection::Connection;
 use crate::sandbox;
 use crate::schema::catalog::Catalog;
 use crate::schema::history::{History, Migration};
+use crate::schema::platform;
 use crate::schema::replay::{AsPrisma, cache_key, replay};
 use crate::schema::scratch_server;
 use crate::session::Session;
@@ -54,7 +55,7 @@ impl Expected {
 /// `failed` when a migration does not run on an empty database; `blocked` when neither server can be used.
 pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
     let schemas = session.target.schemas();
-    let prisma = AsPrisma::of(session, &schemas);
+    let prisma = platform::as_prisma(session, &schemas)?;
     let key = cache_key(&history.digest(), session.identity.major_version(), prisma);
     let file = session.settings.private_dir().join("catalogs").join(format!("{key}.json"));
     let migrations = history.migrations.len();

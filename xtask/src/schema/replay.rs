@@ -14,7 +14,7 @@ use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
 use crate::schema::history::{History, Migration};
 use crate::schema::server_wide::Shared;
 use crate::schema::statements::{Script, Version, split};
-use crate::session::Session;
+use crate::session::groundwork::Groundwork;
 
 const PREFIX: &str = "drill_replay_";
 
@@ -30,13 +30,8 @@ pub struct AsPrisma<'a> {
     /// The first is the datasource's, and alone on the search path.
     pub schemas: &'a [&'a str],
     pub release: Version,
-}
-
-impl<'a> AsPrisma<'a> {
-    /// The project's own Prisma.
-    pub fn of(session: &Session<'_>, schemas: &'a [&'a str]) -> AsPrisma<'a> {
-        AsPrisma { schemas, release: Version::of(&session.toolbox.prisma.version) }
-    }
+    /// What is there before the first migration.
+    pub groundwork: &'a Groundwork,
 }
 
 /// Applies `history` to a throw-away database on the server of `admin` and returns the catalog of its schemas there. `open`
@@ -50,7 +45,7 @@ pub fn replay(
     history: &History,
     prisma: AsPrisma<'_>,
 ) -> Result<Catalog> {
-    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         catalog(connection, prisma.schemas)
     })
@@ -68,7 +63,7 @@ pub fn replay_by_statement(
     migration: &Migration,
     prisma: AsPrisma<'_>,
 ) -> Result<Vec<(usize, Catalog)>> {
-    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut points = vec![(0, catalog(connection, prisma.schemas)?)];
         begin(connection, prisma)?;
@@ -86,25 +81,29 @@ pub fn replay_by_statement(
 
 /// Names all that the result of a replay depends on, for whoever keeps it.
 pub fn cache_key(history_digest: &str, server_major: i32, prisma: AsPrisma<'_>) -> String {
-    let AsPrisma { schemas, release } = prisma;
-    let splits = release.splits();
-    sha256(format!("{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{splits}\n{}", schemas.join("\n")))
+    let AsPrisma { schemas, release, groundwork } = prisma;
+    let (splits, groundwork) = (release.splits(), groundwork.digest());
+    sha256(format!(
+        "majors told\n{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{splits}\n{groundwork}\n{}",
+        schemas.join("\n")
+    ))
 }
 
-/// Runs `work` in a throw-away database on the server of `admin` that has `schemas`, all empty.
+/// Runs `work` in a throw-away database on the server of `admin` that has the schemas of `prisma`, all empty, and its groundwork.
 ///
 /// # Errors
 /// `blocked` when the role may not create databases; otherwise what `work` says.
 pub fn in_throw_away_database<T>(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
-    schemas: &[&str],
+    prisma: AsPrisma<'_>,
     work: impl FnOnce(&mut Connection) -> Result<T>,
 ) -> Result<T> {
     with_throw_away_database(admin, |name| {
         let mut connection = open(name)?;
-        create_schemas(&mut connection, schemas)?;
+        create_schemas(&mut connection, prisma.schemas)?;
         discard(&mut connection)?;
+        prisma.groundwork.lay(&mut connection, main_schema(prisma)?)?;
         work(&mut connection)
     })
 }
@@ -266,9 +265,12 @@ pub fn discard(connection: &mut Connection) -> Result<()> {
     connection.client().batch_execute("discard all").could_not("clean up a session")
 }
 
+fn main_schema(prisma: AsPrisma<'_>) -> Result<&str> {
+    prisma.schemas.first().copied().ok_or_else(|| Failure::bug("a replay needs a schema"))
+}
+
 fn begin(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<()> {
-    let schema = prisma.schemas.first().ok_or_else(|| Failure::bug("a replay needs a schema"))?;
-    connection.impersonate_prisma(schema).could_not("prepare a session for a migration")
+    connection.impersonate_prisma(main_schema(prisma)?).could_not("prepare a session for a migration")
 }
 
 fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error: postgres::Error) -> Failure {
@@ -288,8 +290,22 @@ fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error:
         Some(reason) if *answer.code() == SqlState::ACTIVE_SQL_TRANSACTION => failure
             .because(format!("Prisma sends this file as one request, since its parser does not read it: {reason}"))
             .hint("put the statement into a migration of its own"),
+        _ if is_missing(answer.code()) => failure.hint(
+            "if the platform made it and no migration did, make it in `migrations.initShadowDb` of the Prisma config",
+        ),
         _ => failure,
     }
+}
+
+/// Whether a script refers to what is not there: a schema, a table, a function, a type, a role.
+fn is_missing(code: &SqlState) -> bool {
+    let codes = [
+        &SqlState::INVALID_SCHEMA_NAME,
+        &SqlState::UNDEFINED_TABLE,
+        &SqlState::UNDEFINED_FUNCTION,
+        &SqlState::UNDEFINED_OBJECT,
+    ];
+    codes.contains(&code)
 }
 
 /// ", line 3 of the script", where the server points at a place.
@@ -324,7 +340,8 @@ mod tests {
         History { provider: Some("postgresql".into()), migrations }
     }
 
-    const PUBLIC: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST };
+    const PUBLIC: AsPrisma<'_> =
+        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
 
     const GOOD: [&str; 5] = [
         "create table \"A\" (id serial primary key, note text); insert into \"A\" (note) values ('a;b')",

@@ -10,6 +10,7 @@ use crate::hint::Hint;
 use crate::postgres::connection::CouldNot;
 use crate::sandbox::{self, Sandbox};
 use crate::schema::history::{History, Migration};
+use crate::schema::platform;
 use crate::schema::server_wide;
 use crate::session::Session;
 
@@ -84,6 +85,9 @@ fn in_sandbox<T>(session: &Session<'_>, sandbox: &Sandbox, work: impl FnOnce(&Se
     let candidate = declared.check().map_err(|refusals| Failure::refused(sandbox::DATABASE, refusals))?;
     let redactor = declared.redactor();
     let workshop = Session::open(&settings, session.interrupt, candidate, redactor, Demand::Additive)?;
+    // What the platform made is known on the target, and nowhere else.
+    let groundwork = platform::as_prisma(session, &session.target.schemas())?.groundwork.clone();
+    workshop.groundwork.get_or_init(|| groundwork);
     work(&workshop)
 }
 

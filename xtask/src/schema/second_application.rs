@@ -10,6 +10,7 @@ use crate::error::{Failure, Result};
 use crate::files;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::history::History;
+use crate::schema::platform;
 use crate::schema::replay::{AsPrisma, apply, cache_key, in_throw_away_database};
 use crate::schema::scratch_server;
 use crate::session::Session;
@@ -42,7 +43,7 @@ fn outlasting(connection: &mut Connection, schemas: &[&str]) -> Result<BTreeSet<
 /// `blocked`, naming the migration that fails and what outlives the drop; as a replay's.
 pub fn check(session: &Session<'_>, history: &History) -> Result<()> {
     let schemas = session.target.schemas();
-    let prisma = AsPrisma::of(session, &schemas);
+    let prisma = platform::as_prisma(session, &schemas)?;
     let mark = mark(session, history, prisma);
     if mark.is_file() {
         return Ok(());
@@ -73,7 +74,7 @@ fn applies_again(
     prisma: AsPrisma<'_>,
     there: &BTreeSet<Outlasting>,
 ) -> Result<bool> {
-    in_throw_away_database(admin, open, prisma.schemas, |connection| {
+    in_throw_away_database(admin, open, prisma, |connection| {
         let fresh = outlasting(connection, prisma.schemas)?;
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let made: BTreeSet<_> = outlasting(connection, prisma.schemas)?.difference(&fresh).cloned().collect();
@@ -126,7 +127,11 @@ mod tests {
     use crate::schema::history::Migration;
     use crate::schema::statements::Version;
 
-    const PUBLIC: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST };
+    const PUBLIC: AsPrisma<'_> = AsPrisma {
+        schemas: &["public"],
+        release: Version::NEWEST,
+        groundwork: crate::session::groundwork::Groundwork::NONE,
+    };
 
     /// Against a target that has all that `scripts` make.
     fn tried(scripts: &[&str]) -> Result<bool> {

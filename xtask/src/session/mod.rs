@@ -1,11 +1,13 @@
 //! From the guard's yes to the end of a run: the proven target, the one door to it, and the tools.
 
 pub mod environment;
+pub mod groundwork;
+pub mod prisma_config;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, OrFail, Refusal, Result};
@@ -17,6 +19,7 @@ use crate::postgres::claim;
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
 use crate::process::locate::Toolbox;
+use crate::session::groundwork::Groundwork;
 use crate::settings::Settings;
 use pin::dsn::{Dsn, Host};
 use pin::{self, Lease, Pin, PinError};
@@ -46,6 +49,8 @@ pub struct Session<'a> {
     pub target: StagingTarget,
     pub identity: Identity,
     pub redactor: Redactor,
+    /// What a replay of the history begins with; `schema::platform` fills it in.
+    pub groundwork: OnceLock<Groundwork>,
     /// Our own session for what is asked between steps.
     connection: Mutex<Connection>,
     pin: Pin,
@@ -88,6 +93,7 @@ impl<'a> Session<'a> {
             target,
             identity,
             redactor,
+            groundwork: OnceLock::new(),
             connection: Mutex::new(connection),
             pin,
             lease,

@@ -31,7 +31,7 @@ use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::History;
-use crate::schema::replay::AsPrisma;
+use crate::schema::platform;
 use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
@@ -101,7 +101,7 @@ impl Stage for Backward {
     /// fails in the rehearsal. Nothing was changed then.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
-        let before = DatabaseState::read(session, &history)?;
+        let before = DatabaseState::read(session, &history)?.whole()?;
         let way = self.way(session, &history, &before.standing)?;
         Inspection::new(session, history, before, way, self.drilled)
     }
@@ -191,7 +191,7 @@ impl Backward {
         let steps = self.steps(history, &standing.applied)?;
         let applied = history.only(&standing.applied);
         let schemas = session.target.schemas();
-        let prisma = AsPrisma::of(session, &schemas);
+        let prisma = platform::as_prisma(session, &schemas)?;
         scratch_server::open(session, &applied, |workshop| {
             let downs = down_scripts::of(workshop, &applied, steps)?;
             let open = |name: &str| workshop.connect_to(name);

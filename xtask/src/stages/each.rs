@@ -18,7 +18,7 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::history::History;
-use crate::schema::replay::AsPrisma;
+use crate::schema::platform;
 use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
@@ -107,7 +107,7 @@ impl Stage for Rehearse {
 
 fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
     let schemas = session.target.schemas();
-    let prisma = AsPrisma::of(session, &schemas);
+    let prisma = platform::as_prisma(session, &schemas)?;
     let Inspection { history, downs } = inspection;
     let trials = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);

@@ -402,7 +402,7 @@ impl Running<'_, Forward> {
                 if let Pass::Second(second) = &self.options.pass {
                     second.verify_catalog(&self.after()?.catalog)?;
                 }
-                Ok(format!("{} objects are exactly what the migrations make", drift.objects))
+                Ok(format!("{} objects are exactly what the migrations make{}", drift.objects, drift.limits()))
             }
             count => Err(Failure::different(format!(
                 "the schema differs from what its migrations make, in {count} {}",

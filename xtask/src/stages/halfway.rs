@@ -7,7 +7,7 @@ use crate::schema::catalog::Catalog;
 use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
-use crate::schema::replay::AsPrisma;
+use crate::schema::platform;
 use crate::schema::replay::replay_by_statement;
 use crate::schema::scratch_server;
 use crate::schema::statements::split;
@@ -38,7 +38,7 @@ pub fn of(
     now: &Catalog,
 ) -> Result<Option<Halfway>> {
     let schemas = session.target.schemas();
-    let prisma = AsPrisma::of(session, &schemas);
+    let prisma = platform::as_prisma(session, &schemas)?;
     let migration = history.migrations.iter().find(|migration| migration.name == failed);
     let Some(migration) = migration else { return Ok(None) };
     let script = split(&migration.sql, prisma.release).statements;

@@ -167,7 +167,7 @@ fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<Stri
     let actual = catalog(&mut session.connection(), &session.target.schemas())?;
     let drift = drift::between(&expected.catalog, &actual);
     if drift.definition.is_empty() {
-        return Ok(format!("{} objects are exactly what migrations and script make", drift.objects));
+        return Ok(format!("{} objects are exactly what migrations and script make{}", drift.objects, drift.limits()));
     }
     Err(Failure::different("the schema is not what migrations and script make")
         .because_all(drift.definition.iter().map(ToString::to_string))

@@ -78,7 +78,7 @@ struct Standpoint {
 
 impl Standpoint {
     fn read(session: &Session<'_>, history: &History) -> Result<Standpoint> {
-        let state = DatabaseState::read(session, history)?;
+        let state = DatabaseState::read(session, history)?.whole()?;
         Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.schemas_of_reset())? })
     }
 
@@ -449,7 +449,7 @@ impl Running<'_, Reset> {
         let mut drift = drift::between(&self.inspection.expected, &self.after()?.state.catalog);
         drift.definition.retain(|difference| !self.was_made_again(difference));
         if drift.definition.is_empty() {
-            return Ok(format!("{} objects are exactly what the migrations make", drift.objects));
+            return Ok(format!("{} objects are exactly what the migrations make{}", drift.objects, drift.limits()));
         }
         Err(Failure::different("the schema is not what its migrations make")
             .because_all(drift.definition.iter().map(Difference::to_string))

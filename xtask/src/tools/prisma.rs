@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{OrFail, Result};
 use crate::hint::{Hint, READ_THE_LOG};
 use crate::process::Invocation;
 use crate::process::locate;
@@ -73,10 +73,28 @@ impl<'a> Prisma<'a> {
             .arg(to)
             .arg("--output")
             .arg(output)
-            .args(self.config())
+            .args(self.config_in_prepared_shadow(output)?)
             .envs(door.environment()?)
             .env(&settings.shadow_url_env, url.expose());
         Ok(self.with_url(invocation))
+    }
+
+    /// The project's config without `initShadowDb`, which Prisma would run for each of the two histories, in one database: it is
+    /// there already.
+    fn config_in_prepared_shadow(&self, beside: &Path) -> Result<Vec<String>> {
+        let has_init = self.session.groundwork.get().is_some_and(|groundwork| groundwork.init_shadow_db.is_some());
+        if !has_init {
+            return Ok(self.config().collect());
+        }
+        let settings = &self.session.settings.prisma;
+        let [config, schema] = [&settings.config, &settings.schema].map(|path| serde_json::json!(path));
+        let text = format!(
+            "import theirs from {config};\n\
+             export default {{ ...theirs, schema: {schema}, migrations: {{ ...theirs.migrations, initShadowDb: undefined }} }};\n"
+        );
+        let file = beside.with_file_name("prisma.config.ts");
+        std::fs::write(&file, text).blocked(|| "cannot write temporary files")?;
+        Ok(vec!["--config".to_owned(), file.display().to_string()])
     }
 
     fn config(&self) -> impl Iterator<Item = String> + use<> {

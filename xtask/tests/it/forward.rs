@@ -1,5 +1,6 @@
 //! `forward` on a real Postgres with the real Prisma CLI: what it claims is what the server says.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -53,6 +54,38 @@ fn rows_that_were_there_are_counted_before_and_after() {
     let json = project.run(&["forward", "--json"]).expect(0).json();
     assert_eq!(json["counts"]["before"]["public.Session"], 5);
     assert_eq!(json["counts"]["after"]["public.Session"], 4);
+}
+
+#[test]
+fn a_table_whose_rows_the_owner_may_not_see_stops_only_what_needs_them() {
+    let (project, database) = Project::on_staging("forward_forced");
+    let sql = r#"create table vault (id int primary key); insert into vault values (1), (2), (3);
+        alter table vault enable row level security; alter table vault force row level security;
+        create policy few on vault using (id < 2);"#;
+    project.migration("20260101000000_vault", sql);
+    let json = project.run(&["forward", "--json"]).expect(0).json();
+    let counts = json["counts"]["after"].as_object().unwrap();
+    assert!(counts.contains_key("public.Session") && !counts.contains_key("public.vault"), "{counts:?}");
+    let note = "not counted: table \"public\".\"vault\": its row security is forced, so it applies to the owner too; to have it \
+                counted, alter table \"public\".\"vault\" no force row level security; or connect as a role with BYPASSRLS";
+    assert_eq!(strings(&json["notes"]).iter().filter(|said| **said == note).count(), 1, "{}", json["notes"]);
+    fs::copy(
+        server::workspace().join("supabase/sql/analytics_facts_table.sql"),
+        project.path("supabase/sql/analytics_facts_table.sql"),
+    )
+    .unwrap();
+    project.run(&["mirror"]).expect(0);
+    project.run(&["forward"]).expect(0);
+    let fix = r#"alter table "public"."vault" no force row level security"#;
+    let hint = format!("hint: {fix}; or connect as a role with BYPASSRLS");
+    let refused = project.run(&["claim", "--confirm", &database.name]).expect(4);
+    assert!(refused.prose().contains(&hint), "{}", refused.prose());
+    database.execute(fix);
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    project.run(&["backward", "--plan"]).expect(0);
+    database.execute("alter table vault force row level security");
+    let refused = project.run(&["backward"]).expect(4);
+    assert!(refused.prose().contains(&hint), "{}", refused.prose());
 }
 
 #[test]

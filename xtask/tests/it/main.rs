@@ -26,6 +26,7 @@ mod node;
 mod order;
 mod parity;
 mod pinning;
+mod platform;
 mod recipes;
 mod rehearse;
 mod report;

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::schema::catalog::object::{Catalog, Object, ObjectKey};
+use crate::schema::catalog::wording;
 
 /// One way in which the actual catalog is not the expected one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,6 +43,8 @@ pub enum Concern {
     /// The same columns in another order, as after dropping a column and adding it again. SELECT * and COPY notice;
     /// Prisma does not.
     Order,
+    /// A query that two majors of Postgres word otherwise: whether it is another one cannot be told from its text.
+    Wording,
     /// Owners, grants beyond the promised ones, extensions elsewhere: what a platform gives every database of its own
     /// accord. It matters between two moments of one database, and says nothing when a database is compared with a
     /// replay of its migrations.
@@ -82,9 +85,13 @@ type PropertyChange = (ObjectKey, String, Option<String>, Option<String>);
 
 fn changes(expected: &Catalog, actual: &Catalog) -> Vec<PropertyChange> {
     let mut all: Vec<PropertyChange> = Vec::new();
+    let across = wording::is_across_majors(expected, actual);
+    let is_of_majors = |(_, property, expected, actual): &PropertyChange| {
+        across && wording::may_be_same(property, expected.as_deref(), actual.as_deref())
+    };
     for (key, before) in &expected.objects {
         if let Some(after) = actual.objects.get(key) {
-            all.extend(property_changes(key, before, after));
+            all.extend(property_changes(key, before, after).into_iter().filter(|change| !is_of_majors(change)));
         }
     }
     let passed_on: HashSet<_> = all.iter().filter(|change| is_passed_on(change)).map(|c| at(&c.0.path, c)).collect();
@@ -157,6 +164,11 @@ fn common_columns<'a>(catalog: &'a Catalog, other: &Catalog) -> BTreeMap<&'a [St
 fn concern(object: &ObjectKey, change: &Change, expected: &Catalog, actual: &Catalog) -> Concern {
     let from_the_platform = match change {
         Change::Changed { property, .. } if property == "column order" => return Concern::Order,
+        Change::Changed { property, expected: Some(text), actual: Some(_) }
+            if wording::is_across_majors(expected, actual) && wording::is_reworded(object, property, text) =>
+        {
+            return Concern::Wording;
+        }
         Change::Changed { property, expected, .. } => match object.kind.as_str() {
             // Where a platform installed an extension before the migrations asked for it, theirs was a no-op.
             "extension" => true,
@@ -223,7 +235,38 @@ mod tests {
     }
 
     fn catalog(objects: Vec<(ObjectKey, Object)>) -> Catalog {
-        Catalog { schemas: vec!["public".into()], objects: objects.into_iter().collect() }
+        Catalog { schemas: vec!["public".into()], objects: objects.into_iter().collect(), major: 17 }
+    }
+
+    #[test]
+    fn what_only_the_major_words_otherwise_is_no_difference_of_definition() {
+        let of = |major, view: &str, default: &str, access: &str| Catalog {
+            major,
+            ..catalog(vec![
+                object("view", "public.v", &[("definition", view)], &[]),
+                object("column", "public.t.c", &[("default", default)], &[]),
+                object("table", "public.t", &[("access of anon", access)], &[]),
+            ])
+        };
+        let new = of(17, "SELECT a\n FROM t;", "(1 + 2)", "MAINTAIN, SELECT");
+        let judge = |actual: &Catalog| {
+            let differences = diff(&new, actual);
+            differences.iter().map(|it| (it.to_string(), it.concern)).collect::<Vec<_>>()
+        };
+        assert_eq!(judge(&of(15, "SELECT t.a\n FROM t;", "((1) + 2)", "SELECT")), []);
+        // A query may be another one, and nothing but its text could tell; an expression is one.
+        assert_eq!(
+            judge(&of(15, "SELECT t.b\n FROM t;", "3", "INSERT")),
+            [
+                (
+                    r#"table "public"."t": access of anon is INSERT, expected MAINTAIN, SELECT"#.into(),
+                    Concern::Definition
+                ),
+                (r#"column "public"."t"."c": default is 3, expected (1 + 2)"#.into(), Concern::Definition),
+                (r#"view "public"."v": definition is SELECT t.b, expected SELECT a (line 1)"#.into(), Concern::Wording),
+            ]
+        );
+        assert_eq!(judge(&of(17, "SELECT t.a\n FROM t;", "(1 + 2)", "MAINTAIN, SELECT"))[0].1, Concern::Definition);
     }
 
     fn said(expected: Vec<(ObjectKey, Object)>, actual: Vec<(ObjectKey, Object)>) -> Vec<String> {

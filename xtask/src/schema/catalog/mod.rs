@@ -21,6 +21,7 @@ mod grants;
 mod object;
 #[cfg(test)]
 mod tests;
+mod wording;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -65,7 +66,10 @@ pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog>
 pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
     let schemas: BTreeSet<&str> = schemas.iter().copied().filter(|schema| *schema != CLAIM_SCHEMA).collect();
     let schemas: Vec<&str> = schemas.into_iter().collect();
-    let role: String = query(transaction, "select current_user::text", &[])?[0].get(0);
+    const SERVER: &str =
+        "select current_user::text, pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000";
+    let server = query(transaction, SERVER, &[])?;
+    let (role, major): (String, i32) = (server[0].get(0), server[0].get(1));
     let implied = implied(transaction)?;
     let comments = comments(transaction)?;
     let mut found = HashMap::new();
@@ -76,7 +80,8 @@ pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result
             found.insert(address, object);
         }
     }
-    Ok(Catalog { schemas: schemas.iter().map(|schema| (*schema).to_owned()).collect(), objects: resolve(found) })
+    let schemas = schemas.iter().map(|schema| (*schema).to_owned()).collect();
+    Ok(Catalog { schemas, objects: resolve(found), major })
 }
 
 /// An object whose relations to others are still addresses: catalog, OID and column number, which mean nothing outside

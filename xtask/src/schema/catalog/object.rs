@@ -58,14 +58,17 @@ pub struct Object {
 pub struct Catalog {
     pub schemas: Vec<String>,
     pub objects: BTreeMap<ObjectKey, Object>,
+    /// Of the server that said so; 0 where that is not known.
+    pub major: i32,
 }
 
 impl Catalog {
-    /// SHA-256 of the canonical form. Equal databases have equal digests; two that differ in nothing but the order of
+    /// SHA-256 of the canonical form. Equal databases have equal digests, on whatever server; two that differ in nothing but the order of
     /// columns have not.
     #[expect(clippy::expect_used, reason = "a catalog holds nothing but strings, which JSON always holds")]
     pub fn digest(&self) -> String {
-        sha256(serde_json::to_string(self).expect("a catalog holds nothing but strings"))
+        let anywhere = Catalog { major: 0, ..self.clone() };
+        sha256(serde_json::to_string(&anywhere).expect("a catalog holds nothing but strings"))
     }
 }
 
@@ -73,8 +76,15 @@ impl Catalog {
 #[derive(Serialize, Deserialize)]
 struct Document {
     version: u32,
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    major: i32,
     schemas: Vec<String>,
     objects: Vec<Listed>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_unknown(major: &i32) -> bool {
+    *major == 0
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,7 +98,7 @@ struct Listed {
 impl From<Catalog> for Document {
     fn from(catalog: Catalog) -> Document {
         let objects = catalog.objects.into_iter().map(|(key, object)| Listed { key, object }).collect();
-        Document { version: CATALOG_VERSION, schemas: catalog.schemas, objects }
+        Document { version: CATALOG_VERSION, major: catalog.major, schemas: catalog.schemas, objects }
     }
 }
 
@@ -100,6 +110,6 @@ impl TryFrom<Document> for Catalog {
             return Err(format!("catalog of version {}, this program reads {CATALOG_VERSION}", document.version));
         }
         let objects = document.objects.into_iter().map(|listed| (listed.key, listed.object)).collect();
-        Ok(Catalog { schemas: document.schemas, objects })
+        Ok(Catalog { schemas: document.schemas, objects, major: document.major })
     }
 }

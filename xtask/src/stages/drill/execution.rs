@@ -89,7 +89,7 @@ impl Execution<'_> {
     }
 
     fn backward(&self, before: DatabaseState) -> Result<()> {
-        let inspected = self.inspection.before_backward(self.session, before)?;
+        let inspected = self.inspection.before_backward(self.session, before.whole()?)?;
         let lost = inspected.losses().find(|loss| loss.values > 0);
         if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
             return Err(Failure::different("going back would lose what was not there when the drill began")

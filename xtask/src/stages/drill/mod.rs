@@ -46,7 +46,7 @@ impl Stage for Drill {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::load(&session.settings.prisma.migrations)?;
         check_providers(session, &history)?;
-        let before = DatabaseState::read(session, &history)?;
+        let before = DatabaseState::read(session, &history)?.whole()?;
         let earlier = if self.resume { Some(Earlier::find(session, &history, &before)?) } else { None };
         let progress = earlier.as_ref().map_or_else(|| self.start(&before), |earlier| earlier.progress.clone());
         if !progress.no_mirror {

@@ -1,0 +1,159 @@
+//! What the platform made and no migration did, as far as a history refers to it: Prisma's `initShadowDb`, and a likeness of
+//! what the target has outside of the migrations' schemas (Supabase's `auth` and `storage`, a DBA's extensions and roles).
+//!
+//! None of it is compared with anything, and none of it is ever dropped: it is there so that a replay can begin.
+
+use postgres::Transaction;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+
+use crate::error::Result;
+use crate::postgres::claim::CLAIM_SCHEMA;
+use crate::postgres::connection::CouldNot;
+use crate::schema::history::History;
+use crate::schema::mentions::{Made, Mentions};
+use crate::schema::replay::AsPrisma;
+use crate::schema::statements::Version;
+use crate::session::groundwork::Groundwork;
+use crate::session::{Session, prisma_config};
+
+const LIKENESSES: &str = include_str!("platform.sql");
+const EXTENSIONS: &str = include_str!("platform_extensions.sql");
+
+const OTHER_SCHEMAS: &str = "
+    select n.nspname::text from pg_catalog.pg_namespace n
+     where not n.nspname = any($1) and n.nspname <> 'information_schema' and n.nspname !~ '^pg_' order by 1";
+
+/// Roles of the server but for Postgres' own, whether it is our own, and what lets each create something in our schemas. Its other
+/// rights there come along, so that they are equal.
+const ROLES: &str = "
+    select r.rolname::text, r.rolname = current_user, array(
+             select pg_catalog.format('grant %s on schema %I to %I',
+                                      pg_catalog.string_agg(a.privilege_type, ', '), n.nspname, r.rolname)
+               from pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
+              where n.nspname = any($1) and a.grantee = r.oid and n.nspowner <> r.oid
+              group by n.nspname having pg_catalog.bool_or(a.privilege_type = 'CREATE'))
+      from pg_catalog.pg_roles r
+     where r.rolname !~ '^pg_' order by 1";
+
+/// How the project's Prisma applies a history to `schemas`, and what has to be there before it.
+///
+/// # Errors
+/// `blocked` when the Prisma config cannot be read.
+pub fn as_prisma<'s>(session: &'s Session<'_>, schemas: &'s [&'s str]) -> Result<AsPrisma<'s>> {
+    let groundwork = match session.groundwork.get() {
+        Some(known) => known,
+        None => {
+            let read = groundwork(session, schemas)?;
+            session.groundwork.get_or_init(|| read)
+        }
+    };
+    Ok(AsPrisma { schemas, release: Version::of(&session.toolbox.prisma.version), groundwork })
+}
+
+/// Of the whole history and the mirror's script, once for each run: what is there before a part of it is the same, and a
+/// migration of this run does not become the platform's work by having been applied.
+fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
+    let init_shadow_db = prisma_config::read(session)?.init_shadow_db;
+    let history = History::load(&session.settings.prisma.migrations)?;
+    let mirror = session.settings.supabase.script()?;
+    let scripts = history.migrations.iter().map(|migration| migration.sql.as_str());
+    let mentions = Mentions::of(scripts.chain(mirror.as_deref()));
+    let skeleton = session.connection().read(|transaction| skeleton(transaction, &mentions, schemas))?;
+    Ok(Groundwork { init_shadow_db, skeleton })
+}
+
+fn skeleton(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
+    let mut statements = roles(transaction, mentions, ours)?;
+    let reached = reached(transaction, mentions, ours)?;
+    let extensions = extensions(transaction, mentions, ours)?;
+    let likenesses = if reached.is_empty() { Vec::new() } else { likenesses(transaction, mentions, &reached)? };
+    let needed =
+        |schema: &&String| mentions.made("schema", schema).is_none() || likenesses.iter().any(|it| it.0 == **schema);
+    let schemas = reached.iter().filter(needed);
+    statements.extend(schemas.map(|schema| format!("create schema if not exists {}", escape_identifier(schema))));
+    statements.extend(extensions);
+    statements.extend(likenesses.into_iter().map(|(_, statement)| statement));
+    Ok(statements)
+}
+
+/// Other schemas that the history refers to. One that it makes from nothing is its own.
+fn reached(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
+    let rows = transaction.query(OTHER_SCHEMAS, &[&ours]).could_not("look for the platform's schemas")?;
+    let others = rows.iter().map(|row| row.get::<_, String>(0)).filter(|schema| schema != CLAIM_SCHEMA);
+    Ok(others.filter(|schema| mentions.schema(schema) && mentions.made("schema", schema) != Some(Made::Anew)).collect())
+}
+
+/// Schema and statement of what is needed there. In a schema that the history makes if it is missing, what belongs to us is the
+/// history's work.
+fn likenesses(
+    transaction: &mut Transaction<'_>,
+    mentions: &Mentions,
+    schemas: &[String],
+) -> Result<Vec<(String, String)>> {
+    let rows = transaction.query(LIKENESSES, &[&schemas]).could_not("look at what the platform made")?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (schema, name): (String, String) = (row.get(0), row.get(1));
+        let ours = row.get(2) && mentions.made("schema", &schema).is_some();
+        if !ours && mentions.needs(&schema, &name) {
+            found.extend(row.get::<_, Vec<String>>(3).into_iter().map(|statement| (schema.clone(), statement)));
+        }
+    }
+    Ok(found)
+}
+
+/// Extensions that the history uses and does not make. One that it makes only if it is missing was there before where it lies
+/// outside of our schemas.
+fn extensions(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
+    let rows = transaction.query(EXTENSIONS, &[]).could_not("look for extensions")?;
+    let mut found = Vec::new();
+    for row in rows {
+        let (name, schema, members): (String, String, Vec<String>) = (row.get(0), row.get(1), row.get(2));
+        let there_before = match mentions.made("extension", &name) {
+            None => true,
+            Some(Made::IfMissing) => !ours.contains(&schema.as_str()),
+            Some(Made::Anew) => false,
+        };
+        if there_before && (mentions.word(&name) || members.iter().any(|member| mentions.word(member))) {
+            let home = escape_identifier(&schema);
+            if !ours.contains(&schema.as_str()) {
+                found.push(format!("create schema if not exists {home}"));
+            }
+            found.push(format!("create extension if not exists {} with schema {home}", escape_identifier(&name)));
+        }
+    }
+    Ok(found)
+}
+
+/// On the target's own server they are there, and nothing is granted. On the sandbox they are made, without a way to log in,
+/// and stay: a role holds nothing. A new owner has to be allowed to create things, as it is on the target.
+fn roles(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
+    let rows = transaction.query(ROLES, &[&ours]).could_not("look for roles")?;
+    let mut found = Vec::new();
+    for row in rows.iter().filter(|row| mentions.needs_word(row.get(0))) {
+        let (role, is_ours, grants): (String, bool, Vec<String>) = (row.get(0), row.get(1), row.get(2));
+        found.push(format!("create role {0} nologin; grant {0} to current_user", escape_identifier(&role)));
+        if is_ours {
+            found.push(stand_in(&role, ours));
+        } else if mentions.follows("to", &role) {
+            found.extend(grants);
+        }
+    }
+    Ok(found)
+}
+
+/// The migrating role, named by the history, on a server where somebody else migrates: the schemas are its own, as they are
+/// on the target.
+fn stand_in(role: &str, schemas: &[&str]) -> String {
+    let role = escape_literal(role);
+    let owns = |schema: &&str| {
+        format!("execute pg_catalog.format('alter schema %I owner to %I', {}, {role});", escape_literal(schema))
+    };
+    format!(
+        "do $do$ begin if current_user <> {role} then
+             execute pg_catalog.format('grant create on database %I to %I', pg_catalog.current_database(), {role});
+             {}
+         end if; end $do$",
+        schemas.iter().map(owns).collect::<String>()
+    )
+}

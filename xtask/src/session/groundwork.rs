@@ -1,0 +1,61 @@
+//! What is there before the first migration of a replay: the platform's work, which the migrations only refer to.
+
+use crate::digest::sha256;
+use crate::error::{Failure, Result};
+use crate::postgres::connection::{Connection, server_words};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groundwork {
+    /// Prisma's own answer, `migrations.initShadowDb`. It has to run.
+    pub init_shadow_db: Option<String>,
+    /// What the target has and the history refers to, one object a statement. What the project's own script made before, or what this
+    /// role may not make, is left as it is: a migration that needs it says so.
+    pub skeleton: Vec<String>,
+}
+
+impl Groundwork {
+    pub const NONE: &'static Groundwork = &Groundwork { init_shadow_db: None, skeleton: Vec::new() };
+
+    /// Names all of it, for whoever keeps the result of a replay. Empty where there is none.
+    pub fn digest(&self) -> String {
+        if self == Groundwork::NONE {
+            return String::new();
+        }
+        sha256(format!("{:?}\n{}", self.init_shadow_db, self.skeleton.join("\n")))
+    }
+
+    /// Makes it in the database of `connection`, whose migrations search `schema` alone.
+    ///
+    /// # Errors
+    /// `failed` when `initShadowDb` does not run.
+    pub fn lay(&self, connection: &mut Connection, schema: &str) -> Result<()> {
+        if self == Groundwork::NONE {
+            return Ok(());
+        }
+        let cannot = |error| unusable("cannot prepare a throw-away database", error);
+        connection.impersonate_prisma(schema).map_err(cannot)?;
+        if let Some(sql) = &self.init_shadow_db {
+            let failed = "`migrations.initShadowDb` of the Prisma config does not run in an empty database";
+            connection.client().batch_execute(sql).map_err(|error| unusable(failed, error))?;
+        }
+        connection
+            .client()
+            .batch_execute("set check_function_bodies = off; set client_min_messages = error")
+            .map_err(cannot)?;
+        for statement in &self.skeleton {
+            match connection.client().batch_execute(statement) {
+                Err(error) if error.as_db_error().is_none() => return Err(cannot(error)),
+                _ => {}
+            }
+        }
+        connection.client().batch_execute("discard all").map_err(cannot)
+    }
+}
+
+fn unusable(what: &str, error: postgres::Error) -> Failure {
+    let failure = Failure::failed(what);
+    match error.as_db_error() {
+        Some(answer) => failure.because(server_words(answer)).hint("correct it: Prisma itself runs it before a replay"),
+        None => failure.caused_by(error),
+    }
+}

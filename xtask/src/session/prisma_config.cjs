@@ -1,0 +1,10 @@
+// Reads a Prisma config with Prisma's own loader, and prints what no migration says. Arguments: the CLI's script, the config.
+const { createRequire } = require("node:module");
+const [script, configFile] = process.argv.slice(1);
+const { loadConfigFromFile } = createRequire(script)("@prisma/config");
+loadConfigFromFile({ configFile }).then(({ config, error }) => {
+  if (error) throw error.error ?? new Error(error._tag);
+  const said = { init_shadow_db: config.migrations?.initShadowDb };
+  // A config may print, too: the answer is the last line.
+  console.log("\n" + JSON.stringify(said));
+}).catch(({ message }) => console.log("\n" + JSON.stringify({ error: String(message).split("\n")[0] })));

@@ -1,0 +1,62 @@
+//! What the project's Prisma config says of things that no migration makes, read with Prisma's own loader.
+
+use std::fs;
+
+use serde::Deserialize;
+
+use crate::error::{Failure, OrFail, Result};
+use crate::process::{self, Exit, Invocation};
+use crate::session::Session;
+
+const LOADER: &str = include_str!("prisma_config.cjs");
+
+/// A URL that leads nowhere: a config may insist on one, and reading it needs none.
+const NOWHERE: &str = "postgresql://nobody@127.0.0.1:1/nothing";
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PrismaConfig {
+    /// The SQL that comes before the first migration wherever a history is replayed.
+    pub init_shadow_db: Option<String>,
+    /// What the loader says against it.
+    error: Option<String>,
+}
+
+/// Runs the config, which costs Node's start; so only one that can say something.
+///
+/// # Errors
+/// `blocked` when Prisma's loader cannot read it: then Prisma itself cannot.
+pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
+    let path = &session.settings.prisma.config;
+    let text = fs::read_to_string(path).unwrap_or_default();
+    if !may_tell(&text) {
+        return Ok(PrismaConfig::default());
+    }
+    let settings = &session.settings.prisma;
+    let mut invocation = Invocation::new(&session.toolbox.node, &session.settings.root)
+        .args(["-e", LOADER])
+        .arg(&session.toolbox.prisma.script)
+        .arg(path)
+        .envs(session.child_environment());
+    for name in [&settings.url_env, &settings.direct_url_env, &settings.shadow_url_env] {
+        invocation = invocation.env(name, NOWHERE);
+    }
+    let (exit, said) = process::capture(&invocation, session.settings.timeouts.generate, session.interrupt)?;
+    let unreadable = || format!("cannot read `{}` as Prisma does", session.settings.shown(path));
+    if exit != Exit::Success {
+        return Err(Failure::blocked(unreadable()).because(format!("its loader {}", exit.in_words())));
+    }
+    let said = String::from_utf8_lossy(&said);
+    let config: PrismaConfig = serde_json::from_str(said.lines().last().unwrap_or_default()).blocked(unreadable)?;
+    match config.error {
+        Some(error) => Err(Failure::blocked(unreadable()).because(error).hint("correct it as the message says")),
+        None => Ok(config),
+    }
+}
+
+/// Whether the text names one of the settings, or brings in a file that may.
+fn may_tell(text: &str) -> bool {
+    ["initShadowDb", "external", "from \"./", "from './", "from \"../", "from '../", "require("]
+        .iter()
+        .any(|word| text.contains(word))
+}
