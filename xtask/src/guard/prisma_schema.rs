@@ -329,7 +329,8 @@ mod tests {
         for (text, theirs) in texts.iter().zip(of_prisma(&texts)) {
             let (Ok(ours), Some(mut theirs)) = (read_one(text), theirs) else { continue };
             let mut ours = ours.datasource.unwrap().schemas;
-            (ours.sort(), theirs.sort());
+            ours.sort();
+            theirs.sort();
             assert_eq!(ours, theirs, "{text}");
             read_by_both += 1;
         }
