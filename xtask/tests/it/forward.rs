@@ -51,7 +51,7 @@ fn rows_that_were_there_are_counted_before_and_after() {
     project.run(&["forward"]).expect(0);
     database.execute(r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#);
     project.migration("20260101000000_tidy", r#"delete from "Session" where id = '1';"#);
-    let json = project.run(&["forward", "--json"]).expect(0).json();
+    let json = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0).json();
     assert_eq!(json["counts"]["before"]["public.Session"], 5);
     assert_eq!(json["counts"]["after"]["public.Session"], 4);
 }
