@@ -101,7 +101,7 @@ fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[S
                  join pg_catalog.pg_attribute ra on ra.attrelid = r.oid and ra.attnum = u.there
                 where f.conrelid = c.oid and f.contype = 'f' and u.here = a.attnum order by f.oid limit 1) k on true
          where n.nspname = any($1) and c.relname <> $2 and c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
-           and c.relpersistence <> 't'
+           and c.relpersistence <> 't' and not pg_catalog.row_security_active(c.oid)
          order by 1, a.attnum";
     let rows =
         transaction.query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except]).could_not("look at the tables to fill")?;

@@ -64,9 +64,11 @@ impl Mentions {
         at.is_some_and(|&at| !self.is_made(at))
     }
 
-    /// Whether the history refers to the role, extension or other thing of this name before it makes it.
-    pub fn needs_word(&self, name: &str) -> bool {
-        self.first.get(name).is_some_and(|&at| !self.is_made(at))
+    /// Whether the history refers to the role of this name before it makes it, be it in a statement that builds the command:
+    /// `execute format('create role %I', 'reader')`.
+    pub fn needs_role(&self, name: &str) -> bool {
+        let creates = |pair: &[String]| pair[0] == "create" && matches!(pair[1].as_str(), "role" | "user" | "group");
+        self.first.get(name).is_some_and(|&at| !self.is_made(at) && !self.statement(at).windows(2).any(creates))
     }
 
     /// How the history makes `name`, a schema or an extension, wherever it does.
@@ -81,6 +83,14 @@ impl Mentions {
     /// Whether `name` comes right behind `before`.
     pub fn follows(&self, before: &str, name: &str) -> bool {
         self.words.windows(2).any(|pair| pair[0] == before && pair[1] == name)
+    }
+
+    /// The words between the semicolons around the one at `at`.
+    fn statement(&self, at: usize) -> &[String] {
+        let is_end = |word: &String| word == ";";
+        let begin = self.words[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
+        let end = self.words[at..].iter().position(is_end).map_or(self.words.len(), |length| at + length);
+        &self.words[begin..end]
     }
 
     fn is_made(&self, at: usize) -> bool {
@@ -132,7 +142,8 @@ mod tests {
                    create policy p on "Shelf" using (Auth.uid() = owner and '"odd Name".f'::text <> '')"#,
                 "DROP TABLE IF EXISTS auth.old; create table auth.old (); create or replace function auth.mine() returns int
                    language sql as 'select 1'; create extension if not exists \"uuid-ossp\" with schema extensions;
-                 create schema reports; alter table t owner to keeper; create role writer",
+                 create schema reports; alter table t owner to keeper; create role writer;
+                 do $$ begin execute format('create role %I', 'reader'); end $$; alter role reader set work_mem = '1MB'",
             ]
             .into_iter(),
         );
@@ -146,7 +157,7 @@ mod tests {
         );
         assert_eq!((mentions.made("schema", "reports"), mentions.made("schema", "auth")), (Some(Made::Anew), None));
         assert_eq!(mentions.made("extension", "uuid-ossp"), Some(Made::IfMissing));
-        assert_eq!(["keeper", "writer"].map(|role| mentions.needs_word(role)), [true, false]);
+        assert_eq!(["keeper", "writer", "reader"].map(|role| mentions.needs_role(role)), [true, false, false]);
         assert!(mentions.follows("to", "keeper"));
     }
 }

@@ -58,12 +58,15 @@ fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
     let mirror = session.settings.supabase.script()?;
     let scripts = history.migrations.iter().map(|migration| migration.sql.as_str());
     let mentions = Mentions::of(scripts.chain(mirror.as_deref()));
-    let skeleton = session.connection().read(|transaction| skeleton(transaction, &mentions, schemas))?;
-    Ok(Groundwork { init_shadow_db, skeleton })
+    session.connection().read(|transaction| {
+        let (roles, rights) = roles(transaction, &mentions, schemas)?;
+        let skeleton = [rights, skeleton(transaction, &mentions, schemas)?].concat();
+        Ok(Groundwork { init_shadow_db, roles, skeleton })
+    })
 }
 
 fn skeleton(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
-    let mut statements = roles(transaction, mentions, ours)?;
+    let mut statements = Vec::new();
     let reached = reached(transaction, mentions, ours)?;
     let extensions = extensions(transaction, mentions, ours)?;
     let likenesses = if reached.is_empty() { Vec::new() } else { likenesses(transaction, mentions, &reached)? };
@@ -126,20 +129,20 @@ fn extensions(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&s
 }
 
 /// On the target's own server they are there, and nothing is granted. On the sandbox they are made, without a way to log in,
-/// and stay: a role holds nothing. A new owner has to be allowed to create things, as it is on the target.
-fn roles(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
+/// and stay: a role holds nothing. Beside them, what they may do in the throw-away database. A new owner has to be allowed to create things, as it is on the target.
+fn roles(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<(Vec<String>, Vec<String>)> {
     let rows = transaction.query(ROLES, &[&ours]).could_not("look for roles")?;
-    let mut found = Vec::new();
-    for row in rows.iter().filter(|row| mentions.needs_word(row.get(0))) {
+    let (mut found, mut rights) = (Vec::new(), Vec::new());
+    for row in rows.iter().filter(|row| mentions.needs_role(row.get(0))) {
         let (role, is_ours, grants): (String, bool, Vec<String>) = (row.get(0), row.get(1), row.get(2));
         found.push(format!("create role {0} nologin; grant {0} to current_user", escape_identifier(&role)));
         if is_ours {
-            found.push(stand_in(&role, ours));
+            rights.push(stand_in(&role, ours));
         } else if mentions.follows("to", &role) {
-            found.extend(grants);
+            rights.extend(grants);
         }
     }
-    Ok(found)
+    Ok((found, rights))
 }
 
 /// The migrating role, named by the history, on a server where somebody else migrates: the schemas are its own, as they are

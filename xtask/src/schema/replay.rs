@@ -99,6 +99,7 @@ pub fn in_throw_away_database<T>(
     prisma: AsPrisma<'_>,
     work: impl FnOnce(&mut Connection) -> Result<T>,
 ) -> Result<T> {
+    prisma.groundwork.lay_roles(admin)?;
     with_throw_away_database(admin, |name| {
         let mut connection = open(name)?;
         create_schemas(&mut connection, prisma.schemas)?;
@@ -291,7 +292,7 @@ fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error:
             .because(format!("Prisma sends this file as one request, since its parser does not read it: {reason}"))
             .hint("put the statement into a migration of its own"),
         _ if is_missing(answer.code()) => failure.hint(
-            "if the platform made it and no migration did, make it in `migrations.initShadowDb` of the Prisma config",
+            "correct the migration; what the platform made and no migration did, make in `migrations.initShadowDb` of the Prisma config",
         ),
         _ => failure,
     }

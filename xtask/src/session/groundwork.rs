@@ -8,20 +8,30 @@ use crate::postgres::connection::{Connection, server_words};
 pub struct Groundwork {
     /// Prisma's own answer, `migrations.initShadowDb`. It has to run.
     pub init_shadow_db: Option<String>,
+    /// Roles that the history refers to, which are of the whole server.
+    pub roles: Vec<String>,
     /// What the target has and the history refers to, one object a statement. What the project's own script made before, or what this
     /// role may not make, is left as it is: a migration that needs it says so.
     pub skeleton: Vec<String>,
 }
 
 impl Groundwork {
-    pub const NONE: &'static Groundwork = &Groundwork { init_shadow_db: None, skeleton: Vec::new() };
+    pub const NONE: &'static Groundwork = &Groundwork { init_shadow_db: None, roles: Vec::new(), skeleton: Vec::new() };
 
     /// Names all of it, for whoever keeps the result of a replay. Empty where there is none.
     pub fn digest(&self) -> String {
         if self == Groundwork::NONE {
             return String::new();
         }
-        sha256(format!("{:?}\n{}", self.init_shadow_db, self.skeleton.join("\n")))
+        sha256(format!("{:?}\n{}\n{}", self.init_shadow_db, self.roles.join("\n"), self.skeleton.join("\n")))
+    }
+
+    /// Makes the roles on the server of `connection`, where they are missing and it may.
+    ///
+    /// # Errors
+    /// `failed` when the server cannot be reached any more.
+    pub fn lay_roles(&self, connection: &mut Connection) -> Result<()> {
+        attempt(connection, &self.roles)
     }
 
     /// Makes it in the database of `connection`, whose migrations search `schema` alone.
@@ -32,7 +42,6 @@ impl Groundwork {
         if self == Groundwork::NONE {
             return Ok(());
         }
-        let cannot = |error| unusable("cannot prepare a throw-away database", error);
         connection.impersonate_prisma(schema).map_err(cannot)?;
         if let Some(sql) = &self.init_shadow_db {
             let failed = "`migrations.initShadowDb` of the Prisma config does not run in an empty database";
@@ -42,14 +51,23 @@ impl Groundwork {
             .client()
             .batch_execute("set check_function_bodies = off; set client_min_messages = error")
             .map_err(cannot)?;
-        for statement in &self.skeleton {
-            match connection.client().batch_execute(statement) {
-                Err(error) if error.as_db_error().is_none() => return Err(cannot(error)),
-                _ => {}
-            }
-        }
+        attempt(connection, &self.skeleton)?;
         connection.client().batch_execute("discard all").map_err(cannot)
     }
+}
+
+fn attempt(connection: &mut Connection, statements: &[String]) -> Result<()> {
+    for statement in statements {
+        match connection.client().batch_execute(statement) {
+            Err(error) if error.as_db_error().is_none() => return Err(cannot(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn cannot(error: postgres::Error) -> Failure {
+    unusable("cannot prepare a throw-away database", error)
 }
 
 fn unusable(what: &str, error: postgres::Error) -> Failure {

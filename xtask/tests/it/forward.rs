@@ -248,7 +248,7 @@ fn a_migration_that_applies_nowhere_never_reaches_the_target() {
     caused by: ERROR: relation "nowhere" does not exist (SQLSTATE 42P01), in statement 2 of 2, line 3 of the script
     note: nothing was changed
     note: the database now: 0 migrations applied by this run, 1 pending
-    hint: correct the migration, then run this again
+    hint: correct the migration; what the platform made and no migration did, make in `migrations.initShadowDb` of the Prisma config
     "#);
     assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
     assert!(database.one::<Option<String>>("select to_regclass('public.first')::text").is_none());

@@ -301,7 +301,7 @@ fn what_other_schemas_hang_on_the_schema_is_named_and_made_again() {
     database.execute(&OUTSIDE.replace("create function", "create or replace function"));
     let plan = project.run(&["reset", "--plan"]).expect(0);
     let line = plan.stdout.lines().find(|line| line.contains("restore dependents")).unwrap_or_default();
-    insta::assert_snapshot!(line, @"3. restore dependents: make again what other schemas hang on this one, and what goes with it: trigger `greet_new on people.users`, table constraint `users_session_fkey on people.users`, view `people.shops`, publication relation `public.\"Session\" in publication live`");
+    insta::assert_snapshot!(line, @"4. restore dependents: make again what other schemas hang on this one, and what goes with it: trigger `greet_new on people.users`, table constraint `users_session_fkey on people.users`, view `people.shops`, publication relation `public.\"Session\" in publication live`");
 
     let answer = project.run(&["reset", "--confirm", "--json"]).expect(0);
     assert_eq!(database.one::<i64>(LEFT), 4);

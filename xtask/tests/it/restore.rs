@@ -428,11 +428,14 @@ fn what_this_role_may_not_put_back_is_named_before_consent() {
     let mut server = server::shared().superuser(&database.name);
     let make = format!(
         "do $$ begin create role restore_dba; exception when duplicate_object then null; end $$;
-         create table theirs (id serial); insert into theirs values (1); alter table theirs owner to restore_dba; grant select on theirs, theirs_id_seq to {}",
+         create table theirs (id serial); insert into theirs values (1); alter table theirs owner to {}",
         database.user
     );
     server.batch_execute(&make).unwrap();
     snapshot(&project);
+    let give =
+        format!("alter table theirs owner to restore_dba; grant select on theirs, theirs_id_seq to {}", database.user);
+    server.batch_execute(&give).unwrap();
     let refused = project.run(&["restore"]).expect(4);
     for part in [
         "may not empty and fill `public.theirs`, which is `restore_dba`'s: grant restore_dba to it",
@@ -447,13 +450,15 @@ fn what_this_role_may_not_put_back_is_named_before_consent() {
 
 /// Who may do what in the schema, and what is granted to come.
 const ACCESS: &str = "select coalesce(string_agg(x, e'\\n' order by x), '') from (
-    select nspname || nspacl::text || pg_get_userbyid(nspowner) from pg_namespace where nspname = 'public'
-    union all select relname || relacl::text || pg_get_userbyid(relowner) from pg_class where relnamespace = 'public'::regnamespace and cardinality(relacl) > 1 and relname <> 'slow_view'
-    union all select defaclobjtype::text || defaclacl::text from pg_default_acl) t(x)";
+    select nspname || (select string_agg(i, ',' order by i) from unnest(nspacl::text[]) i) || pg_get_userbyid(nspowner) from pg_namespace where nspname = 'public'
+    union all select relname || (select string_agg(i, ',' order by i) from unnest(relacl::text[]) i) || pg_get_userbyid(relowner) from pg_class where relnamespace = 'public'::regnamespace and cardinality(relacl) > 1 and relname <> 'slow_view'
+    union all select defaclobjtype::text || (select string_agg(i, ',' order by i) from unnest(defaclacl::text[]) i) from pg_default_acl) t(x)";
 
 /// A database with rows, grants and the mirror, whose `script` sleeps where the test wants to strike.
 fn granted(name: &str, sleep_in_mirror: bool) -> (Project, Database) {
     let (project, database) = claimed(name);
+    // The script grants to them where they are there, as they are on a Supabase project.
+    database.grant_supabase_roles();
     let script = fs::read_to_string(server::workspace().join("supabase/sql/analytics_facts_table.sql")).unwrap();
     database.execute(&script);
     let sleep = "select pg_sleep(2);\n";
