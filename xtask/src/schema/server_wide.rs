@@ -125,7 +125,7 @@ fn is_of_server(words: &[String]) -> bool {
 const ROLE: &str = "role ";
 const ATTRIBUTES: &str = ":";
 
-/// What this role could have changed of the server: roles that it may act as, and their memberships and settings.
+/// What this role could have changed of the server: roles that it may act as, their settings, and the memberships that it may grant.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Shared(BTreeSet<String>);
 
@@ -143,6 +143,8 @@ impl Shared {
             union all
             select pg_catalog.format('member %I of %I', m.rolname, g.rolname)
               from pg_catalog.pg_auth_members a join mine g on g.oid = a.roleid join pg_catalog.pg_roles m on m.oid = a.member
+             where pg_catalog.pg_has_role(current_user, g.oid, 'member with admin option')
+                or (select i.rolcreaterole from pg_catalog.pg_roles i where i.rolname = current_user)
             union all
             select pg_catalog.format('setting of %I: %s', mine.rolname, pg_catalog.array_to_string(s.setconfig, ', '))
               from pg_catalog.pg_db_role_setting s join mine on mine.oid = s.setrole

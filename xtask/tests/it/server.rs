@@ -183,13 +183,12 @@ impl Database {
     /// What a hosted Supabase gives the owner: the roles that its API takes.
     pub fn grant_supabase_roles(&self) {
         let mut server = shared().superuser("postgres");
-        for role in ["anon", "authenticated", "service_role"] {
-            let create = format!("create role {role} nologin");
+        for (role, as_what) in [("anon", ""), ("authenticated", ""), ("service_role", "bypassrls")] {
+            let create = format!("create role {role} nologin {as_what}");
             // Another test may have been first.
             let _ = server.batch_execute(&create);
             server.batch_execute(&format!("grant {role} to {}", self.user)).unwrap();
         }
-        server.batch_execute("alter role service_role bypassrls").unwrap();
     }
 
     pub fn url(&self) -> String {
