@@ -109,20 +109,17 @@ fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let before = history.first(history.migrations.len() - 1);
     let (full, less) = (readable(session, history)?, readable(session, &before)?);
     write_history(from, &full).and_then(|()| write_history(to, &less)).blocked(|| "cannot write temporary files")?;
-    with_throw_away_database(&mut session.connect()?, |shadow| {
-        prepare(session, shadow)?;
+    let schemas = [session.target.dsn().schema.as_str()];
+    let groundwork = platform::as_prisma(session, &schemas)?.groundwork;
+    with_throw_away_database(&mut session.connect()?, groundwork, |shadow| {
+        // Prisma empties the datasource's schema between its two replays, and leaves the others: what the platform made stays.
+        groundwork.lay(&mut session.connect_to(shadow)?, schemas[0])?;
         diff(session, &paths, shadow, &migration)
     })?;
     let sql = fs::read_to_string(output).failed(|| format!("Prisma wrote no script for `{migration}`"))?;
     let sql = unseen_by_prisma(session, history, &before)? + &with_constraints(session, history, sql)?;
     files::keep(&kept_as(session, history), sql.as_bytes());
     Ok(Down { migration, sql, origin: Origin::Generated })
-}
-
-/// Prisma empties the datasource's schema between its two replays, and leaves the others: what the platform made stays.
-fn prepare(session: &Session<'_>, shadow: &str) -> Result<()> {
-    let schemas = [session.target.dsn().schema.as_str()];
-    platform::as_prisma(session, &schemas)?.groundwork.lay(&mut session.connect_to(shadow)?, schemas[0])
 }
 
 /// `history` as Prisma's diff can read its schema.

@@ -12,11 +12,14 @@ use crate::error::{Failure, OrFail, Result, Status};
 use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
 use crate::schema::history::{History, Migration};
-use crate::schema::server_wide::Shared;
+use crate::schema::server_wide::{Shared, server_name};
 use crate::schema::statements::{Script, Version, split};
 use crate::session::groundwork::Groundwork;
 
 const PREFIX: &str = "drill_replay_";
+
+/// How the names of the sandbox and of what is thrown away begin, and no target's.
+const OUR_SERVERS: &str = "staging drill: ";
 
 /// The comment on a throw-away database; the server's clock in seconds since 1970 follows.
 const MARKER: &str = "staging drill: throw-away database of a replay, created ";
@@ -99,8 +102,7 @@ pub fn in_throw_away_database<T>(
     prisma: AsPrisma<'_>,
     work: impl FnOnce(&mut Connection) -> Result<T>,
 ) -> Result<T> {
-    prisma.groundwork.lay_roles(admin)?;
-    with_throw_away_database(admin, |name| {
+    with_throw_away_database(admin, prisma.groundwork, |name| {
         let mut connection = open(name)?;
         create_schemas(&mut connection, prisma.schemas)?;
         discard(&mut connection)?;
@@ -109,12 +111,20 @@ pub fn in_throw_away_database<T>(
     })
 }
 
-/// Lends `work` the name of an empty throw-away database on the server of `admin`, such as Prisma wants for a shadow.
+/// Lends `work` the name of an empty throw-away database on the server of `admin`, such as Prisma wants for a shadow. The roles
+/// of `groundwork` are made first where the server is ours alone: on the target's they are, or are not for a replay to make.
 ///
 /// # Errors
 /// As `in_throw_away_database`.
-pub fn with_throw_away_database<T>(admin: &mut Connection, work: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+pub fn with_throw_away_database<T>(
+    admin: &mut Connection,
+    groundwork: &Groundwork,
+    work: impl FnOnce(&str) -> Result<T>,
+) -> Result<T> {
     drop_stale(admin)?;
+    if server_name(admin)?.starts_with(OUR_SERVERS) {
+        groundwork.lay_roles(admin)?;
+    }
     let shared = Shared::read(admin)?;
     let mut database = ThrowAway::create(admin)?;
     let answer = work(&database.name);
@@ -388,8 +398,21 @@ mod tests {
             });
             Ok(())
         };
-        with_throw_away_database(&mut open_as("migrator", "postgres"), visit).unwrap();
+        with_throw_away_database(&mut open_as("migrator", "postgres"), Groundwork::NONE, visit).unwrap();
         assert!(!exists(&kept));
+    }
+
+    #[test]
+    fn a_role_that_is_missing_on_somebody_elses_server_is_not_made_there() {
+        let groundwork =
+            Groundwork { roles: vec!["create role never_laid nologin".to_owned()], ..Groundwork::default() };
+        let mut database = Database::new();
+        with_throw_away_database(&mut database.connection, &groundwork, |_| Ok(())).unwrap();
+        let made = "select exists (select from pg_catalog.pg_roles where rolname = 'never_laid')";
+        assert!(!database.connection.client().query_one(made, &[]).unwrap().get::<_, bool>(0));
+        groundwork.lay_roles(&mut database.connection).unwrap();
+        assert!(database.connection.client().query_one(made, &[]).unwrap().get::<_, bool>(0));
+        database.run("drop role never_laid");
     }
 
     #[test]

@@ -163,9 +163,7 @@ impl Shared {
     /// As `verify_same`.
     pub fn settle(&self, admin: &mut Connection) -> Result<()> {
         let now = Shared::read(admin)?;
-        let sql = "select pg_catalog.current_setting('cluster_name')";
-        let name: String = admin.client().query_one(sql, &[]).could_not("ask for the server's name")?.get(0);
-        if name != EPHEMERAL {
+        if server_name(admin)? != EPHEMERAL {
             return self.verify_same(&now);
         }
         let made = now
@@ -192,6 +190,12 @@ impl Shared {
             .note("a function did it, or another session at the same time")
             .hint("take it back, and write in the migration itself what it does to roles"))
     }
+}
+
+/// The server's own name, which tells the drill's servers from others.
+pub fn server_name(connection: &mut Connection) -> Result<String> {
+    let sql = "select pg_catalog.current_setting('cluster_name')";
+    Ok(connection.client().query_one(sql, &[]).could_not("ask for the server's name")?.get(0))
 }
 
 #[cfg(test)]
