@@ -1,0 +1,350 @@
+//! `drill.toml`: the file as written, its defaults, and what each section means.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::flags::Global;
+use super::pair::{self, FilePair};
+use super::{EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings, Timeouts};
+use crate::error::{Failure, OrFail, Result};
+
+/// `drill.toml` as written.
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    targets: BTreeMap<String, FileTarget>,
+    prisma: FilePrisma,
+    supabase: FileSupabase,
+    parity: FileParity,
+    evidence: FileEvidence,
+    timeouts: FileTimeouts,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileTarget {
+    env_file: String,
+    allow_hosts: Vec<String>,
+    allow_projects: Vec<String>,
+    allow_databases: Vec<String>,
+    /// What `?schema=` may name: `prisma migrate reset` drops it.
+    allow_schemas: Vec<String>,
+    /// System identifiers of production servers (`select system_identifier from pg_control_system()`), refused whatever else fits.
+    deny_systems: Vec<String>,
+    /// PEM file with the certificate authority for `sslmode=verify-ca` and `verify-full`.
+    ca_file: Option<String>,
+}
+
+impl Default for FileTarget {
+    fn default() -> Self {
+        let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
+        FileTarget {
+            env_file: ".env.staging".to_owned(),
+            allow_hosts: owned(&["*.staging.hotdash.app"]),
+            allow_projects: Vec::new(),
+            allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
+            allow_schemas: owned(&["public"]),
+            deny_systems: Vec::new(),
+            ca_file: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FilePrisma {
+    schema: String,
+    migrations: Option<String>,
+    config: Option<String>,
+    smoke: String,
+    seed: String,
+    url_env: String,
+    direct_url_env: String,
+    shadow_url_env: String,
+}
+
+impl Default for FilePrisma {
+    fn default() -> Self {
+        FilePrisma {
+            schema: "prisma/schema.postgres.prisma".to_owned(),
+            migrations: None,
+            config: None,
+            smoke: "prisma/smoke.mjs".to_owned(),
+            seed: "prisma/seed.sql".to_owned(),
+            url_env: "DATABASE_URL".to_owned(),
+            direct_url_env: "DIRECT_URL".to_owned(),
+            shadow_url_env: "SHADOW_DATABASE_URL".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileSupabase {
+    mirror_sql: String,
+    feed_sql: String,
+}
+
+impl Default for FileSupabase {
+    fn default() -> Self {
+        FileSupabase {
+            mirror_sql: "supabase/sql/analytics_facts_table.sql".to_owned(),
+            feed_sql: "supabase/sql/feed_facts.sql".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileParity {
+    threshold_pct: f64,
+    /// Seconds.
+    settle_seconds: u64,
+    pairs: Option<Vec<FilePair>>,
+}
+
+impl Default for FileParity {
+    fn default() -> Self {
+        FileParity { threshold_pct: 1.0, settle_seconds: 2, pairs: None }
+    }
+}
+
+impl FileParity {
+    /// Longer than this a breach is no row in flight.
+    const MOST_SETTLE_SECONDS: u64 = 3600;
+
+    fn checked(&self) -> Result<ParitySettings> {
+        let wrong = |what: String| {
+            Failure::usage(format!("`drill.toml` cannot be used: {what}"))
+                .hint("correct `[parity]`; docs/configuration.md lists every key")
+        };
+        if !(0.0..=100.0).contains(&self.threshold_pct) {
+            return Err(wrong(format!("`threshold_pct` is {}, and must be from 0 to 100", self.threshold_pct)));
+        }
+        if self.settle_seconds > Self::MOST_SETTLE_SECONDS {
+            return Err(wrong(format!("`settle_seconds` is more than {}", Self::MOST_SETTLE_SECONDS)));
+        }
+        Ok(ParitySettings {
+            pairs: self.pairs.as_deref().map_or_else(|| Ok(pair::defaults()), pair::checked)?,
+            threshold_pct: self.threshold_pct,
+            settle: Duration::from_secs(self.settle_seconds),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileEvidence {
+    dir: String,
+    /// The feedback file of `forward`.
+    deployment: String,
+    /// The feedback file of `mirror` and `parity`.
+    data: String,
+    /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
+    qa: String,
+    allowed_signers: Option<String>,
+}
+
+impl Default for FileEvidence {
+    fn default() -> Self {
+        FileEvidence {
+            dir: "feedback/evidence".to_owned(),
+            deployment: "feedback/deployment.md".to_owned(),
+            data: "feedback/data.md".to_owned(),
+            qa: "feedback/qa.md".to_owned(),
+            allowed_signers: None,
+        }
+    }
+}
+
+/// Seconds.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileTimeouts {
+    connect: u64,
+    generate: u64,
+    migrate: u64,
+    query: u64,
+    smoke: u64,
+    settle: u64,
+    snapshot: u64,
+}
+
+impl Default for FileTimeouts {
+    fn default() -> Self {
+        FileTimeouts { connect: 10, generate: 120, migrate: 600, query: 60, smoke: 60, settle: 60, snapshot: 3600 }
+    }
+}
+
+impl File {
+    pub(super) fn read(root: &Path) -> Result<File> {
+        let path = root.join("drill.toml");
+        let text = match std::fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+            read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
+        };
+        toml::from_str(&text).map_err(|error| broken(&text, &error))
+    }
+
+    pub(super) fn target(&self, name: &str, root: &Path, global: &Global) -> Result<TargetSettings> {
+        if name == SANDBOX {
+            return sandbox_target(self.targets.contains_key(SANDBOX), global);
+        }
+        let file = match self.targets.get(name) {
+            Some(file) => file.clone(),
+            None if name == "staging" && self.targets.is_empty() => FileTarget::default(),
+            None => return Err(self.unknown_target(name)),
+        };
+        let env_file = global.env_file.clone().unwrap_or_else(|| PathBuf::from(&file.env_file));
+        Ok(TargetSettings {
+            name: name.to_owned(),
+            env_file: Some(root.join(env_file)),
+            allow_hosts: file.allow_hosts,
+            allow_projects: file.allow_projects,
+            allow_databases: file.allow_databases,
+            allow_schemas: file.allow_schemas,
+            deny_systems: file.deny_systems,
+            ca_file: file.ca_file.map(|path| root.join(path)),
+        })
+    }
+
+    fn unknown_target(&self, name: &str) -> Failure {
+        let mut known: Vec<&str> = self.targets.keys().map(String::as_str).collect();
+        if known.is_empty() {
+            known.push("staging");
+        }
+        known.push(SANDBOX);
+        Failure::usage(format!("there is no target `{name}`"))
+            .because(format!("the targets are: {}", known.join(", ")))
+            .hint(format!("add `[targets.{name}]` to drill.toml, or name one of these with `--target`"))
+    }
+
+    pub(super) fn prisma(&self, root: &Path) -> PrismaSettings {
+        let prisma = &self.prisma;
+        let schema = root.join(&prisma.schema);
+        let beside = schema.parent().unwrap_or(root);
+        PrismaSettings {
+            migrations: match &prisma.migrations {
+                Some(path) => root.join(path),
+                None => default_migrations(root, beside, &prisma.schema),
+            },
+            config: match &prisma.config {
+                Some(path) => root.join(path),
+                None => default_config(root, beside),
+            },
+            smoke: root.join(&prisma.smoke),
+            seed: root.join(&prisma.seed),
+            schema,
+            url_env: prisma.url_env.clone(),
+            direct_url_env: prisma.direct_url_env.clone(),
+            shadow_url_env: prisma.shadow_url_env.clone(),
+        }
+    }
+
+    pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {
+        SupabaseSettings {
+            mirror_sql: root.join(&self.supabase.mirror_sql),
+            feed_sql: root.join(&self.supabase.feed_sql),
+        }
+    }
+
+    pub(super) fn parity(&self) -> Result<ParitySettings> {
+        self.parity.checked()
+    }
+
+    pub(super) fn evidence(&self, root: &Path) -> EvidenceSettings {
+        let file = &self.evidence;
+        EvidenceSettings {
+            dir: root.join(&file.dir),
+            deployment: root.join(&file.deployment),
+            data: root.join(&file.data),
+            qa: root.join(&file.qa),
+            allowed_signers: file.allowed_signers.as_ref().map(|path| root.join(path)),
+        }
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        let file = &self.timeouts;
+        Timeouts {
+            connect: Duration::from_secs(file.connect),
+            generate: Duration::from_secs(file.generate),
+            migrate: Duration::from_secs(file.migrate),
+            query: Duration::from_secs(file.query),
+            smoke: Duration::from_secs(file.smoke),
+            settle: Duration::from_secs(file.settle),
+            snapshot: Duration::from_secs(file.snapshot),
+        }
+    }
+}
+
+/// Prisma's own rule is the folder beside the file with the datasource, which in a schema folder may be within it; this repo keeps one history for each database.
+fn default_migrations(root: &Path, beside: &Path, schema: &str) -> PathBuf {
+    let ours = root.join("prisma/postgres/migrations");
+    let within = root.join(schema).join("migrations");
+    match () {
+        () if schema == FilePrisma::default().schema && ours.is_dir() => ours,
+        () if within.is_dir() => within,
+        () => beside.join("migrations"),
+    }
+}
+
+fn default_config(root: &Path, beside: &Path) -> PathBuf {
+    let ours = beside.join("postgres.config.ts");
+    if ours.is_file() { ours } else { root.join("prisma.config.ts") }
+}
+
+fn sandbox_target(in_file: bool, global: &Global) -> Result<TargetSettings> {
+    if in_file {
+        return Err(Failure::usage("`[targets.sandbox]` in drill.toml has no meaning")
+            .because("the sandbox is the embedded Postgres, and its address is its own")
+            .hint("remove the section, or give the target another name"));
+    }
+    if global.env_file.is_some() {
+        return Err(Failure::usage("`--env-file` does not go with the sandbox")
+            .because("the sandbox needs no env file: its address is its own")
+            .hint("leave out `--env-file`, or leave out `--sandbox`"));
+    }
+    Ok(sandbox_settings())
+}
+
+pub(super) fn sandbox_settings() -> TargetSettings {
+    TargetSettings {
+        name: SANDBOX.to_owned(),
+        env_file: None,
+        allow_hosts: vec!["127.0.0.1".to_owned()],
+        allow_projects: Vec::new(),
+        allow_databases: vec!["*_sandbox".to_owned()],
+        allow_schemas: vec!["public".to_owned()],
+        deny_systems: Vec::new(),
+        ca_file: None,
+    }
+}
+
+fn broken(text: &str, error: &toml::de::Error) -> Failure {
+    let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
+    let place = line.map(|line| format!(" at line {line}")).unwrap_or_default();
+    Failure::usage(format!("`drill.toml` cannot be read{place}"))
+        .because(error.message().trim().replace('\n', "; "))
+        .hint("correct that line; docs/configuration.md lists every key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_of_a_schema_folder_is_within_it_or_beside_it() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |schema: &str| {
+            let migrations = default_migrations(root.path(), root.path().join(schema).parent().unwrap(), schema);
+            migrations.strip_prefix(root.path()).unwrap().display().to_string()
+        };
+        std::fs::create_dir_all(root.path().join("prisma/schema")).unwrap();
+        assert_eq!(of("prisma/schema"), "prisma/migrations");
+        std::fs::create_dir(root.path().join("prisma/migrations")).unwrap();
+        assert_eq!(["prisma", "prisma/schema", "prisma/schema.prisma"].map(of), ["prisma/migrations"; 3]);
+    }
+}
