@@ -96,7 +96,7 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// Reads what is a file itself: a link leads elsewhere, and a pipe would be waited for.
 ///
 /// # Errors
-/// `InvalidInput` for what is no file; else what the file system says.
+/// `InvalidInput` for what is not a file; else what the file system says.
 pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
     if path.symlink_metadata()?.is_file() { fs::read(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }

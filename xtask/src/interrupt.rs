@@ -30,7 +30,7 @@ impl Interrupt {
 
     fn hear(&self, signal: i32) {
         let first = self.first.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        // A terminal that goes sends SIGHUP more than once, and nobody has asked twice.
+        // A terminal that goes sends SIGHUP more than once, and that is no second request.
         if first || signal != SIGHUP {
             self.count.fetch_add(1, Ordering::Relaxed);
         }

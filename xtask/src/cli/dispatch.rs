@@ -66,7 +66,7 @@ fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
     }
 }
 
-/// `--help` and `--version` are no errors; everything else is.
+/// `--help` and `--version` are not errors; everything else is.
 fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {

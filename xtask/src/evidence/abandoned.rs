@@ -2,7 +2,7 @@
 //! closes their record.
 //!
 //! It says no more than is known: which steps were running, what the files were when they were found, and who found
-//! them. When the run ended, and with which exit code, nobody knows.
+//! them. When the run ended, and with which exit code, cannot be known.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct Adopted {
     pub sentence: String,
 }
 
-/// Closes every record beside `run` that its process left open. What cannot be closed is named, and stops nobody.
+/// Closes every record beside `run` that its process left open. What cannot be closed is named, and stops no run.
 pub fn close_all(run: &Run) -> Vec<Adopted> {
     let runs = read_all(run.dir()).unwrap_or_default();
     let left = runs.iter().filter(|past| past.state == State::Unclosed);
@@ -49,7 +49,7 @@ pub fn close_all(run: &Run) -> Vec<Adopted> {
     .collect()
 }
 
-/// None when somebody else was faster.
+/// None when another process was faster.
 fn close(past: &Past, by: &Run) -> Result<Option<String>> {
     let Some(lock) = lock::try_take(&past.folder) else { return Ok(None) };
     let run = adopt(past, by, lock);

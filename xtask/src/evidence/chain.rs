@@ -28,7 +28,7 @@ impl Chain {
     /// The newest closed run, and the other ends of the chain, where branches were merged.
     ///
     /// # Errors
-    /// The folder cannot be read. A run that cannot be read is no end: nobody should vouch for it as it is now.
+    /// The folder cannot be read. A run that cannot be read is not an end: it must not be vouched for as it is now.
     pub fn ends(&self) -> io::Result<(Option<Previous>, Vec<Previous>)> {
         let mut ends: Vec<_> = ends(&read_all(&self.dir)?)
             .into_iter()

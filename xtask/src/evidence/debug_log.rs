@@ -24,7 +24,7 @@ impl DebugLog {
         Ok(DebugLog { begun: Instant::now(), file, redactor: run.redactor().clone() })
     }
 
-    /// One line, with the seconds since the record was opened. A line that cannot be written is no reason to stop a run.
+    /// One line, with the seconds since the record was opened. A line that cannot be written does not stop a run.
     pub fn line(&self, what: impl Display) {
         let line = format!("{:>9.3} {what}", self.begun.elapsed().as_secs_f64()).replace('\n', "\n          ");
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);

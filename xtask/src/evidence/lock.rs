@@ -25,13 +25,13 @@ pub fn share(folder: &Path) -> io::Result<Option<File>> {
     Ok(file.lock_shared().is_ok().then_some(file))
 }
 
-/// None when somebody holds it, or when that cannot be told.
+/// None when another process holds it, or when that cannot be told.
 pub fn try_take(folder: &Path) -> Option<File> {
     let file = File::open(folder).ok()?;
     file.try_lock().is_ok().then_some(file)
 }
 
-/// Whether nobody holds it. False where that cannot be told.
+/// Whether it is free. False where that cannot be told.
 pub fn is_free(folder: &Path) -> bool {
     // Shared, so that two who ask do not take each other for a holder.
     File::open(folder).is_ok_and(|file| file.try_lock_shared().is_ok())

@@ -2,7 +2,7 @@
 //!
 //! Keys, numbers and what [`NAMES`] lists stay as they are. Names of schemas, tables, columns, migrations and files are
 //! no secrets, even where one is called as a secret is; digests and words of ours are compared again. All else may quote
-//! a program or a server, so a key that nobody has thought of is masked.
+//! a program or a server, so an unknown key is masked.
 
 use redact::Redactor;
 use serde::Serialize;
@@ -26,7 +26,7 @@ const NAMES: &[&str] = &[
     "catalog", "column", "follows", "grantee", "owner", "pair", "path", "privilege", "schemas", "signature", "table",
 ];
 
-/// Keys of objects whose own keys are anybody's: what is in them is judged by the outer key alone.
+/// Keys of objects whose own keys are free text: what is in them is judged by the outer key alone.
 const MAPS: &[&str] = &["environment", "files", "inputs", "properties"];
 
 /// `value` as JSON that may be written or printed.
@@ -129,7 +129,7 @@ mod tests {
         }))
     }
 
-    /// Every text that is no name.
+    /// Every text that is not a name.
     fn sentences(record: &Record) -> Vec<String> {
         let outcome = &record.outcome;
         let details = outcome.steps().filter_map(|step| step.detail.clone());

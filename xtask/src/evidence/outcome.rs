@@ -20,7 +20,7 @@ pub type Counts = BTreeMap<String, u64>;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
-    /// What `offset_ms` of stages and steps counts from: `started_at` by a clock that nobody sets.
+    /// What `offset_ms` of stages and steps counts from: `started_at` by a monotonic clock.
     #[serde(skip, default = "Instant::now")]
     begun: Instant,
     #[serde(skip)]
@@ -39,7 +39,7 @@ pub struct Outcome {
     /// The folder, relative to the root.
     pub evidence: Option<String>,
     pub hint: Option<String>,
-    /// The hint as a line to paste; null where it is no command.
+    /// The hint as a line to paste; null where it is not a command.
     pub hint_command: Option<String>,
     pub error: Option<ErrorView>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

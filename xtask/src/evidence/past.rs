@@ -47,7 +47,7 @@ pub enum State {
     Foreign,
 }
 
-/// Everything in `dir` but hidden files: what is no run first, then the runs, oldest first. Nothing when there is
+/// Everything in `dir` but hidden files: what is not a run first, then the runs, oldest first. Nothing when there is
 /// no such folder.
 ///
 /// # Errors
@@ -89,7 +89,7 @@ fn newest_first(dir: &Path, names: &[String]) -> impl Iterator<Item = Past> {
     runs.into_iter().rev()
 }
 
-/// What is no run first, then the runs, oldest first. Names are to the second; of the runs of one second the chain knows
+/// What is not a run first, then the runs, oldest first. Names are to the second; of the runs of one second the chain knows
 /// the order, and what is not closed yet has no place in it and comes last.
 fn sort(runs: &mut [Past]) {
     let depths = depths(runs);
@@ -122,7 +122,7 @@ fn depth<'a>(name: &'a str, links: &BTreeMap<&'a str, &'a str>, known: &mut BTre
     if let Some(depth) = known.get(name) {
         return *depth;
     }
-    known.insert(name, 0); // Links that somebody bent into a ring come to an end here.
+    known.insert(name, 0); // Links in a ring come to an end here.
     let steps = links.get(name).map_or(0, |previous| depth(previous, links, known) + 1);
     known.insert(name, steps);
     steps
@@ -195,7 +195,7 @@ impl Past {
                 self.state = if record.outcome.status == "running" { State::Running } else { State::Closed };
                 self.record = Some(record);
             }
-            Err(error) => self.state = State::Unreadable(format!("`{RECORD}` is no record of a run: {error}")),
+            Err(error) => self.state = State::Unreadable(format!("`{RECORD}` is not a record of a run: {error}")),
         }
     }
 }
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(runs[0].record.as_ref().unwrap().outcome.extra["of_tomorrow"], serde_json::json!([1]));
         let State::Unreadable(why) = &runs[1].state else { panic!("{:?}", runs[1].state) };
         assert!(
-            why.starts_with("`run.json` is no record of a run: invalid type: integer `7`, expected a sequence"),
+            why.starts_with("`run.json` is not a record of a run: invalid type: integer `7`, expected a sequence"),
             "{why}"
         );
     }

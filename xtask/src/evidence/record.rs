@@ -109,7 +109,7 @@ pub struct Previous {
     pub sha256: String,
 }
 
-/// Of a run whose process was gone before it could close its record: who closed it instead. Nobody knows when it ended.
+/// Of a run whose process was gone before it could close its record: who closed it instead. When it ended cannot be known.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Abandonment {
     /// The run that found it.

@@ -1,8 +1,8 @@
 //! The optional signature of a record, made and checked by `ssh-keygen -Y` with the user's SSH key, as git does for
 //! commits.
 //!
-//! The private key is never read here: ssh-keygen or the user's agent does that. Nobody is asked for a passphrase,
-//! since nobody may be there: a key that needs one must be in the agent. Format:
+//! The private key is never read here: ssh-keygen or the user's agent does that. No passphrase is asked for,
+//! since the run may be unattended: a key that needs one must be in the agent. Format:
 //! <https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.sshsig>.
 
 use std::fs;
@@ -75,9 +75,9 @@ fn sign_with(settings: &Settings, key: &Path, file: &Path) -> Result<()> {
 /// What is known of a signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signed {
-    /// By somebody whom the project's list of signers names.
+    /// By one of the project's list of signers.
     By(String),
-    /// By a key that nobody here knows; its fingerprint.
+    /// By an unknown key; its fingerprint.
     Unknown(String),
     /// It is not a signature of this record as it is now.
     Wrong,

@@ -2,7 +2,7 @@
 //! vouches for it.
 //!
 //! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that
-//! somebody wrote anew as a whole, with the feedback files: against that there is a signature, and a commit that
+//! were written anew as a whole, with the feedback files: against that there is a signature, and a commit that
 //! was pushed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ pub struct Verification {
     /// As they lie in the folder, oldest first.
     pub runs: Vec<Past>,
     pub findings: Vec<Finding>,
-    /// What is no sign of a change, but limits what was verified.
+    /// What does not show a change, but limits what was verified.
     pub notes: Vec<String>,
     vouchers: Vouchers,
     /// Who signed, by run.
@@ -60,7 +60,7 @@ pub enum Kind {
     Removed,
     Renamed,
     Unreadable,
-    /// It should be signed by somebody on the project's list, and is not.
+    /// It should be signed by one of the project's list, and is not.
     Unsigned,
 }
 
@@ -71,7 +71,7 @@ impl Verification {
     /// `blocked` when the folder of the evidence cannot be read.
     pub fn of(settings: &Settings) -> Result<Verification> {
         let dir = settings.evidence_dir();
-        // Nobody closes a record meanwhile, which another one may already name.
+        // No record is closed meanwhile that another one may already name.
         let _lock = lock::share(&dir);
         let runs = read_all(&dir).blocked(|| format!("cannot read `{}`", settings.shown(&dir)))?;
         let vouchers = digest_witnesses::collect(settings, &runs);
@@ -188,7 +188,7 @@ fn never_began(past: &Past) -> bool {
     fs::read_dir(&past.folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Whether somebody holds another digest of `run.json`, and when it was last known to be right.
+/// Whether another digest is held of `run.json`, and when it was last known to be right.
 fn changed_record(past: &Past, vouchers: &[Voucher]) -> Option<Finding> {
     let differs = |voucher: &&Voucher| Some(&voucher.sha256) != past.sha256.as_ref();
     let against: Vec<&Voucher> = vouchers.iter().filter(differs).collect();
@@ -288,7 +288,7 @@ fn notes(runs: &[Past], vouchers: &Vouchers) -> Vec<String> {
                 Some(format!("`{name}` is empty: its run was ended before its first step"))
             }
             State::Unreadable(_) => None,
-            State::Foreign => Some(format!("`{name}` is no run: not verified")),
+            State::Foreign => Some(format!("`{name}` is not a run: not verified")),
         }
     };
     let mut notes: Vec<String> = runs.iter().filter_map(note).collect();

@@ -168,7 +168,7 @@ fn a_target_in_two_places_is_refused_unless_both_say_the_same() {
     let prod = "postgresql://hotdash:prodpw@prod.example.com/hotdash";
     assert_eq!(
         refused(Some(&staging), &[("DATABASE_URL", prod), ("DIRECT_URL", STAGING)], &[]),
-        "source: `DATABASE_URL` is exported with another value than `.env.staging` gives it\n  unset DATABASE_URL\n\
+        "source: `DATABASE_URL` is exported with a value that differs from `.env.staging`'s\n  unset DATABASE_URL\n\
          source: `DIRECT_URL` is exported, but `.env.staging` does not set it\n  unset DIRECT_URL\n"
     );
 }

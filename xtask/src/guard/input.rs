@@ -219,7 +219,7 @@ const LONGEST_ENV_FILE: u64 = 1 << 20;
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
     fs::File::open(path)?.take(LONGEST_ENV_FILE).read_to_end(&mut text)?;
@@ -272,7 +272,7 @@ fn not_for_prisma(settings: &Settings) -> Option<Refusal> {
         let fix = "name a file that ends with `.prisma`, or a folder, as `schema` under `[prisma]` in drill.toml";
         Refusal::new(
             "prisma-schema",
-            format!("`{named}` is no schema that Prisma reads: it does not end with `.prisma`"),
+            format!("`{named}` is not a schema that Prisma reads: it does not end with `.prisma`"),
             fix,
         )
     })

@@ -1,4 +1,4 @@
-//! Entries of `drill.toml` that are no patterns, or would allow more than they seem to.
+//! Entries of `drill.toml` that are not patterns, or would allow more than they seem to.
 
 use crate::error::Refusal;
 use crate::guard::pattern::{MAINTENANCE, NAME_BYTES_MAX, is_host_name, is_made_of, is_project_ref, may_be_dropped};

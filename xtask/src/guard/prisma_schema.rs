@@ -110,7 +110,7 @@ impl<'a> Tokens<'a> {
         Ok(Some(Block { line, keyword, body }))
     }
 
-    /// The next token that is no blank and no comment.
+    /// The next token that is neither blank nor comment.
     fn next(&mut self) -> Result<Option<Token<'a>>, Unread> {
         self.skip_blanks()?;
         let Some(first) = self.rest.chars().next() else { return Ok(None) };

@@ -60,7 +60,7 @@ impl Given {
         }
     }
 
-    /// The refusal for a target that nobody named.
+    /// The refusal where no target is named.
     pub fn missing(&self, policy: &Policy) -> Vec<Refusal> {
         let name = &policy.url_env;
         if self.get(name).is_some() {
@@ -148,7 +148,7 @@ pub fn disagreements(given: &Given, policy: &Policy, exported: &BTreeMap<String,
         (None, _) | (Some(""), None) => None,
         (Some(_), None) => Some(format!("`{name}` is exported, but `{file}` does not set it")),
         (Some(shell), Some(value)) => {
-            (shell != value).then(|| format!("`{name}` is exported with another value than `{file}` gives it"))
+            (shell != value).then(|| format!("`{name}` is exported with a value that differs from `{file}`'s"))
         }
     };
     let messages = target_variables(policy).into_iter().filter_map(|name| Some((name, differs(name)?)));

@@ -1,6 +1,6 @@
 //! Supabase's API address and service key: which project they name, without asking anyone.
 //!
-//! A legacy key is a JWT that names its project (`ref`), role and end; nobody here can check its signature, and nothing
+//! A legacy key is a JWT that names its project (`ref`), role and end; its signature cannot be checked here, and nothing
 //! depends on it: the claims are only ever a reason to refuse. An `sb_secret_` key names nothing, so it is worth as
 //! much as the URL beside it. Everything else that looks like a key opens more (`sbp_`) or less (`anon`) than a drill
 //! needs.
@@ -128,7 +128,7 @@ fn read_legacy(text: &str, now: Timestamp) -> Result<KeyClaim, &'static str> {
         return Err("holds a key without a signature that Supabase uses");
     }
     if claims.text("role") != Some("service_role") {
-        return Err("holds a key of another role than `service_role`");
+        return Err("holds a key of a role that is not `service_role`");
     }
     if claims.get("exp").and_then(Value::as_i64).is_none_or(|end| end <= now.as_second()) {
         return Err("holds a key that has expired or does not say when it will");

@@ -30,7 +30,7 @@ use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::place::Place;
 use crate::schema::replay::{discard, line_of};
 
-/// How long we wait for Prisma's lock, and for each table that the script changes: somebody at work is not pushed aside,
+/// How long we wait for Prisma's lock, and for each table that the script changes: a session at work is not pushed aside,
 /// and others do not queue behind us.
 const LOCK_TIMEOUT: &str = "3s";
 
@@ -165,7 +165,7 @@ pub struct RolledBack {
 /// Runs the down script and deletes the ledger's row, or does neither.
 ///
 /// # Errors
-/// `blocked` when somebody holds a lock, named; `different` when the ledger or the data is not what the plan was made
+/// `blocked` when a session holds a lock, named; `different` when the ledger or the data is not what the plan was made
 /// from, or when the script drops what it did not drop in the rehearsal; `failed` when it does not run.
 pub fn roll_back(connection: &mut Connection, _: &StagingTarget, order: &Order<'_>) -> Result<RolledBack> {
     begin_as_prisma(connection, order.schema)?;
@@ -273,7 +273,7 @@ fn name_the_holder(connection: &mut Connection, failure: Failure) -> Failure {
     failure.with_status(Status::Blocked).because(holder).hint("wait for it to end, then run this again")
 }
 
-/// The applied migrations must be exactly those that the plan was made from: anything else means that somebody migrated
+/// The applied migrations must be exactly those that the plan was made from: anything else means that another migration ran
 /// since.
 fn check_ledger(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<()> {
     let sql = format!(
@@ -285,7 +285,7 @@ fn check_ledger(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<
     if found == order.applied.iter().cloned().collect() {
         return Ok(());
     }
-    Err(Failure::different("the ledger is no longer what the plan was made from: somebody migrated in between")
+    Err(Failure::different("the ledger is no longer what the plan was made from: another migration ran in between")
         .hint("run this again"))
 }
 
@@ -461,7 +461,7 @@ mod tests {
     #[test]
     fn a_ledger_that_changed_since_the_plan_stops_everything() {
         let (mut database, result) = attempt("create table t ()", "drop table t", &[loss("t", None, 0, 0)], &["a"]);
-        assert!(result.unwrap_err().message.contains("somebody migrated in between"));
+        assert!(result.unwrap_err().message.contains("another migration ran in between"));
         assert!(database.ask::<bool>("select pg_catalog.to_regclass('public.t') is not null"));
     }
 

@@ -20,7 +20,7 @@ use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
 const ROWS: u64 = 20;
 
-/// For each statement of a script on made-up rows. One that takes longer is tried where there are no rows, and no more.
+/// For each statement of a script on made-up rows. One that takes longer is tried where there are no rows, and not again.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// One step of a rehearsal.

@@ -13,9 +13,9 @@ pub struct MigrationStatus {
     pub applied: Vec<String>,
     /// In the folder, and neither applied nor begun.
     pub pending: Vec<String>,
-    /// Begun, never finished, and nobody is at it: Prisma will refuse to go on (P3009).
+    /// Begun, never finished, and not at work now: Prisma will refuse to go on (P3009).
     pub failed: Vec<String>,
-    /// Begun and not finished while somebody holds Prisma's lock.
+    /// Begun and not finished while a session holds Prisma's lock.
     pub running: Vec<String>,
     /// Applied from a script that is not the one in the folder now.
     pub edited_after_apply: Vec<String>,
@@ -32,7 +32,7 @@ pub struct MigrationStatus {
 }
 
 impl MigrationStatus {
-    /// Compares `history` with `ledger` (None: the table is absent). `lock_held`: somebody holds Prisma's advisory lock
+    /// Compares `history` with `ledger` (None: the table is absent). `lock_held`: a session holds Prisma's advisory lock
     /// now, see `activity::lock_holders`.
     pub fn new(history: &History, ledger: Option<&Ledger>, lock_held: bool) -> MigrationStatus {
         let nothing = Ledger::default();

@@ -1,5 +1,5 @@
 //! Every migration up, down and up again in a throw-away database, with rows in it: whether a history can go back is
-//! known before anybody needs it.
+//! known before it is needed.
 //!
 //! Rows are compared by a sum of hashes for each column, which no order of rows changes. Only what was there before a
 //! migration counts: what is written into a new column is lost with the column, and everybody expects that. Where there
@@ -55,7 +55,7 @@ pub fn rehearse_all(
     go_on: impl Fn() -> Result<()>,
 ) -> Result<Vec<MigrationTrial>> {
     let mut trials: Vec<MigrationTrial> = Vec::new();
-    // A database in which a way back went wrong is no place to try the next one: that starts from a fresh replay.
+    // A database in which a way back went wrong does not serve for the next one: that starts from a fresh replay.
     while trials.len() < history.migrations.len() {
         in_throw_away_database(admin, &open, prisma, |connection| {
             for migration in &history.migrations[..trials.len()] {
@@ -111,7 +111,7 @@ fn prints(connection: &mut Connection) -> Result<BTreeMap<Place, Print>> {
     })
 }
 
-/// What was there and is no more. A column whose table lost rows, or was made again itself, is not named beside it.
+/// What was there and is gone. A column whose table lost rows, or was made again itself, is not named beside it.
 fn lost(before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, Print>) -> Vec<String> {
     before.values().filter_map(|print| loss(print, before, after)).collect()
 }

@@ -14,7 +14,7 @@ pub enum Obstacle {
         which: Which,
         table: String,
     },
-    /// A foreign table, or a view or a partition that leads to one: its rows are on a server that nobody proved to be staging.
+    /// A foreign table, or a view or a partition that leads to one: its rows are on a server that was not proved to be staging.
     Elsewhere {
         which: Which,
         table: String,

@@ -53,7 +53,7 @@ pub fn counted(looks: &[Look], last: &Look, findings: &[Finding]) -> Value {
     })
 }
 
-/// Why there is no verdict. A first look may be there, and is none: rows may have been in flight.
+/// Why there is no verdict. A first look may be there, and is not a verdict: rows may have been in flight.
 pub fn unfinished(looks: &[Look], reason: Option<&str>, failure: &Failure, aim: &Aim, at: &str) -> Value {
     json!({
         "event": EVENT,

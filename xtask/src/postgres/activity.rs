@@ -13,7 +13,7 @@ use crate::postgres::connection::{Connection, CouldNot};
 /// measured on 6.19 and 7.10).
 pub const PRISMA_LOCK: i64 = 72_707_369;
 
-/// Between two looks at the server: a look costs half a millisecond, and nobody notices this much waiting.
+/// Between two looks at the server: a look costs half a millisecond, and this much waiting is not noticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// A session that holds or waits for Prisma's lock. What the role may not see of another role's session is None.

@@ -31,7 +31,7 @@ pub struct Claim {
 
 impl Claim {
     /// What the claim says otherwise than the server: each a clause such as "database is `a`, the claim says `b`".
-    /// Empty: the claim holds. What the claim could not learn (the system identifier) is no proof, so it has to be
+    /// Empty: the claim holds. What the claim could not learn (the system identifier) proves nothing, so it has to be
     /// equal too: unknown then and known now disagrees.
     pub fn disagreements(&self, identity: &Identity, project_ref: Option<&str>) -> Vec<String> {
         let unknown = || "unknown".to_owned();
@@ -59,7 +59,7 @@ impl Claim {
 
 /// What a claim has to be for us to read it: one plain, permanent table without rules, row security or children, of
 /// exactly our columns, it and its schema owned by the connecting role or a superuser. To select from anything else
-/// could run somebody's code, or believe it.
+/// could run its author's code, or believe it.
 const SHAPE: &str = "
     select c.relkind = 'r' and c.relpersistence = 'p' and not c.relhasrules and not c.relrowsecurity
               and not c.relhassubclass,

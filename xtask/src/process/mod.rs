@@ -46,7 +46,7 @@ pub struct Finished {
 
 impl Finished {
     /// # Errors
-    /// `failed`, naming `log`, when it is not whole: nobody could tell what is missing from it.
+    /// `failed`, naming `log`, when it is not whole: what is missing could not be told from it.
     pub fn whole(&self, log: &str) -> Result<()> {
         self.broken.as_ref().map_or(Ok(()), |error| {
             Err(Failure::failed(format!("cannot write the whole of `{log}`"))
@@ -59,7 +59,7 @@ impl Finished {
 /// Runs a child to its end. `log` gets the command, its masked output as it comes, and how it ended.
 ///
 /// # Errors
-/// `blocked` when the program cannot be started. A child that fails is no error here: see [`Finished::exit`].
+/// `blocked` when the program cannot be started. A child that fails is not an error here: see [`Finished::exit`].
 pub fn run(
     invocation: &Invocation,
     deadline: Duration,

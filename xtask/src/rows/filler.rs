@@ -1,4 +1,4 @@
-//! Rows for tables that nobody has described, made by the types of their columns: a rehearsal on empty tables would
+//! Rows for tables without a description, made by the types of their columns: a rehearsal on empty tables would
 //! call every loss reversible.
 //!
 //! Unlike `seed`, nothing here is believable. The rows only have to be there, to differ, and to satisfy what the schema
@@ -37,7 +37,7 @@ struct Column {
 /// Puts `rows` rows into each table of `schemas` that has none, but for those named in `except`. Returns which stayed empty, each as a sentence.
 ///
 /// # Errors
-/// `failed` when the server cannot be asked; a table that refuses its rows is no error.
+/// `failed` when the server cannot be asked; a table that refuses its rows is not an error.
 pub fn fill_empty(connection: &mut Connection, schemas: &[&str], except: &[String], rows: u64) -> Result<Vec<String>> {
     let mut left = in_order(connection.read(|transaction| empty_tables(transaction, schemas, except))?);
     loop {

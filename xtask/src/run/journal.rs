@@ -78,7 +78,7 @@ impl<'a> Journal<'a> {
         self.run.write_json(&name, value)
     }
 
-    /// A stage that was left out: named, so that nobody takes silence for success.
+    /// A stage that was left out: named, so that silence is not taken for success.
     pub fn skip(&self, name: &str, why: &str) -> Result<()> {
         let mut record = self.record();
         let now = record.outcome.elapsed_ms();

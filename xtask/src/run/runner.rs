@@ -102,7 +102,7 @@ impl Runner<'_> {
         Session::open(self.settings, self.interrupt, candidate, redactor.clone(), demand)
     }
 
-    /// A plan needs no lock: it changes nothing, and another run may be at work while somebody looks.
+    /// A plan needs no lock: it changes nothing, and another run may be at work meanwhile.
     #[allow(clippy::type_complexity, reason = "three things that belong to one caller")]
     fn prepare<S: Stage>(
         &self,

@@ -9,7 +9,7 @@ use crate::postgres::claim;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::identity::identity;
 
-/// The roles of a hosted Supabase database that a mirror's grants and policies name; nobody can log in as one.
+/// The roles of a hosted Supabase database that a mirror's grants and policies name; none of them can log in.
 const SUPABASE_ROLES: &str = "
     create role anon nologin;
     create role authenticated nologin;

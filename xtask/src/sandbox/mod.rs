@@ -132,7 +132,7 @@ impl Ephemeral {
 }
 
 impl Drop for Ephemeral {
-    /// There is nobody left to tell; the next one of this place tries again.
+    /// Its error has no reader any more; the next one of this place tries again.
     fn drop(&mut self) {
         let _ = self.cluster.stop().and_then(|_| self.cluster.remove());
     }

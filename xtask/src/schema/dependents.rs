@@ -1,5 +1,5 @@
 //! What hangs on a schema from outside of it, and goes with it: `drop schema … cascade` reaches triggers, keys, views and columns of other
-//! schemas and the tables of publications, and says so to nobody (supabase/cli#2214, supabase/auth#1067).
+//! schemas and the tables of publications, and reports none of it (supabase/cli#2214, supabase/auth#1067).
 //!
 //! Most of it is definition alone, which the catalog has: it is written down before and made again after. What has rows or values of its own,
 //! or a definition that is not known to be whole, cannot be made again, and a stage that drops the schema refuses.

@@ -48,7 +48,7 @@ pub fn between(expected: &Catalog, actual: &Catalog) -> Drift {
     Drift { definition, surroundings, objects: expected.objects.len(), reworded }
 }
 
-/// Compares the target with what `history` makes, and with the mirror's table where the target has it: that is no migration's
+/// Compares the target with what `history` makes, and with the mirror's table where the target has it: which no migration makes
 /// work either, and belongs there all the same.
 pub fn of_target(session: &Session<'_>, history: &History, actual: &Catalog) -> Result<Drift> {
     let plain = expected::catalog(session, history)?.catalog;

@@ -56,7 +56,7 @@ impl Ledger {
 /// Reads the ledger of `schema`; None where the table is absent, as before the first `migrate deploy`.
 ///
 /// # Errors
-/// `failed` when it is there but is no plain table: a view in its place would run somebody's code.
+/// `failed` when it is there but is no plain table: a view in its place would run its author's code.
 pub fn ledger(connection: &mut Connection, schema: &str) -> Result<Option<Ledger>> {
     connection.read(|transaction| ledger_in(transaction, schema))
 }

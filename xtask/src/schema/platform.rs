@@ -145,7 +145,7 @@ fn roles(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) 
     Ok((found, rights))
 }
 
-/// The migrating role, named by the history, on a server where somebody else migrates: the schemas are its own, as they are
+/// The migrating role, named by the history, on a server where another role migrates: the schemas are its own, as they are
 /// on the target.
 fn stand_in(role: &str, schemas: &[&str]) -> String {
     let role = escape_literal(role);

@@ -169,7 +169,7 @@ impl<'a> ThrowAway<'a> {
 }
 
 impl Drop for ThrowAway<'_> {
-    /// Only a panic or an error while creating comes here; there is nobody left to tell, and the next replay tries
+    /// Only a panic or an error while creating comes here; its error has no reader any more, and the next replay tries
     /// again.
     fn drop(&mut self) {
         if self.exists {
@@ -242,7 +242,7 @@ fn drop_stale(admin: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// `public` is there already and belongs to nobody in particular; `migrate reset` would replace it too.
+/// `public` is there already and is not the project's own; `migrate reset` would replace it too.
 fn create_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
     for schema in schemas {
         let name = escape_identifier(schema);
@@ -379,7 +379,7 @@ mod tests {
         (answer, opened.into_inner())
     }
 
-    /// As an autovacuum worker does, which nobody can call at will.
+    /// As an autovacuum worker does, which cannot be called at will.
     #[test]
     fn a_superuser_who_looks_in_does_not_keep_a_throw_away_database() {
         let mut kept = String::new();

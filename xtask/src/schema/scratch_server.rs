@@ -44,7 +44,7 @@ pub fn acts_on_server(session: &Session<'_>, history: &History) -> Option<String
 /// Runs `work` on a server that is made for it and thrown away with all its roles.
 ///
 /// # Errors
-/// `blocked`, saying why nobody can know, where there is no such server.
+/// `blocked`, saying why it cannot be known, where there is no such server.
 pub fn on_own_server<T>(
     session: &Session<'_>,
     reason: &str,

@@ -30,7 +30,7 @@ impl Version {
     #[cfg(test)]
     pub const NEWEST: Version = Version(7, 10);
 
-    /// `7.10.0` is (7, 10); what is no number counts as 0, before every rule.
+    /// `7.10.0` is (7, 10); what is not a number counts as 0, before every rule.
     pub fn of(text: &str) -> Version {
         let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
         Version(numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

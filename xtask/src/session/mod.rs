@@ -101,7 +101,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The session that is open anyway; for questions that nobody else waits for.
+    /// The session that is open anyway; for questions that do not run side by side with others.
     pub fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }

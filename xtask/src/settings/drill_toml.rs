@@ -113,7 +113,7 @@ impl Default for FileParity {
 }
 
 impl FileParity {
-    /// Longer than this a breach is no row in flight.
+    /// Longer than this no row is in flight.
     const MOST_SETTLE_SECONDS: u64 = 3600;
 
     fn checked(&self) -> Result<ParitySettings> {

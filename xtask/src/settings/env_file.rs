@@ -42,7 +42,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<(String, Secret)>, Vec<Refusal>> {
     read_again(text, &variables)
 }
 
-/// True for a value that somebody was meant to replace: `changeme`, `...`, `<password>`, `USER:PASSWORD@HOST:PORT`.
+/// True for a placeholder that was meant to be replaced: `changeme`, `...`, `<password>`, `USER:PASSWORD@HOST:PORT`.
 pub fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let whole = matches!(lower.as_str(), "changeme" | "change-me" | "change_me" | "..." | "todo" | "xxx");

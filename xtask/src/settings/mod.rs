@@ -49,7 +49,7 @@ pub struct Output {
     pub color: bool,
     /// Whether stderr is a terminal on which spinners make sense.
     pub live: bool,
-    /// Whether somebody may be there to answer: a terminal, and no CI.
+    /// Whether a person may be there to answer: a terminal, and no CI.
     pub person: bool,
     pub github: bool,
 }
@@ -122,7 +122,7 @@ pub struct EvidenceSettings {
     pub deployment: PathBuf,
     pub data: PathBuf,
     pub qa: PathBuf,
-    /// Who may sign, in the format of ssh-keygen; None: nobody has to.
+    /// Who may sign, in the format of ssh-keygen; None: signing is not asked for.
     pub allowed_signers: Option<PathBuf>,
 }
 

@@ -97,7 +97,7 @@ pub fn defaults() -> Vec<Pair> {
 /// The pairs that a file names, checked.
 ///
 /// # Errors
-/// `usage`, naming the pair: a name that is no plain identifier or is used twice, a value that no Postgres text can
+/// `usage`, naming the pair: a name that is not a plain identifier or is used twice, a value that no Postgres text can
 /// hold.
 pub fn checked(pairs: &[FilePair]) -> Result<Vec<Pair>> {
     let mut names = BTreeSet::new();
@@ -135,7 +135,7 @@ impl FileSide {
             time: self.time.clone().unwrap_or_else(|| default_time.to_owned()),
         };
         if let Some(name) = [side.table.as_str()].into_iter().chain(side.columns()).find(|name| !is_plain(name)) {
-            return Err(wrong(pair, &format!("names `{}`, which is no plain identifier", name.escape_default())));
+            return Err(wrong(pair, &format!("names `{}`, which is not a plain identifier", name.escape_default())));
         }
         match side.filter.values().any(|value| value.contains('\0')) {
             true => Err(wrong(pair, "has a value with a NUL in it, which no text in Postgres can be")),
@@ -192,7 +192,7 @@ mod tests {
         assert!(wrong.iter().all(Result::is_err), "{wrong:?}");
         assert_eq!(
             wrong[3].clone().unwrap_err(),
-            "`drill.toml` cannot be used: the pair `a` names `public.T`, which is no plain identifier"
+            "`drill.toml` cannot be used: the pair `a` names `public.T`, which is not a plain identifier"
         );
     }
 

@@ -138,7 +138,7 @@ fn rehearsed(trial: &MigrationTrial) -> Rehearsed {
     Rehearsed { migration: trial.migration.clone(), verdict, leftovers: all.collect() }
 }
 
-/// A lossy migration is no failure: whoever wrote it may have meant it. The two worse verdicts are.
+/// A lossy migration is not a failure: whoever wrote it may have meant it. The two worse verdicts are.
 fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
     let count = |verdict: Verdict| rehearsed.iter().filter(|rehearsed| rehearsed.verdict == verdict).count();
     let words = [

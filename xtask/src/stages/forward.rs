@@ -198,7 +198,7 @@ impl Forward {
         Ok(Inspection { history, before, leases, losses })
     }
 
-    /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it is no more.
+    /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.
     fn before_a_loss(&self, inspection: &Inspection) -> Vec<Vec<Step<Builtin>>> {
         let rows = inspection.lost().map(|loss| loss.rows).max().unwrap_or_default();
         let snapshot = snapshot_step(self.accept_data_loss, rows, Builtin::Snapshot);

@@ -85,7 +85,7 @@ impl Halfway {
     pub fn rows_at_stake(&self, failed: &str) -> Option<Failure> {
         let line = self.line_that_may_have_run()?;
         Some(
-            Failure::different(format!("nobody knows whether `{failed}` changed rows before it failed"))
+            Failure::different(format!("it cannot be known whether `{failed}` changed rows before it failed"))
                 .because(self.in_words())
                 .because(format!("line {line} changes rows, and Prisma sends each statement as a transaction of its own"))
                 .hint(format!(

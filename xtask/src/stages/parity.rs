@@ -27,7 +27,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::settings::pair::{Pair, Which};
 
-/// How often a wait asks whether somebody wants to stop.
+/// How often a wait looks for Ctrl-C.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The option of `parity`.
@@ -60,7 +60,7 @@ impl Stage for Parity {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let pairs = &session.settings.parity.pairs;
         if pairs.is_empty() {
-            return Err(Failure::blocked("there is no pair to compare")
+            return Err(Failure::blocked("`[parity] pairs` names no pair to compare")
                 .because("`pairs` of `[parity]` in drill.toml is empty")
                 .hint("remove the key for the defaults, or add a `[[parity.pairs]]`"));
         }

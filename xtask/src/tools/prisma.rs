@@ -35,7 +35,7 @@ impl<'a> Prisma<'a> {
         Ok(invocation.args(self.config()).arg("--schema").arg(self.shown(&settings.schema)))
     }
 
-    /// Relative to the project where that is enough: evidence is committed, and this machine's folders are nobody's business.
+    /// Relative to the project where that is enough: evidence is committed, and this machine's folders do not belong in it.
     fn shown(&self, path: &Path) -> String {
         self.session.settings.shown(path)
     }

@@ -63,7 +63,7 @@ impl Supabase {
         let file = session.temporary("query.sql", &as_one_statement(script))?;
         let url = lease.url_without_password();
         let empty = session.empty_folder()?;
-        // Without a workdir it looks for `supabase/` in every folder above, and temporary ones lie where anybody may make one.
+        // Without a workdir it looks for `supabase/` in every folder above, and temporary ones lie where every user may make one.
         let invocation = Invocation::new(&self.program, &empty).args(["db", "query", "--workdir"]).arg(&empty);
         let invocation = match self.major {
             // The user asked for this very change by name, on a target that was proven; `--yes` says no more than that.

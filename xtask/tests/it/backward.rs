@@ -538,7 +538,7 @@ fn a_failed_migration_whose_rows_may_have_changed_is_left_to_a_person() {
     says(
         &project.run(&["backward", "--failed"]).expect(5),
         &[
-            "nobody knows whether `2_broken` changed rows before it failed",
+            "it cannot be known whether `2_broken` changed rows before it failed",
             "line 1 changes rows",
             "--rolled-back 2_broken",
         ],

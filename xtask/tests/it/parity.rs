@@ -480,10 +480,10 @@ fn a_configuration_that_compares_nothing_sensible_is_refused_by_name() {
     caused by: unknown field `treshold`, expected one of `threshold_pct`, `settle_seconds`, `pairs`
     hint: correct that line; docs/configuration.md lists every key
 
-    error: `drill.toml` cannot be used: the pair `a` names `x; drop`, which is no plain identifier
+    error: `drill.toml` cannot be used: the pair `a` names `x; drop`, which is not a plain identifier
     hint: correct `[[parity.pairs]]`; docs/configuration.md lists every key
 
-    error: there is no pair to compare
+    error: `[parity] pairs` names no pair to compare
     caused by: `pairs` of `[parity]` in drill.toml is empty
     hint: remove the key for the defaults, or add a `[[parity.pairs]]`
     "#);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::setup;
 
-/// A program of the embedded Postgres. Postgres refuses to run as root; in a user namespace it sees itself as nobody.
+/// A program of the embedded Postgres. Postgres refuses to run as root; in a user namespace it sees itself as `nobody`.
 pub fn postgres(program: &str) -> Command {
     let os = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };

@@ -55,8 +55,8 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Whether another address of the same name is worth a try: nobody was reached at this one.
-pub fn nobody_there(error: &PinError) -> bool {
+/// Whether another address of the same name is worth a try: this one was not reached.
+pub fn unreachable(error: &PinError) -> bool {
     matches!(error, PinError::Refused { .. } | PinError::TimedOut { .. } | PinError::Unreachable { .. })
 }
 

@@ -25,7 +25,7 @@ pub async fn relay(client: &mut (impl Socket + ?Sized), server: &mut (impl Socke
         };
         first_of(pump(&mut from_server, &mut to_client), upward).await;
     }
-    // Either may be gone already; then there is no one to say goodbye to.
+    // Either may be gone already.
     let _ = server.shutdown().await;
     let _ = client.shutdown().await;
 }

@@ -53,7 +53,7 @@ pub struct Backend {
     pub connected: bool,
 }
 
-/// The server behind the pinned address turned out to be another one than the one that was verified.
+/// The server behind the pinned address turned out not to be the one that was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     pub purpose: String,

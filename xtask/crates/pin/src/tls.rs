@@ -58,8 +58,9 @@ impl Tls {
 fn server_name(host: &Host) -> Result<ServerName<'static>, PinError> {
     match host {
         Host::Ip(ip) => Ok(ServerName::from(*ip)),
-        Host::Name(name) => ServerName::try_from(name.clone())
-            .map_err(|_| PinError::TlsFailed { reason: format!("`{name}` is no name a certificate could carry") }),
+        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| PinError::TlsFailed {
+            reason: format!("`{name}` is not a name that a certificate can carry"),
+        }),
     }
 }
 

@@ -48,7 +48,7 @@ pub async fn prove(
             connect_timeout,
         };
         match first_way(ways.iter().cloned().map(upstream), &dsn.database).await {
-            Err(error) if dial::nobody_there(&error) => last = Some(error),
+            Err(error) if dial::unreachable(&error) => last = Some(error),
             done => return done,
         }
     }
@@ -72,7 +72,7 @@ async fn first_way(ways: impl Iterator<Item = Upstream>, database: &str) -> Resu
         match upstream.prove(database).await {
             Ok(identity) => return Ok((upstream, identity)),
             Err(error) if first.is_none() && is_about_encryption(&error) => first = Some(error),
-            // `prefer` after a refusal over TLS: that the server wants TLS for plain text is no news.
+            // `prefer` after a refusal over TLS: that the server wants TLS says nothing new.
             Err(PinError::TlsRequiredByServer { .. }) if first.is_some() => break,
             Err(error) => return Err(error),
         }

@@ -59,7 +59,7 @@ pub async fn read_opening(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<O
 
 fn cancel_key(bytes: &[u8]) -> io::Result<CancelKey> {
     let [p0, p1, p2, p3, s0, s1, s2, s3] = *bytes else {
-        return Err(malformed("a cancel request of another length than protocol 3.0's"));
+        return Err(malformed("a cancel request whose length is not protocol 3.0's"));
     };
     Ok((i32::from_be_bytes([p0, p1, p2, p3]), i32::from_be_bytes([s0, s1, s2, s3])))
 }
@@ -82,7 +82,7 @@ fn startup_parameters(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
 /// Reads the client's answer to a password request.
 pub async fn read_password(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     if stream.read_u8().await? != b'p' {
-        return Err(malformed("an answer to the password request that is no password"));
+        return Err(malformed("an answer to the password request that is not a password"));
     }
     let length = stream.read_i32().await?;
     let mut body = read_body(stream, length, 5, PASSWORD_LIMIT).await?;

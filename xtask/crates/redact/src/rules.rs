@@ -1,4 +1,4 @@
-//! Secrets that nobody told us about, recognised by their shape or by what they are called.
+//! Secrets that are not known beforehand, recognised by their shape or by what they are called.
 //!
 //! The table below is the whole policy. A rule is tried only where one of its triggers stands, and reads forward from
 //! there, so a line without a trigger costs nothing. The first group that takes part is what gets masked; the rest of
@@ -188,7 +188,7 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
-/// How every mask begins; a value that is a mask already is no secret.
+/// How every mask begins; a value that is a mask already is not a secret.
 pub const MASK_OPENING: &[u8] = b"[REDACTED";
 
 /// In bytes; a variable with a longer name is left out of its mask.

@@ -16,7 +16,7 @@ use crate::evidence::views::reading::Reading;
 /// A name, and what makes the text.
 type View = (&'static str, fn(&Reading) -> String);
 
-/// Nobody vouches for them before the record is closed.
+/// They are not vouched for before the record is closed.
 const VIEWS: [View; 2] = [(names::REPORT, report::page), (names::JUNIT, junit::document)];
 
 /// Writes both. `record` says how the run ended, and no digest yet.

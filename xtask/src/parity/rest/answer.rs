@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::parity::rest::cause::{Cause, Obstacle};
 
-/// An answer as far as anybody asks about it.
+/// The parts of an answer that are asked for.
 #[derive(Debug, Default, Clone)]
 pub struct Answer {
     pub status: u16,
@@ -149,7 +149,7 @@ impl Complaint {
     }
 }
 
-/// One line of what a server said, cut where nobody reads on.
+/// One line of what a server said, cut to a readable length.
 fn short(text: &str) -> String {
     const LONGEST: usize = 200;
     let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();

@@ -10,7 +10,7 @@ use crate::hint::Hint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obstacle {
     pub cause: Cause,
-    /// One line, cut short; empty where nobody said anything. Masked before it leaves the client.
+    /// One line, cut short; empty where nothing was said. Masked before it leaves the client.
     pub said: String,
 }
 
@@ -44,7 +44,7 @@ pub enum Cause {
 
     #[error("the mirror's table is missing")]
     TableMissing,
-    #[error("the REST API does not know the mirror's table, and its database is another one than the target")]
+    #[error("the REST API does not know the mirror's table, and its database is not the target's")]
     UnknownTable,
     #[error("the mirror's table is there, but the REST API has not seen it: its schema cache is stale")]
     StaleCache,
@@ -160,7 +160,7 @@ impl Obstacle {
         Obstacle { cause, said: said.into() }
     }
 
-    /// The same, for a cause that somebody else knows better.
+    /// The same, for a cause that another part of the program knows better.
     pub fn of(self, cause: Cause) -> Obstacle {
         Obstacle { cause, ..self }
     }
@@ -169,7 +169,7 @@ impl Obstacle {
         Obstacle { said: redactor.text(&self.said), ..self }
     }
 
-    /// A key that is valid at another time than the server's: with clocks that differ, they are the cause.
+    /// A key that is not valid at the server's time: with clocks that differ, they are the cause.
     pub fn with_clock(self, ahead: Option<SignedDuration>) -> Obstacle {
         match (self.cause, ahead) {
             (Cause::KeyTime, Some(ahead)) => {

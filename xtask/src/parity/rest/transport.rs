@@ -24,7 +24,7 @@ use crate::settings::Timeouts;
 
 /// How long a wait goes on without asking whether it should.
 const LOOK: Duration = Duration::from_millis(50);
-/// More than any error and any sample of ours; a longer body is somebody else's.
+/// More than any error and any sample of ours; a longer body is not an answer of the API's.
 const LONGEST_BODY: u64 = 1024 * 1024;
 /// The gateway refuses a secret key to what looks like a browser.
 const USER_AGENT: &str = concat!("staging-drill/", env!("CARGO_PKG_VERSION"));
@@ -191,7 +191,7 @@ fn never_connected(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable)
 }
 
-/// A certificate that is good at another time than this machine's is a wrong clock on one side.
+/// A certificate that is not valid at this machine's time is a wrong clock on one side.
 fn tls(error: &rustls::Error) -> Obstacle {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     let off = |side: &str, now: &UnixTime, limit: &UnixTime| {

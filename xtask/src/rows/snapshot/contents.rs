@@ -39,7 +39,7 @@ impl Source {
         }
     }
 
-    /// Fills a table that this transaction has emptied. Nobody else can see its rows before the transaction ends, so they are
+    /// Fills a table that this transaction has emptied. No other session can see its rows before the transaction ends, so they are
     /// frozen at once, which spares reading them again for it; a partitioned table refuses that.
     pub fn copy_in(&self, columns: &[String]) -> String {
         let list = columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");
@@ -74,7 +74,7 @@ const TABLES: &str = "
                         where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
      order by 1, 2";
 
-/// The tables of `schemas`; the first of those is the datasource's and has the ledger, which is no content.
+/// The tables of `schemas`; the first of those is the datasource's and has the ledger, which is not content.
 ///
 /// # Errors
 /// `blocked` where a partition is a foreign table: its rows are another server's.

@@ -140,7 +140,7 @@ impl Origin {
         Origin { database, database_oid, system_identifier, project_ref }
     }
 
-    /// In what `other` is another database than this one; empty where it is the same.
+    /// In what `other` differs from this database; empty where it is the same.
     pub fn differences(&self, other: &Origin) -> Vec<&'static str> {
         let parts = [
             ("database name", self.database != other.database),

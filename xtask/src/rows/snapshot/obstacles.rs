@@ -4,7 +4,7 @@
 //!   are cycles) nor deferring them (not all are deferrable, and the server keeps each deferred row in memory) would do, and one check of
 //!   all rows is faster than one check a row. Keys that point out of these tables stay and are checked row by row;
 //! - constraints that a row in the table may break are dropped and added again: those that are NOT VALID let old rows be and refuse the same
-//!   rows anew, and those whose expression calls something that is no pure function of the row (another table is read, the time, a setting)
+//!   rows anew, and those whose expression calls something that is not a pure function of the row (another table is read, the time, a setting)
 //!   may find nothing there yet, or judge otherwise than they did. The constraints of the columns' domains are held to the same rule. Where
 //!   the rows no longer satisfy such a check it is added NOT VALID: the rows count for more than the mark;
 //! - indexes of large tables that hold nothing but the rows' order are made again by their own definitions, since building one is faster

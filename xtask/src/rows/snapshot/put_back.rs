@@ -47,7 +47,7 @@ struct Fitted {
     guard: Option<Guard>,
 }
 
-/// That nobody wrote to a table since the snapshot but those who dropped some of its columns and added them again.
+/// That a table was written to since the snapshot only by those who dropped some of its columns and added them again.
 #[derive(Debug)]
 struct Guard {
     rows: u64,

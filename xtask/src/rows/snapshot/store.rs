@@ -67,7 +67,7 @@ impl Store {
         Store { shown: settings.shown(&dir), dir }
     }
 
-    /// Newest first, and at the end what cannot be put back. What is no snapshot's folder is left out.
+    /// Newest first, and at the end what cannot be put back. Folders that are not snapshots are left out.
     pub fn list(&self) -> Result<Vec<Listed>> {
         let unreadable = || format!("cannot read the snapshots in `{}`", self.shown);
         let entries = match fs::read_dir(&self.dir) {

@@ -1,7 +1,7 @@
 //! The only module that prints. Progress and prose go to stderr, results to stdout, and every byte passes the redactor.
 //!
 //! On a terminal the running steps have spinners; elsewhere each step is one plain line when it ends, so that a CI log
-//! reads the same as the evidence. Whether anybody still reads is not for a run to ask: a closed pipe, a full disk or a
+//! reads the same as the evidence. Whether the output still has a reader is not for a run to ask: a closed pipe, a full disk or a
 //! terminal that is gone ends the printing and nothing else.
 
 mod terminal;
@@ -43,7 +43,7 @@ impl Console {
     /// From now on nothing that `redactor` knows is printed; in GitHub Actions the log itself is told too.
     ///
     /// The runner reads commands from both streams, each on its own, so each begins with them; but with `--json` stdout stays one object,
-    /// and a stream that was redirected to a file is read by nobody who would mask: there the mask would be the leak.
+    /// and a stream that was redirected to a file is not read by the runner, which masks: there the mask would be the leak.
     pub fn mask(&self, redactor: &Redactor) {
         if self.output.github {
             let (stdout, stderr) = (!self.output.json && !is_file(io::stdout()), !is_file(io::stderr()));
@@ -80,7 +80,7 @@ impl Console {
         self.live.suspend(|| to_stderr(format_args!("{text}\n")));
     }
 
-    /// What a person at the terminal answers; None where there is nobody to ask.
+    /// What a person at the terminal answers; None without a person at the terminal.
     pub fn ask(&self, question: &str) -> Option<String> {
         use std::io::IsTerminal;
         if !self.output.person || !io::stdin().is_terminal() {
@@ -107,7 +107,7 @@ impl Console {
         self.live.suspend(|| to_stderr(format_args!("{command}\n")));
     }
 
-    /// stdin to stdout, masked, for as long as somebody reads it.
+    /// stdin to stdout, masked, for as long as it has a reader.
     pub fn filter(&self, redactor: &Redactor) -> io::Result<()> {
         match redact::filter(redactor, io::stdin().lock(), io::stdout().lock()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -183,7 +183,7 @@ impl Console {
 /// The colours that `painted` uses.
 const PAINT: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
 
-/// `text` with no power over a terminal but those colours: errors quote children and servers, and either may be anybody's.
+/// `text` with no power over a terminal but those colours: errors quote children and servers, which may be hostile.
 fn inert(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -201,7 +201,7 @@ fn inert(text: &str) -> String {
     out + rest
 }
 
-/// `println!` would panic where nobody reads.
+/// `println!` would panic on a closed stream.
 fn to_stdout(text: Arguments<'_>) {
     let _ = io::stdout().lock().write_fmt(text);
 }

@@ -11,7 +11,7 @@
 //! - user mappings: they hold passwords.
 //!
 //! An owner or grantee that is the connecting role is written `<migrating role>`: who migrates may have another name on
-//! another server, and an object that belongs to anybody else should stand out. The owner's own privileges are noted
+//! another server, and an object with another owner should stand out. The owner's own privileges are noted
 //! only where they are not the default.
 //!
 //! Postgres 15 and later.

@@ -125,7 +125,7 @@ impl Execution<'_> {
         result
     }
 
-    /// What a stage says that it left must still be there: nobody else is at work here.
+    /// What a stage says that it left must still be there: the drill works here alone.
     fn left_by(&self, phase: Phase) -> Result<DatabaseState> {
         let state = DatabaseState::read(self.session, &self.inspection.history)?;
         self.update(&state);

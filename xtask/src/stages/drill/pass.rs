@@ -44,7 +44,7 @@ pub struct SecondPass {
     pub schema: String,
     /// What backward dropped of tables with rows, and what was in it.
     pub dropped: Vec<Loss>,
-    /// The name of the snapshot that has it; None where nobody had said that anything may go.
+    /// The name of the snapshot that has it; None without consent that anything may go.
     pub snapshot: Option<String>,
 }
 
@@ -91,7 +91,7 @@ impl Pass {
             )],
             Pass::Second(pass) => {
                 let put_back = pass.snapshot.as_ref().map(|_| {
-                    let does = "put what backward dropped back from the snapshot, if nobody wrote there since";
+                    let does = "put what backward dropped back from the snapshot, if nothing was written there since";
                     step("put back", does.to_owned(), "the rows were not put back", Builtin::PutBack)
                 });
                 let does = "compare the rows and values of every table with those after the first forward";
@@ -172,7 +172,7 @@ impl SecondPass {
     /// Puts back the tables that lost something, whole, in one transaction. `now`: what forward left.
     ///
     /// # Errors
-    /// `different` when somebody wrote to one of them since the snapshot: replacing it would lose that.
+    /// `different` when one of them was written to since the snapshot: replacing it would lose that.
     pub fn put_back(&self, session: &Session<'_>, now: &DatabaseState) -> Result<String> {
         let Some(name) = &self.snapshot else { return Err(Failure::bug("there is no snapshot to put back")) };
         let fewer =

@@ -82,7 +82,7 @@ impl Promise {
 }
 
 /// # Errors
-/// `blocked` where the project has no mirror and nobody said so.
+/// `blocked` where the project has no mirror and `--no-mirror` is not given.
 pub fn check_mirror(session: &Session<'_>) -> Result<()> {
     if session.settings.supabase.script()?.is_some() {
         return Ok(());

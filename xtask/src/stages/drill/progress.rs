@@ -1,7 +1,7 @@
 //! How far a drill came: in the record while it runs, and read again by `drill --resume`.
 //!
 //! A drill is taken up only where it stopped and as it stopped: the same database, the same history, the same ledger.
-//! Consent is no part of it: that is given for one run.
+//! Consent is not part of it: it is given for one run.
 
 use std::fs;
 use std::path::PathBuf;
@@ -146,7 +146,7 @@ impl Earlier {
     }
 }
 
-/// Where a drill keeps the sums of what was in each column. They are no evidence: who has one of a short value can guess that.
+/// Where a drill keeps the sums of what was in each column. They are not evidence: who has one of a short value can guess that.
 pub fn values_of(session: &Session<'_>, run: &str) -> PathBuf {
     session.settings.private_dir().join("values").join(format!("{run}.json"))
 }

@@ -122,7 +122,7 @@ static TOKEN: LazyLock<Regex> = LazyLock::new(|| regex(r#"//[^\n]*|(?s:/\*.*?\*/
 
 #[derive(Debug, PartialEq, Eq)]
 enum Address<'a> {
-    /// As written: an escape in it makes it another text than the pinned one.
+    /// As written: an escape in it makes it differ from the pinned one.
     Literal(&'a str),
     Variable(&'a str),
 }

@@ -172,7 +172,7 @@ fn answer(request: &str, refusal: &Strayed) {
         "data": { "is_panic": false, "message": refusal.to_string(), "meta": null, "error_code": CODE },
     });
     let mut stdout = io::stdout().lock();
-    // The CLI may be gone; nobody is left to tell then.
+    // The CLI may be gone; its error has no reader then.
     let _ = writeln!(stdout, "{}", json!({ "jsonrpc": "2.0", "id": id, "error": error }));
     let _ = stdout.flush();
 }

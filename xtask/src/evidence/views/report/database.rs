@@ -163,7 +163,7 @@ pub fn parity(reading: &Reading) -> Option<Section> {
     let plot = reading.bytes("parity.svg", PLOT_LIMIT).map(|svg| STANDARD.encode(svg));
     let body = html! {
         p {
-            "Counted by " (source) ". Up to " (shown(parity.threshold_pct)) " % is no difference."
+            "Counted by " (source) ". Up to " (shown(parity.threshold_pct)) " % counts as equal."
         }
         div class="scroll" {
             table class="numbers" {
