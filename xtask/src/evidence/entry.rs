@@ -3,6 +3,9 @@
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::evidence::outcome::{BeforeAfter, Migrations, StageView};
 use crate::evidence::record::Record;
@@ -55,6 +58,19 @@ pub fn entry(record: &Record, sha256: &str, place: &Place<'_>) -> String {
     entry.extend(outcome.counts.as_ref().map(table));
     entry.extend(outcome.parity.as_ref().map(pairs));
     entry
+}
+
+/// An entry's line of evidence, as `evidence` writes it: the folder of the runs, the run, and the digest of its record.
+#[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("`([^`]+)/([^`/]+)`.*run\\.json sha256 `([0-9a-f]{64})`")
+        .expect("the pattern is a constant that a test uses")
+});
+
+/// Of a line of a feedback file: the folder of the runs, the run, and the digest of its record.
+pub fn evidence_of(line: &str) -> Option<(&str, &str, &str)> {
+    let (_, [dir, run, sha256]) = LINE.captures(line)?.extract();
+    Some((dir, run, sha256))
 }
 
 /// `evidence verify` reads this line again.
@@ -153,6 +169,7 @@ mod tests {
             "files": { "report.html": "00" },
             "counts": { "before": { "public.A": 1 }, "after": { "public.A": 2, "public.b|c": 0 } },
         }));
+        assert_eq!(evidence_of("x `a/b`, run.json sha256 `77`"), None);
         let place = Place { shown: "a b/run", link: "../a b/run" };
         insta::assert_snapshot!(entry(&record, "77", &place), @r"
         ## 2026-11-22T20:04:01Z — forward failed

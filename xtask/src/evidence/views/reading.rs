@@ -19,12 +19,15 @@ use crate::evidence::folder::Run;
 use crate::evidence::masking;
 use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
-use crate::files::{plain, read_plain};
+use crate::files::{LARGEST, plain, read_plain};
 use crate::words::is_unseen;
 use redact::Redactor;
 
 /// Bytes of a JSON file that are worth reading for a page.
 const JSON_LIMIT: u64 = 32 * 1024 * 1024;
+
+/// Bytes of all files that are worth reading for their digests on a page.
+const DIGESTED: u64 = 1024 * 1024 * 1024;
 
 #[derive(Debug)]
 pub struct Reading {
@@ -119,12 +122,17 @@ impl Reading {
         self.files.keys().map(String::as_str).filter(move |name| name.ends_with(suffix))
     }
 
-    /// Name, size in bytes and SHA-256 of every file.
-    pub fn digests(&self) -> Vec<(String, u64, String)> {
-        let described = |(name, path): (&String, &PathBuf)| {
-            Some((inert_name(name), fs::metadata(path).ok()?.len(), of_file(path).ok()?))
+    /// Name, size in bytes and SHA-256 of the files that are `wanted`; no digest where there is too much to read.
+    pub fn digests(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, u64, Option<String>)> {
+        let mut left = DIGESTED;
+        let described = move |(name, path): (&String, &PathBuf)| {
+            let size = fs::metadata(path).ok()?.len();
+            let room = left.checked_sub(size).filter(|_| size <= LARGEST);
+            left = room.unwrap_or(left);
+            let digest = room.and_then(|_| of_file(path).ok());
+            Some((inert_name(name), size, digest))
         };
-        self.files.iter().filter_map(described).collect()
+        self.files.iter().filter(move |(name, _)| wanted(name)).filter_map(described)
     }
 }
 
