@@ -1,7 +1,8 @@
-//! Files that a reader or a crash sees whole: replaced in one step, and listed without following what leads elsewhere.
+//! Files that a reader or a crash sees whole: replaced in one step, listed without following what leads elsewhere, and read only where that
+//! comes to an end.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Who may read a new file: what the umask leaves, or its owner alone.
 const SHARED: u32 = 0o666;
 const PRIVATE: u32 = 0o600;
+
+/// No file of a run is larger, in bytes. What is was put there by somebody else, and is not read: it may be endless.
+pub const LARGEST: u64 = 256 << 20;
 
 /// What a replacement is written to before it takes its place; a crash may leave it behind.
 pub fn draft(path: &Path) -> PathBuf {
@@ -96,9 +100,30 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// Reads what is a file itself: a link leads elsewhere, and a pipe would be waited for.
 ///
 /// # Errors
-/// `InvalidInput` for what is not a file; else what the file system says.
+/// `InvalidInput` for what is no file, `FileTooLarge`; else what the file system says.
 pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
-    if path.symlink_metadata()?.is_file() { fs::read(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
+    read_as(path, &path.symlink_metadata()?)
+}
+
+/// As `read_plain`, where a link may be meant.
+///
+/// # Errors
+/// As `read_plain`.
+pub fn read_linked(path: &Path) -> io::Result<Vec<u8>> {
+    read_as(path, &fs::metadata(path)?)
+}
+
+fn read_as(path: &Path, metadata: &Metadata) -> io::Result<Vec<u8>> {
+    match metadata.is_file() {
+        true if metadata.len() <= LARGEST => fs::read(path),
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Whether a file cannot be one of a run, by its size alone.
+pub fn is_too_large(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.len() > LARGEST)
 }
 
 fn is_plain(path: &Path) -> bool {

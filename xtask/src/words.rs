@@ -1,4 +1,4 @@
-//! How a run's views say values: numbers, times, and what a record left open.
+//! How values are said: numbers, times, what a record left open, and texts that others wrote.
 
 use serde_json::Value;
 
@@ -53,6 +53,38 @@ pub fn moment(rfc3339: &str) -> String {
     rfc3339.replace('T', " ").replace('Z', " UTC")
 }
 
+/// What a reader does not see, or what moves what is seen: controls, what turns the direction of writing (CVE-2021-42574),
+/// and what has no width.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}'
+        )
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{ffa0}')
+        || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` on one line: what nobody would see is shown, `\n` and `\u{202e}`, since a name may hold anything.
+pub fn in_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unseen(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// A sentence, a line; what its first line announces with a colon is a block, which stands below it and to the right.
+pub fn sentence(text: &str) -> String {
+    match text.split_once(":\n") {
+        Some((announced, block)) => {
+            let block = block.lines().map(|line| format!("\n  {line}"));
+            format!("{}:{}", in_line(announced), block.collect::<String>())
+        }
+        None => in_line(text),
+    }
+}
+
 pub fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -61,6 +93,14 @@ pub fn listed<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_would_see_is_shown_and_stays_on_its_line() {
+        assert_eq!(in_line("a\u{1b}[31mb\nc\td\u{202e}\u{200b}é\u{85}"), r"a\u{1b}[31mb\nc\td\u{202e}\u{200b}é\u{85}");
+        assert_eq!(in_line("`public.Café` 漢字 \u{5d0}"), "`public.Café` 漢字 \u{5d0}");
+        assert_eq!(sentence("one\nerror: two"), r"one\nerror: two");
+        assert_eq!(sentence("a draft:\ndrop table x;\n\tdrop y;"), "a draft:\n  drop table x;\n  \tdrop y;");
+    }
 
     #[test]
     fn values_are_said_as_a_person_would() {

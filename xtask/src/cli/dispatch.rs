@@ -68,10 +68,15 @@ fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
 
 /// `--help` and `--version` are not errors; everything else is.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(Status::Usage.exit_code()),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            console::usage(&error.render().to_string());
+            ExitCode::from(Status::Usage.exit_code())
+        }
     }
 }
 

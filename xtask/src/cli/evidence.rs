@@ -17,6 +17,7 @@ use crate::run::console::{self, Console};
 use crate::run::runner::Runner;
 use crate::session::TargetView;
 use crate::settings::Settings;
+use crate::words::{in_line, sentence};
 use redact::Redactor;
 
 /// Every run, newest first, with what `verify` says of it; runs that are gone, too.
@@ -34,7 +35,7 @@ pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Re
         console.result(&console::table(header, newest_first().map(|past| row(past, &verification))));
     }
     for finding in &verification.findings {
-        console.result(&finding.message);
+        console.result(&in_line(&finding.message));
     }
     Ok(())
 }
@@ -55,7 +56,7 @@ pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcom
     }
     console.result(&format!("evidence: {}, {}", settings.shown(&past.folder), standing(past, &verification)));
     for finding in findings {
-        console.result(&format!("  {}", finding.message));
+        console.result(&format!("  {}", in_line(&finding.message)));
     }
     Ok(())
 }
@@ -139,7 +140,7 @@ fn verified(verification: &Verification, closed: &[&Past], one_alone: bool, dir:
     };
     if !one_alone {
         lines.extend(verification.ends().into_iter().map(|past| vouched_in_words(past, verification)));
-        lines.extend(verification.notes.iter().map(|note| format!("note: {note}")));
+        lines.extend(verification.notes.iter().map(|note| format!("note: {}", in_line(note))));
     }
     lines.join("\n")
 }
@@ -228,7 +229,7 @@ fn who(operator: &Operator) -> String {
 fn in_words(record: &Record) -> String {
     let outcome = &record.outcome;
     let mut lines = vec![format!("{}: {}", outcome.command, outcome.status)];
-    lines.extend(facts(record).into_iter().map(|(name, value)| format!("  {name:<8} {value}")));
+    lines.extend(facts(record).into_iter().map(|(name, value)| format!("  {name:<8} {}", in_line(&value))));
     lines.extend(outcome.stages.iter().flat_map(stage));
     lines.extend(outcome.counts.as_ref().map(console::counts_table));
     lines.extend(ending(outcome));
@@ -269,7 +270,7 @@ fn ending(outcome: &Outcome) -> Vec<String> {
     let causes = outcome.causes().iter().map(|cause| format!("caused by: {cause}"));
     let hint = outcome.hint.iter().map(|hint| format!("hint: {hint}"));
     let notes = outcome.notes.iter().map(|note| format!("note: {note}"));
-    error.chain(refusals).chain(causes).chain(hint).chain(notes).collect()
+    error.chain(refusals).chain(causes).chain(hint).chain(notes).map(|line| sentence(&line)).collect()
 }
 
 fn stage(stage: &StageView) -> Vec<String> {
@@ -281,7 +282,7 @@ fn stage(stage: &StageView) -> Vec<String> {
         };
         let found = step.detail.as_ref().or(step.log.as_ref()).map(String::as_str).unwrap_or_default();
         let line = format!("  {mark} {}: {}, {} ms  {found}", step.name, step.status, step.duration_ms);
-        line.trim_end().to_owned()
+        in_line(line.trim_end())
     };
     std::iter::once(format!("{}: {}", stage.name, stage.status)).chain(stage.steps.iter().map(step)).collect()
 }

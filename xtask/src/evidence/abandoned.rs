@@ -54,7 +54,7 @@ fn close(past: &Past, by: &Run) -> Result<Option<String>> {
     let Some(lock) = lock::try_take(&past.folder) else { return Ok(None) };
     let run = adopt(past, by, lock);
     let unreadable = || format!("cannot read `{}`", past.folder.join(RECORD).display());
-    let bytes = fs::read(past.folder.join(RECORD)).failed(unreadable)?;
+    let bytes = files::read_plain(&past.folder.join(RECORD)).failed(unreadable)?;
     let mut record: Record = serde_json::from_slice(&bytes).failed(unreadable)?;
     if record.outcome.status != "running" {
         return Ok(None);

@@ -2,26 +2,17 @@
 //! beside it.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
 
-use regex::Regex;
 use serde_json::Value;
 
+use crate::evidence::entry::evidence_of;
 use crate::evidence::feedback::KEPT;
 use crate::evidence::past::{Past, State, is_run};
 use crate::evidence::record::RECORD;
 use crate::evidence::views::attestation::ATTESTATION;
-use crate::files::read_plain;
+use crate::files::{read_linked, read_plain};
 use crate::settings::Settings;
-
-/// An entry's line of evidence: the folder, and the digest of its record.
-#[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
-static LINE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new("`([^`]+)/([^`/]+)`.*run\\.json sha256 `([0-9a-f]{64})`")
-        .expect("the pattern is a constant that a test uses")
-});
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voucher {
@@ -77,14 +68,13 @@ fn attested(folder: &Path) -> Option<String> {
 
 /// The runs of the evidence folder that a file for people names, with the digests of their records.
 fn entries(settings: &Settings, file: &Path) -> Vec<(String, String)> {
-    let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+    let text = String::from_utf8_lossy(&read_linked(file).unwrap_or_default()).into_owned();
     named(&text, &settings.shown(&settings.evidence_dir()))
 }
 
 fn named(text: &str, dir: &str) -> Vec<(String, String)> {
-    let lines = text.lines().filter_map(|line| LINE.captures(line));
-    let ours = lines.filter(|found| &found[1] == dir && is_run(&found[2]));
-    ours.map(|found| (found[2].to_owned(), found[3].to_owned())).collect()
+    let ours = text.lines().filter_map(evidence_of).filter(|(of, run, _)| *of == dir && is_run(run));
+    ours.map(|(_, run, sha256)| (run.to_owned(), sha256.to_owned())).collect()
 }
 
 #[cfg(test)]

@@ -3,11 +3,15 @@
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::evidence::outcome::{BeforeAfter, Migrations, StageView};
 use crate::evidence::record::Record;
 use crate::evidence::views::names::REPORT;
 use crate::parity::comparison::{Compared, Comparison};
+use crate::words::in_line;
 
 /// Where a run's folder is, for its entry.
 pub struct Place<'a> {
@@ -26,12 +30,12 @@ pub fn entry(record: &Record, sha256: &str, place: &Place<'_>) -> String {
         let _ = writeln!(entry, "- {name}: {value}");
     };
     if let Some(target) = &outcome.target {
-        let (name, database, host) = (inline(&target.name), inline(&target.database), inline(&target.host));
-        fact("target", format!("{name} (`{database}` on `{host}:{}`)", target.port));
+        let address = code(&format!("{}:{}", target.host, target.port));
+        fact("target", format!("{} ({} on {address})", inline(&target.name), code(&target.database)));
     }
     if let Some(git) = &record.git {
         let dirty = if git.dirty { ", with uncommitted changes" } else { "" };
-        fact("commit", format!("`{}`{dirty}", inline(&git.commit)));
+        fact("commit", format!("{}{dirty}", code(&git.commit)));
     }
     if outcome.stages.len() > 1 {
         let stage = |stage: &StageView| format!("{} {}", inline(&stage.name), inline(&stage.status));
@@ -56,6 +60,19 @@ pub fn entry(record: &Record, sha256: &str, place: &Place<'_>) -> String {
     entry
 }
 
+/// An entry's line of evidence, as `evidence` writes it: the folder of the runs, the run, and the digest of its record.
+#[expect(clippy::expect_used, reason = "the pattern is a constant, which a test compiles")]
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new("`([^`]+)/([^`/]+)`.*run\\.json sha256 `([0-9a-f]{64})`")
+        .expect("the pattern is a constant that a test uses")
+});
+
+/// Of a line of a feedback file: the folder of the runs, the run, and the digest of its record.
+pub fn evidence_of(line: &str) -> Option<(&str, &str, &str)> {
+    let (_, [dir, run, sha256]) = LINE.captures(line)?.extract();
+    Some((dir, run, sha256))
+}
+
 /// `evidence verify` reads this line again.
 fn evidence(record: &Record, sha256: &str, place: &Place<'_>) -> String {
     let link = |path: &str| {
@@ -70,8 +87,7 @@ fn evidence(record: &Record, sha256: &str, place: &Place<'_>) -> String {
 }
 
 fn in_words(migrations: &Migrations) -> (&'static str, String) {
-    let names =
-        |names: &[String]| names.iter().map(|name| format!("`{}`", inline(name))).collect::<Vec<_>>().join(", ");
+    let names = |names: &[String]| names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ");
     match migrations {
         Migrations { rolled_back, .. } if !rolled_back.is_empty() => ("taken back", names(rolled_back)),
         Migrations { applied, .. } if !applied.is_empty() => ("applied", names(applied)),
@@ -83,7 +99,7 @@ fn table(counts: &BeforeAfter) -> String {
     let mut text = "\n| table | before | after |\n|---|---:|---:|\n".to_owned();
     let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
     for (name, before, after) in counts.tables() {
-        let _ = writeln!(text, "| {} | {} | {} |", inline(name), shown(before), shown(after));
+        let _ = writeln!(text, "| {} | {} | {} |", cell(name), shown(before), shown(after));
     }
     text
 }
@@ -91,22 +107,41 @@ fn table(counts: &BeforeAfter) -> String {
 fn pairs(parity: &Comparison) -> String {
     let mut text = "\n| pair | Prisma | mirror | difference |\n|---|---:|---:|---:|\n".to_owned();
     for Compared { name, prisma, mirror, delta, diff_pct, .. } in &parity.pairs {
-        let _ = writeln!(text, "| {} | {prisma} | {mirror} | {delta:+} ({diff_pct:.2} %) |", inline(name));
+        let _ = writeln!(text, "| {} | {prisma} | {mirror} | {delta:+} ({diff_pct:.2} %) |", cell(name));
     }
     let _ = writeln!(text, "\nThreshold: {:?} %.", parity.threshold_pct);
     text
 }
 
-/// Text that stays on its line and in its cell: names and errors may hold anything.
+/// A sentence of others as text: no link, no markup, no cell's end. Backticks would be read as a line of evidence.
 fn inline(text: &str) -> String {
-    let plain = |c: char| match c {
-        '|' => r"\|".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '`' => "'".to_owned(),
-        c if c.is_control() => " ".to_owned(),
+    let mut out = String::with_capacity(text.len());
+    for c in in_line(text).chars() {
+        match c {
+            '`' => out.push('\''),
+            '&' | '<' | '[' | '|' | '*' | '~' | '@' | '\\' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    // GitHub makes links of these, wherever they stand.
+    out.replace("://", "&#58;//").replace("www.", "www&#46;")
+}
+
+/// A name, which in code is what it is but for what ends the code, a cell or an entry.
+fn code(name: &str) -> String {
+    let shown = |c: char| match c {
+        '`' | '<' | '|' | '[' => c.escape_unicode().to_string(),
         c => c.to_string(),
     };
-    text.chars().map(plain).collect()
+    format!("`{}`", in_line(name).chars().map(shown).collect::<String>())
+}
+
+/// A name in a table, bare where that is the same.
+fn cell(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._- ".contains(c);
+    if name.chars().all(is_plain) { name.to_owned() } else { code(name) }
 }
 
 /// The way from a folder to a path, both absolute.
@@ -134,6 +169,7 @@ mod tests {
             "files": { "report.html": "00" },
             "counts": { "before": { "public.A": 1 }, "after": { "public.A": 2, "public.b|c": 0 } },
         }));
+        assert_eq!(evidence_of("x `a/b`, run.json sha256 `77`"), None);
         let place = Place { shown: "a b/run", link: "../a b/run" };
         insta::assert_snapshot!(entry(&record, "77", &place), @r"
         ## 2026-11-22T20:04:01Z — forward failed
@@ -141,13 +177,35 @@ mod tests {
         - target: staging (`app_staging` on `db.example:5432`)
         - commit: `c0ffee`, with uncommitted changes
         - applied: `one`
-        - error: a table 'x\|y' &lt;&lt;&lt;&lt;&lt;&lt;&lt; was &lt;b>bold&lt;/b>
+        - error: a table 'x&#124;y'&#92;n&#60;&#60;&#60;&#60;&#60;&#60;&#60; was &#60;b>bold&#60;/b>
         - evidence: [`a b/run`](<../a b/run/run.json>) ([report](<../a b/run/report.html>)), run.json sha256 `77`
 
         | table | before | after |
         |---|---:|---:|
         | public.A | 1 | 2 |
-        | public.b\|c | - | 0 |
+        | `public.b\u{7c}c` | - | 0 |
+        ");
+    }
+
+    /// What a name or a server's error may hold: each is text in an entry, on its line and in its cell.
+    #[test]
+    fn what_others_named_and_said_is_inert_in_an_entry() {
+        let hostile =
+            "[x](http://e.example) ![i](www.e.example) <!-- c --> <b> | `a/b` @all *b* ~s~ &lt; \\| \n## no\u{202e}";
+        let record = Record::of(json!({
+            "status": "failed", "error": { "message": hostile }, "migrations": { "rolled_back": [hostile] },
+            "counts": { "before": {}, "after": { hostile: 1 } },
+        }));
+        insta::assert_snapshot!(entry(&record, "77", &Place { shown: "e/run", link: "e/run" }), @r"
+        ## 2026-11-22T20:04:01Z — forward failed
+
+        - taken back: `\u{5b}x](http://e.example) !\u{5b}i](www.e.example) \u{3c}!-- c --> \u{3c}b> \u{7c} \u{60}a/b\u{60} @all *b* ~s~ &lt; \\u{7c} \n## no\u{202e}`
+        - error: &#91;x](http&#58;//e.example) !&#91;i](www&#46;e.example) &#60;!-- c --> &#60;b> &#124; 'a/b' &#64;all &#42;b&#42; &#126;s&#126; &#38;lt; &#92;&#124; &#92;n## no&#92;u{202e}
+        - evidence: [`e/run`](e/run/run.json), run.json sha256 `77`
+
+        | table | before | after |
+        |---|---:|---:|
+        | `\u{5b}x](http://e.example) !\u{5b}i](www.e.example) \u{3c}!-- c --> \u{3c}b> \u{7c} \u{60}a/b\u{60} @all *b* ~s~ &lt; \\u{7c} \n## no\u{202e}` | - | 1 |
         ");
     }
 

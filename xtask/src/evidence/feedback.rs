@@ -30,9 +30,7 @@ pub fn add(
     folder: &Path,
     shown: impl Fn(&Path) -> String,
 ) -> Result<Option<String>> {
-    let link = relative(path.parent().unwrap_or(path), folder);
-    let place = Place { shown: &shown(folder), link: &link.to_string_lossy() };
-    let entry = entry(record, sha256, &place);
+    let entry = text(path, record, sha256, folder, &shown(folder));
     let Err(obstacle) = insert(path, &entry) else { return Ok(None) };
     let kept = folder.join(KEPT);
     keep(&kept, &entry).map_err(|error| {
@@ -45,6 +43,12 @@ pub fn add(
     Ok(Some(format!("warning: `{}` got no entry: {obstacle}; the entry is in `{}`", shown(path), shown(&kept))))
 }
 
+/// The entry of the run in `folder`, as it stands in the file at `path`; `shown` is the folder for people.
+pub fn text(path: &Path, record: &Record, sha256: &str, folder: &Path, shown: &str) -> String {
+    let link = relative(path.parent().unwrap_or(path), folder);
+    entry(record, sha256, &Place { shown, link: &link.to_string_lossy() })
+}
+
 fn keep(path: &Path, entry: &str) -> io::Result<()> {
     File::create_new(path)?.write_all(entry.as_bytes())
 }
@@ -55,7 +59,7 @@ fn insert(path: &Path, entry: &str) -> io::Result<()> {
     let _lock = lock::take(folder)?;
     // A link stays one: what it leads to is replaced.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let old = match fs::read(&path) {
+    let old = match files::read_linked(&path) {
         Ok(old) => old,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),

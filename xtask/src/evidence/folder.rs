@@ -112,6 +112,9 @@ impl Run {
 
     /// Writes a new file that is made of names, numbers and what is masked already: a mask in its markup would break it.
     pub fn write_made(&self, name: &str, text: &str) -> Result<()> {
+        if text.len() as u64 > files::LARGEST {
+            return Err(self.unwritable(name, &io::ErrorKind::FileTooLarge.into()));
+        }
         let written = self.create(name)?.write_all(text.as_bytes());
         written.map_err(|error| self.unwritable(name, &error))?;
         self.remember(name, text.as_bytes());
@@ -169,7 +172,7 @@ impl Run {
     /// Names of files that hold a secret in spite of all masking. They are removed: a hole in the record is better
     /// than a leak.
     ///
-    /// A child can write here too, so folders are searched, and what cannot be (a link, a pipe) is removed as a leak.
+    /// A child can write here too, so folders are searched, and what cannot be (a link, a pipe, a file without end) is removed as a leak.
     pub fn purge_leaks(&self) -> Result<Vec<String>> {
         let mut leaked = Vec::new();
         for (name, path) in files::strange(&self.folder).map_err(|error| self.unwritable("", &error))? {
@@ -177,8 +180,12 @@ impl Run {
             leaked.push(name);
         }
         for (name, path) in files::plain(&self.folder).map_err(|error| self.unwritable("", &error))? {
-            let bytes = fs::read(&path).map_err(|error| self.unwritable(&name, &error))?;
-            if self.leaks(&name, &bytes) {
+            let leaks = match files::read_plain(&path) {
+                Ok(bytes) => self.leaks(&name, &bytes),
+                Err(error) if error.kind() == io::ErrorKind::FileTooLarge => true,
+                Err(error) => return Err(self.unwritable(&name, &error)),
+            };
+            if leaks {
                 fs::remove_file(&path).map_err(|error| self.unwritable(&name, &error))?;
                 leaked.push(name);
             }

@@ -29,6 +29,11 @@ const NAMES: &[&str] = &[
 /// Keys of objects whose own keys are free text: what is in them is judged by the outer key alone.
 const MAPS: &[&str] = &["environment", "files", "inputs", "properties"];
 
+/// Whether what stands under `key` is a name, a digest, a moment or a word of ours.
+pub fn is_name(key: &str) -> bool {
+    NAMES.contains(&key) || MAPS.contains(&key)
+}
+
 /// `value` as JSON that may be written or printed.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ pub mod abandoned;
 mod chain;
 pub mod debug_log;
 mod digest_witnesses;
+mod entries;
 mod entry;
 mod feedback;
 pub mod folder;

@@ -1,6 +1,5 @@
 //! What is made of a record once it is closed, and so cannot be part of it: the signature, and the entry for people.
 
-use std::fs;
 use std::path::Path;
 
 use crate::error::{OrFail, Result};
@@ -10,6 +9,7 @@ use crate::evidence::feedback;
 use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::evidence::signature;
+use crate::files::read_plain;
 use crate::settings::Settings;
 
 /// Seals runs, in this order. `file` is the feedback file that gets the entries, if any
@@ -35,7 +35,7 @@ pub fn seal<'a>(
 
 fn seal_one(settings: &Settings, folder: &Path, file: Option<&Path>) -> Result<Option<String>> {
     let unreadable = || format!("cannot read `{}`", settings.shown(&folder.join(RECORD)));
-    let bytes = fs::read(folder.join(RECORD)).failed(unreadable)?;
+    let bytes = read_plain(&folder.join(RECORD)).failed(unreadable)?;
     let record: Record = serde_json::from_slice(&bytes).failed(unreadable)?;
     if record.outcome.status == "running" {
         // It could not be closed, which is a failure of its own; the next run will try.

@@ -1,5 +1,5 @@
 //! Whether the evidence is what it was when it was written: every file against its record, every record against who
-//! vouches for it.
+//! vouches for it, every entry for people against the record it is of.
 //!
 //! It finds what was changed, added or taken away since. It cannot find what was never recorded, nor a history that
 //! were written anew as a whole, with the feedback files: against that there is a signature, and a commit that
@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use crate::digest::of_file;
 use crate::error::{OrFail, Result};
 use crate::evidence::chain;
 use crate::evidence::digest_witnesses::{self, Voucher, Vouchers};
+use crate::evidence::entries::{self, Altered, Lying};
 use crate::evidence::feedback::KEPT;
 use crate::evidence::folder::pretty;
 use crate::evidence::lock;
@@ -23,7 +25,7 @@ use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::views::attestation::{ATTESTATION, statement};
-use crate::files::{plain, read_plain, strange};
+use crate::files::{is_too_large, plain, read_linked, read_plain, strange};
 use crate::interrupt::Interrupt;
 use crate::settings::Settings;
 
@@ -77,6 +79,7 @@ impl Verification {
         let vouchers = digest_witnesses::collect(settings, &runs);
         let mut findings: Vec<Finding> = runs.iter().flat_map(|past| check(past, vouchers.get(&past.name))).collect();
         findings.extend(removed(&runs, &vouchers));
+        findings.extend(altered_entries(settings, &runs));
         findings.sort_by(|a, b| (&a.run, &a.file).cmp(&(&b.run, &b.file)));
         let notes = notes(&runs, &vouchers);
         Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
@@ -201,7 +204,8 @@ fn changed_record(past: &Past, vouchers: &[Voucher]) -> Option<Finding> {
     let since = against.iter().filter_map(|voucher| voucher.at.clone()).max();
     let by = names(&against);
     let record = format!("`{}/{RECORD}`", past.name);
-    let kind = if past.sha256.is_some() { Kind::Changed } else { Kind::Missing };
+    let is_there = past.folder.join(RECORD).symlink_metadata().is_ok();
+    let kind = if is_there { Kind::Changed } else { Kind::Missing };
     let message = match (&since, kind) {
         (_, Kind::Missing) => format!("{record} is missing; its digest is in {by}"),
         _ if beside_alone => format!("{record} or {by} beside it was changed: they do not belong together"),
@@ -231,9 +235,12 @@ fn altered(past: &Past, record: &Record) -> Vec<(String, Kind, &'static str)> {
     let there: BTreeMap<String, PathBuf> = plain(&past.folder).unwrap_or_default().into_iter().collect();
     let mut altered = Vec::new();
     for (name, sha256) in &record.files {
-        match there.get(name).map(|path| of_file(path)) {
+        match there.get(name).map(|path| digest(path)) {
             None => altered.push((name.clone(), Kind::Missing, "was removed")),
             Some(Ok(digest)) if digest == *sha256 => {}
+            Some(Err(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                altered.push((name.clone(), Kind::Changed, "was changed"));
+            }
             Some(Ok(_)) => altered.push((name.clone(), Kind::Changed, "was changed")),
             Some(Err(_)) => altered.push((name.clone(), Kind::Unreadable, "became unreadable")),
         }
@@ -243,6 +250,30 @@ fn altered(past: &Past, record: &Record) -> Vec<(String, Kind, &'static str)> {
     let new = new.chain(strange(&past.folder).unwrap_or_default().into_iter().map(|(name, _)| name));
     altered.extend(new.map(|name| (name, Kind::Added, "was added")));
     altered
+}
+
+/// What is larger than any file of a run is none of its files, and need not be read.
+fn digest(path: &Path) -> io::Result<String> {
+    if is_too_large(path) { Err(io::ErrorKind::FileTooLarge.into()) } else { of_file(path) }
+}
+
+/// Words in a feedback file, or in an entry that found no place there, which are not what the record makes them.
+fn altered_entries(settings: &Settings, runs: &[Past]) -> Vec<Finding> {
+    let evidence = &settings.evidence;
+    let files: BTreeSet<&Path> = [&evidence.deployment, &evidence.data, &evidence.qa].map(PathBuf::as_path).into();
+    let all: Vec<&Path> = files.iter().copied().collect();
+    let public = files.iter().filter(|_| settings.recorded()).map(|path| (path.to_path_buf(), vec![*path]));
+    let kept = runs.iter().map(|past| (past.folder.join(KEPT), all.clone()));
+    let mut findings = Vec::new();
+    for (path, links_from) in public.chain(kept) {
+        let Ok(bytes) = read_linked(&path) else { continue };
+        let lying = Lying { text: &String::from_utf8_lossy(&bytes), links_from: &links_from };
+        for Altered { run, difference } in entries::altered(settings, runs, &lying) {
+            let message = format!("the entry of `{run}` in `{}` was changed: {difference}", settings.shown(&path));
+            findings.push(Finding { run, file: None, kind: Kind::Changed, since: None, message });
+        }
+    }
+    findings
 }
 
 /// It can be made again and compared as a whole.

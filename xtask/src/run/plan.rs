@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::evidence::outcome::Counts;
 use crate::hint::Hint;
 use crate::process::Invocation;
+use crate::words::in_line;
 
 /// `A` is what the stage does itself, beside the programs that it calls.
 #[derive(Debug, Serialize)]
@@ -87,9 +88,9 @@ impl<A> Plan<A> {
         for (number, group) in self.groups.iter().enumerate() {
             for step in group {
                 let beside = if group.len() > 1 { "  (side by side)" } else { "" };
-                lines.push(format!("{}. {}: {}{beside}", number + 1, step.name, step.does));
+                lines.push(format!("{}. {}: {}{beside}", number + 1, step.name, in_line(&step.does)));
                 if let Action::Child { invocation, .. } = &step.action {
-                    lines.push(format!("     $ {}", invocation.shown()));
+                    lines.push(format!("     $ {}", in_line(&invocation.shown())));
                 }
             }
         }
@@ -101,14 +102,14 @@ impl<A> Plan<A> {
         let mut lines = Vec::new();
         if !self.rows.is_empty() {
             lines.push("\nRows there now:".to_owned());
-            lines.extend(self.rows.iter().map(|(table, rows)| format!("  {table}: {rows}")));
+            lines.extend(self.rows.iter().map(|(table, rows)| format!("  {}: {rows}", in_line(table))));
         }
         if !self.losses.is_empty() {
             lines.push("\nWhat would be lost:".to_owned());
-            lines.extend(self.losses.iter().map(|loss| format!("  {loss}")));
+            lines.extend(self.losses.iter().map(|loss| format!("  {}", in_line(loss))));
         }
         for script in &self.scripts {
-            lines.push(format!("\n-- {}\n{}", script.name, script.sql.trim_end()));
+            lines.push(format!("\n-- {}\n{}", in_line(&script.name), script.sql.trim_end()));
         }
         lines.push("\nNothing was changed.".to_owned());
         lines

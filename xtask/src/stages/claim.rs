@@ -68,7 +68,7 @@ impl Stage for Claim {
             summary: format!(
                 "claim on {}: mark as disposable staging\n{}",
                 session.settings.target.name,
-                identity(session)
+                identity(session).join("\n")
             ),
             scripts: Vec::new(),
             rows: rows.clone(),
@@ -80,13 +80,13 @@ impl Stage for Claim {
     /// Asked once: a claim that holds is only read again. A wrong name is refused in any case, since something else was meant.
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
         if session.target.claimed() && self.confirm.is_none() {
-            console.say(identity(session));
+            identity(session).iter().for_each(|line| console.say(line));
             return Ok(());
         }
         let (tables, rows) = (plan.rows.len(), plan.rows.values().sum::<u64>());
         let stake =
             format!("  holds: {tables} tables, {rows} rows; claimed, the drill may drop and restore all of them");
-        console.show(format!("{}\n{stake}", identity(session)));
+        identity(session).iter().chain([&stake]).for_each(|line| console.show(line));
         let database = &session.target.dsn().database;
         let question = Question {
             target: &session.settings.target.name,
@@ -116,7 +116,7 @@ impl Stage for Claim {
 }
 
 /// What the database is, so that a person can tell whether it is the one that was meant.
-fn identity(session: &Session<'_>) -> String {
+fn identity(session: &Session<'_>) -> Vec<String> {
     let identity = &session.identity;
     let claim = match session.target.standing() {
         ClaimStatus::Claimed => format!("its own{}", made(session)),
@@ -133,7 +133,7 @@ fn identity(session: &Session<'_>) -> String {
         ("user", identity.user.clone()),
         ("claim", claim),
     ];
-    facts.map(|(name, value)| format!("  {name}: {value}")).join("\n")
+    facts.map(|(name, value)| format!("  {name}: {value}")).into()
 }
 
 /// When and by whom the claim was made that is there now. Its texts are the database's, so they must not act on a terminal.

@@ -96,7 +96,7 @@ impl Stage for Rehearse {
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
         let table = table(&running.journal.record().outcome.rehearsal);
-        running.journal.console.say(table);
+        table.iter().for_each(|line| running.journal.console.say(line));
         Ok(())
     }
 
@@ -159,12 +159,12 @@ fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
     }
 }
 
-fn table(rehearsed: &[Rehearsed]) -> String {
+fn table(rehearsed: &[Rehearsed]) -> Vec<String> {
     let width = rehearsed.iter().map(|rehearsed| rehearsed.migration.len()).max().unwrap_or(0);
     let line = |rehearsed: &Rehearsed| {
         let verdict = format!("{:?}", rehearsed.verdict).to_lowercase();
         let why = rehearsed.leftovers.first().cloned().unwrap_or_default();
         format!("  {:width$}  {verdict:<10}  {why}", rehearsed.migration).trim_end().to_owned()
     };
-    rehearsed.iter().map(line).collect::<Vec<_>>().join("\n")
+    rehearsed.iter().map(line).collect()
 }

@@ -39,7 +39,7 @@ use crate::stages::preflight::{
 };
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::tools::prisma::{self, Prisma};
-use crate::words::{counted, listed};
+use crate::words::{counted, in_line, listed};
 use pin::Lease;
 
 /// The options of `forward`.
@@ -128,6 +128,7 @@ impl Stage for Forward {
             summary: [format!("forward on {}: {what}.", session.settings.target.name)]
                 .into_iter()
                 .chain(remarks(&inspection.before.standing))
+                .map(|line| in_line(&line))
                 .collect::<Vec<_>>()
                 .join("\n"),
             scripts: migrations.map(script).collect(),

@@ -181,7 +181,7 @@ impl Stage for Reset {
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
-        console.say(&plan.summary);
+        plan.summary.lines().for_each(|line| console.say(line));
         plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
         let steps = plan
             .groups

@@ -22,7 +22,7 @@ use crate::schema::owed::Owed;
 use crate::schema::privileges;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::words::counted;
+use crate::words::{counted, in_line};
 
 /// The options of `restore`.
 pub struct Restore {
@@ -135,6 +135,7 @@ impl Stage for Restore {
             summary: std::iter::once(summary)
                 .chain(reasons.iter().cloned())
                 .chain(doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
+                .map(|line| in_line(&line))
                 .collect::<Vec<_>>()
                 .join("\n"),
             scripts: Vec::new(),
@@ -145,7 +146,7 @@ impl Stage for Restore {
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
-        console.say(&plan.summary);
+        plan.summary.lines().for_each(|line| console.say(line));
         plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
         let question = Question {
             target: &session.settings.target.name,

@@ -20,7 +20,8 @@ pub fn consent_to_loss(
     if losses.is_empty() {
         return Ok(());
     }
-    console.say(format!("What would be lost:\n  {}", losses.join("\n  ")));
+    console.say("What would be lost:");
+    losses.iter().for_each(|loss| console.say(format!("  {loss}")));
     if accepted {
         return Ok(());
     }

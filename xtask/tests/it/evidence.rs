@@ -105,6 +105,80 @@ fn a_flipped_byte_in_any_file_of_any_run_is_found() {
     }
     assert!(flipped > 30, "{flipped}");
     project.verify(0);
+    altered_words_are_found(&project, &runs[1]);
+    a_file_without_end_stops_nobody(&project, &runs[1]);
+}
+
+/// Of the entry of `run`, which is a forward's: what people read in it is compared, too.
+fn altered_words_are_found(project: &Project, run: &str) {
+    let file = "feedback/deployment.md";
+    let right = project.read(file);
+    let at = right.find(&format!("`{DIR}/{run}`")).unwrap();
+    let heading = right[..at].rfind("## ").unwrap();
+    let end = right[at..].find("\n## ").map_or(right.len(), |end| at + end);
+    let (before, entry, after) = (&right[..heading], &right[heading..end], &right[end..]);
+    let line = |start: &str| entry.lines().find(|line| line.starts_with(start)).unwrap().to_owned();
+    let (evidence, row) = (line("- evidence:"), line("| public.Session"));
+    let with = |altered: String| {
+        project.write(file, &format!("{before}{altered}{after}"));
+        altered
+    };
+    let forgeries = [
+        entry.replacen("forward ok", "forward failed", 1),
+        entry.replace("127.0.0.1", "10.0.0.1"),
+        entry.replace("- applied:", "- taken back:"),
+        entry.replace(&row, "| public.Session | - | 7 |"),
+        entry.replace(&format!("{row}\n"), ""),
+        entry.replace(&row, &format!("{row}\n| public.Forged | 0 | 0 |")),
+        entry.replace(&evidence, "- evidence: lost"),
+        entry.replace("run.json)", "../evil.json)"),
+    ];
+    for forged in forgeries {
+        let forged = with(forged);
+        assert_eq!(project.findings(), [found("changed", run, "")], "{forged}");
+    }
+    with(entry.replacen("forward ok", "forward failed", 1));
+    let said = steady(&project.verify(5).stderr, &[run]);
+    insta::assert_snapshot!(said, @r"
+    error: the evidence in `feedback/evidence` is not what was recorded
+    caused by: the entry of `<1>` in `feedback/deployment.md` was changed: it has `## <time> — forward failed` where the record makes `## <time> — forward ok`
+    hint: git log --stat -- feedback/evidence
+    ");
+    // What people write below it, and how a formatter sets it, is theirs.
+    with(format!("{}\nRead by Ana.\n\n- fine\n", entry.replace("|---|", "| :-- |").replace(" | - | ", " |    -  | ")));
+    project.verify(0);
+    project.write(file, &right);
+}
+
+/// 20 GB that take no room on the disk, and would be read for minutes.
+fn a_file_without_end_stops_nobody(project: &Project, run: &str) {
+    let folder = project.run_folder(run);
+    let endless = |name: &str| fs::File::create(folder.join(name)).unwrap().set_len(20 << 30).unwrap();
+    let begun = std::time::Instant::now();
+    endless("core");
+    assert_eq!(project.findings(), [found("added", run, "core")]);
+    project.run(&["evidence", "list"]).expect(0);
+    project.run(&["evidence", "show", run]).expect(0);
+    project.run(&["evidence", "report", run, "--out", project.path("page.html").to_str().unwrap()]).expect(0);
+    assert!(project.read("page.html").contains("not read: it is too large"));
+    for (name, kind) in
+        [("03-migrate-deploy.log", "changed"), ("feedback-entry.md", ""), ("attestation.intoto.json", "missing")]
+    {
+        let right = fs::read(folder.join(name)).ok();
+        endless(name);
+        let found: Vec<_> =
+            project.findings().into_iter().filter(|(.., file)| file == name).map(|(kind, ..)| kind).collect();
+        assert_eq!(found.concat(), kind, "{name}");
+        right.map_or_else(|| fs::remove_file(folder.join(name)), |bytes| fs::write(folder.join(name), bytes)).unwrap();
+    }
+    let record = fs::read(folder.join("run.json")).unwrap();
+    endless("run.json");
+    assert!(project.findings().contains(&found("changed", run, "run.json")));
+    refused(project);
+    fs::write(folder.join("run.json"), record).unwrap();
+    fs::remove_file(folder.join("core")).unwrap();
+    project.verify(0);
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -163,6 +237,10 @@ fn a_removed_run_is_missed_by_the_next_one_and_by_its_entry() {
     ");
     fs::remove_file(project.path("feedback/deployment.md")).unwrap();
     assert_eq!(project.findings(), [found("removed", &runs[1], "")], "the next run alone still knows it");
+    // Of the newest run nobody knows but its entry: who takes both away is not found, as docs/safety.md says.
+    fs::rename(project.path("elsewhere"), project.run_folder(&runs[1])).unwrap();
+    fs::remove_dir_all(project.run_folder(&runs[2])).unwrap();
+    project.verify(0);
 }
 
 #[test]

@@ -314,3 +314,44 @@ fn what_ends_before_the_first_step_is_told_to_github_too() {
     assert!(!project.run(&["forward"]).expect(3).stderr.contains("::error"));
     assert_eq!(project.read("summary.md"), told);
 }
+
+/// Proves that what was typed, named or written by others is shown in GitHub's log and commands nothing there: the runner takes each line that begins
+/// with `::`, and `##[` wherever it stands.
+#[test]
+fn nothing_that_others_wrote_is_a_command_to_github() {
+    let mut project = Project::new();
+    project.env.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    project.write(".env.staging", "DATABASE_URL=postgresql://u:p@db.production.example/hotdash_test\n");
+    let hostile = "x\n::error::owned\r ::add-path::/tmp\n##[error]\u{202e}\u{1b}[31m";
+    project.write(&format!("feedback/evidence/{hostile}/y"), "");
+    let answers = [
+        project.run(&[hostile]).expect(2),
+        project.run(&["forward", hostile]).expect(2),
+        project.run(&["forward", "--target", hostile]).expect(2),
+        project.run(&["forward", "--env-file", hostile]).expect(4),
+        project.run(&["forward", "--env-file", hostile, "--json"]).expect(4),
+        project.run(&["evidence", "show", hostile]).expect(2),
+        project.run(&["evidence", "list"]).expect(0),
+        project.run(&["evidence", "verify"]).expect(0),
+        project.run(&["backward", "--to", hostile]).expect(3),
+        project.run(&["evidence", "show"]).expect(0),
+    ];
+    let is_meant = |line: &str| line.starts_with("::add-mask::") || line.starts_with("::error title=");
+    for answer in answers {
+        for text in [&answer.stdout, &answer.stderr] {
+            let said: Vec<&str> = text.split(['\n', '\r']).filter(|line| !is_meant(line)).collect();
+            let commands = said.iter().filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
+            assert_eq!(commands.count(), 0, "{text}");
+            let is_json = text.starts_with('{');
+            assert!(is_json || !text.contains(['\u{1b}', '\u{202e}', '\r']), "{text:?}");
+        }
+    }
+    // It is shown, on one line.
+    let shown = project.run(&["forward", "--target", hostile]).expect(2).stderr;
+    let shown: Vec<&str> = shown.lines().filter(|line| !is_meant(line)).collect();
+    insta::assert_snapshot!(shown.join("\n"), @r"
+    error: there is no target `x\n::error::owned\r ::add-path::/tmp\n\u{23}#[error]\u{202e}\u{1b}[31m`
+    caused by: the targets are: staging, sandbox
+    hint: add `[targets.x\n::error::owned\r ::add-path::/tmp\n\u{23}#[error]\u{202e}\u{1b}[31m]` to drill.toml, or name one of these with `--target`
+    ");
+}

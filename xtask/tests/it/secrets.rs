@@ -259,6 +259,8 @@ fs.mkdirSync(`${folder}/deep/er`, { recursive: true });
 fs.writeFileSync(`${folder}/deep/er/planted.txt`, encodeURIComponent(process.env.SHOPIFY_API_SECRET));
 fs.writeFileSync(`${folder}/deep/harmless.txt`, 'nothing\n');
 fs.symlinkSync(`${process.cwd()}/.env.staging`, `${folder}/link.txt`);
+fs.closeSync(fs.openSync(`${folder}/endless.bin`, 'w'));
+fs.truncateSync(`${folder}/endless.bin`, 20 * 2 ** 30);
 "#;
 
 /// Proves that the evidence is searched once more at the end: what holds a secret is removed, the run fails, and the rest stays.
@@ -269,12 +271,12 @@ fn a_secret_found_in_the_evidence_afterwards_is_removed_and_fails_the_run() {
     project.write(".env.staging", &env_file);
     project.write("prisma/smoke.mjs", WRITER);
     let answer = project.run(&["forward", "--smoke", "--json"]).expect(1);
-    for name in ["planted.txt", "deep/er/planted.txt", "link.txt"] {
+    for name in ["planted.txt", "deep/er/planted.txt", "link.txt", "endless.bin"] {
         assert!(answer.stderr.contains(name), "{name} is missing in:\n{}", answer.stderr);
     }
     let json = answer.json();
     let folder = json["evidence"].as_str().unwrap();
-    for name in ["planted.txt", "deep/er/planted.txt", "link.txt"] {
+    for name in ["planted.txt", "deep/er/planted.txt", "link.txt", "endless.bin"] {
         assert!(project.path(&format!("{folder}/{name}")).symlink_metadata().is_err(), "{name} is still there");
     }
     assert_eq!(project.read(&format!("{folder}/deep/harmless.txt")), "nothing\n");

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::evidence::views::reading::inert;
 use crate::parity::comparison::Comparison;
-use crate::words::{duration, moment, number};
+use crate::words::{duration, in_line, moment, number, sentence};
 
 /// Above 1 MiB a step's summary is not shown at all
 /// (docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits).
@@ -40,11 +40,11 @@ fn property(text: &str) -> String {
 
 /// What went wrong as the terminal says it.
 fn message(outcome: &Outcome) -> String {
-    let mut lines = vec![outcome.error.as_ref().map(|error| error.message.clone()).unwrap_or_default()];
-    lines.extend(outcome.refusals.iter().map(|one| format!("  {}: {}", one.check, one.message)));
-    lines.extend(outcome.causes().iter().map(|cause| format!("caused by: {cause}")));
-    lines.extend(outcome.notes.iter().map(|note| format!("note: {note}")));
-    lines.extend(outcome.hint.iter().map(|hint| format!("hint: {hint}")));
+    let mut lines = vec![outcome.error.as_ref().map(|error| sentence(&error.message)).unwrap_or_default()];
+    lines.extend(outcome.refusals.iter().map(|one| format!("  {}: {}", one.check, sentence(&one.message))));
+    lines.extend(outcome.causes().iter().map(|cause| format!("caused by: {}", sentence(cause))));
+    lines.extend(outcome.notes.iter().map(|note| format!("note: {}", sentence(note))));
+    lines.extend(outcome.hint.iter().map(|hint| format!("hint: {}", sentence(hint))));
     let message = inert(&lines.join("\n"));
     let end = message.char_indices().map(|(at, _)| at).take_while(|at| *at < MESSAGE_LIMIT).last().unwrap_or(0);
     if message.len() <= MESSAGE_LIMIT { message } else { format!("{}\n…", &message[..end]) }
@@ -121,9 +121,8 @@ fn under(header: &str, rows: &str) -> String {
 /// Text of others within a line.
 fn code(text: &str) -> String {
     let mut out = "<code>".to_owned();
-    for c in inert(text).chars() {
+    for c in in_line(text).chars() {
         match c {
-            '\n' | '\t' => out.push(' '),
             c if c.is_ascii_punctuation() && !"-/.,".contains(c) => {
                 let _ = write!(out, "&#{};", u32::from(c));
             }
@@ -177,7 +176,8 @@ mod tests {
             "error": {"message": "100% of `x`\n::stop::", "causes": ["one\r\ntwo"]},
         }))
         .outcome;
-        let expected = "::error title=forward failed::100%25 of `x`%0A::stop::%0Acaused by: one%0Atwo%0Ahint: a, b: c";
+        let expected =
+            "::error title=forward failed::100%25 of `x`\\n::stop::%0Acaused by: one\\r\\ntwo%0Ahint: a, b: c";
         assert_eq!(annotation(&outcome).unwrap(), expected);
         assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
         assert_eq!(annotation(&Record::of(json!({})).outcome), None);
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_others_said_neither_marks_up_nor_mentions() {
-        assert_eq!(code("@a|b*<c>`\nd"), "<code>&#64;a&#124;b&#42;&#60;c&#62;&#96; d</code>");
+        assert_eq!(code("@a|b*<c>`\nd"), "<code>&#64;a&#124;b&#42;&#60;c&#62;&#96;&#92;nd</code>");
         assert_eq!(fenced("x\n```\n@a"), "````text\nx\n```\n@a\n````\n\n");
     }
 

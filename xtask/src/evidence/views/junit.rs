@@ -11,6 +11,7 @@ use maud::{Markup, PreEscaped, html};
 use crate::evidence::outcome::{Outcome, StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
+use crate::words::{in_line, sentence};
 
 /// Bytes of a failed step's log.
 const TAIL: u64 = 8 * 1024;
@@ -122,11 +123,12 @@ fn unexplained(run: &Outcome, suites: &[Suite]) -> Option<End> {
     if run.status == "ok" || failures(all()) + errors(all()) > 0 {
         return None;
     }
-    let refusals = run.refusals.iter().map(|one| format!("{}: {}", one.check, one.message));
-    let notes = run.notes.iter().map(|note| format!("note: {note}"));
-    let hint = run.hint.iter().map(|hint| format!("hint: {hint}"));
+    let refusals = run.refusals.iter().map(|one| format!("{}: {}", one.check, sentence(&one.message)));
+    let causes = run.causes().iter().map(|cause| sentence(cause));
+    let notes = run.notes.iter().map(|note| format!("note: {}", sentence(note)));
+    let hint = run.hint.iter().map(|hint| format!("hint: {}", sentence(hint)));
     let message = run.error.as_ref().map_or(&run.status, |error| &error.message).clone();
-    let output = refusals.chain(run.causes().iter().cloned()).chain(notes).chain(hint).collect::<Vec<_>>().join("\n");
+    let output = refusals.chain(causes).chain(notes).chain(hint).collect::<Vec<_>>().join("\n");
     Some(missed(Miss { kind: run.status.clone(), message, output }))
 }
 
@@ -169,8 +171,8 @@ fn end_element(end: &End) -> Markup {
         @match end {
             End::Passed => {},
             End::Skipped => skipped message="not reached" {},
-            End::Failure(miss) => failure type=(miss.kind) message=(miss.message) { (miss.output) },
-            End::Error(miss) => error type=(miss.kind) message=(miss.message) { (miss.output) },
+            End::Failure(miss) => failure type=(miss.kind) message=(in_line(&miss.message)) { (miss.output) },
+            End::Error(miss) => error type=(miss.kind) message=(in_line(&miss.message)) { (miss.output) },
         }
     }
 }

@@ -19,11 +19,15 @@ use crate::evidence::folder::Run;
 use crate::evidence::masking;
 use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
-use crate::files::{plain, read_plain};
+use crate::files::{LARGEST, plain, read_plain};
+use crate::words::is_unseen;
 use redact::Redactor;
 
 /// Bytes of a JSON file that are worth reading for a page.
 const JSON_LIMIT: u64 = 32 * 1024 * 1024;
+
+/// Bytes of all files that are worth reading for their digests on a page.
+const DIGESTED: u64 = 1024 * 1024 * 1024;
 
 #[derive(Debug)]
 pub struct Reading {
@@ -70,7 +74,7 @@ impl Reading {
     fn of(folder: &Path, run: &Record, redactor: Option<Redactor>) -> Result<Reading> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let files = plain(folder).blocked(|| format!("the run `{name}` cannot be read"))?;
-        let run = serde_json::to_value(run).and_then(|run| serde_json::from_value(inert_json(run)));
+        let run = serde_json::to_value(run).and_then(|run| serde_json::from_value(inert_json("", run)));
         let run = run.bug("a record that is made inert is none any more")?;
         Ok(Reading { run, name, files: files.into_iter().collect(), redactor })
     }
@@ -84,7 +88,7 @@ impl Reading {
             Some(redactor) => parsed.and_then(|parsed| masking::masked(redactor, &parsed).ok()),
             None => parsed,
         };
-        masked.map_or(Value::Null, inert_json)
+        masked.map_or(Value::Null, |json| inert_json("", json))
     }
 
     /// At most about `limit` bytes of a text file, cut at ends of lines.
@@ -118,12 +122,17 @@ impl Reading {
         self.files.keys().map(String::as_str).filter(move |name| name.ends_with(suffix))
     }
 
-    /// Name, size in bytes and SHA-256 of every file.
-    pub fn digests(&self) -> Vec<(String, u64, String)> {
-        let described = |(name, path): (&String, &PathBuf)| {
-            Some((inert(name), fs::metadata(path).ok()?.len(), of_file(path).ok()?))
+    /// Name, size in bytes and SHA-256 of the files that are `wanted`; no digest where there is too much to read.
+    pub fn digests(&self, wanted: impl Fn(&str) -> bool) -> impl Iterator<Item = (String, u64, Option<String>)> {
+        let mut left = DIGESTED;
+        let described = move |(name, path): (&String, &PathBuf)| {
+            let size = fs::metadata(path).ok()?.len();
+            let room = left.checked_sub(size).filter(|_| size <= LARGEST);
+            left = room.unwrap_or(left);
+            let digest = room.and_then(|_| of_file(path).ok());
+            Some((inert_name(name), size, digest))
         };
-        self.files.iter().filter_map(described).collect()
+        self.files.iter().filter(move |(name, _)| wanted(name)).filter_map(described)
     }
 }
 
@@ -151,12 +160,14 @@ fn after_line_end(text: &str) -> &str {
     text.split_once('\n').map_or(text, |(_, rest)| rest)
 }
 
-fn inert_json(value: Value) -> Value {
+fn inert_json(key: &str, value: Value) -> Value {
     match value {
+        Value::String(name) if masking::is_name(key) => Value::String(inert_name(&name)),
         Value::String(text) => Value::String(inert(&text)),
-        Value::Array(values) => values.into_iter().map(inert_json).collect(),
+        Value::Array(values) => values.into_iter().map(|value| inert_json(key, value)).collect(),
         Value::Object(entries) => {
-            Value::Object(entries.into_iter().map(|(key, value)| (inert(&key), inert_json(value))).collect())
+            let entry = |(key, value): (String, Value)| (inert_name(&key), inert_json(&key, value));
+            Value::Object(entries.into_iter().map(entry).collect())
         }
         other => other,
     }
@@ -166,23 +177,20 @@ fn inert_json(value: Value) -> Value {
 /// turns the direction of writing (CVE-2021-42574), and what XML has no place for.
 pub fn inert(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let mut out = String::with_capacity(text.len());
-    for c in anstream::adapter::strip_str(&text).to_string().chars() {
-        match c {
-            '\n' | '\t' => out.push(c),
-            '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                hide(c, &mut out)
-            }
-            '\u{feff}' | '\u{fffe}' | '\u{ffff}' => hide(c, &mut out),
-            c if c.is_control() => hide(c, &mut out),
-            c => out.push(c),
-        }
-    }
-    out
+    shown(&anstream::adapter::strip_str(&text).to_string(), |c| matches!(c, '\n' | '\t'))
 }
 
-fn hide(c: char, out: &mut String) {
-    out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c)));
+/// A name, all of it: no character of it makes a line or a colour.
+pub fn inert_name(name: &str) -> String {
+    shown(name, |_| false)
+}
+
+fn shown(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unseen(c) && !is_kept(c) { out.push_str(&format!("⟨U+{:04X}⟩", u32::from(c))) } else { out.push(c) }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -193,7 +201,9 @@ mod tests {
     fn nothing_that_acts_on_a_reader_is_left() {
         assert_eq!(inert("a\u{1b}[31mred\u{1b}[0m b\r\nc\rd\te\u{202e}f\u{85}g"), "ared b\nc\nd\te⟨U+202E⟩f⟨U+0085⟩g");
         assert_eq!(inert("héé 漢字 \u{5d0}"), "héé 漢字 \u{5d0}");
-        assert_eq!(inert_json(serde_json::json!({"a\u{0}": ["\u{feff}", 1]})).to_string(), r#"{"a":["⟨U+FEFF⟩",1]}"#);
+        let json = serde_json::json!({"a\u{0}\n": ["\u{feff}\n", 1], "name": "x\ny\u{1b}[1m"});
+        let shown = serde_json::json!({"a⟨U+0000⟩⟨U+000A⟩": ["⟨U+FEFF⟩\n", 1], "name": "x⟨U+000A⟩y⟨U+001B⟩[1m"});
+        assert_eq!(inert_json("", json), shown);
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! The only module that prints. Progress and prose go to stderr, results to stdout, and every byte passes the redactor.
+//! The only module that prints. Progress and prose go to stderr, results to stdout, and every byte passes the redactor and
+//! is made inert: what others named or said commands neither a terminal nor a CI server.
 //!
 //! On a terminal the running steps have spinners; elsewhere each step is one plain line when it ends, so that a CI log
 //! reads the same as the evidence. Whether the output still has a reader is not for a run to ask: a closed pipe, a full disk or a
 //! terminal that is gone ends the printing and nothing else.
 
+mod inert;
 mod terminal;
 
 use std::fmt::Arguments;
@@ -20,6 +22,8 @@ use crate::evidence::masking;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
+use crate::words::{in_line, sentence};
+use inert::{inert, inert_json};
 use redact::Redactor;
 
 pub struct Console {
@@ -63,15 +67,20 @@ impl Console {
         self.redactor.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// What a question is about: shown even when quiet.
-    pub fn show(&self, text: impl AsRef<str>) {
-        self.prose(text.as_ref());
+    /// One line that is shown even when quiet: what a question is about.
+    pub fn show(&self, line: impl AsRef<str>) {
+        self.prose(&in_line(line.as_ref()));
     }
 
     /// One line of progress.
     pub fn say(&self, line: impl AsRef<str>) {
+        self.progress(&in_line(line.as_ref()));
+    }
+
+    /// Lines that are made already.
+    fn progress(&self, lines: &str) {
         if !self.output.quiet {
-            self.prose(line.as_ref());
+            self.prose(lines);
         }
     }
 
@@ -86,13 +95,13 @@ impl Console {
         if !self.output.person || !io::stdin().is_terminal() {
             return None;
         }
-        self.live.suspend(|| to_stderr(format_args!("{}", inert(&self.redactor().text(question)))));
+        self.live.suspend(|| to_stderr(format_args!("{}", inert(&self.redactor().text(&in_line(question))))));
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).ok()?;
         Some(answer.trim().to_owned())
     }
 
-    /// The result of a command, on stdout.
+    /// The result of a command, on stdout. Its lines are its own: what others named is in them with `in_line`.
     pub fn result(&self, text: &str) {
         to_stdout(format_args!("{}\n", inert(&self.redactor().text(text))));
     }
@@ -120,7 +129,7 @@ impl Console {
             let spinner = self.live.add(ProgressBar::new_spinner());
             let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}");
             spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            spinner.set_message(self.redactor().text(name));
+            spinner.set_message(inert(&self.redactor().text(&in_line(name))));
             spinner.enable_steady_tick(Duration::from_millis(100));
             spinner
         });
@@ -128,15 +137,11 @@ impl Console {
     }
 
     pub fn counts(&self, counts: &BeforeAfter) {
-        if !self.output.quiet {
-            self.prose(&counts_table(counts));
-        }
+        self.progress(&counts_table(counts));
     }
 
     pub fn parity(&self, comparison: &Comparison) {
-        if !self.output.quiet {
-            self.prose(&parity_table(comparison));
-        }
+        self.progress(&parity_table(comparison));
     }
 
     /// How the run ended: the failure in full, or one line; the evidence path is always the last line.
@@ -146,23 +151,24 @@ impl Console {
         }
         if self.output.json {
             let json = self.masked(outcome).and_then(|outcome| pretty(&outcome));
-            to_stdout(format_args!("{}", json.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"))));
+            let json = json.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}\n"));
+            to_stdout(format_args!("{}", inert_json(&json)));
         }
         if let Some(evidence) = &outcome.evidence
             && (!self.output.quiet || failure.is_some())
         {
-            self.prose(&format!("evidence: {evidence}"));
+            self.show(format!("evidence: {evidence}"));
         }
     }
 
     fn failure_text(&self, failure: &Failure, hint: Option<&str>) -> String {
-        let mut lines = vec![format!("{} {}", self.painted("error:", "1;31"), failure.message)];
+        let mut lines = vec![format!("{} {}", self.painted("error:", "1;31"), sentence(&failure.message))];
         for refusal in &failure.refusals {
-            lines.push(format!("  {}: {}", refusal.check, refusal.message));
-            lines.push(format!("    {} {}", self.painted("fix:", "1"), refusal.hint));
+            lines.push(format!("  {}: {}", refusal.check, sentence(&refusal.message)));
+            lines.push(format!("    {} {}", self.painted("fix:", "1"), sentence(&refusal.hint)));
         }
-        lines.extend(failure.causes().map(|cause| format!("caused by: {cause}")));
-        lines.extend(failure.notes.iter().map(|note| format!("note: {note}")));
+        lines.extend(failure.causes().map(|cause| format!("caused by: {}", sentence(&cause))));
+        lines.extend(failure.notes.iter().map(|note| format!("note: {}", sentence(note))));
         if failure.status == Status::Refused && !failure.refusals.is_empty() {
             // What would be lost is known only after Prisma was asked for the scripts.
             let asked = failure.refusals.iter().any(|refusal| refusal.check == DATA_LOSS);
@@ -170,7 +176,7 @@ impl Console {
             lines.push(line.to_owned());
         }
         if let Some(hint) = hint.filter(|_| failure.hint.is_some()) {
-            lines.push(format!("{} {hint}", self.painted("hint:", "1;36")));
+            lines.push(format!("{} {}", self.painted("hint:", "1;36"), sentence(hint)));
         }
         lines.join("\n")
     }
@@ -178,27 +184,6 @@ impl Console {
     fn painted(&self, text: &str, code: &str) -> String {
         if self.output.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
-}
-
-/// The colours that `painted` uses.
-const PAINT: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
-
-/// `text` with no power over a terminal but those colours: errors quote children and servers, which may be hostile.
-fn inert(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_control() && !matches!(c, '\n' | '\t')) {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        let paint = PAINT.into_iter().find(|paint| from.starts_with(paint));
-        let length = paint.map_or_else(|| from.chars().next().map_or(0, char::len_utf8), str::len);
-        match paint {
-            Some(paint) => out.push_str(paint),
-            None => out.extend(from[..length].escape_default()),
-        }
-        rest = &from[length..];
-    }
-    out + rest
 }
 
 /// `println!` would panic on a closed stream.
@@ -213,6 +198,11 @@ fn to_stderr(text: Arguments<'_>) {
 fn is_file(stream: impl std::os::fd::AsFd) -> bool {
     rustix::fs::fstat(stream)
         .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile)
+}
+
+/// Arguments that cannot be read may be anybody's, and a password among them.
+pub fn usage(complaint: &str) {
+    to_stderr(format_args!("{}", inert(&Redactor::generic().text(complaint))));
 }
 
 /// A panic's own message may quote anything and passes no redactor. Where it happened is enough to report it.
@@ -238,8 +228,8 @@ impl Running<'_> {
         }
         let mark = self.console.painted(mark, color);
         let took = if took < Duration::from_millis(1) { String::new() } else { format!("  ({})", seconds(took)) };
-        let name = &self.name;
-        self.console.say(format!("  {mark} {name}: {detail}{took}"));
+        let (name, detail) = (in_line(&self.name), in_line(detail));
+        self.console.progress(&format!("  {mark} {name}: {detail}{took}"));
     }
 }
 
@@ -258,7 +248,7 @@ pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [
     table.load_preset(presets::NOTHING);
     table.set_header(header);
     rows.into_iter().for_each(|row| {
-        table.add_row(row);
+        table.add_row(row.map(|cell| in_line(&cell)));
     });
     trimmed(&table)
 }
@@ -276,7 +266,7 @@ pub fn counts_table(counts: &BeforeAfter) -> String {
     for name in names.collect::<std::collections::BTreeSet<_>>() {
         let (before, after) = (counts.before.get(name), counts.after.get(name));
         let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
-        table.add_row([format!("  {name}"), shown(before), shown(after), change(before, after)]);
+        table.add_row([format!("  {}", in_line(name)), shown(before), shown(after), change(before, after)]);
     }
     numbers_to_the_right(table)
 }
@@ -287,7 +277,12 @@ fn parity_table(comparison: &Comparison) -> String {
     table.set_header(["  pair", "Prisma", "mirror", "difference"]);
     for pair in &comparison.pairs {
         let difference = format!("{:+} ({})", pair.delta, percent(pair.diff_pct));
-        table.add_row([format!("  {}", pair.name), pair.prisma.to_string(), pair.mirror.to_string(), difference]);
+        table.add_row([
+            format!("  {}", in_line(&pair.name)),
+            pair.prisma.to_string(),
+            pair.mirror.to_string(),
+            difference,
+        ]);
     }
     numbers_to_the_right(table)
 }
@@ -309,17 +304,5 @@ fn change(before: Option<&u64>, after: Option<&u64>) -> String {
         (Some(&before), Some(&after)) if after > before => format!("+{}", after - before),
         (Some(&before), Some(&after)) => format!("-{}", before - after),
         (None, None) => String::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_could_act_on_a_terminal_is_shown_instead() {
-        assert_eq!(inert("a\u{1b}[1;31merror:\u{1b}[0m é\n\tb"), "a\u{1b}[1;31merror:\u{1b}[0m é\n\tb");
-        assert_eq!(inert("x\u{1b}]0;owned\u{7}y\u{1b}[8mz\r\u{9b}2J"), r"x\u{1b}]0;owned\u{7}y\u{1b}[8mz\r\u{9b}2J");
-        assert_eq!(inert(""), "");
     }
 }

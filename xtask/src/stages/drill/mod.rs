@@ -29,6 +29,7 @@ use crate::settings::schema_files;
 use crate::stages::drill::progress::Earlier;
 use crate::stages::preflight::check_providers;
 use crate::stages::snapshot_step::consent_to_loss;
+use crate::words::in_line;
 use execution::Execution;
 use phase::Phase;
 pub use planning::Drill;
@@ -102,7 +103,7 @@ impl Stage for Drill {
     fn in_words(&self, plan: &Plan<Planned>) -> String {
         let mut lines = vec![plan.summary.clone()];
         for step in plan.groups.iter().flatten() {
-            lines.push(format!("\n{}", step.does));
+            lines.push(format!("\n{}", in_line(&step.does)));
             if let Action::Builtin(planned) = &step.action {
                 lines.extend(planned.words.iter().map(|line| format!("  {line}")));
             }

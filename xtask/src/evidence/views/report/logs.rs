@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::evidence::outcome::StepView;
-use crate::evidence::views::reading::{Excerpt, Reading};
+use crate::evidence::views::reading::{Excerpt, Reading, inert_name};
 use crate::evidence::views::report::section::Section;
 use crate::evidence::views::report::verdict::icon;
 use crate::words::{duration, size};
@@ -37,6 +37,7 @@ fn step_of<'a>(reading: &'a Reading, log: &str) -> Option<&'a StepView> {
 
 fn log(name: &str, step: Option<&StepView>, excerpt: &Excerpt) -> Markup {
     let failed = step.is_some_and(|step| step.status != "ok");
+    let name = &inert_name(name);
     html! {
         details class="log" open[failed] {
             summary {

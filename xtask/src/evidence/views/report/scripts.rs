@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::evidence::views::reading::Reading;
+use crate::evidence::views::reading::{Reading, inert_name};
 use crate::evidence::views::report::section::Section;
 use crate::words::{counted, list, number, text};
 
@@ -23,12 +23,12 @@ pub fn section(reading: &Reading) -> Option<Section> {
     let planned: Vec<(String, String)> = list(&plan["scripts"]).iter().map(script).collect();
     let is_planned = |name: &str| planned.iter().any(|(planned, _)| planned == name);
     let ways_back: Vec<&str> =
-        reading.names(".sql").filter(|name| name.starts_with("down/") && !is_planned(name)).collect();
+        reading.names(".sql").filter(|name| name.starts_with("down/") && !is_planned(&inert_name(name))).collect();
     let share = (BUDGET / (planned.len() + ways_back.len()).max(1)).max(4 * 1024);
     let planned = planned.into_iter().map(|(name, sql)| Script::cut(name, &sql, share));
     let back = ways_back.into_iter().filter_map(|name| {
         let text = reading.text(name, BUDGET as u64)?;
-        Some(Script::cut(name.to_owned(), &text.head, share))
+        Some(Script::cut(inert_name(name), &text.head, share))
     });
     let scripts: Vec<Script> = planned.chain(back).collect();
     if scripts.is_empty() {
