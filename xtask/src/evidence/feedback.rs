@@ -10,6 +10,7 @@ use crate::evidence::entry::{Place, entry, relative};
 use crate::evidence::lock;
 use crate::evidence::record::Record;
 use crate::files;
+use pin::file;
 
 /// Entries go right below the first such line; a file without one gets one at its end.
 pub const MARK: &str = "<!-- staging drill: newest entry first -->";
@@ -55,7 +56,7 @@ fn insert(path: &Path, entry: &str) -> io::Result<()> {
     let _lock = lock::take(folder)?;
     // A link stays one: what it leads to is replaced.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let old = match fs::read(&path) {
+    let old = match file::read(&path, file::LONGEST) {
         Ok(old) => old,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),

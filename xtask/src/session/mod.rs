@@ -75,9 +75,15 @@ impl<'a> Session<'a> {
         let toolbox = Toolbox::find(settings)?;
         let dsn = candidate.dsn().clone();
         not_a_transaction_pooler(&dsn)?;
-        let options =
-            pin::Options { ca_file: settings.target.ca_file.clone(), connect_timeout: settings.timeouts.connect };
-        let pin = Pin::open(&dsn, options).map_err(|error| unreachable(error, &candidate))?;
+        let options = pin::Options {
+            ca_file: settings.target.ca_file.clone(),
+            connect_timeout: settings.timeouts.connect,
+            elsewhere: candidate.production_names().to_vec(),
+        };
+        let pin = Pin::open(&dsn, options).map_err(|error| match error {
+            PinError::Shared { host, .. } => shared_with_production(settings, &host, &dsn),
+            error => unreachable(error, &candidate),
+        })?;
         let lease = pin.token(NAME);
         let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
         let identity = identity(&mut connection)?;
@@ -247,6 +253,15 @@ fn refused(settings: &Settings, database: &str, refusals: Vec<Refusal>) -> Failu
     if unclaimed { failure.hint(Hint::run("claim --confirm").arg(database)) } else { failure }
 }
 
+fn shared_with_production(settings: &Settings, host: &str, dsn: &Dsn) -> Failure {
+    let seen = format!(
+        "`{host}`, which a production file names with the database `{}`, is the address of `{}`",
+        dsn.database, dsn.host
+    );
+    let fix = "correct the target, or what the two names resolve to";
+    Failure::refused(&settings.target.name, vec![Refusal::new("production-file", seen, fix)])
+}
+
 fn no_temporary_files() -> Failure {
     Failure::blocked("cannot write temporary files").hint("make room, or point TMPDIR elsewhere")
 }
@@ -273,7 +288,7 @@ fn unreachable(error: PinError, candidate: &Candidate) -> Failure {
             "correct the name in the env file: the drill never creates a database".into()
         }
         PinError::TlsRequiredButNotOffered | PinError::TlsRequiredByServer { .. } => {
-            "correct `sslmode` in the env file".into()
+            "correct `sslmode` and `sslaccept` in the env file".into()
         }
         PinError::CertificateRejected { .. } | PinError::CaFile { .. } => {
             "name the server's authority as `ca_file` under the target in drill.toml".into()

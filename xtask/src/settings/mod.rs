@@ -19,6 +19,7 @@ use crate::error::{Failure, OrFail, Result};
 use crate::hint::Aim;
 use flags::Global;
 use pair::{FilePair, Pair};
+use pin::file;
 
 pub const SANDBOX: &str = "sandbox";
 
@@ -100,7 +101,7 @@ impl SupabaseSettings {
     /// # Errors
     /// `blocked` when it is there and cannot be read.
     pub fn script(&self) -> Result<Option<String>> {
-        match std::fs::read_to_string(&self.mirror_sql) {
+        match file::read_text(&self.mirror_sql, file::LONGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some).blocked(|| format!("cannot read `{}`", self.mirror_sql.display())),
         }
@@ -188,7 +189,7 @@ impl Settings {
 
     /// Every env file that `drill.toml` seems to name, whether or not the file can be used.
     pub fn env_files_mentioned(&self) -> Vec<PathBuf> {
-        let text = std::fs::read(self.root.join("drill.toml")).unwrap_or_default();
+        let text = file::read(&self.root.join("drill.toml"), file::LONGEST).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let values = text.lines().filter_map(|line| line.trim_start().strip_prefix("env_file")?.split_once('='));
         let paths = values.map(|(_, value)| value.split('#').next().unwrap_or(value).trim().trim_matches(['"', '\'']));
@@ -306,7 +307,7 @@ impl Default for FileTarget {
     fn default() -> Self {
         let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
         FileTarget {
-            env_file: ".env.staging".to_owned(),
+            env_file: env_file::DEFAULT.to_owned(),
             allow_hosts: owned(&["*.staging.hotdash.app"]),
             allow_projects: Vec::new(),
             allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
@@ -460,7 +461,7 @@ impl FileTimeouts {
 impl File {
     fn read(root: &Path) -> Result<File> {
         let path = root.join("drill.toml");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match file::read_text(&path, file::LONGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
             read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
         };

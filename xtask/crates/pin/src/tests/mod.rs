@@ -36,7 +36,7 @@ fn dsn(user: &str) -> Dsn {
 }
 
 fn options() -> Options {
-    Options { ca_file: None, connect_timeout: Duration::from_secs(30) }
+    Options { ca_file: None, connect_timeout: Duration::from_secs(30), elsewhere: Vec::new() }
 }
 
 fn open(dsn: &Dsn) -> Result<Pin, PinError> {
@@ -96,6 +96,18 @@ fn the_causes_of_a_failed_login_are_told_apart() {
 }
 
 #[test]
+fn a_server_with_another_name_that_must_lead_elsewhere_is_not_dialled() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let target = Dsn { port: listener.local_addr().unwrap().port(), ..dsn("app") };
+    let elsewhere = ["nowhere.invalid", "localhost"].map(String::from).to_vec();
+    let refused = Pin::open(&target, Options { elsewhere, ..options() }).err().unwrap();
+    assert_eq!(refused.to_string(), "`localhost` leads to 127.0.0.1 as well, and must not");
+    assert!(listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    Pin::open(&dsn("app"), Options { elsewhere: vec!["nowhere.invalid".into()], ..options() }).unwrap();
+}
+
+#[test]
 fn a_server_without_a_place_left_is_named_as_such() {
     shared().admin().batch_execute("CREATE ROLE app_one LOGIN PASSWORD 'one-Secret' CONNECTION LIMIT 1").unwrap();
     let target = Dsn { password: Some(Secret::new("one-Secret")), ..dsn("app_one") };
@@ -112,6 +124,46 @@ fn a_server_that_says_nothing_times_out() {
     let target = Dsn { port: silent.local_addr().unwrap().port(), ..dsn("app") };
     let impatient = Options { connect_timeout: Duration::from_millis(200), ..options() };
     assert!(matches!(Pin::open(&target, impatient), Err(PinError::TimedOut { .. })));
+}
+
+/// Fault injection: servers that let a client in and then talk, each in another kind of message.
+#[test]
+fn a_server_that_talks_without_end_is_cut() {
+    use std::io::{Read, Write};
+    let frame =
+        |tag: u8, body: &[u8]| [&[tag][..], &u32::try_from(body.len() + 4).unwrap().to_be_bytes(), body].concat();
+    let notice = |text: &str| frame(b'N', format!("SNOTICE\0C00000\0M{text}\0\0").as_bytes());
+    let admitted = frame(b'R', &[0; 4]);
+    let ready = frame(b'Z', b"I");
+    let asked = [admitted.clone(), ready].concat();
+    for (name, begin, again) in [
+        ("short notices", vec![], notice("x")),
+        ("long notices", vec![], notice(&"x".repeat(100_000))),
+        ("parameters", admitted.clone(), frame(b'S', b"a\0b\0")),
+        ("admissions", vec![], admitted),
+        ("rows", asked.clone(), frame(b'D', &[0, 1, 255, 255, 255, 255])),
+        ("notices for an answer", asked, notice("x")),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let mut client = listener.accept().unwrap().0;
+            let _ = client.read(&mut [0; 1024]);
+            let mut sent = client.write_all(&begin);
+            while sent.is_ok() {
+                sent = client.write_all(&again);
+            }
+        });
+        let begun = Instant::now();
+        let refused = open(&Dsn { port, ..dsn("app") }).err().expect("it was believed").to_string();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{name}");
+        server.join().unwrap();
+        let expected = match name {
+            "rows" => "connection to the server lost: an answer to the identity query that cannot be read",
+            _ => "connection to the server lost: the server does not stop talking before it is asked anything",
+        };
+        assert_eq!(refused, expected, "{name}");
+    }
 }
 
 #[test]
