@@ -37,7 +37,7 @@ pub use environment::forwarded_markers;
 pub use policy::Policy;
 #[cfg(test)]
 pub use prove::tests::proven;
-pub use prove::{Claim, ClaimStatus, Demand, Observed, StagingTarget, prove};
+pub use prove::{Claim, ClaimStatus, Demand, Observed, Origin, StagingTarget, prove};
 pub use source::{Source, target_variables};
 pub use supabase::{KeyKind, SupabaseApi};
 

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, OrFail, Refusal, Result};
+use crate::error::{Failure, OrFail, Refusal, Result, Status};
 use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         })?;
         let lease = pin.token(NAME);
         let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
-        let identity = identity(&mut connection)?;
+        let identity = Identity { address: Some(pin.address()), ..identity(&mut connection)? };
         let observed = observed(&identity, claim::read(&mut connection)?);
         let target = guard::prove(candidate, &observed, demand)
             .map_err(|refusals| refused(settings, &dsn.database, refusals))?;
@@ -202,6 +202,16 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether the database had a claim that counts when the run began, and has none now: what ran has dropped it or put something in its place.
+    /// A server that does not answer says nothing about that.
+    pub fn claim_was_lost(&self) -> bool {
+        let now = || match claim::read(&mut self.connect().ok()?) {
+            Ok(claim) => Some(self.target.standing_of(&observed(&self.identity, claim)) == guard::ClaimStatus::Claimed),
+            Err(failure) => (failure.status == Status::Refused).then_some(false),
+        };
+        self.target.claimed() && now() == Some(false)
+    }
+
     pub fn view(&self) -> TargetView {
         view(self.settings, self.target.candidate())
     }
@@ -224,6 +234,7 @@ fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
         system_identifier: identity.system_identifier.clone(),
         is_replica: identity.in_recovery,
         database_oid: identity.database_oid,
+        address: identity.address.map(|address| address.to_string()),
         claim: claim.map(|claim| guard::Claim {
             database: claim.database,
             database_oid: claim.database_oid,
@@ -231,6 +242,8 @@ fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
             project_ref: claim.project_ref,
             claimed_at: claim.claimed_at.to_string(),
             claimed_by: claim.claimed_by,
+            address: claim.address,
+            origin: claim.origin,
         }),
     }
 }

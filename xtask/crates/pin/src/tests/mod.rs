@@ -363,6 +363,70 @@ fn another_server_behind_the_same_address_is_refused_for_good() {
     assert_eq!(refusal(try_client(&lease.url())).0, "28000");
 }
 
+/// Two fresh servers hand out the same OIDs, so where the system identifier is hidden, their own start tells them apart.
+#[test]
+fn another_server_is_refused_where_the_system_identifier_is_hidden_and_so_is_another_database_of_its_name() {
+    let begin = |name: &str| {
+        let server = Server::start(name, "", &[]);
+        let mut admin = server.admin();
+        admin.batch_execute(&format!("create role clerk login createdb password '{PASSWORD}'")).unwrap();
+        // Rights on functions are a database's: this is the template of all that follow.
+        let mut template = server.admin_of("template1");
+        template.batch_execute("revoke execute on function pg_control_system() from public").unwrap();
+        drop(template);
+        wait_until(&mut admin, "select not exists (select from pg_stat_activity where datname = 'template1')");
+        admin.batch_execute("create database shop_staging owner clerk").unwrap();
+        server
+    };
+    let (first, mut second) = (begin("hidden"), begin("hidden-too"));
+    let oid = |server: &Server| -> u32 {
+        server.admin().query_one("select oid from pg_database where datname = 'shop_staging'", &[]).unwrap().get(0)
+    };
+    assert_eq!(oid(&first), oid(&second));
+    let target = Dsn { port: first.port, ..dsn("clerk") };
+    let pin = open(&target).unwrap();
+    assert_eq!(pin.identity().system_identifier, None);
+    let lease = pin.token("test");
+    lease.allow_database("shop_shadow");
+    first.admin().batch_execute("create database shop_shadow owner clerk").unwrap();
+    for _ in 0..3 {
+        client(&lease.url()).batch_execute("select 1").unwrap();
+        client(&lease.url_of("shop_shadow")).batch_execute("select 1").unwrap();
+    }
+
+    let again = open(&target).unwrap();
+    first.admin().batch_execute("drop database shop_staging with (force)").unwrap();
+    first.admin().batch_execute("create database shop_staging owner clerk").unwrap();
+    assert_eq!(refusal(try_client(&again.token("test").url())).0, "28000");
+    assert_ne!(again.violation().unwrap().found.database_oid, again.violation().unwrap().expected.database_oid);
+
+    let port = first.port;
+    drop(first);
+    second.restart_on(port);
+    let (sqlstate, message) = refusal(try_client(&lease.url()));
+    assert_eq!(sqlstate, "28000");
+    assert!(message.contains("of a system that may not be named (started "), "{message}");
+    assert_eq!(refusal(try_client(&lease.url())).0, "28000");
+}
+
+/// A limit of a millisecond is met by every query of the pin that runs under it, sooner or later; a child's own limits are its own.
+#[test]
+fn a_roles_limit_on_statements_does_not_stop_the_identity_from_being_asked() {
+    let role = format!(
+        "create role app_hasty login password '{PASSWORD}'; alter role app_hasty set statement_timeout = 77;
+        alter role app_hasty set client_min_messages = debug5"
+    );
+    shared().admin().batch_execute(&role).unwrap();
+    let pin = open(&dsn("app_hasty")).unwrap();
+    let lease = pin.token("test");
+    let shown: String = client(&lease.url()).query_one("show statement_timeout", &[]).unwrap().get(0);
+    assert_eq!(shown, "77ms");
+    shared().admin().batch_execute("alter role app_hasty set statement_timeout = 1").unwrap();
+    for _ in 0..20 {
+        open(&dsn("app_hasty")).unwrap();
+    }
+}
+
 #[test]
 fn a_copy_that_nobody_reads_stops_at_the_server_and_not_in_our_memory() {
     use std::io::Read;
