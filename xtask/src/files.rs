@@ -2,7 +2,7 @@
 //! comes to an end.
 
 use std::ffi::OsString;
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -97,12 +97,12 @@ fn entries(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(found)
 }
 
-/// Reads what is a file itself: a link leads elsewhere, and a pipe would be waited for.
+/// Reads what is a file itself: a link leads elsewhere.
 ///
 /// # Errors
-/// `InvalidInput` for what is no file, `FileTooLarge`; else what the file system says.
+/// `InvalidInput` for what is not a file, `FileTooLarge`; else what the file system says.
 pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
-    read_as(path, &path.symlink_metadata()?)
+    if path.symlink_metadata()?.is_file() { read_linked(path) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// As `read_plain`, where a link may be meant.
@@ -110,15 +110,7 @@ pub fn read_plain(path: &Path) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As `read_plain`.
 pub fn read_linked(path: &Path) -> io::Result<Vec<u8>> {
-    read_as(path, &fs::metadata(path)?)
-}
-
-fn read_as(path: &Path, metadata: &Metadata) -> io::Result<Vec<u8>> {
-    match metadata.is_file() {
-        true if metadata.len() <= LARGEST => fs::read(path),
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Err(io::ErrorKind::InvalidInput.into()),
-    }
+    pin::file::read(path, LARGEST)
 }
 
 /// Whether a file cannot be one of a run, by its size alone.

@@ -21,6 +21,7 @@ pub struct Candidate {
     pub(super) source: Source,
     pub(super) unforwarded: Vec<String>,
     pub(super) deny_systems: Vec<String>,
+    pub(super) production_names: Vec<String>,
 }
 
 impl Candidate {
@@ -78,6 +79,11 @@ impl Candidate {
 
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// Host names under which a production file names a database as the target does: none may lead to the target's address.
+    pub fn production_names(&self) -> &[String] {
+        &self.production_names
     }
 
     /// Variables that were seen, could move a client, and are not passed on; for the user to know.

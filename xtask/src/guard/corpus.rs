@@ -156,6 +156,8 @@ pub const STAGING: &str = "postgresql://hotdash:s3cret@db.staging.hotdash.app:54
 const POOLED: &str =
     "postgresql://postgres.stagingrefabcdefghij:s3cret@aws-0-eu-central-1.pooler.supabase.com:5432/postgres";
 const DIRECT: &str = "postgresql://postgres:s3cret@db.stagingrefabcdefghij.supabase.co/postgres";
+const LOOPBACK: &str = "postgresql://hotdash:s3cret@127.0.0.1:5432/hotdash_staging";
+const PUNYCODE: &str = "postgresql://hotdash:s3cret@xn--bcher-kva.staging.hotdash.app:5432/hotdash_staging";
 
 fn file(lines: &[(&str, &str)]) -> String {
     lines.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
@@ -321,6 +323,25 @@ fn a_production_file_that_shares_the_target_is_refused() {
         (POOLED, format!("DATABASE_URL={DIRECT}")),
         (DIRECT, format!("DATABASE_URL={POOLED}")),
         (POOLED, format!("SUPABASE_ANON_KEY=\"{key}\"")),
+        (STAGING, "URL=postgresql://u@DB.Staging.HotDash.App./hotdash_staging".into()),
+        (STAGING, "URL=postgresql://u@db.staging.hotdash.app:6543/hotdash_staging".into()),
+        (STAGING, "URL=postgresql://u@db%2Estaging.hotdash.app/hotdash%5Fstaging".into()),
+        (STAGING, "URL=postgresql://u@db\u{3002}staging\u{ff0e}hotdash.app/hotdash_staging".into()),
+        (STAGING, "URL=postgresql://hotdash_staging:pw@db.staging.hotdash.app".into()),
+        (STAGING, "URL=postgresql:///hotdash_staging?host=db.staging.hotdash.app".into()),
+        (LOOPBACK, "URL=postgresql://u@localhost/hotdash_staging".into()),
+        (LOOPBACK, "URL=postgresql://u@127.1:5432/hotdash_staging".into()),
+        (LOOPBACK, "URL=postgresql://u@0x7f.1/hotdash_staging".into()),
+        (LOOPBACK, "URL=postgresql://u@2130706433/hotdash_staging".into()),
+        (LOOPBACK, "URL=postgresql://u@0/hotdash_staging".into()),
+        (LOOPBACK, "PGHOST='::1'\nPGDATABASE=hotdash_staging".into()),
+        (LOOPBACK, "URL=postgresql://u@[::ffff:127.0.0.1]:5432/hotdash_staging".into()),
+        (PUNYCODE, "URL=postgresql://u@B\u{dc}cher.staging.hotdash.app/hotdash_staging".into()),
+        (
+            DIRECT,
+            "URL=postgres://postgres%2Estagingrefabcdefghij:pw@aws-0-eu-central-1.pooler.supabase.com/postgres".into(),
+        ),
+        (POOLED, "URL=postgres://postgres@DB.STAGINGREFABCDEFGHIJ.supabase.co./postgres".into()),
     ] {
         let told = refused(None, &[("DATABASE_URL", url)], &[(".env.production.local", &text)]);
         assert!(told.starts_with("production-file: `.env.production.local`"), "{told}");
@@ -329,6 +350,10 @@ fn a_production_file_that_shares_the_target_is_refused() {
     for (url, text) in [
         (STAGING, "DATABASE_URL=postgresql://hotdash:prodpw@db.staging.hotdash.app/hotdash"),
         (STAGING, "# like postgresql://x@db.staging.hotdash.app/hotdash_staging"),
+        (LOOPBACK, "PORT=5432\nN=0\nURL=postgresql://u@db.hotdash.app:5432/hotdash_staging"),
+        (LOOPBACK, "REDIS=redis://localhost:6379\nURL=postgresql://u@db.hotdash.app/hotdash"),
+        (STAGING, "URL=postgresql://u@xdb.staging.hotdash.app/hotdash_staging"),
+        (STAGING, "URL=postgresql://u@db.staging.hotdash.app.evil.com/hotdash_staging"),
         (POOLED, "URL=postgresql://postgres.prodrefabcdefghijklm:pw@aws-0-eu-central-1.pooler.supabase.com/postgres"),
     ] {
         assert!(ask(None, &[("DATABASE_URL", url)], &[(".env.production", text)]).is_ok(), "{text}");

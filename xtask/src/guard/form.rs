@@ -50,9 +50,8 @@ pub fn parse(variable: &str, text: &str) -> Result<Dsn, Vec<Refusal>> {
     let parameters = parts.query.map_or(Ok(BTreeMap::new()), read_parameters).map_err(&mut keep);
     match (user, password, address, database, parameters) {
         (Ok(user), Ok(password), Ok((host, port)), Ok(database), Ok(mut parameters)) => {
-            let sslmode = parameters.remove("sslmode").and_then(|word| SslMode::from_word(&word));
+            let sslmode = read_sslmode(&mut parameters).map_err(|flaw| vec![refusal(flaw)])?;
             let schema = parameters.remove("schema").unwrap_or_else(|| "public".into());
-            let sslmode = sslmode.unwrap_or(SslMode::Prefer);
             Ok(Dsn { user, password, host, port, database, sslmode, schema, parameters })
         }
         _ => Err(flaws),
@@ -296,6 +295,26 @@ fn read_parameters(query: &str) -> Parsed<BTreeMap<String, String>> {
     Ok(parameters)
 }
 
+/// libpq's `sslmode` and Prisma's `sslaccept` as one: `strict` is Prisma's word for a certificate that has to be right, name included, and
+/// would not be honoured by a connection that may be plain. Where the two contradict each other, neither is chosen.
+fn read_sslmode(parameters: &mut BTreeMap<String, String>) -> Parsed<SslMode> {
+    let mode = parameters.remove("sslmode").and_then(|word| SslMode::from_word(&word));
+    match (parameters.remove("sslaccept").as_deref(), mode) {
+        (Some("strict"), Some(SslMode::Disable | SslMode::Allow)) => flaw(
+            "parameter",
+            "asks with `sslaccept` for a certificate that is checked, and with `sslmode` for none",
+            "write `sslmode=verify-full`, or remove `sslaccept=strict`",
+        ),
+        (Some("strict"), _) => Ok(SslMode::VerifyFull),
+        (Some(_), Some(SslMode::VerifyCa | SslMode::VerifyFull)) => flaw(
+            "parameter",
+            "asks with `sslmode` for a certificate that is checked, and with `sslaccept` for any",
+            "remove `sslaccept=accept_invalid_certs`",
+        ),
+        (_, mode) => Ok(mode.unwrap_or(SslMode::Prefer)),
+    }
+}
+
 fn unknown_parameter<T>(key: &str) -> Parsed<T> {
     let known = PARAMETERS.map(|(name, _)| name).join("`, `");
     let seen = match key {
@@ -471,6 +490,40 @@ mod tests {
         ] {
             assert!(!refused(text).contains("hunter2"), "{text}: {}", refused(text));
         }
+    }
+
+    #[test]
+    fn strict_certificates_are_checked_or_refused_and_never_forgotten() {
+        let contradiction = |query: &str| refused(&format!("postgresql://u:p@h/d_test?{query}"));
+        for mode in SslMode::ALL.map(SslMode::word) {
+            let both = [format!("sslmode={mode}&sslaccept=strict"), format!("sslaccept=strict&sslmode={mode}")];
+            for query in both {
+                if ["disable", "allow"].contains(&mode) {
+                    assert!(contradiction(&query).contains("write `sslmode=verify-full`"), "{query}");
+                } else {
+                    let dsn = read(&format!("postgresql://u:p@h/d_test?{query}"));
+                    assert_eq!(dsn.sslmode, SslMode::VerifyFull, "{query}");
+                    assert_eq!(dsn.parameters, BTreeMap::new());
+                }
+            }
+            let lax = format!("sslmode={mode}&sslaccept=accept_invalid_certs");
+            match mode {
+                "verify-ca" | "verify-full" => assert!(contradiction(&lax).contains("remove `sslaccept="), "{lax}"),
+                _ => assert_eq!(read(&format!("postgresql://u:p@h/d_test?{lax}")).sslmode.word(), mode),
+            }
+        }
+        assert_eq!(read("postgresql://u:p@h/d_test?sslaccept=strict").sslmode, SslMode::VerifyFull);
+    }
+
+    /// What is neither of the target's own nor passed on would be a parameter that says something and does nothing.
+    #[test]
+    fn no_allowed_parameter_is_ignored_but_the_name_that_the_drill_gives_its_sessions_itself() {
+        let ours = ["sslmode", "sslaccept", "schema"];
+        let ignored = PARAMETERS
+            .map(|(name, _)| name)
+            .into_iter()
+            .filter(|name| !ours.contains(name) && !pin::PASSED_ON.contains(name));
+        assert_eq!(ignored.collect::<Vec<_>>(), ["application_name"]);
     }
 
     #[test]

@@ -3,17 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::clock;
-use crate::error::{Failure, OrFail, Refusal, Result};
+use crate::error::{Failure, Refusal, Result};
 use crate::guard::pattern::may_be_dropped;
 use crate::guard::prisma_schema::{self, PrismaSchema};
 use crate::guard::{self, Candidate, Policy};
 use crate::hint::Hint;
 use crate::settings::Settings;
+use crate::settings::env_file;
 use crate::settings::schema_files;
+use pin::file;
 use redact::Redactor;
 use redact::Secret;
 
@@ -58,13 +60,10 @@ impl Declared {
         declared.read_schema(settings);
         let Some(path) = &settings.target.env_file else { return Ok(declared) };
         let shown = settings.shown(path);
-        match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => declared.must_be_exported(settings, &shown)?,
-            read => {
-                let fix = || Hint::shell("chmod u+r").arg(&shown);
-                let bytes = read.or_fail(|| Failure::blocked(format!("`{shown}` cannot be read")).hint(fix()))?;
-                declared.env_file = Some((shown, bytes));
-            }
+        match file::read(path, env_file::LONGEST) {
+            Ok(bytes) => declared.env_file = Some((shown, bytes)),
+            Err(error) if is_absent(path) => declared.may_be_absent(settings, path, error)?,
+            Err(error) => return Err(unreadable_env_file(&shown, error)),
         }
         Ok(declared)
     }
@@ -88,7 +87,7 @@ impl Declared {
     fn read_project_files(&mut self, settings: &Settings) {
         let names = PROJECT_FILES.iter().map(|&name| name.to_owned()).chain([settings.shown(&settings.prisma.config)]);
         for name in names {
-            match fs::read(settings.root.join(&name)) {
+            match file::read(&settings.root.join(&name), file::LONGEST) {
                 Ok(bytes) => self.project_files.push((name, bytes)),
                 Err(error) => self.unread.extend(unread(&name, &error)),
             }
@@ -109,14 +108,22 @@ impl Declared {
         }
     }
 
-    fn must_be_exported(&self, settings: &Settings, file: &str) -> Result<()> {
-        let url_env = &settings.prisma.url_env;
+    /// The process environment may be the source instead, but not of a target that somebody keeps in a file of another name.
+    fn may_be_absent(&self, settings: &Settings, path: &Path, error: io::Error) -> Result<()> {
+        let (shown, url_env) = (settings.shown(path), &settings.prisma.url_env);
+        let copy = Hint::shell("cp .env.staging.example").arg(&shown);
+        if let Some(by) = named_by(settings, path) {
+            return Err(Failure::blocked(format!("there is no `{shown}`, which {by} names"))
+                .caused_by(error)
+                .note(format!("the process environment stands in for `{}` alone, as in CI", env_file::DEFAULT))
+                .hint(copy));
+        }
         if self.exported.contains_key(url_env) {
             return Ok(());
         }
-        Err(Failure::blocked(format!("there is no `{file}`, and `{url_env}` is not set"))
+        Err(Failure::blocked(format!("there is no `{shown}`, and `{url_env}` is not set"))
             .note("a copy of the example has to be filled in; in CI, the variables are injected as secrets")
-            .hint(Hint::shell("cp .env.staging.example").arg(file)))
+            .hint(copy))
     }
 
     pub fn check(&self) -> Result<Candidate, Vec<Refusal>> {
@@ -151,7 +158,7 @@ impl Declared {
 
     fn file_variables(&self) -> Vec<(String, Secret)> {
         let bytes = self.env_file.as_ref().map(|(_, bytes)| bytes.as_slice());
-        bytes.and_then(|bytes| crate::settings::env_file::parse(bytes).ok()).unwrap_or_default()
+        bytes.and_then(|bytes| env_file::parse(bytes).ok()).unwrap_or_default()
     }
 
     /// Whatever can be known of the secrets of a target, with what could not be read: for masking, which goes on where a
@@ -174,7 +181,7 @@ impl Declared {
         }
         let mut texts = Vec::new();
         for path in paths {
-            match read_bounded(&path) {
+            match file::read(&path, env_file::LONGEST) {
                 Ok(text) => texts.push(text),
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !must_be_there => {}
                 Err(error) => unread.push(
@@ -190,11 +197,11 @@ impl Declared {
     }
 
     fn redactor_of(&self, texts: &[Vec<u8>]) -> Redactor {
-        let in_files = texts.iter().flat_map(|text| crate::settings::env_file::parse(text).unwrap_or_default());
+        let in_files = texts.iter().flat_map(|text| env_file::parse(text).unwrap_or_default());
         let exported = self.exported.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone())));
         let secrets: Vec<_> = in_files.chain(exported).collect();
         let raw: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
-        if texts.iter().all(|text| crate::settings::env_file::parse(text).is_ok()) {
+        if texts.iter().all(|text| env_file::parse(text).is_ok()) {
             return Redactor::new(&secrets, &raw);
         }
         Redactor::of_unreadable(&secrets, &raw)
@@ -206,24 +213,32 @@ impl Declared {
         let exported = self
             .known_variables()
             .filter_map(|name| Some((name.to_owned(), Secret::new(self.exported.get(name)?.clone()))));
-        let is_readable =
-            self.env_file.as_ref().is_none_or(|(_, bytes)| crate::settings::env_file::parse(bytes).is_ok());
+        let is_readable = self.env_file.as_ref().is_none_or(|(_, bytes)| env_file::parse(bytes).is_ok());
         let secrets: Vec<_> = self.file_variables().into_iter().chain(exported).collect();
         let raw: Vec<&[u8]> = self.env_file.iter().map(|(_, bytes)| bytes.as_slice()).collect();
         if is_readable { Redactor::new(&secrets, &raw) } else { Redactor::of_unreadable(&secrets, &raw) }
     }
 }
 
-/// No env file is longer, and a pipe may have no end.
-const LONGEST_ENV_FILE: u64 = 1 << 20;
+/// A link that leads nowhere is there.
+fn is_absent(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
 
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+/// Who says that the target's variables are in this file; None for the name that holds where nobody says anything.
+fn named_by(settings: &Settings, path: &Path) -> Option<&'static str> {
+    match settings.aim.env_file {
+        Some(_) => Some("`--env-file`"),
+        None => (*path != settings.root.join(env_file::DEFAULT)).then_some("drill.toml"),
     }
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(LONGEST_ENV_FILE).read_to_end(&mut text)?;
-    Ok(text)
+}
+
+fn unreadable_env_file(shown: &str, error: io::Error) -> Failure {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => Hint::shell("chmod u+r").arg(shown),
+        _ => format!("let `{shown}` be a plain file of `NAME=value` lines").into(),
+    };
+    Failure::blocked(format!("`{shown}` cannot be read")).caused_by(error).hint(hint)
 }
 
 fn policy(settings: &Settings) -> Policy {
@@ -281,7 +296,8 @@ fn not_for_prisma(settings: &Settings) -> Option<Refusal> {
 /// Prisma's config names a folder, and drill.toml something else, which the drill would hand to Prisma instead.
 fn beside_the_folder(settings: &Settings) -> Option<Refusal> {
     let (schema, config) = (&settings.prisma.schema, &settings.prisma.config);
-    let folder = schema_of_config(&fs::read_to_string(config).ok()?).map(|path| config.with_file_name(path))?;
+    let folder =
+        schema_of_config(&file::read_text(config, file::LONGEST).ok()?).map(|path| config.with_file_name(path))?;
     let (folder, schema) = (folder.canonicalize().ok().filter(|folder| folder.is_dir())?, schema.canonicalize().ok()?);
     (folder != schema).then(|| {
         let root = settings.root.canonicalize().unwrap_or_default();

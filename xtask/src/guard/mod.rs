@@ -19,6 +19,7 @@ mod mistakes;
 mod pattern;
 mod policy;
 pub mod prisma_schema;
+mod production_file;
 mod project_files;
 mod prove;
 mod source;
@@ -36,7 +37,7 @@ pub use environment::forwarded_markers;
 pub use policy::Policy;
 #[cfg(test)]
 pub use prove::tests::proven;
-pub use prove::{Claim, ClaimStatus, Demand, Observed, StagingTarget, prove};
+pub use prove::{Claim, ClaimStatus, Demand, Observed, Origin, StagingTarget, prove};
 pub use source::{Source, target_variables};
 pub use supabase::{KeyKind, SupabaseApi};
 
@@ -58,7 +59,8 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
     let mut refusals = given.missing(policy);
     let reading = read(&given, declared, &mut refusals);
     refusals.extend(conflict::check(declared, &given, &reading));
-    refusals.extend(project_files::check(declared, &given, &reading));
+    refusals.extend(production_file::check(declared, &reading));
+    refusals.extend(project_files::check(declared, &given));
     let schema = project_files::schema(declared).map_err(|unread| refusals.push(unread)).unwrap_or_default();
     let datasource = schema.datasource.unwrap_or_default();
     refusals.extend(project_files::check_datasource(policy, &datasource));
@@ -66,6 +68,7 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
         Some(dsn) if refusals.is_empty() => Ok(Candidate {
             project_ref: project_ref(&dsn, reading.supabase.as_ref()),
             listed_schemas: datasource.schemas,
+            production_names: production_file::other_names(declared, &dsn),
             dsn,
             direct: reading.direct,
             shadow: reading.shadow,

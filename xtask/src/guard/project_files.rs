@@ -4,23 +4,18 @@
 //! read (`prisma_schema`). The engine interposer of `pin` checks the same once more on the URL that Prisma finally uses.
 
 use crate::error::Refusal;
-use pin::dsn::Dsn;
-
-use crate::guard::candidate::{Reading, project_ref};
 use crate::guard::declared::Declared;
 use crate::guard::pattern::may_be_dropped;
 use crate::guard::policy::Policy;
 use crate::guard::prisma_schema::{self, Datasource, PrismaSchema};
 use crate::guard::source::Given;
-use crate::guard::supabase::project_of;
 
 /// Every file that contradicts the target.
-pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<Refusal> {
+pub fn check(declared: &Declared<'_>, given: &Given) -> Vec<Refusal> {
     let check_file = |(name, bytes): &(String, Vec<u8>)| {
         let text = String::from_utf8_lossy(bytes);
         let base = name.rsplit('/').next().unwrap_or(name);
         match base {
-            _ if base.starts_with(".env.prod") => shared_with_production(name, &text, reading).into_iter().collect(),
             ".env" if matches!(name.as_str(), ".env" | "prisma/.env") => {
                 loaded_by_prisma(declared.policy, name, &text, given)
             }
@@ -47,7 +42,7 @@ fn is_config(name: &str) -> bool {
 }
 
 /// The text without what stands behind `mark` at the start of a line or after a blank; `//` within a URL stays.
-fn without_comments(text: &str, mark: &str) -> String {
+pub fn without_comments(text: &str, mark: &str) -> String {
     let blank_mark = format!(" {mark}");
     let kept = text.split(['\n', '\r']).filter(|line| !line.trim_start().starts_with(mark));
     kept.map(|line| line.split(&blank_mark).next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
@@ -132,43 +127,6 @@ fn sets(line: &str, variable: &str) -> bool {
     value.is_some_and(|value| !value.trim().trim_matches(['\'', '"', '`']).is_empty())
 }
 
-/// A production file that names the target's project, or both its host and its database, says that the target is
-/// production. The port is not compared: one database may be reached directly and through a pooler.
-fn shared_with_production(name: &str, text: &str, reading: &Reading) -> Option<Refusal> {
-    let dsn = reading.dsn.as_ref()?;
-    let text = without_comments(text, "#");
-    let project = project_ref(dsn, reading.supabase.as_ref());
-    let shared = match &project {
-        Some(project) if names_project(&text, project) => format!("the Supabase project `{project}`"),
-        _ if names_database(&text, dsn) => format!("`{}`", dsn.identity()),
-        _ => return None,
-    };
-    let seen = format!("`{name}`, a production file, names {shared} too");
-    Some(Refusal::new("production-file", seen, format!("correct the target, or remove it from `{name}`")))
-}
-
-fn names_project(text: &str, project: &str) -> bool {
-    let words = text.split(|c: char| c.is_whitespace() || "'\"`=:,".contains(c));
-    mentions(&text.to_ascii_lowercase(), project, "")
-        || words.into_iter().any(|word| project_of(word).as_deref() == Some(project))
-}
-
-/// On Supabase every project has the same hosts and a database `postgres`; there only the project counts.
-fn names_database(text: &str, dsn: &Dsn) -> bool {
-    let host = dsn.host.to_string();
-    let host = host.trim_matches(['[', ']']);
-    dsn.database != "postgres" && mentions(&text.to_ascii_lowercase(), host, "-.") && mentions(text, &dsn.database, "-")
-}
-
-/// True where `word` stands in `text` with no letter, digit, `_` or character of `joining` on either side.
-fn mentions(text: &str, word: &str, joining: &str) -> bool {
-    let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || joining.contains(c));
-    text.match_indices(word).any(|(at, _)| {
-        let (before, after) = (text[..at].chars().next_back(), text[at + word.len()..].chars().next());
-        !joins(before) && !joins(after)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,13 +199,5 @@ mod tests {
         for line in ["DIRECT_URL=", "DIRECT_URL=''", "MY_DIRECT_URL=x", "DIRECT_URLS=x"] {
             assert!(!sets(line, "DIRECT_URL"), "{line}");
         }
-    }
-
-    #[test]
-    fn a_mention_is_a_whole_word() {
-        assert!(mentions("postgres://u:p@db.a.app:5432/x_test?y", "db.a.app", "-."));
-        assert!(mentions("DB=x_test", "x_test", "-"));
-        assert!(!mentions("@db.a.app.evil.com @xdb.a.app", "db.a.app", "-."));
-        assert!(!mentions("hotdash_staging_old my_hotdash_staging", "hotdash_staging", "-"));
     }
 }

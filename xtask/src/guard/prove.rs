@@ -4,6 +4,8 @@
 //! identifier and its claim), but all of it must fit: any single difference is a refusal. The connection that observes
 //! and the connections of the children are tied together by `pin`.
 
+use serde::Serialize;
+
 use crate::error::Refusal;
 use pin::dsn::Dsn;
 
@@ -17,6 +19,8 @@ pub struct Observed {
     pub system_identifier: Option<String>,
     pub is_replica: bool,
     pub database_oid: u32,
+    /// Where the pin leads to.
+    pub address: Option<String>,
     pub claim: Option<Claim>,
 }
 
@@ -30,6 +34,17 @@ pub struct Claim {
     /// RFC 3339.
     pub claimed_at: String,
     pub claimed_by: String,
+    pub address: Option<String>,
+    pub origin: Origin,
+}
+
+/// Whether a claim's row was written where it is read, by what no dump carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Origin {
+    Here,
+    Elsewhere,
+    /// The claim is of an earlier version, which did not write that down.
+    Unknown,
 }
 
 /// How much a stage may do to the database. In order: what a greater demand may, a smaller one may too.
@@ -49,6 +64,22 @@ pub enum ClaimStatus {
     Unclaimed,
     /// The claim was left in another database, of which this one is a copy; the parts that differ.
     Copied(Vec<&'static str>),
+    /// Nothing differs, but too little can be known: the claim is of an earlier version, and the system identifier is hidden.
+    Unproven,
+}
+
+impl ClaimStatus {
+    /// As it stands behind the target's name.
+    pub fn in_words(&self) -> String {
+        match self {
+            ClaimStatus::Claimed => "claimed as disposable".to_owned(),
+            ClaimStatus::Unclaimed => "unclaimed".to_owned(),
+            ClaimStatus::Copied(parts) => {
+                format!("with the claim of another database: its {} differs", parts.join(", "))
+            }
+            ClaimStatus::Unproven => "with a claim that a copy could have, too".to_owned(),
+        }
+    }
 }
 
 /// A database that is provably staging, for as much as was demanded. Only [`prove`] makes one.
@@ -85,6 +116,11 @@ impl StagingTarget {
         &self.standing
     }
 
+    /// What a claim that is read later is worth.
+    pub fn standing_of(&self, observed: &Observed) -> ClaimStatus {
+        standing(&self.candidate, observed)
+    }
+
     /// True where the database carries a claim of its own; an additive stage says so where it does not.
     pub fn claimed(&self) -> bool {
         self.standing == ClaimStatus::Claimed
@@ -113,14 +149,22 @@ pub fn prove(candidate: Candidate, observed: &Observed, demand: Demand) -> Resul
 
 fn standing(candidate: &Candidate, observed: &Observed) -> ClaimStatus {
     let Some(claim) = &observed.claim else { return ClaimStatus::Unclaimed };
+    let hidden = observed.system_identifier.is_none();
+    let is_older = claim.origin == Origin::Unknown;
     let parts = [
         ("database name", claim.database != observed.database),
         ("database oid", claim.database_oid != observed.database_oid),
         ("system identifier", claim.system_identifier != observed.system_identifier),
         ("Supabase project", claim.project_ref != candidate.project_ref),
+        ("address", hidden && !is_older && claim.address != observed.address),
+        ("row", claim.origin == Origin::Elsewhere),
     ];
     let different: Vec<_> = parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect();
-    if different.is_empty() { ClaimStatus::Claimed } else { ClaimStatus::Copied(different) }
+    match different.is_empty() {
+        false => ClaimStatus::Copied(different),
+        true if hidden && is_older => ClaimStatus::Unproven,
+        true => ClaimStatus::Claimed,
+    }
 }
 
 fn other_database(candidate: &Candidate, observed: &Observed) -> Option<Refusal> {
@@ -172,6 +216,10 @@ fn unclaimed(candidate: &Candidate, standing: &ClaimStatus, demand: Demand) -> O
         ClaimStatus::Copied(parts) => {
             format!("the claim in the database `{database}` was made elsewhere: its {} differs", parts.join(", "))
         }
+        ClaimStatus::Unproven => format!(
+            "the claim in the database `{database}` is of an earlier version, and with the server's system identifier hidden from this role it \
+             cannot be told from a copy's"
+        ),
     };
     Some(Refusal::new("claim", seen, format!("if this database is disposable, `claim --confirm {database}` says so")))
 }
@@ -197,6 +245,8 @@ pub mod tests {
             project_ref: None,
             claimed_at: "2026-11-22T20:00:00Z".into(),
             claimed_by: "hotdash".into(),
+            address: Some("10.0.0.1:5432".into()),
+            origin: Origin::Here,
         }
     }
 
@@ -206,6 +256,7 @@ pub mod tests {
             system_identifier: Some("7300000000000000001".into()),
             is_replica: false,
             database_oid: 16_384,
+            address: Some("10.0.0.2:5432".into()),
             claim,
         }
     }
@@ -250,12 +301,32 @@ pub mod tests {
             Claim { system_identifier: Some("2".into()), ..claim() },
             Claim { system_identifier: None, ..claim() },
             Claim { project_ref: Some("prodrefabcdefghijklm".into()), ..claim() },
+            Claim { origin: Origin::Elsewhere, ..claim() },
         ] {
             let observed = observed(Some(copied));
             assert_eq!(checks(&observed, &[], Demand::Destructive), ["claim"]);
             let proof = prove(candidate(&[]), &observed, Demand::Additive).unwrap();
             assert!(!proof.claimed() && matches!(proof.standing(), ClaimStatus::Copied(parts) if parts.len() == 1));
         }
+    }
+
+    #[test]
+    fn where_the_system_identifier_is_hidden_the_address_and_the_rows_origin_decide() {
+        let hidden = |claim: Claim| Observed { system_identifier: None, ..observed(Some(claim)) };
+        let here = Claim { system_identifier: None, address: Some("10.0.0.2:5432".into()), ..claim() };
+        let of = |claim: Claim| prove(candidate(&[]), &hidden(claim), Demand::Additive).unwrap().standing().clone();
+        assert_eq!(of(here.clone()), ClaimStatus::Claimed);
+        assert_eq!(of(Claim { system_identifier: None, ..claim() }), ClaimStatus::Copied(vec!["address"]));
+        assert_eq!(of(Claim { origin: Origin::Elsewhere, ..here.clone() }), ClaimStatus::Copied(vec!["row"]));
+        let older = Claim { origin: Origin::Unknown, address: None, ..here };
+        assert_eq!(of(older.clone()), ClaimStatus::Unproven);
+        assert_eq!(checks(&hidden(older.clone()), &[], Demand::Destructive), ["claim"]);
+        let readable = Claim { system_identifier: claim().system_identifier, ..older };
+        assert_eq!(
+            checks(&observed(Some(readable)), &[], Demand::Destructive),
+            [""; 0],
+            "an earlier claim still counts"
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::schema::replay::with_throw_away_database;
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
 use crate::tools::prisma::Prisma;
+use pin::file;
 
 /// Calls of Prisma that run side by side: more than two only wait for each other on two cores.
 const WORKERS: usize = 2;
@@ -84,7 +85,7 @@ fn last(history: &History) -> Result<String> {
 /// `blocked` when it is there and cannot be read.
 pub fn written(session: &Session<'_>, migration: &str) -> Result<Option<Down>> {
     let path = session.settings.prisma.migrations.join(migration).join("down.sql");
-    match fs::read_to_string(&path) {
+    match file::read_text(&path, file::LONGEST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         read => {
             let sql = read.blocked(|| format!("cannot read `{}`", session.settings.shown(&path)))?;

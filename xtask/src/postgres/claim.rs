@@ -3,13 +3,17 @@
 //! It has a schema of its own, which `prisma migrate reset` and Prisma's drift checks never look at, and it stores
 //! whose claim it is: a restored copy brings the row along, but not the identity. A physical clone does keep that, so
 //! the claim is one check among others.
+//!
+//! Two fresh servers hand out the same OIDs, and a role may not be allowed to ask for the system identifier. So the table also has what no
+//! dump carries: a column that was dropped, and the length that it had, which is random and stands in the row; the row's transaction;
+//! the table's own OID. Where the system identifier is hidden, the pinned address has to be the same as well.
 
 use postgres::Transaction;
 use postgres_protocol::escape::escape_identifier;
 use serde::Serialize;
 
 use crate::error::{Failure, Refusal, Result};
-use crate::guard::StagingTarget;
+use crate::guard::{Origin, StagingTarget};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::identity::Identity;
 
@@ -27,6 +31,9 @@ pub struct Claim {
     pub claimed_at: jiff::Timestamp,
     pub claimed_by: String,
     pub note: String,
+    /// Where the pin led to; None in a claim of an earlier version.
+    pub address: Option<String>,
+    pub origin: Origin,
 }
 
 impl Claim {
@@ -35,6 +42,8 @@ impl Claim {
     /// equal too: unknown then and known now disagrees.
     pub fn disagreements(&self, identity: &Identity, project_ref: Option<&str>) -> Vec<String> {
         let unknown = || "unknown".to_owned();
+        let hidden = identity.system_identifier.is_none();
+        let address = |address: Option<String>| address.filter(|_| hidden).unwrap_or_else(unknown);
         let pairs = [
             ("database", identity.database.clone(), self.database.clone()),
             ("database oid", identity.database_oid.to_string(), self.database_oid.to_string()),
@@ -48,12 +57,19 @@ impl Claim {
                 project_ref.unwrap_or("none").to_owned(),
                 self.project_ref.clone().unwrap_or_else(|| "none".to_owned()),
             ),
+            ("address", address(identity.address.map(|address| address.to_string())), address(self.address.clone())),
         ];
-        pairs
-            .into_iter()
-            .filter(|(_, here, claimed)| here != claimed)
-            .map(|(what, here, claimed)| format!("{what} is `{here}`, the claim says `{claimed}`"))
-            .collect()
+        let origin = match self.origin {
+            Origin::Elsewhere => Some("its row was not written into this table".to_owned()),
+            Origin::Unknown if hidden => Some(
+                "it is of an earlier version, which says too little where the system identifier is hidden".to_owned(),
+            ),
+            Origin::Here | Origin::Unknown => None,
+        };
+        let different = pairs.into_iter().filter(|(_, here, claimed)| here != claimed);
+        let different =
+            different.map(|(what, here, claimed)| format!("{what} is `{here}`, the claim says `{claimed}`"));
+        different.chain(origin).collect()
     }
 }
 
@@ -75,7 +91,8 @@ const SHAPE: &str = "
       join pg_catalog.pg_roles me on me.rolname = current_user
      where n.nspname = 'staging_drill' and c.relname = 'claim'";
 
-const COLUMNS: [&str; 8] = [
+/// The first eight are all that a claim of an earlier version has.
+const COLUMNS: [&str; 12] = [
     "only_row boolean",
     "database text",
     "database_oid oid",
@@ -84,12 +101,18 @@ const COLUMNS: [&str; 8] = [
     "claimed_at timestamp with time zone",
     "claimed_by text",
     "note text",
+    "address text",
+    "table_oid oid",
+    "transaction text",
+    "mark integer",
 ];
+const COLUMNS_BEFORE: usize = 8;
 
 /// Every role may read it, since whoever connects has to see the claim; it holds no secret.
 const CREATE: &str = "
     create schema if not exists staging_drill;
-    create table if not exists staging_drill.claim (
+    drop table if exists staging_drill.claim;
+    create table staging_drill.claim (
         only_row pg_catalog.bool primary key default true check (only_row),
         database pg_catalog.text not null,
         database_oid pg_catalog.oid not null,
@@ -97,28 +120,47 @@ const CREATE: &str = "
         project_ref pg_catalog.text,
         claimed_at pg_catalog.timestamptz not null,
         claimed_by pg_catalog.text not null,
-        note pg_catalog.text not null
+        note pg_catalog.text not null,
+        address pg_catalog.text,
+        table_oid pg_catalog.oid not null,
+        transaction pg_catalog.text not null,
+        mark pg_catalog.int4 not null,
+        made_here pg_catalog.varchar(MARK)
     );
+    alter table staging_drill.claim drop column made_here;
     grant usage on schema staging_drill to public;
     grant select on staging_drill.claim to public";
 
-const SELECT: &str = "
-    select database, database_oid, system_identifier, project_ref, claimed_at, claimed_by, note
+/// A `varchar` may have been this long.
+const GREATEST_MARK: u32 = 10_485_760;
+
+const SELECT_BEFORE: &str = "
+    select database, database_oid, system_identifier, project_ref, claimed_at, claimed_by, note, null::pg_catalog.text, null::pg_catalog.bool
       from only staging_drill.claim";
+
+/// A transaction's number is longer than what a row keeps of it. A dropped column keeps its place and its length (plus four).
+const SELECT: &str = "
+    select database, database_oid, system_identifier, project_ref, claimed_at, claimed_by, note, address,
+           c.table_oid = c.tableoid
+           and c.xmin::text = (c.transaction::pg_catalog.numeric % 4294967296)::pg_catalog.text
+           and exists (select from pg_catalog.pg_attribute a
+                        where a.attrelid = c.tableoid and a.attnum = 13 and a.attisdropped and a.atttypmod = c.mark + 4)
+      from only staging_drill.claim c";
 
 const INSERT: &str = "
     insert into staging_drill.claim
-           (database, database_oid, system_identifier, project_ref, claimed_at, claimed_by, note)
-    values ($1, $2, $3, $4, pg_catalog.now(), $5, $6)";
+           (database, database_oid, system_identifier, project_ref, claimed_at, claimed_by, note, address, table_oid, transaction, mark)
+    values ($1, $2, $3, $4, pg_catalog.now(), $5, $6, $7, 'staging_drill.claim'::pg_catalog.regclass::pg_catalog.oid,
+            pg_catalog.txid_current()::pg_catalog.text, $8)";
 
 /// Reads the claim; None where the database has none.
 ///
 /// # Errors
 /// `refused` when something else stands in its place.
 pub fn read(connection: &mut Connection) -> Result<Option<Claim>> {
-    connection.read(|transaction| match is_genuine(transaction)? {
-        false => Ok(None),
-        true => select(transaction),
+    connection.read(|transaction| match genuine(transaction)? {
+        None => Ok(None),
+        Some(query) => select(transaction, query),
     })
 }
 
@@ -150,31 +192,43 @@ pub fn mark(
     note: &str,
 ) -> Result<Claim> {
     connection.write(|transaction| {
-        is_genuine(transaction)?;
+        genuine(transaction)?;
         let intent = "write the claim";
-        transaction.batch_execute(CREATE).could_not(intent)?;
+        let mark = random_mark();
+        transaction.batch_execute(&CREATE.replace("MARK", &mark.to_string())).could_not(intent)?;
         // Again: the schema may have been there, and be another role's.
-        is_genuine(transaction)?;
-        transaction.batch_execute("delete from staging_drill.claim").could_not(intent)?;
+        genuine(transaction)?;
         let Identity { database, database_oid, system_identifier, .. } = identity;
+        let address = identity.address.map(|address| address.to_string());
         transaction
-            .execute(INSERT, &[database, database_oid, system_identifier, &project_ref, &claimed_by, &note])
+            .execute(
+                INSERT,
+                &[database, database_oid, system_identifier, &project_ref, &claimed_by, &note, &address, &mark],
+            )
             .could_not(intent)?;
-        select(transaction)?.ok_or_else(|| Failure::bug("the claim that was just written is not there"))
+        select(transaction, SELECT)?.ok_or_else(|| Failure::bug("the claim that was just written is not there"))
     })
 }
 
-/// Whether there is a claim at all. Something that only looks like one is an error.
-fn is_genuine(transaction: &mut Transaction<'_>) -> Result<bool> {
+#[expect(clippy::expect_used, reason = "the system's random numbers do not run out")]
+fn random_mark() -> i32 {
+    let random = getrandom::u32().expect("the system has randomness");
+    (random % GREATEST_MARK + 1).cast_signed()
+}
+
+/// How the claim is read; None where there is none. Something that only looks like one is an error.
+fn genuine(transaction: &mut Transaction<'_>) -> Result<Option<&'static str>> {
     let row = transaction.query_opt(SHAPE, &[]).could_not("look for the claim")?;
-    let Some(row) = row else { return Ok(false) };
+    let Some(row) = row else { return Ok(None) };
     let columns: Vec<String> = row.get(3);
     let suspicion = match (row.get(0), row.get(1)) {
         (false, _) => "is not a plain table",
         (_, false) => "is owned by another role, or its schema is",
-        (true, true) if columns != COLUMNS => "does not have the columns of a claim",
-        (true, true) if row.get(2) => return Ok(true),
-        (true, true) => return Err(unreadable()),
+        (true, true) if columns != COLUMNS && columns != COLUMNS[..COLUMNS_BEFORE] => {
+            "does not have the columns of a claim"
+        }
+        (true, true) if !row.get::<_, bool>(2) => return Err(unreadable()),
+        (true, true) => return Ok(Some(if columns == COLUMNS { SELECT } else { SELECT_BEFORE })),
     };
     let message = format!("`staging_drill.claim` {suspicion}, so the drill did not make it");
     let fix = "find out who put it there; then, as its owner: drop schema staging_drill cascade";
@@ -210,8 +264,8 @@ pub fn may_write(connection: &mut Connection, identity: &Identity) -> Result<()>
         .hint(format!("grant create on database {} to {}", escape_identifier(database), escape_identifier(user))))
 }
 
-fn select(transaction: &mut Transaction<'_>) -> Result<Option<Claim>> {
-    let row = transaction.query_opt(SELECT, &[]).could_not("read the claim")?;
+fn select(transaction: &mut Transaction<'_>, query: &str) -> Result<Option<Claim>> {
+    let row = transaction.query_opt(query, &[]).could_not("read the claim")?;
     Ok(row.map(|row| Claim {
         database: row.get(0),
         database_oid: row.get(1),
@@ -220,6 +274,12 @@ fn select(transaction: &mut Transaction<'_>) -> Result<Option<Claim>> {
         claimed_at: row.get(4),
         claimed_by: row.get(5),
         note: row.get(6),
+        address: row.get(7),
+        origin: match row.get(8) {
+            None => Origin::Unknown,
+            Some(true) => Origin::Here,
+            Some(false) => Origin::Elsewhere,
+        },
     }))
 }
 
@@ -280,6 +340,97 @@ mod tests {
         let disagreements = copied.disagreements(&identity, Some("abcdefghijklmnopqrst"));
         assert_eq!(disagreements[0], format!("database is `{copy}`, the claim says `{name}`"));
         assert!(disagreements[1].starts_with("database oid is"));
+    }
+
+    /// What a dump of the claim holds, as SQL: `pg_dump` writes the columns that are there, and the rows.
+    fn dump(database: &mut Database) -> String {
+        let columns: String = database.ask(
+            "select string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum) from pg_attribute a
+              where a.attrelid = 'staging_drill.claim'::regclass and a.attnum > 0 and not a.attisdropped",
+        );
+        let row: String = database.ask(
+            "select string_agg(coalesce(quote_literal(v.value), 'null'), ', ' order by a.attnum) from staging_drill.claim c
+               join lateral jsonb_each_text(to_jsonb(c)) v on true
+               join pg_attribute a on a.attrelid = 'staging_drill.claim'::regclass and a.attname = v.key",
+        );
+        format!(
+            "drop schema staging_drill cascade; create schema staging_drill; create table staging_drill.claim ({columns});
+             insert into staging_drill.claim values ({row})"
+        )
+    }
+
+    #[test]
+    fn a_row_that_was_written_elsewhere_is_known_by_what_no_dump_carries() {
+        let mut database = Database::new();
+        claim(&mut database);
+        let origin = |database: &mut Database| read(&mut database.connection).unwrap().unwrap().origin;
+        for harmless in [
+            "vacuum full staging_drill.claim",
+            "vacuum freeze staging_drill.claim",
+            "cluster staging_drill.claim using claim_pkey",
+            "analyze staging_drill.claim; comment on table staging_drill.claim is 'x'; grant select on staging_drill.claim to clerk",
+            "reindex table staging_drill.claim",
+        ] {
+            database.run(harmless);
+            assert_eq!(origin(&mut database), Origin::Here, "{harmless}");
+        }
+        let restored = dump(&mut database);
+        for copied in [
+            // Of every part that a dump does carry, what it says is made true in turn.
+            "",
+            "update staging_drill.claim set table_oid = tableoid, transaction = txid_current()",
+            "update staging_drill.claim set table_oid = tableoid, transaction = txid_current();
+             alter table staging_drill.claim add column x text; alter table staging_drill.claim drop column x",
+            "update staging_drill.claim set table_oid = tableoid, transaction = txid_current();
+             alter table staging_drill.claim add column x varchar(1); alter table staging_drill.claim drop column x",
+        ] {
+            database.run(&restored);
+            database.run(copied);
+            assert_eq!(origin(&mut database), Origin::Elsewhere, "{copied}");
+        }
+        for rewritten in [
+            "update staging_drill.claim set claimed_by = claimed_by",
+            "create temp table t as select * from staging_drill.claim; delete from staging_drill.claim;
+             insert into staging_drill.claim select * from t",
+        ] {
+            claim(&mut database);
+            assert_eq!(origin(&mut database), Origin::Here);
+            database.run(rewritten);
+            assert_eq!(origin(&mut database), Origin::Elsewhere, "{rewritten}");
+        }
+        let elsewhere = read(&mut database.connection).unwrap().unwrap();
+        let identity = identity(&mut database.connection).unwrap();
+        let told = elsewhere.disagreements(&identity, Some("abcdefghijklmnopqrst"));
+        assert_eq!(told, ["its row was not written into this table"]);
+    }
+
+    /// Its columns end with the note, as version 0.1 made it at first.
+    #[test]
+    fn a_claim_of_an_earlier_version_counts_where_the_system_identifier_can_be_read_and_is_replaced_by_a_new_one() {
+        let mut database = Database::new();
+        let identity = identity(&mut database.connection).unwrap();
+        database.run(&format!(
+            "create schema staging_drill; create table staging_drill.claim (only_row bool primary key default true check (only_row),
+               database text not null, database_oid oid not null, system_identifier text, project_ref text,
+               claimed_at timestamptz not null, claimed_by text not null, note text not null);
+             insert into staging_drill.claim (database, database_oid, system_identifier, claimed_at, claimed_by, note)
+             values ('{}', {}, '{}', now(), 'ana', '')",
+            identity.database, identity.database_oid, identity.system_identifier.as_deref().unwrap()
+        ));
+        let earlier = read(&mut database.connection).unwrap().unwrap();
+        assert_eq!((earlier.origin, earlier.address.as_deref()), (Origin::Unknown, None));
+        assert_eq!(earlier.disagreements(&identity, None), [""; 0]);
+        let hidden = Identity { system_identifier: None, ..identity.clone() };
+        let unproven = Claim { system_identifier: None, ..earlier };
+        assert_eq!(
+            unproven.disagreements(&hidden, None),
+            ["it is of an earlier version, which says too little where the system identifier is hidden"]
+        );
+        let address = "10.0.0.1:5432".parse().ok();
+        let new = mark(&mut database.connection, &Identity { address, ..hidden.clone() }, None, "ana", "").unwrap();
+        assert_eq!((new.origin, new.address.as_deref()), (Origin::Here, Some("10.0.0.1:5432")));
+        let moved = Identity { address: "10.0.0.2:5432".parse().ok(), ..hidden };
+        assert_eq!(new.disagreements(&moved, None), ["address is `10.0.0.2:5432`, the claim says `10.0.0.1:5432`"]);
     }
 
     #[test]

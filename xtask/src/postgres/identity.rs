@@ -1,5 +1,7 @@
 //! Who the server says it is: asked over the connection that will be used, because a URL proves nothing.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
 use crate::error::Result;
@@ -24,6 +26,9 @@ pub struct Identity {
     pub server_port: Option<i32>,
     pub may_create_databases: bool,
     pub size_bytes: i64,
+    /// What the pin dials; None where there is no pin. Not the server's word, but a dump does not carry it.
+    #[serde(skip)]
+    pub address: Option<SocketAddr>,
 }
 
 impl Identity {
@@ -66,6 +71,7 @@ pub fn identity(connection: &mut Connection) -> Result<Identity> {
             server_port: row.get(7),
             may_create_databases: row.get(8),
             size_bytes: row.get(9),
+            address: None,
         })
     })
 }

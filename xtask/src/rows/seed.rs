@@ -17,6 +17,7 @@ use crate::postgres::counts::{Counts, counts, counts_in};
 use crate::rows::filler::fill_empty;
 use crate::session::Session;
 use crate::settings::Settings;
+use pin::file;
 
 /// What goes wrong between the rows and the mirror; by default nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -105,7 +106,7 @@ impl Script {
     /// None where the project has none.
     fn read(settings: &Settings, path: &Path) -> Result<Option<Script>> {
         let name = settings.shown(path);
-        match std::fs::read_to_string(path) {
+        match file::read_text(path, file::LONGEST) {
             Ok(sql) => Ok(Some(Script { name, sql })),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Failure::failed(format!("cannot read `{name}`")).caused_by(error)),

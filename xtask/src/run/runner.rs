@@ -8,7 +8,7 @@ use crate::evidence::record::Record;
 use crate::evidence::seal::seal;
 use crate::evidence::signature;
 use crate::guard::input::Declared;
-use crate::guard::{Candidate, ClaimStatus, Demand};
+use crate::guard::{Candidate, Demand};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
@@ -70,7 +70,19 @@ impl Runner<'_> {
             let result = stage.run(&session, &journal, &inspection, &plan);
             session.same_server().and(result)
         });
+        self.tell_of_the_claim(&session, &journal);
         self.close(stage, &journal, result, outcome)
+    }
+
+    /// Said where it happened, and not when the next command is refused for it.
+    fn tell_of_the_claim(&self, session: &Session<'_>, journal: &Journal<'_>) {
+        if !session.claim_was_lost() {
+            return;
+        }
+        let claim = Hint::run("claim --confirm").arg(&session.identity.database).line(&self.settings.aim);
+        let told = format!("this run took the database's claim away; what destroys asks for a new one: {claim}");
+        self.console.show(format!("warning: {told}"));
+        journal.record().outcome.notes.push(told);
     }
 
     /// Where the target is said to be. For the sandbox: installs what it needs, and starts it.
@@ -128,13 +140,7 @@ impl Runner<'_> {
     fn announce(&self, session: &Session<'_>) {
         let view = session.view();
         let project = view.project_ref.map(|project| format!(", project {project}")).unwrap_or_default();
-        let claim = match session.target.standing() {
-            ClaimStatus::Claimed => "claimed as disposable".to_owned(),
-            ClaimStatus::Unclaimed => "unclaimed".to_owned(),
-            ClaimStatus::Copied(parts) => {
-                format!("with the claim of another database: its {} differs", parts.join(", "))
-            }
-        };
+        let claim = session.target.standing().in_words();
         self.console.say(format!(
             "Target: {} is database `{}` on {}:{}{project} (Postgres {}, {claim})",
             view.name, view.database, view.host, view.port, session.identity.version,

@@ -9,6 +9,7 @@ use crate::digest::sha256;
 use crate::error::{Failure, Result};
 
 use crate::error::OrFail;
+use pin::file;
 
 /// One migration of the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +99,7 @@ fn folders(dir: &Path) -> Result<Vec<String>> {
 /// None where there is no such file.
 fn read(path: &Path) -> Result<Option<String>> {
     let unreadable = || Failure::blocked(format!("cannot read `{}`", path.display()));
-    match std::fs::read(path) {
+    match file::read(path, file::LONGEST) {
         Ok(bytes) => match refused_encoding(&bytes) {
             Some(encoding) => {
                 Err(unreadable().because(encoding).hint("save the file as UTF-8 without a byte order mark"))

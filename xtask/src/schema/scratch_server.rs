@@ -35,7 +35,7 @@ pub fn open<T>(session: &Session<'_>, history: &History, work: impl FnOnce(&Sess
 pub fn acts_on_server(session: &Session<'_>, history: &History) -> Option<String> {
     let down = |migration: &Migration| {
         let path = session.settings.prisma.migrations.join(&migration.name).join("down.sql");
-        let found = server_wide::first(&std::fs::read_to_string(path).ok()?)?;
+        let found = server_wide::first(&pin::file::read_text(&path, pin::file::LONGEST).ok()?)?;
         Some(format!("`{}/down.sql` ({found}) acts on the whole server", migration.name))
     };
     server_wide::first_in(history).or_else(|| history.migrations.iter().find_map(down))

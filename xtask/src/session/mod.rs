@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, OrFail, Refusal, Result};
+use crate::error::{Failure, OrFail, Refusal, Result, Status};
 use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
@@ -75,12 +75,18 @@ impl<'a> Session<'a> {
         let toolbox = Toolbox::find(settings)?;
         let dsn = candidate.dsn().clone();
         not_a_transaction_pooler(&dsn)?;
-        let options =
-            pin::Options { ca_file: settings.target.ca_file.clone(), connect_timeout: settings.timeouts.connect };
-        let pin = Pin::open(&dsn, options).map_err(|error| unreachable(error, &candidate))?;
+        let options = pin::Options {
+            ca_file: settings.target.ca_file.clone(),
+            connect_timeout: settings.timeouts.connect,
+            elsewhere: candidate.production_names().to_vec(),
+        };
+        let pin = Pin::open(&dsn, options).map_err(|error| match error {
+            PinError::Shared { host, .. } => shared_with_production(settings, &host, &dsn),
+            error => unreachable(error, &candidate),
+        })?;
         let lease = pin.token(NAME);
         let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
-        let identity = identity(&mut connection)?;
+        let identity = Identity { address: Some(pin.address()), ..identity(&mut connection)? };
         let observed = observed(&identity, claim::read(&mut connection)?);
         let target = guard::prove(candidate, &observed, demand)
             .map_err(|refusals| refused(settings, &dsn.database, refusals))?;
@@ -196,6 +202,16 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether the database had a claim that counts when the run began, and has none now: what ran has dropped it or put something in its place.
+    /// A server that does not answer says nothing about that.
+    pub fn claim_was_lost(&self) -> bool {
+        let now = || match claim::read(&mut self.connect().ok()?) {
+            Ok(claim) => Some(self.target.standing_of(&observed(&self.identity, claim)) == guard::ClaimStatus::Claimed),
+            Err(failure) => (failure.status == Status::Refused).then_some(false),
+        };
+        self.target.claimed() && now() == Some(false)
+    }
+
     pub fn view(&self) -> TargetView {
         view(self.settings, self.target.candidate())
     }
@@ -218,6 +234,7 @@ fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
         system_identifier: identity.system_identifier.clone(),
         is_replica: identity.in_recovery,
         database_oid: identity.database_oid,
+        address: identity.address.map(|address| address.to_string()),
         claim: claim.map(|claim| guard::Claim {
             database: claim.database,
             database_oid: claim.database_oid,
@@ -225,6 +242,8 @@ fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
             project_ref: claim.project_ref,
             claimed_at: claim.claimed_at.to_string(),
             claimed_by: claim.claimed_by,
+            address: claim.address,
+            origin: claim.origin,
         }),
     }
 }
@@ -245,6 +264,15 @@ fn refused(settings: &Settings, database: &str, refusals: Vec<Refusal>) -> Failu
     let unclaimed = matches!(refusals.as_slice(), [only] if only.check == "claim");
     let failure = Failure::refused(&settings.target.name, refusals);
     if unclaimed { failure.hint(Hint::run("claim --confirm").arg(database)) } else { failure }
+}
+
+fn shared_with_production(settings: &Settings, host: &str, dsn: &Dsn) -> Failure {
+    let seen = format!(
+        "`{host}`, which a production file names with the database `{}`, is the address of `{}`",
+        dsn.database, dsn.host
+    );
+    let fix = "correct the target, or what the two names resolve to";
+    Failure::refused(&settings.target.name, vec![Refusal::new("production-file", seen, fix)])
 }
 
 fn no_temporary_files() -> Failure {
@@ -273,7 +301,7 @@ fn unreachable(error: PinError, candidate: &Candidate) -> Failure {
             "correct the name in the env file: the drill never creates a database".into()
         }
         PinError::TlsRequiredButNotOffered | PinError::TlsRequiredByServer { .. } => {
-            "correct `sslmode` in the env file".into()
+            "correct `sslmode` and `sslaccept` in the env file".into()
         }
         PinError::CertificateRejected { .. } | PinError::CaFile { .. } => {
             "name the server's authority as `ca_file` under the target in drill.toml".into()

@@ -1,12 +1,11 @@
 //! What the project's Prisma config says of things that no migration makes, read with Prisma's own loader.
 
-use std::fs;
-
 use serde::Deserialize;
 
 use crate::error::{Failure, OrFail, Result};
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
+use pin::file;
 
 const LOADER: &str = include_str!("prisma_config.cjs");
 
@@ -28,7 +27,7 @@ pub struct PrismaConfig {
 /// `blocked` when Prisma's loader cannot read it: then Prisma itself cannot.
 pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
     let path = &session.settings.prisma.config;
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let text = file::read_text(path, file::LONGEST).unwrap_or_default();
     if !may_tell(&text) {
         return Ok(PrismaConfig::default());
     }

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pin::file;
 use serde::Deserialize;
 
 use super::flags::Global;
 use super::pair::{self, FilePair};
+use super::env_file;
 use super::{EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings, Timeouts};
 use crate::error::{Failure, OrFail, Result};
 
@@ -42,7 +44,7 @@ impl Default for FileTarget {
     fn default() -> Self {
         let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
         FileTarget {
-            env_file: ".env.staging".to_owned(),
+            env_file: env_file::DEFAULT.to_owned(),
             allow_hosts: owned(&["*.staging.hotdash.app"]),
             allow_projects: Vec::new(),
             allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
@@ -182,7 +184,7 @@ impl Default for FileTimeouts {
 impl File {
     pub(super) fn read(root: &Path) -> Result<File> {
         let path = root.join("drill.toml");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match file::read_text(&path, file::LONGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
             read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
         };

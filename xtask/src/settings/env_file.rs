@@ -15,6 +15,11 @@ use redact::Secret;
 
 const CHECK: &str = "env-file";
 
+/// The one file that may be missing: the process environment stands in for it, as in CI. Any other was named by somebody.
+pub const DEFAULT: &str = ".env.staging";
+/// None is longer, in bytes.
+pub const LONGEST: u64 = 1 << 20;
+
 /// Reads the bytes of an env file.
 ///
 /// Returns the variables in file order, each name once; a value may be empty. Accepted are CRLF line ends, one UTF-8

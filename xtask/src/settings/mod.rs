@@ -19,6 +19,7 @@ use crate::hint::Aim;
 use drill_toml::{File, sandbox_settings};
 use flags::Global;
 use pair::Pair;
+use pin::file;
 
 pub const SANDBOX: &str = "sandbox";
 
@@ -100,7 +101,7 @@ impl SupabaseSettings {
     /// # Errors
     /// `blocked` when it is there and cannot be read.
     pub fn script(&self) -> Result<Option<String>> {
-        match std::fs::read_to_string(&self.mirror_sql) {
+        match file::read_text(&self.mirror_sql, file::LONGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             read => read.map(Some).blocked(|| format!("cannot read `{}`", self.mirror_sql.display())),
         }
@@ -178,7 +179,7 @@ impl Settings {
 
     /// Every env file that `drill.toml` seems to name, whether or not the file can be used.
     pub fn env_files_mentioned(&self) -> Vec<PathBuf> {
-        let text = std::fs::read(self.root.join("drill.toml")).unwrap_or_default();
+        let text = file::read(&self.root.join("drill.toml"), file::LONGEST).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let values = text.lines().filter_map(|line| line.trim_start().strip_prefix("env_file")?.split_once('='));
         let paths = values.map(|(_, value)| value.split('#').next().unwrap_or(value).trim().trim_matches(['"', '\'']));

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::sha256;
+use pin::file;
 
 /// A schema file's path and what is in it.
 pub type SchemaFile = (PathBuf, Vec<u8>);
@@ -30,8 +31,8 @@ fn collect(path: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec<SchemaFile
                 if is_schema(&entry) || fs::metadata(&entry)?.is_dir() { collect(&entry, seen, files) } else { Ok(()) }
             })?;
         }
-    } else if kind.is_file() {
-        files.push((path.to_owned(), fs::read(path)?));
+    } else {
+        files.push((path.to_owned(), file::read(path, file::LONGEST)?));
     }
     Ok(())
 }

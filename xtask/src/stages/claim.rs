@@ -121,6 +121,7 @@ fn identity(session: &Session<'_>) -> Vec<String> {
     let claim = match session.target.standing() {
         ClaimStatus::Claimed => format!("its own{}", made(session)),
         ClaimStatus::Unclaimed => "none".to_owned(),
+        ClaimStatus::Unproven => format!("of an earlier version{}; a copy could have it, too", made(session)),
         ClaimStatus::Copied(parts) => {
             format!("of another database, of which this is a copy{}; differs in {}", made(session), parts.join(", "))
         }

@@ -1,6 +1,8 @@
 //! Wrong input: a one-line cause, the exact fix, the documented exit code, and nothing changed.
 
 use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::project::{DRILL_TOML, Project};
 use crate::server;
@@ -17,12 +19,119 @@ fn no_env_file_and_no_variable() {
     assert!(!project.path("feedback").exists(), "nothing is half-recorded");
 }
 
+/// The environment stands in for the one file that nobody named; it holds a URL here that must not be used.
 #[test]
-fn an_env_file_that_is_a_folder() {
-    let project = Project::new();
-    fs::create_dir(project.path(".env.staging")).unwrap();
-    let answer = project.run(&["forward"]).expect(4);
-    assert!(answer.stderr.starts_with("error: `.env.staging` cannot be read\ncaused by: "), "{}", answer.stderr);
+fn an_env_file_that_somebody_named_is_there_or_nothing_happens() {
+    let mut project = Project::new();
+    project.env.insert("DATABASE_URL".to_owned(), "postgresql://u:Sup3r-S3cret-Pw@127.0.0.1:1/a_test".to_owned());
+    let by_flag = project.run(&["env", "check", "--env-file", ".env.preview"]).expect(4);
+    insta::assert_snapshot!(by_flag.stderr, @r"
+    error: there is no `.env.preview`, which `--env-file` names
+    caused by: No such file or directory (os error 2)
+    note: the process environment stands in for `.env.staging` alone, as in CI
+    hint: cp .env.staging.example .env.preview
+    ");
+    project.run(&["env", "check", "--env-file", ".env.staging"]).expect(4);
+    project.run(&["env", "check", "--env-file", "no/such/folder"]).expect(4);
+    project.run(&["env", "check"]).expect(0);
+    project.write("drill.toml", &format!("{DRILL_TOML}env_file = \".env.preview\"\n"));
+    let by_file = project.run(&["env", "check"]).expect(4);
+    assert!(
+        by_file.stderr.starts_with("error: there is no `.env.preview`, which drill.toml names\n"),
+        "{}",
+        by_file.stderr
+    );
+    project.write("drill.toml", &format!("{DRILL_TOML}env_file = \".env.staging\"\n"));
+    project.run(&["env", "check"]).expect(0);
+    std::os::unix::fs::symlink("nowhere", project.path(".env.staging")).unwrap();
+    let dangling = project.run(&["env", "check"]).expect(4);
+    insta::assert_snapshot!(dangling.stderr, @r"
+    error: `.env.staging` cannot be read
+    caused by: No such file or directory (os error 2)
+    hint: let `.env.staging` be a plain file of `NAME=value` lines
+    ");
+}
+
+fn take_away(path: &Path) {
+    let _ = fs::remove_file(path).or_else(|_| fs::remove_dir(path));
+}
+
+/// Puts in the place of a file what has no end, or none that could be waited for.
+fn put(what: &str, path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    take_away(path);
+    let link = |to: &str| std::os::unix::fs::symlink(to, path).unwrap();
+    match what {
+        "pipe" => {
+            let everybody = rustix::fs::Mode::from_raw_mode(0o666);
+            rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, everybody, 0).unwrap();
+        }
+        "socket" => drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+        "device" => link("/dev/zero"),
+        "folder" => fs::create_dir(path).unwrap(),
+        "endless file" => fs::File::create(path).unwrap().set_len(1 << 40).unwrap(),
+        _ => panic!("{what}"),
+    }
+}
+
+const ENDLESS: [&str; 5] = ["pipe", "socket", "device", "folder", "endless file"];
+
+/// Proves for every file that settings name, and for those that have a fixed name, that what is no plain file of a sane length is
+/// refused at once: each of these reads would wait or grow for ever.
+#[test]
+fn what_is_no_plain_file_is_refused_at_once_wherever_one_is_read() {
+    let env_file = "DATABASE_URL=postgresql://u:Sup3r-S3cret-Pw@127.0.0.1:1/a_test\n";
+    for (path, code, commands) in [
+        (".env.staging", 4, &[&["env", "check"][..], &["forward", "--plan"], &["evidence", "redact"]][..]),
+        (".env.named", 4, &[&["env", "check", "--env-file", ".env.named"]]),
+        ("drill.toml", 2, &[&["env", "check"], &["evidence", "list"]]),
+        (".env.production", 3, &[&["env", "check"]]),
+        ("prisma/.env", 3, &[&["env", "check"]]),
+        ("prisma/postgres.config.ts", 3, &[&["env", "check"]]),
+        ("prisma/whole/main.prisma", 3, &[&["env", "check"]]),
+        ("ca.pem", 4, &[&["forward", "--plan"]]),
+    ] {
+        let project = Project::new();
+        for what in ENDLESS {
+            if (path, what) == ("prisma/whole/main.prisma", "folder") {
+                continue;
+            }
+            project.write(".env.staging", env_file);
+            let named = match path {
+                "ca.pem" => "ca_file = \"ca.pem\"\n",
+                "prisma/postgres.config.ts" => "[prisma]\nconfig = \"prisma/postgres.config.ts\"\n",
+                "prisma/whole/main.prisma" => "[prisma]\nschema = \"prisma/whole\"\n",
+                _ => "",
+            };
+            if path == "ca.pem" {
+                project.write(".env.staging", &env_file.replace("a_test", "a_test?sslaccept=strict"));
+            }
+            project.write("drill.toml", &format!("{DRILL_TOML}{named}"));
+            put(what, &project.path(path));
+            for command in commands {
+                let begun = Instant::now();
+                let answer = project.run(command);
+                let said = &answer.stderr;
+                assert_eq!(answer.code, code, "{what} as {path}, {command:?}: {said}");
+                assert!(begun.elapsed() < Duration::from_secs(5), "{what} as {path}, {command:?}");
+                assert!(said.contains("not a file") || said.contains("it is longer than"), "{what} as {path}: {said}");
+            }
+            take_away(&project.path(path));
+        }
+    }
+}
+
+#[test]
+fn strict_certificates_are_not_forgotten_where_the_server_offers_no_tls() {
+    let (project, database) = Project::on_staging("bad_strict");
+    project.write(".env.staging", &format!("DATABASE_URL={}?sslaccept=strict\n", database.url()));
+    insta::assert_snapshot!(project.run(&["forward", "--plan"]).expect(4).said(), @r"
+    error: cannot connect to `bad_strict_N_test` on 127.0.0.1:PORT
+    caused by: the server offers no TLS, and `sslmode` or `sslaccept` asks for it
+    hint: correct `sslmode` and `sslaccept` in the env file
+    ");
+    project.write(".env.staging", &format!("DATABASE_URL={}?sslmode=disable&sslaccept=strict\n", database.url()));
+    project.run(&["forward", "--plan"]).expect(3);
 }
 
 #[test]

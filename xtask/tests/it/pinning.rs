@@ -387,6 +387,22 @@ fn a_dns_answer_that_changes_after_the_check_moves_nobody() {
     let before = other.connections();
     assert!(with_own_hosts(&project, &["forward", "--plan"]).output().unwrap().status.success());
     assert!(other.connections() > before);
+
+    // A production file that names the same database under a name of its own: where both lead to one address, nobody knocks there.
+    let production = format!("DATABASE_URL=postgresql://hotdash@main.hotdash.app/{}\n", database.name);
+    project.write(".env.production", &production);
+    project.write("hosts", &format!("127.0.0.3 {HOST}\n127.0.0.2 main.hotdash.app\n127.0.0.1 localhost\n"));
+    assert!(with_own_hosts(&project, &["forward", "--plan"]).output().unwrap().status.success());
+    project.write("hosts", &format!("127.0.0.3 {HOST} main.hotdash.app\n127.0.0.1 localhost\n"));
+    let before = other.connections();
+    let refused = Project::answer(&mut with_own_hosts(&project, &["forward", "--plan"])).expect(3);
+    insta::assert_snapshot!(refused.said(), @r"
+    error: `staging` is not provably a staging database
+      production-file: `main.hotdash.app`, which a production file names with the database `dns_N_test`, is the address of `db.staging.hotdash.app`
+        fix: correct the target, or what the two names resolve to
+    Nothing was spawned, and nothing was changed.
+    ");
+    assert_eq!(other.connections(), before);
 }
 
 /// Proves that a program of the project, which could be anybody's, gets a way to the pinned database and to no other on the same server.

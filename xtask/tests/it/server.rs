@@ -143,6 +143,14 @@ impl Server {
         self.try_connect(database).unwrap()
     }
 
+    /// Ends it and waits for that: another may take its port then.
+    pub fn stop(mut self) {
+        if let Some(mut watchdog) = self.watchdog.take() {
+            drop(watchdog.stdin.take());
+            watchdog.wait().unwrap();
+        }
+    }
+
     /// Everything that the server has logged: the proof of what did not reach it.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()

@@ -34,6 +34,24 @@ pub async fn resolve(host: &Host, port: u16, limit: Duration) -> Result<Vec<Sock
     if addresses.is_empty() { Err(unresolvable("it has no address".into())) } else { Ok(addresses) }
 }
 
+/// An error where one of `names` leads to one of `addresses`, whatever the port. All are looked up at once.
+pub async fn refuse_shared(addresses: &[SocketAddr], names: &[String], limit: Duration) -> Result<(), PinError> {
+    let look_up = |name: &String| {
+        let host = Host::Name(name.clone());
+        (name.clone(), tokio::spawn(async move { resolve(&host, 0, limit).await }))
+    };
+    let running: Vec<_> = names.iter().map(look_up).collect();
+    for (host, answer) in running {
+        let found = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+        let is_ours =
+            |other: &SocketAddr| addresses.iter().any(|ours| ours.ip().to_canonical() == other.ip().to_canonical());
+        if let Some(shared) = found.into_iter().find(is_ours) {
+            return Err(PinError::Shared { host, address: shared.ip() });
+        }
+    }
+    Ok(())
+}
+
 /// Opens a connection to exactly `address`. Errors: `Refused`, `TimedOut`, `Unreachable`.
 pub async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, PinError> {
     let answer = timeout(limit, open(address)).await.map_err(|_| PinError::TimedOut { address, after: limit })?;

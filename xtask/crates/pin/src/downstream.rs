@@ -153,7 +153,7 @@ async fn converse(shared: &Arc<Shared>, client: &mut TcpStream, grant: &Grant, w
     verify(shared, grant, wishes, &answer)?;
     let open = OpenSession::new(shared, grant, answer.backend_pid, session.cancel_key);
     let mut welcome = BytesMut::from(&wire::authentication_ok()[..]);
-    welcome.extend_from_slice(&session.greeting);
+    welcome.extend_from_slice(&session.greeting.bytes);
     welcome.extend_from_slice(&wire::backend_key_data(open.cancel_key()));
     welcome.extend_from_slice(&wire::ready_for_query());
     client.write_all(&welcome).await?;
@@ -182,7 +182,7 @@ fn told(shared: &Shared, failure: LoginFailure) -> Refusal {
 
 fn verify(shared: &Shared, grant: &Grant, wishes: &Wishes, answer: &Answer) -> Result<(), Refusal> {
     let found = &answer.identity;
-    if found.database == wishes.database && found.system_identifier == shared.identity.system_identifier {
+    if shared.identity.vouches_for(found, &wishes.database) {
         return Ok(());
     }
     let violation = Violation {

@@ -21,7 +21,7 @@ pub enum PinError {
     Ipv6Only { host: String },
     #[error("{address} cannot be reached: {reason}")]
     Unreachable { address: SocketAddr, reason: String },
-    #[error("the server offers no TLS, and sslmode asks for it")]
+    #[error("the server offers no TLS, and `sslmode` or `sslaccept` asks for it")]
     TlsRequiredButNotOffered,
     #[error("the server accepts only TLS connections, and sslmode does not allow them: {message}")]
     TlsRequiredByServer { message: String },
@@ -53,6 +53,8 @@ pub enum PinError {
     OtherDatabase { expected: String, found: String },
     #[error("connection to the server lost: {reason}")]
     Protocol { reason: String },
+    #[error("`{host}` leads to {address} as well, and must not")]
+    Shared { host: String, address: std::net::IpAddr },
     #[error("cannot listen on loopback: {reason}")]
     Local { reason: String },
 }

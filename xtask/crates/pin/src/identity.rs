@@ -17,14 +17,32 @@ use crate::wire;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     pub database: String,
+    /// A database that is dropped and made again has another one, whatever its name.
+    pub database_oid: u32,
     /// Of the cluster, from its control file; `None` where the role may not read it.
     pub system_identifier: Option<String>,
+    /// What else every role may ask a server about itself, where the system identifier may not be read: when it started, to the
+    /// microsecond, which version it is, and which role this is to it. A restart changes it, and cannot be told from another server then.
+    pub marks: Option<String>,
+}
+
+impl Identity {
+    /// Whether `found` is the server, and in `database` the database, that was verified. Another database of this run has an OID of its own.
+    pub fn vouches_for(&self, found: &Identity, database: &str) -> bool {
+        found.database == database
+            && (database != self.database || found.database_oid == self.database_oid)
+            && found.system_identifier == self.system_identifier
+            && found.marks == self.marks
+    }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cluster = self.system_identifier.as_deref().unwrap_or("unknown");
-        write!(f, "database \"{}\" of system {cluster}", self.database)
+        write!(f, "database \"{}\" (oid {}) of ", self.database, self.database_oid)?;
+        match (&self.system_identifier, &self.marks) {
+            (Some(identifier), _) => write!(f, "system {identifier}"),
+            (None, marks) => write!(f, "a system that may not be named ({})", marks.as_deref().unwrap_or("unknown")),
+        }
     }
 }
 
@@ -35,10 +53,18 @@ pub struct Answer {
 }
 
 /// Every name is qualified: a `search_path` of the role may put lookalikes first.
-pub const FULL: &str = "SELECT pg_catalog.current_database(), pg_catalog.pg_backend_pid(), \
-    (SELECT system_identifier FROM pg_catalog.pg_control_system())";
+/// The limit that a role may have on its statements is not meant for this one; it is as it was when the request ends.
+pub const FULL: &str = "SET LOCAL statement_timeout = 0; \
+    SELECT d.datname, pg_catalog.pg_backend_pid(), d.oid, NULL, \
+    (SELECT system_identifier FROM pg_catalog.pg_control_system()) \
+    FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 /// Where the control file may not be read.
-pub const WITHOUT_CLUSTER: &str = "SELECT pg_catalog.current_database(), pg_catalog.pg_backend_pid()";
+pub const WITHOUT_CLUSTER: &str = "SET LOCAL statement_timeout = 0; \
+    SELECT d.datname, pg_catalog.pg_backend_pid(), d.oid, pg_catalog.concat('started ', \
+    (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000000)::pg_catalog.int8, ', version ', \
+    pg_catalog.current_setting('server_version'), ', role ', r.oid) \
+    FROM pg_catalog.pg_database d, pg_catalog.pg_roles r \
+    WHERE d.datname = pg_catalog.current_database() AND r.rolname = session_user";
 
 /// Asks `query`. What the server says beside the answer joins the greeting.
 pub async fn ask(session: &mut Session, attempt: &Attempt<'_>, query: &str) -> Result<Answer, LoginFailure> {
@@ -73,5 +99,7 @@ fn read_answer(row: &DataRowBody) -> Result<Answer, LoginFailure> {
     let malformed = || wire::malformed("an answer to the identity query that cannot be read");
     let database = text(0).ok_or_else(malformed)?;
     let backend_pid = text(1).and_then(|pid| pid.parse().ok()).ok_or_else(malformed)?;
-    Ok(Answer { identity: Identity { database, system_identifier: text(2) }, backend_pid })
+    let database_oid = text(2).and_then(|oid| oid.parse().ok()).ok_or_else(malformed)?;
+    let identity = Identity { database, database_oid, marks: text(3), system_identifier: text(4) };
+    Ok(Answer { identity, backend_pid })
 }

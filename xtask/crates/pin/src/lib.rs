@@ -13,6 +13,7 @@ mod dial;
 mod downstream;
 pub mod dsn;
 mod error;
+pub mod file;
 mod identity;
 mod lease;
 mod login;
@@ -43,7 +44,7 @@ use tokio::sync::watch;
 pub use error::PinError;
 pub use identity::Identity;
 pub use lease::Lease;
-pub use pinned_url::Expected;
+pub use pinned_url::{Expected, PASSED_ON};
 use shared::Shared;
 pub use shared::{Backend, Violation};
 
@@ -56,6 +57,8 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// For the name lookup, for each address, and for each login.
     pub connect_timeout: Duration,
+    /// Names that must not lead to where the DSN's host does: a name that leads nowhere is nobody's.
+    pub elsewhere: Vec<String>,
 }
 
 /// A running pin. Dropping it closes every connection through it.
@@ -73,7 +76,7 @@ impl Pin {
     /// in; nothing runs then.
     pub fn open(dsn: &Dsn, options: Options) -> Result<Pin, PinError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(local)?;
-        let proof = upstream::prove(dsn, options.ca_file.as_deref(), options.connect_timeout);
+        let proof = upstream::prove(dsn, &options);
         let (upstream, identity) = match runtime.block_on(proof) {
             Ok(proven) => proven,
             Err(error) => {

@@ -12,17 +12,41 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::error::{Attempt, PinError};
-use crate::wire::{self, CancelKey};
+use crate::wire::{self, CancelKey, Frame};
 
 /// A socket, encrypted or not.
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
+/// No server has more to say before it is asked something, in messages and in bytes.
+const MOST_MESSAGES: usize = 1000;
+const MOST_BYTES: usize = 1 << 20;
+
+/// What a server says until the child's first query.
+#[derive(Default)]
+pub struct Greeting {
+    /// The parameters and notices among it, as they came.
+    pub bytes: BytesMut,
+    messages: usize,
+    length: usize,
+}
+
+impl Greeting {
+    /// An error for a server that talks without end: it would be listened to until the deadline, and kept in memory.
+    fn hear(&mut self, frame: &Frame) -> std::io::Result<()> {
+        self.messages += 1;
+        self.length += frame.0.len();
+        match self.messages > MOST_MESSAGES || self.length > MOST_BYTES {
+            true => Err(wire::malformed("the server does not stop talking before it is asked anything")),
+            false => Ok(()),
+        }
+    }
+}
+
 /// A session that is ready for its first query.
 pub struct Session {
     pub stream: Box<dyn Socket>,
-    /// The parameters and notices that the server sent meanwhile, as they came.
-    pub greeting: BytesMut,
+    pub greeting: Greeting,
     /// Absent where a pooler gives none.
     pub cancel_key: Option<CancelKey>,
 }
@@ -48,7 +72,7 @@ pub async fn log_in(
     attempt: Attempt<'_>,
     parameters: &[(&str, &str)],
 ) -> Result<Session, LoginFailure> {
-    let mut login = Login { stream, binding, attempt, greeting: BytesMut::new(), cancel_key: None };
+    let mut login = Login { stream, binding, attempt, greeting: Greeting::default(), cancel_key: None };
     login.start(parameters).await?;
     login.until_ready().await?;
     Ok(Session { stream: login.stream, greeting: login.greeting, cancel_key: login.cancel_key })
@@ -59,7 +83,7 @@ struct Login<'a> {
     stream: Box<dyn Socket>,
     binding: Option<Vec<u8>>,
     attempt: Attempt<'a>,
-    greeting: BytesMut,
+    greeting: Greeting,
     cancel_key: Option<CancelKey>,
 }
 
@@ -159,13 +183,14 @@ fn unsupported(method: &'static str) -> LoginFailure {
 
 pub async fn next(
     stream: &mut Box<dyn Socket>,
-    greeting: &mut BytesMut,
+    greeting: &mut Greeting,
     attempt: &Attempt<'_>,
 ) -> Result<Message, LoginFailure> {
     loop {
         let frame = wire::read_frame(stream).await?;
+        greeting.hear(&frame)?;
         match frame.message()? {
-            Message::ParameterStatus(_) | Message::NoticeResponse(_) => greeting.extend_from_slice(&frame.0),
+            Message::ParameterStatus(_) | Message::NoticeResponse(_) => greeting.bytes.extend_from_slice(&frame.0),
             Message::ErrorResponse(body) => {
                 let error = attempt.classify(&body);
                 return Err(LoginFailure { error, response: Some(frame.0) });

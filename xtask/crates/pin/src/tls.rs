@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::dsn::{Host, SslMode};
 use crate::error::PinError;
+use crate::file;
 
 /// What a TLS connection to the server needs; made once, used for every connection.
 #[derive(Clone)]
@@ -115,7 +116,8 @@ impl Trust {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PinError> {
     let failed = |reason: String| PinError::CaFile { path: path.to_owned(), reason };
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let pem = file::read(path, file::LONGEST).map_err(|error| failed(error.to_string()))?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let found = read.map_err(|error| failed(error.to_string()))?;
     if found.is_empty() { Err(failed("it holds no PEM certificate".into())) } else { Ok(found) }
 }

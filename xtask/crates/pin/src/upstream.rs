@@ -1,7 +1,6 @@
 //! The way to the one verified server: which address, encrypted or not, as whom.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -10,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::Options;
 use crate::dial;
 use crate::dsn::{Dsn, SslMode};
 use crate::error::{Attempt, PinError};
@@ -31,13 +31,11 @@ pub struct Upstream {
 
 /// Finds the address and the encryption that work, by one full login.
 #[expect(clippy::expect_used, reason = "a host that resolves has an address")]
-pub async fn prove(
-    dsn: &Dsn,
-    ca_file: Option<&Path>,
-    connect_timeout: Duration,
-) -> Result<(Upstream, Identity), PinError> {
+pub async fn prove(dsn: &Dsn, options: &Options) -> Result<(Upstream, Identity), PinError> {
+    let connect_timeout = options.connect_timeout;
     let addresses = dial::resolve(&dsn.host, dsn.port, connect_timeout).await?;
-    let ways = encryptions(dsn.sslmode, || Tls::new(dsn.sslmode, &dsn.host, ca_file))?;
+    dial::refuse_shared(&addresses, &options.elsewhere, connect_timeout).await?;
+    let ways = encryptions(dsn.sslmode, || Tls::new(dsn.sslmode, &dsn.host, options.ca_file.as_deref()))?;
     let mut last = None;
     for address in &addresses {
         let upstream = |tls| Upstream {

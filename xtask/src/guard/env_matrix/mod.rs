@@ -20,6 +20,7 @@ use crate::guard::{Candidate, Source};
 use crate::hint::Hint;
 use crate::settings::Settings;
 use document::Document;
+use pin::file;
 
 /// Of the variables that say where a target is, in the guard's order.
 const MEANINGS: [&str; 5] = [
@@ -119,7 +120,7 @@ pub fn update(root: &Path, column: &Column<'_>, now: Timestamp, write: bool) -> 
     let path = root.join(PATH);
     let unusable =
         || Failure::blocked(format!("cannot read or write `{PATH}`")).hint(Hint::shell("chmod u+rw").arg(PATH));
-    let old = match fs::read_to_string(&path) {
+    let old = match file::read_text(&path, file::LONGEST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         other => other.or_fail(unusable)?,
     };

@@ -36,7 +36,7 @@ fn dsn(user: &str) -> Dsn {
 }
 
 fn options() -> Options {
-    Options { ca_file: None, connect_timeout: Duration::from_secs(30) }
+    Options { ca_file: None, connect_timeout: Duration::from_secs(30), elsewhere: Vec::new() }
 }
 
 fn open(dsn: &Dsn) -> Result<Pin, PinError> {
@@ -96,6 +96,18 @@ fn the_causes_of_a_failed_login_are_told_apart() {
 }
 
 #[test]
+fn a_server_with_another_name_that_must_lead_elsewhere_is_not_dialled() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let target = Dsn { port: listener.local_addr().unwrap().port(), ..dsn("app") };
+    let elsewhere = ["nowhere.invalid", "localhost"].map(String::from).to_vec();
+    let refused = Pin::open(&target, Options { elsewhere, ..options() }).err().unwrap();
+    assert_eq!(refused.to_string(), "`localhost` leads to 127.0.0.1 as well, and must not");
+    assert!(listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    Pin::open(&dsn("app"), Options { elsewhere: vec!["nowhere.invalid".into()], ..options() }).unwrap();
+}
+
+#[test]
 fn a_server_without_a_place_left_is_named_as_such() {
     shared().admin().batch_execute("CREATE ROLE app_one LOGIN PASSWORD 'one-Secret' CONNECTION LIMIT 1").unwrap();
     let target = Dsn { password: Some(Secret::new("one-Secret")), ..dsn("app_one") };
@@ -112,6 +124,46 @@ fn a_server_that_says_nothing_times_out() {
     let target = Dsn { port: silent.local_addr().unwrap().port(), ..dsn("app") };
     let impatient = Options { connect_timeout: Duration::from_millis(200), ..options() };
     assert!(matches!(Pin::open(&target, impatient), Err(PinError::TimedOut { .. })));
+}
+
+/// Fault injection: servers that let a client in and then talk, each in another kind of message.
+#[test]
+fn a_server_that_talks_without_end_is_cut() {
+    use std::io::{Read, Write};
+    let frame =
+        |tag: u8, body: &[u8]| [&[tag][..], &u32::try_from(body.len() + 4).unwrap().to_be_bytes(), body].concat();
+    let notice = |text: &str| frame(b'N', format!("SNOTICE\0C00000\0M{text}\0\0").as_bytes());
+    let admitted = frame(b'R', &[0; 4]);
+    let ready = frame(b'Z', b"I");
+    let asked = [admitted.clone(), ready].concat();
+    for (name, begin, again) in [
+        ("short notices", vec![], notice("x")),
+        ("long notices", vec![], notice(&"x".repeat(100_000))),
+        ("parameters", admitted.clone(), frame(b'S', b"a\0b\0")),
+        ("admissions", vec![], admitted),
+        ("rows", asked.clone(), frame(b'D', &[0, 1, 255, 255, 255, 255])),
+        ("notices for an answer", asked, notice("x")),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let mut client = listener.accept().unwrap().0;
+            let _ = client.read(&mut [0; 1024]);
+            let mut sent = client.write_all(&begin);
+            while sent.is_ok() {
+                sent = client.write_all(&again);
+            }
+        });
+        let begun = Instant::now();
+        let refused = open(&Dsn { port, ..dsn("app") }).err().expect("it was believed").to_string();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{name}");
+        server.join().unwrap();
+        let expected = match name {
+            "rows" => "connection to the server lost: an answer to the identity query that cannot be read",
+            _ => "connection to the server lost: the server does not stop talking before it is asked anything",
+        };
+        assert_eq!(refused, expected, "{name}");
+    }
 }
 
 #[test]
@@ -309,6 +361,70 @@ fn another_server_behind_the_same_address_is_refused_for_good() {
     let violation = pin.violation().expect("it was reported");
     assert_ne!(violation.expected.system_identifier, violation.found.system_identifier);
     assert_eq!(refusal(try_client(&lease.url())).0, "28000");
+}
+
+/// Two fresh servers hand out the same OIDs, so where the system identifier is hidden, their own start tells them apart.
+#[test]
+fn another_server_is_refused_where_the_system_identifier_is_hidden_and_so_is_another_database_of_its_name() {
+    let begin = |name: &str| {
+        let server = Server::start(name, "", &[]);
+        let mut admin = server.admin();
+        admin.batch_execute(&format!("create role clerk login createdb password '{PASSWORD}'")).unwrap();
+        // Rights on functions are a database's: this is the template of all that follow.
+        let mut template = server.admin_of("template1");
+        template.batch_execute("revoke execute on function pg_control_system() from public").unwrap();
+        drop(template);
+        wait_until(&mut admin, "select not exists (select from pg_stat_activity where datname = 'template1')");
+        admin.batch_execute("create database shop_staging owner clerk").unwrap();
+        server
+    };
+    let (first, mut second) = (begin("hidden"), begin("hidden-too"));
+    let oid = |server: &Server| -> u32 {
+        server.admin().query_one("select oid from pg_database where datname = 'shop_staging'", &[]).unwrap().get(0)
+    };
+    assert_eq!(oid(&first), oid(&second));
+    let target = Dsn { port: first.port, ..dsn("clerk") };
+    let pin = open(&target).unwrap();
+    assert_eq!(pin.identity().system_identifier, None);
+    let lease = pin.token("test");
+    lease.allow_database("shop_shadow");
+    first.admin().batch_execute("create database shop_shadow owner clerk").unwrap();
+    for _ in 0..3 {
+        client(&lease.url()).batch_execute("select 1").unwrap();
+        client(&lease.url_of("shop_shadow")).batch_execute("select 1").unwrap();
+    }
+
+    let again = open(&target).unwrap();
+    first.admin().batch_execute("drop database shop_staging with (force)").unwrap();
+    first.admin().batch_execute("create database shop_staging owner clerk").unwrap();
+    assert_eq!(refusal(try_client(&again.token("test").url())).0, "28000");
+    assert_ne!(again.violation().unwrap().found.database_oid, again.violation().unwrap().expected.database_oid);
+
+    let port = first.port;
+    drop(first);
+    second.restart_on(port);
+    let (sqlstate, message) = refusal(try_client(&lease.url()));
+    assert_eq!(sqlstate, "28000");
+    assert!(message.contains("of a system that may not be named (started "), "{message}");
+    assert_eq!(refusal(try_client(&lease.url())).0, "28000");
+}
+
+/// A limit of a millisecond is met by every query of the pin that runs under it, sooner or later; a child's own limits are its own.
+#[test]
+fn a_roles_limit_on_statements_does_not_stop_the_identity_from_being_asked() {
+    let role = format!(
+        "create role app_hasty login password '{PASSWORD}'; alter role app_hasty set statement_timeout = 77;
+        alter role app_hasty set client_min_messages = debug5"
+    );
+    shared().admin().batch_execute(&role).unwrap();
+    let pin = open(&dsn("app_hasty")).unwrap();
+    let lease = pin.token("test");
+    let shown: String = client(&lease.url()).query_one("show statement_timeout", &[]).unwrap().get(0);
+    assert_eq!(shown, "77ms");
+    shared().admin().batch_execute("alter role app_hasty set statement_timeout = 1").unwrap();
+    for _ in 0..20 {
+        open(&dsn("app_hasty")).unwrap();
+    }
 }
 
 #[test]

@@ -68,8 +68,16 @@ impl Server {
     }
 
     fn try_admin(&self) -> Result<Client, postgres::Error> {
-        let url = format!("postgresql://postgres:{SUPERUSER_PASSWORD}@127.0.0.1:{}/postgres", self.port);
+        self.try_admin_of("postgres")
+    }
+
+    fn try_admin_of(&self, database: &str) -> Result<Client, postgres::Error> {
+        let url = format!("postgresql://postgres:{SUPERUSER_PASSWORD}@127.0.0.1:{}/{database}", self.port);
         Client::connect(&url, NoTls)
+    }
+
+    pub fn admin_of(&self, database: &str) -> Client {
+        self.try_admin_of(database).unwrap()
     }
 
     /// A superuser's connection that does not go through a pin.
