@@ -29,7 +29,7 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
-use crate::schema::drift;
+use crate::schema::drift::{self, Drift};
 use crate::schema::history::History;
 use crate::schema::platform;
 use crate::schema::scratch_server;
@@ -37,6 +37,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::preflight::{check_standing, leftover};
 use crate::stages::snapshot_step::{consent_to_loss, snapshot, snapshot_step, take_snapshot};
+use crate::stages::surroundings;
 use crate::words::{counted, listed};
 
 /// The options of `backward`.
@@ -430,13 +431,15 @@ impl Running<'_, Backward> {
     fn verify_catalog(&self) -> Result<String> {
         let expected = self.inspection.expected();
         let before = self.inspection.drift_before();
-        let drift = self.drift(expected)?;
-        let (known, left): (Vec<_>, Vec<_>) = drift.into_iter().partition(|difference| before.contains(difference));
+        let mut drift = self.drift(expected)?;
+        let (known, left): (Vec<_>, Vec<_>) =
+            drift.definition.drain(..).partition(|difference| before.contains(difference));
+        surroundings::note(self.journal, &drift);
         let mut record = self.journal.record();
         record.outcome.notes.extend(known.iter().map(|difference| format!("was so before: {difference}")));
         record.outcome.leftovers = left.iter().map(leftover).collect();
         if left.is_empty() {
-            return Ok(format!("{} objects are exactly what the migrations make", expected.objects.len()));
+            return Ok(drift.verdict("the migrations"));
         }
         Err(Failure::different("the migrations are taken back, but not everything that they made")
             .because_all(left.iter().map(Difference::to_string))
@@ -446,15 +449,15 @@ impl Running<'_, Backward> {
             }))
     }
 
-    fn drift(&self, expected: &Catalog) -> Result<Vec<Difference>> {
+    fn drift(&self, expected: &Catalog) -> Result<Drift> {
         let after = self.after()?;
-        Ok(match self.inspection.way.downs.is_empty() {
+        match self.inspection.way.downs.is_empty() {
             true => {
                 let history = self.inspection.history.only(&after.standing.applied);
-                drift::of_target(self.session, &history, &after.catalog)?.definition
+                drift::of_target(self.session, &history, &after.catalog)
             }
-            false => drift::between(expected, &after.catalog).definition,
-        })
+            false => Ok(drift::between(expected, &after.catalog)),
+        }
     }
 
     /// Our reading of the ledger and Prisma's must both say that exactly what was taken back is pending.

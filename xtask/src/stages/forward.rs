@@ -38,6 +38,7 @@ use crate::stages::preflight::{
     check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
 };
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
+use crate::stages::surroundings;
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, in_line, listed};
 use pin::Lease;
@@ -403,7 +404,7 @@ impl Running<'_, Forward> {
                 if let Pass::Second(second) = &self.options.pass {
                     second.verify_catalog(&self.after()?.catalog)?;
                 }
-                Ok(format!("{} objects are exactly what the migrations make{}", drift.objects, drift.limits()))
+                Ok(drift.verdict("the migrations"))
             }
             count => Err(Failure::different(format!(
                 "the schema differs from what its migrations make, in {count} {}",
@@ -417,10 +418,8 @@ impl Running<'_, Forward> {
     fn record_drift(&self, drift: &drift::Drift) {
         let mut record = self.journal.record();
         record.outcome.leftovers = drift.definition.iter().map(leftover).collect();
-        record
-            .outcome
-            .notes
-            .extend(drift.surroundings.iter().map(|difference| format!("only on this server: {difference}")));
+        drop(record);
+        surroundings::note(self.journal, drift);
     }
 
     /// Whatever came before, the record says what the database is now.

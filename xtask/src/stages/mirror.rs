@@ -24,6 +24,7 @@ use crate::schema::expected;
 use crate::schema::history::History;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::surroundings;
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
 
@@ -116,10 +117,10 @@ impl Stage for Mirror {
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
-        let Running { session, inspection, .. } = running;
+        let Running { session, journal, inspection, .. } = running;
         match action {
             Builtin::Replay => replay(session, inspection),
-            Builtin::VerifyCatalog => verify_catalog(session, inspection),
+            Builtin::VerifyCatalog => verify_catalog(session, journal, inspection),
             Builtin::VerifyWrite => verify_write(session),
             Builtin::Feed => feed(session),
         }
@@ -161,13 +162,14 @@ fn replay(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
 }
 
 /// The mirror is there, and with it the schema is exactly what migrations and script make.
-fn verify_catalog(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+fn verify_catalog(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
     let expected = expected::with_mirror(session, &inspection.history)?
         .ok_or_else(|| Failure::bug("the mirror's script went away while it ran"))?;
     let actual = catalog(&mut session.connection(), &session.target.schemas())?;
     let drift = drift::between(&expected.catalog, &actual);
     if drift.definition.is_empty() {
-        return Ok(format!("{} objects are exactly what migrations and script make{}", drift.objects, drift.limits()));
+        surroundings::note(journal, &drift);
+        return Ok(drift.verdict("migrations and script"));
     }
     Err(Failure::different("the schema is not what migrations and script make")
         .because_all(drift.definition.iter().map(ToString::to_string))

@@ -14,3 +14,4 @@ pub mod reset;
 pub mod resolve_failed;
 pub mod restore;
 mod snapshot_step;
+mod surroundings;

@@ -37,6 +37,7 @@ use crate::schema::second_application;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::dependents_step::{make_again, restore_dependents, still_needed, write_down};
+use crate::stages::surroundings;
 use crate::tools::prisma::{self, Prisma};
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
@@ -449,7 +450,8 @@ impl Running<'_, Reset> {
         let mut drift = drift::between(&self.inspection.expected, &self.after()?.state.catalog);
         drift.definition.retain(|difference| !self.was_made_again(difference));
         if drift.definition.is_empty() {
-            return Ok(format!("{} objects are exactly what the migrations make{}", drift.objects, drift.limits()));
+            surroundings::note(self.journal, &drift);
+            return Ok(drift.verdict("the migrations"));
         }
         Err(Failure::different("the schema is not what its migrations make")
             .because_all(drift.definition.iter().map(Difference::to_string))

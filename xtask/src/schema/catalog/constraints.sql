@@ -15,8 +15,16 @@ select 'constraint' as kind,
        '{}'::text[] as default_acl,
        array[
          'definition', pg_catalog.pg_get_constraintdef(k.oid),
-         'triggers', case when k.contype = 'f' and exists (
-            select from pg_catalog.pg_trigger g where g.tgconstraint = k.oid and g.tgenabled = 'D') then 'disabled' end
+         'triggers', (select pg_catalog.string_agg(distinct case g.tgenabled when 'D' then 'disabled' when 'R' then 'on replicas only'
+                                                                   else 'always' end, ', ')
+                        from pg_catalog.pg_trigger g
+                       where g.tgconstraint = k.oid and g.tgisinternal and g.tgenabled <> 'O'),
+         'index', (select nullif(pg_catalog.concat_ws(' ', pg_catalog.array_to_string(x.reloptions, ', '),
+                                   case when not i.indisvalid then 'invalid' end,
+                                   (select 'tablespace ' || s.spcname from pg_catalog.pg_tablespace s where s.oid = x.reltablespace),
+                                   'comment ' || pg_catalog.quote_literal(pg_catalog.obj_description(x.oid, 'pg_class'))), '')
+                     from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
+                    where i.indexrelid = k.conindid and k.contype in ('p', 'u', 'x'))
        ]::text[] as properties
   from pg_catalog.pg_constraint k
   join pg_catalog.pg_namespace n on n.oid = k.connamespace

@@ -51,6 +51,8 @@ pub enum Concern {
     Surroundings,
 }
 
+pub const SETTINGS: &str = "settings";
+
 /// Kinds that others are inside of, or stand on.
 const CONTAINERS: [&str; 7] = ["table", "view", "materialized view", "foreign table", "column", "type", "domain"];
 
@@ -61,7 +63,9 @@ pub fn diff(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
     let changed = changes(expected, actual)
         .into_iter()
         .map(|(key, property, expected, actual)| (key, Change::Changed { property, expected, actual }));
-    let mut all: Vec<(ObjectKey, Change)> = gone.chain(extra).chain(changed).collect();
+    // Settings are told and not compared: a replay on the same server is under those of its roles too.
+    let compared = gone.chain(extra).chain(changed).filter(|(key, _)| key.kind != SETTINGS);
+    let mut all: Vec<(ObjectKey, Change)> = compared.collect();
     all.sort();
     let judged = |(object, change)| {
         let concern = concern(&object, &change, expected, actual);
@@ -126,6 +130,8 @@ fn property_changes(key: &ObjectKey, before: &Object, after: &Object) -> Vec<Pro
         // The position alone moves whenever another column comes or goes; `order_changes` looks at what is left in
         // common.
         .filter(|name| *name != "position" && before.properties.get(*name) != after.properties.get(*name))
+        // A view that was filled since is the work of who uses it, as rows are.
+        .filter(|name| *name != "populated" || after.properties.contains_key(*name))
         .map(|name| {
             (key.clone(), name.clone(), before.properties.get(name).cloned(), after.properties.get(name).cloned())
         })
@@ -169,46 +175,81 @@ fn concern(object: &ObjectKey, change: &Change, expected: &Catalog, actual: &Cat
         {
             return Concern::Wording;
         }
-        Change::Changed { property, expected, .. } => match object.kind.as_str() {
+        Change::Changed { property, expected: before, .. } => match object.kind.as_str() {
             // Where a platform installed an extension before the migrations asked for it, theirs was a no-op.
             "extension" => true,
-            "schema" => property == "owner" || expected.is_none(),
-            _ => property == "owner" || property.starts_with("access of") && only_more(change),
-        },
-        Change::Unexpected => match object.kind.as_str() {
-            "default privileges" => true,
-            "extension" => {
-                let home = actual.objects.get(object).and_then(|extension| extension.properties.get("schema"));
-                !home.is_some_and(|home| expected.schemas.contains(home))
-            }
+            _ if property == "owner" || property == "populated" => true,
+            _ if property.starts_with("access of") => is_granted_still(object, change, expected, actual),
+            "schema" => before.is_none(),
             _ => false,
         },
+        // What lies in no schema is the platform's, but where it refers to one of ours.
+        Change::Unexpected if DATABASE_WIDE.contains(&object.kind.as_str()) => {
+            let home = actual.objects.get(object).and_then(|object| object.properties.get("schema"));
+            !home.is_some_and(|home| expected.schemas.contains(home))
+        }
+        Change::Unexpected => object.kind == "default privileges",
         Change::Missing => false,
     };
     if from_the_platform { Concern::Surroundings } else { Concern::Definition }
 }
 
-/// Whether all privileges that were expected are there, and others besides.
-fn only_more(change: &Change) -> bool {
-    let Change::Changed { expected, actual, .. } = change else { return false };
-    let list = |words: &Option<String>| -> Vec<String> {
-        words.iter().flat_map(|words| words.split(", ")).map(str::to_owned).collect()
+/// Kinds that lie in no schema.
+const DATABASE_WIDE: [&str; 10] = [
+    "extension",
+    "event trigger",
+    "publication",
+    "foreign data wrapper",
+    "foreign server",
+    "user mapping",
+    "language",
+    "access method",
+    "cast",
+    "transform",
+];
+
+/// Whether all privileges that were expected are there, and others besides. An owner of whom nothing is said has them all.
+fn is_granted_still(object: &ObjectKey, change: &Change, expected: &Catalog, actual: &Catalog) -> bool {
+    let Change::Changed { property, expected: before, actual: after } = change else { return false };
+    let owns = |catalog: &Catalog| {
+        let owner = catalog.objects.get(object).and_then(|object| object.properties.get("owner"));
+        owner.is_some() && owner.map(String::as_str) == property.strip_prefix("access of ")
     };
-    let actual = list(actual);
-    list(expected).iter().all(|privilege| actual.contains(privilege))
+    match (owns(expected), owns(actual)) {
+        (true, true) if before.is_none() => false,
+        (_, true) if after.is_none() => true,
+        _ => {
+            let across = wording::is_across_majors(expected, actual);
+            let after = list(after, across);
+            list(before, across).iter().all(|privilege| after.contains(privilege))
+        }
+    }
+}
+
+fn list(words: &Option<String>, across_majors: bool) -> Vec<&str> {
+    match across_majors {
+        true => wording::privileges(words.as_deref()),
+        false => words.iter().flat_map(|words| words.split(", ")).collect(),
+    }
+}
+
+impl Difference {
+    /// What is so of the object, to be said behind its name.
+    pub fn what(&self) -> String {
+        match &self.change {
+            Change::Missing => " is missing".to_owned(),
+            Change::Unexpected => " is not expected".to_owned(),
+            Change::Changed { property, expected, actual } => {
+                let (line, actual, expected) = first_difference(actual.as_deref(), expected.as_deref());
+                format!(": {property} is {actual}, expected {expected}{line}")
+            }
+        }
+    }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let object = &self.object;
-        match &self.change {
-            Change::Missing => write!(f, "{object} is missing"),
-            Change::Unexpected => write!(f, "{object} is not expected"),
-            Change::Changed { property, expected, actual } => {
-                let (line, actual, expected) = first_difference(actual.as_deref(), expected.as_deref());
-                write!(f, "{object}: {property} is {actual}, expected {expected}{line}")
-            }
-        }
+        write!(f, "{}{}", self.object, self.what())
     }
 }
 
@@ -356,5 +397,38 @@ mod tests {
         assert_eq!(concern(granted("INSERT, SELECT"), table()), Concern::Definition);
         assert_eq!(concern(granted("SELECT"), granted("INSERT, SELECT")), Concern::Surroundings);
         assert_eq!(concern(table(), granted("SELECT")), Concern::Surroundings);
+    }
+
+    #[test]
+    fn an_owner_of_whom_nothing_is_said_has_every_right_and_one_who_lost_some_concerns_the_migrations() {
+        let of = |owner: &str, access: Option<&str>| {
+            let access = access.map(|access| ("access of ana", access));
+            object("table", "public.T", &access.into_iter().chain([("owner", owner)]).collect::<Vec<_>>(), &[])
+        };
+        let concerns = |expected, actual| {
+            let all = diff(&catalog(vec![expected]), &catalog(vec![actual]));
+            all.into_iter().map(|difference| difference.concern).collect::<Vec<_>>()
+        };
+        let (definition, surroundings) = (Concern::Definition, Concern::Surroundings);
+        assert_eq!(concerns(of("ana", None), of("ana", Some("SELECT"))), [definition]);
+        assert_eq!(concerns(of("ana", None), of("ana", Some("nothing"))), [definition]);
+        assert_eq!(concerns(of("ana", Some("SELECT")), of("ana", None)), [surroundings]);
+        assert_eq!(concerns(of("ana", Some("SELECT")), of("ana", Some("nothing"))), [definition]);
+        assert_eq!(concerns(of("bob", None), of("bob", Some("SELECT"))), [surroundings]);
+        assert_eq!(concerns(of("bob", Some("SELECT")), of("bob", None)), [definition]);
+        assert_eq!(concerns(of("ana", None), of("bob", Some("SELECT"))), [surroundings, surroundings]);
+    }
+
+    #[test]
+    fn further_grants_on_a_server_that_does_not_know_maintain_are_further_grants() {
+        let of = |major, access| Catalog {
+            major,
+            ..catalog(vec![object("table", "public.T", &[("access of anon", access)], &[])])
+        };
+        let concern = |expected, actual| diff(&expected, &actual)[0].concern;
+        let more = concern(of(17, "INSERT, MAINTAIN, SELECT"), of(15, "INSERT, SELECT, UPDATE"));
+        assert_eq!(more, Concern::Surroundings);
+        assert_eq!(concern(of(17, "INSERT, MAINTAIN"), of(15, "SELECT")), Concern::Definition);
+        assert_eq!(concern(of(17, "INSERT, MAINTAIN"), of(17, "INSERT, SELECT")), Concern::Definition);
     }
 }

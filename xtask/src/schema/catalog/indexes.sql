@@ -15,7 +15,9 @@ select 'index' as kind,
          'definition', pg_catalog.pg_get_indexdef(c.oid),
          'tablespace', case when c.reltablespace <> 0 then
             (select t.spcname from pg_catalog.pg_tablespace t where t.oid = c.reltablespace) end,
-         'valid', case when not i.indisvalid then 'no' end
+         'valid', case when not i.indisvalid then 'no' end,
+         'statistics targets', (select pg_catalog.string_agg(a.attnum || ': ' || a.attstattarget, ', ' order by a.attnum)
+                                  from pg_catalog.pg_attribute a where a.attrelid = c.oid and a.attstattarget >= 0)
        ]::text[] as properties
   from pg_catalog.pg_index i
   join pg_catalog.pg_class c on c.oid = i.indexrelid

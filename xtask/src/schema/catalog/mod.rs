@@ -3,22 +3,24 @@
 //!
 //! Each kind of object has a query of its own in this folder; all answer with the same columns and run in one snapshot.
 //! Names come out qualified and definitions canonical because the connection's settings make the server print them so.
-//! What is left out, and why:
+//! What is looked at and what is not, and why, is in `scope`. Of each:
 //!
-//! - OIDs, statistics, sizes, and the current value of sequences: they differ between equal schemas;
-//! - `_prisma_migrations`, the schema of the claim, and what extensions own: it is not the migrations' work;
-//! - the partitions' shares of indexes, constraints and triggers: their parents say it;
-//! - user mappings: they hold passwords.
+//! - no OIDs, sizes, nor the current value of sequences: they differ between equal schemas;
+//! - not `_prisma_migrations`, the schema of the claim, and what extensions own: it is not the migrations' work;
+//! - of the partitions' shares of indexes, constraints and triggers only what is unlike their parents'.
 //!
 //! An owner or grantee that is the connecting role is written `<migrating role>`: who migrates may have another name on
 //! another server, and an object with another owner should stand out. The owner's own privileges are noted
 //! only where they are not the default.
 //!
-//! Postgres 15 and later.
+//! Postgres 14 and later. What a line of a query names that came later bears `-- since 15`, and is left out before.
 
 mod difference;
+#[cfg(test)]
+mod drift_tests;
 mod grants;
 mod object;
+mod scope;
 #[cfg(test)]
 mod tests;
 mod wording;
@@ -27,8 +29,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use postgres::Transaction;
 
-pub use difference::{Change, Concern, Difference, diff};
+pub use difference::{Change, Concern, Difference, SETTINGS, diff};
 pub use object::{Catalog, Object, ObjectKey, quoted};
+pub use scope::KINDS;
 
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
@@ -36,7 +39,7 @@ use crate::postgres::connection::{Connection, CouldNot};
 
 pub use object::CATALOG_VERSION;
 
-const OBJECTS: [(&str, &str); 16] = [
+const OBJECTS: [(&str, &str); 17] = [
     ("schemas", include_str!("schemas.sql")),
     ("relations", include_str!("relations.sql")),
     ("columns", include_str!("columns.sql")),
@@ -50,11 +53,12 @@ const OBJECTS: [(&str, &str); 16] = [
     ("rules", include_str!("rules.sql")),
     ("statistics", include_str!("statistics.sql")),
     ("extensions", include_str!("extensions.sql")),
-    ("event triggers", include_str!("event_triggers.sql")),
     ("default privileges", include_str!("default_privileges.sql")),
-    ("others", include_str!("others.sql")),
+    ("rare kinds", include_str!("others.sql")),
+    ("database-wide objects", include_str!("database_wide.sql")),
+    ("settings", include_str!("settings.sql")),
 ];
-const COMMENTS: &str = include_str!("comments.sql");
+const ANNOTATIONS: &str = include_str!("annotations.sql");
 const IMPLIED: &str = include_str!("implied.sql");
 
 /// Reads the catalog of `schemas`: one snapshot, some twenty catalog queries, 20 to 30 ms for 100 tables.
@@ -71,12 +75,13 @@ pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result
     let server = query(transaction, SERVER, &[])?;
     let (role, major): (String, i32) = (server[0].get(0), server[0].get(1));
     let implied = implied(transaction)?;
-    let comments = comments(transaction)?;
+    let annotations = annotations(transaction)?;
     let mut found = HashMap::new();
     for (what, sql) in OBJECTS {
-        let rows = transaction.query(sql, &[&schemas]).could_not(&format!("read the catalog's {what}"))?;
+        let rows =
+            transaction.query(&of_major(sql, major), &[&schemas]).could_not(&format!("read the catalog's {what}"))?;
         for row in rows.iter().filter(|row| !implied.contains(row.get::<_, &str>(3))) {
-            let (address, object) = read_object(row, &role, &comments);
+            let (address, object) = read_object(row, &role, &annotations);
             found.insert(address, object);
         }
     }
@@ -93,13 +98,13 @@ struct Found {
     follows: Vec<String>,
 }
 
-fn read_object(row: &postgres::Row, role: &str, comments: &HashMap<String, String>) -> (String, Found) {
+fn read_object(row: &postgres::Row, role: &str, annotations: &Annotations) -> (String, Found) {
     let address: String = row.get(3);
     let owner: Option<String> = row.get(6);
     let mut properties = properties(&row.get::<_, Vec<Option<&str>>>(9));
     properties.extend(grants::access(&row.get::<_, Vec<&str>>(7), &row.get::<_, Vec<&str>>(8), owner.as_deref(), role));
     properties.extend(owner.map(|owner| ("owner".to_owned(), grants::role_name(&owner, role))));
-    properties.extend(comments.get(&address).map(|text| ("comment".to_owned(), text.clone())));
+    properties.extend(annotations.get(&address).into_iter().flatten().cloned());
     let key = ObjectKey { kind: row.get(0), path: row.get(1), signature: row.get(2) };
     (address, Found { key, properties, container: row.get(4), follows: row.get(5) })
 }
@@ -142,9 +147,24 @@ fn implied(transaction: &mut Transaction<'_>) -> Result<BTreeSet<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-fn comments(transaction: &mut Transaction<'_>) -> Result<HashMap<String, String>> {
-    let rows = query(transaction, COMMENTS, &[])?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+/// By address: what it is, and its text.
+type Annotations = HashMap<String, Vec<(String, String)>>;
+
+fn annotations(transaction: &mut Transaction<'_>) -> Result<Annotations> {
+    let mut annotations = Annotations::new();
+    for row in query(transaction, ANNOTATIONS, &[])? {
+        annotations.entry(row.get(0)).or_default().push((row.get(1), row.get(2)));
+    }
+    Ok(annotations)
+}
+
+/// `sql` without what a server of `major` does not know.
+fn of_major(sql: &str, major: i32) -> String {
+    let known = |line: &&str| {
+        let since = line.rsplit_once("-- since ").and_then(|(_, since)| since.parse().ok());
+        since.is_none_or(|since: i32| since <= major)
+    };
+    sql.lines().filter(known).collect::<Vec<_>>().join("\n")
 }
 
 fn query(

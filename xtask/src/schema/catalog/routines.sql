@@ -16,6 +16,18 @@ select case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else '
                                 'initial ' || pg_catalog.quote_literal(g.agginitval),
                                 'final function ' || nullif(g.aggfinalfn::oid, 0)::pg_catalog.regprocedure::text,
                                 'combine function ' || nullif(g.aggcombinefn::oid, 0)::pg_catalog.regprocedure::text,
+                                'serialize ' || nullif(g.aggserialfn::oid, 0)::pg_catalog.regprocedure::text,
+                                'deserialize ' || nullif(g.aggdeserialfn::oid, 0)::pg_catalog.regprocedure::text,
+                                'moving state function ' || nullif(g.aggmtransfn::oid, 0)::pg_catalog.regprocedure::text,
+                                'inverse ' || nullif(g.aggminvtransfn::oid, 0)::pg_catalog.regprocedure::text,
+                                'moving state ' || pg_catalog.format_type(nullif(g.aggmtranstype, 0), null),
+                                'moving initial ' || pg_catalog.quote_literal(g.aggminitval),
+                                'moving final function ' || nullif(g.aggmfinalfn::oid, 0)::pg_catalog.regprocedure::text,
+                                'sort operator ' || nullif(g.aggsortop, 0)::pg_catalog.regoperator::text,
+                                'kind ' || g.aggkind::text || g.aggnumdirectargs,
+                                'final ' || pg_catalog.concat(g.aggfinalextra, g.aggfinalmodify, ' ', g.aggmfinalextra, g.aggmfinalmodify),
+                                'space ' || pg_catalog.concat_ws(' ', g.aggtransspace, g.aggmtransspace),
+                                'arguments ' || pg_catalog.pg_get_function_arguments(p.oid),
                                 'returns ' || pg_catalog.format_type(p.prorettype, null),
                                 'parallel ' || p.proparallel::text)
                          from pg_catalog.pg_aggregate g where g.aggfnoid = p.oid)

@@ -9,10 +9,11 @@ select 'schema' as kind,
        coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))::text[] as acl,
        pg_catalog.acldefault('n', n.nspowner)::text[] as default_acl,
        array[
-         'publications', (select pg_catalog.string_agg(p.pubname, ', ' order by p.pubname)
-                            from pg_catalog.pg_publication_namespace pn
-                            join pg_catalog.pg_publication p on p.oid = pn.pnpubid
-                           where pn.pnnspid = n.oid)
+         'publications', (select pg_catalog.string_agg(p.pubname, ', ' order by p.pubname) -- since 15
+                            from pg_catalog.pg_publication_namespace pn -- since 15
+                            join pg_catalog.pg_publication p on p.oid = pn.pnpubid -- since 15
+                           where pn.pnnspid = n.oid), -- since 15
+         null, null
        ]::text[] as properties
   from pg_catalog.pg_namespace n
  where n.nspname = any($1)

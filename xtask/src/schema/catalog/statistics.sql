@@ -8,7 +8,7 @@ select 'statistics' as kind,
        pg_catalog.pg_get_userbyid(s.stxowner)::text as owner,
        '{}'::text[] as acl,
        '{}'::text[] as default_acl,
-       array['definition', pg_catalog.pg_get_statisticsobjdef(s.oid)]::text[] as properties
+       array['definition', pg_catalog.pg_get_statisticsobjdef(s.oid), 'target', nullif(s.stxstattarget, -1)]::text[] as properties
   from pg_catalog.pg_statistic_ext s
   join pg_catalog.pg_namespace n on n.oid = s.stxnamespace
  where n.nspname = any($1)

@@ -11,12 +11,18 @@ select case t.typtype when 'd' then 'domain' else 'type' end as kind,
        pg_catalog.acldefault('T', t.typowner)::text[] as default_acl,
        array[
          'form', case t.typtype when 'e' then 'enum' when 'c' then 'composite' when 'r' then 'range'
-                                when 'b' then 'base' end,
+                                when 'b' then 'base' when 'p' then 'shell' end,
+         'base', case when t.typtype = 'b' then pg_catalog.concat_ws(' ', t.typinput, t.typoutput, t.typreceive, t.typsend, t.typmodin,
+                        t.typmodout, t.typanalyze, pg_catalog.to_jsonb(t)->>'typsubscript', t.typlen, t.typbyval, t.typalign, t.typstorage,
+                        t.typcategory, t.typispreferred, t.typdelim, pg_catalog.format_type(nullif(t.typelem, 0), null)) end,
          'labels', (select pg_catalog.string_agg(pg_catalog.quote_literal(e.enumlabel), ', ' order by e.enumsortorder)
                       from pg_catalog.pg_enum e where e.enumtypid = t.oid),
          'attributes', (select pg_catalog.string_agg(pg_catalog.quote_ident(a.attname) || ' '
-                                 || pg_catalog.format_type(a.atttypid, a.atttypmod), ', ' order by a.attnum)
-                          from pg_catalog.pg_attribute a
+                                 || pg_catalog.format_type(a.atttypid, a.atttypmod)
+                                 || coalesce(' collate ' || (select nullif(co.oid, b.typcollation)::pg_catalog.regcollation::text
+                                                               from pg_catalog.pg_collation co where co.oid = a.attcollation), ''),
+                                 ', ' order by a.attnum)
+                          from pg_catalog.pg_attribute a join pg_catalog.pg_type b on b.oid = a.atttypid
                          where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped),
          'type', case when t.typtype = 'd' then pg_catalog.format_type(t.typbasetype, t.typtypmod) end,
          'collation', (select pg_catalog.quote_ident(cn.nspname) || '.' || pg_catalog.quote_ident(co.collname)
@@ -40,6 +46,6 @@ select case t.typtype when 'd' then 'domain' else 'type' end as kind,
   from pg_catalog.pg_type t
   join pg_catalog.pg_namespace n on n.oid = t.typnamespace
  where n.nspname = any($1)
-   and (t.typtype in ('e', 'd', 'r')
+   and (t.typtype in ('e', 'd', 'r', 'p')
         or t.typtype = 'c' and exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c')
         or t.typtype = 'b' and not exists (select from pg_catalog.pg_type e where e.typarray = t.oid))
