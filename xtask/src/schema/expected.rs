@@ -89,7 +89,8 @@ pub fn as_on_target(session: &Session<'_>, history: &History, now: &Catalog) -> 
     Ok(if has_mirror { mirrored } else { history.clone() })
 }
 
-fn and_mirror(session: &Session<'_>, history: &History) -> Result<Option<History>> {
+/// `history`, with the mirror's script after it; None where the project has no such script.
+pub fn and_mirror(session: &Session<'_>, history: &History) -> Result<Option<History>> {
     let Some(sql) = session.settings.supabase.script()? else { return Ok(None) };
     let mut history = history.clone();
     history.migrations.push(Migration::new("the mirror", sql));

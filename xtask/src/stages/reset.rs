@@ -18,7 +18,7 @@ use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
 use crate::postgres::fence::{self, Fence, refuse_deploy};
-use crate::rows::snapshot::{self, Snapshot};
+use crate::rows::snapshot::{self, Snapshot, Trial, try_way_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
@@ -62,6 +62,8 @@ pub struct Inspection {
     privileges: Vec<Privileges>,
     /// Outside of the schemas, and all to be made again.
     dependents: Vec<Dependent>,
+    /// What came of a try to put rows back; None where there are none, or nobody wants them back.
+    way_back: Option<Trial>,
     leases: Leases,
 }
 
@@ -147,9 +149,24 @@ impl Stage for Reset {
             Some(owed) => owed.or_since(now),
             None => now,
         };
+        let way_back = match self.no_snapshot {
+            true => None,
+            false => try_way_back(session, &all_of(session, &history, mirror.is_some())?, &rows(&before), &privileges)?,
+        };
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection { history, before, expected, mirror, mirror_objects, unmanaged, privileges, dependents, leases })
+        Ok(Inspection {
+            history,
+            before,
+            expected,
+            mirror,
+            mirror_objects,
+            unmanaged,
+            privileges,
+            dependents,
+            way_back,
+            leases,
+        })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -157,6 +174,9 @@ impl Stage for Reset {
         let rows = filled.map(|(table, rows)| format!("{rows} rows of `{table}`"));
         let unmanaged =
             inspection.unmanaged.iter().map(|stranger| format!("{}: no migration makes it", stranger.object));
+        let way_back = inspection.way_back.iter();
+        let gaps = way_back.clone().flat_map(|trial| trial.losses.iter().cloned());
+        let tried: String = way_back.map(|trial| format!("\n{}", trial.words)).collect();
         let first = if self.no_snapshot { "without a snapshot" } else { "snapshot first" };
         let mut groups = Vec::new();
         groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
@@ -168,7 +188,7 @@ impl Stage for Reset {
         Ok(Plan {
             stage: "reset",
             summary: format!(
-                "reset on {}: drop the schema `{}` of database `{}`, {first}, and apply {} migrations.",
+                "reset on {}: drop the schema `{}` of database `{}`, {first}, and apply {} migrations.{tried}",
                 session.settings.target.name,
                 session.target.schemas_of_reset().join("`, `"),
                 session.target.dsn().database,
@@ -176,7 +196,7 @@ impl Stage for Reset {
             ),
             scripts: Vec::new(),
             rows: inspection.before.state.counts.clone(),
-            losses: rows.chain(unmanaged).collect(),
+            losses: rows.chain(unmanaged).chain(gaps).collect(),
             groups,
         })
     }
@@ -231,6 +251,21 @@ impl Stage for Reset {
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
         &settings.qa
     }
+}
+
+/// What makes all that is there when the rows go back.
+fn all_of(session: &Session<'_>, history: &History, has_mirror: bool) -> Result<History> {
+    let with_mirror = if has_mirror { expected::and_mirror(session, history)? } else { None };
+    Ok(with_mirror.unwrap_or_else(|| history.clone()))
+}
+
+/// Of every table but the ledger, which nobody puts back.
+fn rows(before: &Standpoint) -> Counts {
+    let counts = before.state.counts.iter();
+    counts
+        .filter(|(table, _)| !table.ends_with(&format!(".{LEDGER_TABLE}")))
+        .map(|(table, rows)| (table.clone(), *rows))
+        .collect()
 }
 
 fn write_down_step() -> Step<Builtin> {

@@ -75,7 +75,8 @@ impl Stage for Restore {
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
         let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
-        let fit = fit(&mut connection, &snapshot, self.skip_missing)
+        let name = format!("the snapshot `{}`", snapshot.name);
+        let fit = fit(&mut connection, &name, snapshot.contents(), self.skip_missing)
             .map_err(|failure| after_a_reset(failure, owed.as_ref(), &catalog, &snapshot, &counts))?;
         // What is put back of an empty snapshot is nothing but privileges.
         let fit = if snapshot.rows() == 0 && self.snapshot.is_none() { fit.nothing() } else { fit };

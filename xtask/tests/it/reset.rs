@@ -365,6 +365,32 @@ fn a_history_that_does_not_apply_a_second_time_is_refused_before_anything_is_dro
 }
 
 #[test]
+fn rows_that_would_not_go_back_refuse_the_reset_before_anything_is_dropped() {
+    let (project, database) = claimed("reset_trial");
+    project.migration("20260101000000_lent", "create table lent (amount int, constraint positive check (amount > 0));");
+    database.execute("create table lent (amount int); insert into lent values (5), (-5)");
+    database.execute(FIVE_SESSIONS);
+    let (oid, rows) = (session_oid(&database), fingerprint(&database));
+    let refused = project.run(&["reset", "--confirm"]).expect(4);
+    insta::assert_snapshot!(refused.failure(), @r#"
+    error: a reset would not come back: what its snapshot holds could not be restored
+    caused by: could not put rows back into `public.lent`
+    caused by: ERROR: new row for relation "lent" violates check constraint "positive" (SQLSTATE 23514)
+    note: nothing was dropped: this was tried with the rows, in a throw-away database
+    hint: make the rows or the migrations fit each other; `reset --no-snapshot` lets the rows go for good
+    "#);
+    assert_eq!((session_oid(&database), fingerprint(&database)), (oid, rows));
+    // What is asked to go for good needs no way back; and the way out that the hint names.
+    project.run(&["reset", "--no-snapshot", "--plan"]).expect(0);
+    database.execute("delete from lent where amount < 0");
+    let plan = project.run(&["reset", "--plan"]).expect(0).stdout;
+    let tried = plan.lines().find(|line| line.starts_with("Tried beforehand")).unwrap_or_default();
+    insta::assert_snapshot!(tried, @"Tried beforehand: every row of 2 tables was put back in a throw-away database that the migrations were applied to.");
+    let left = "select count(*) from pg_database where datname like 'drill_replay%' and datdba = (select oid from pg_roles where rolname = current_user)";
+    assert_eq!(database.one::<i64>(left), 0);
+}
+
+#[test]
 fn a_row_written_after_the_snapshot_is_refused_by_the_server_and_not_lost() {
     let (project, database) = claimed("reset_writer");
     project.run(&["reset", "--confirm"]).expect(0);

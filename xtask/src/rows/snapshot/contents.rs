@@ -28,6 +28,19 @@ impl Source {
         format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.name))
     }
 
+    /// As `counts` names it.
+    pub fn full_name(&self) -> String {
+        format!("{}.{}", self.schema, self.name)
+    }
+
+    /// Prints those rows in text form that `clause` picks, which follows the table's name.
+    pub fn copy_out_where(&self, clause: &str) -> String {
+        let list = self.columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");
+        // The rows of heirs are theirs; those of partitions are the table's.
+        let only = if self.partitioned { "" } else { "only " };
+        format!("copy (select {list} from {only}{} {clause}) to stdout", self.sql_name())
+    }
+
     /// Prints `columns` of all rows in text form.
     pub fn copy_out(&self, columns: &[String]) -> String {
         let list = columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");

@@ -73,6 +73,14 @@ pub struct Sequence {
     pub is_called: bool,
 }
 
+/// What there is to be put back.
+#[derive(Debug, Clone, Copy)]
+pub struct Contents<'a> {
+    pub schemas: &'a [String],
+    pub tables: &'a [Table],
+    pub sequences: &'a [Sequence],
+}
+
 /// A whole snapshot on this machine.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -91,6 +99,11 @@ impl Snapshot {
         // The ledger lies in the datasource's schema, which is the first.
         let ledger = self.manifest.ledger.iter().zip(&self.manifest.schemas);
         tables.chain(ledger.map(|(rows, schema)| (format!("{schema}.{LEDGER_TABLE}"), rows.len() as u64))).collect()
+    }
+
+    pub fn contents(&self) -> Contents<'_> {
+        let Manifest { schemas, tables, sequences, .. } = &self.manifest;
+        Contents { schemas, tables, sequences }
     }
 
     /// Rows that it can put back.

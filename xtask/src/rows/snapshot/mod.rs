@@ -14,12 +14,15 @@ mod manifest;
 mod obstacles;
 mod pruning;
 mod put_back;
+mod sample;
 mod stale_views;
 mod store;
 mod take;
+mod trial;
 
 pub use choice::choose;
 pub use manifest::{Origin, Snapshot, Table};
 pub use put_back::{Fit, fit, put_back};
 pub use store::{Listed, Store};
 pub use take::{take, take_of};
+pub use trial::{Trial, try_way_back};

@@ -9,7 +9,8 @@
 //!   the rows no longer satisfy such a check it is added NOT VALID: the rows count for more than the mark;
 //! - indexes of large tables that hold nothing but the rows' order are made again by their own definitions, since building one is faster
 //!   than adding to it row by row. One that is more than its definition says (a constraint, a mark, a setting, something that depends on
-//!   it) stays, as do all where the role could not make them again;
+//!   it) stays, as does one that calls a function of a user, which may find less while an index is made, and as do all where the role could
+//!   not make them again;
 //! - triggers of users are disabled, since the rows already went through them, and put back into the state that each had;
 //! - row security that binds the owner too is lifted from the owner.
 //!
@@ -23,7 +24,7 @@ use crate::postgres::connection::CouldNot;
 use crate::rows::snapshot::manifest::{Sequence, Table};
 
 /// Rows from which on making an index again is faster than adding to it.
-const LARGE: u64 = 10_000;
+pub const LARGE: u64 = 10_000;
 
 /// Statements that take obstacles away, and those that bring exactly the same back.
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub struct Obstacles {
     /// Once the rows are there, before anything of `recreate`.
     pub checks: Vec<Check>,
     pub recreate: Vec<String>,
+    /// Binds the owner again, who cannot read the rows from then on.
+    pub force: Vec<String>,
     /// What this role may not do although it has to, each as a sentence with its fix.
     pub forbidden: Vec<String>,
 }
@@ -115,6 +118,8 @@ const INDEXES: &str = "
        and not i.indisunique and not i.indisexclusion and i.indisvalid and i.indisready
        and not i.indisclustered and not i.indisreplident and c.reltablespace = 0
        and pg_catalog.pg_has_role(c.relowner, 'usage') and pg_catalog.has_schema_privilege(c.relnamespace, 'create')
+       and not exists (select from pg_catalog.regexp_matches(pg_catalog.concat(i.indexprs, i.indpred), ':(?:opfuncid|funcid) ([0-9]+)', 'g') as called(oid)
+                        where called.oid[1]::oid >= 16384)
        and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and coalesce(a.attstattarget, -1) >= 0)
        and not exists (select from pg_catalog.pg_depend d where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
                                                             and d.refobjid = c.oid)
@@ -128,21 +133,20 @@ const FOREIGN_SEQUENCES: &str = "
      where c.oid in (select oid from named) and not pg_catalog.pg_has_role(c.relowner, 'usage') order by 1";
 
 impl Obstacles {
-    /// What stands in the way of `tables`, with as many rows as they say.
+    /// What stands in the way of `tables`; the indexes of those that are `large` too.
     ///
     /// # Errors
     /// `failed` with the server's words.
-    pub fn find(transaction: &mut Transaction<'_>, tables: &[&Table]) -> Result<Obstacles> {
+    pub fn find(transaction: &mut Transaction<'_>, tables: &[&Table], large: &[&Table]) -> Result<Obstacles> {
         let mut ask = |sql: &str, tables: &[&Table]| {
             let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
             let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
             let rows = transaction.query(&format!("{MEMBERS}{sql}"), &[&schemas, &names]);
             rows.could_not("list what stands in the way of the rows")
         };
-        let large: Vec<&Table> = tables.iter().copied().filter(|table| table.rows >= LARGE).collect();
         let mut obstacles = Obstacles::default();
         ask(FOREIGN, tables)?.iter().for_each(|row| obstacles.forbid("empty and fill", row.get(0), row.get(1)));
-        let indexes = ask(INDEXES, &large)?;
+        let indexes = ask(INDEXES, large)?;
         if !indexes.is_empty() {
             obstacles.recreate.push("set local default_tablespace = ''".to_owned());
         }
@@ -178,7 +182,7 @@ impl Obstacles {
 
     fn add_forced(&mut self, table: &str) {
         self.drop.push(format!("alter table only {table} no force row level security"));
-        self.recreate.push(format!("alter table only {table} force row level security"));
+        self.force.push(format!("alter table only {table} force row level security"));
     }
 
     fn add_trigger(&mut self, row: &Row) {
@@ -220,22 +224,23 @@ impl Obstacles {
 }
 
 impl Check {
-    /// Adds it, and where the rows do not satisfy it, without a look at them.
+    /// Adds it, and where the rows do not satisfy it, without a look at them; whether they do.
     ///
     /// # Errors
     /// `failed` with the server's words.
-    pub fn add(&self, transaction: &mut Transaction<'_>) -> Result<()> {
+    pub fn add(&self, transaction: &mut Transaction<'_>) -> Result<bool> {
         let intent = "put a check constraint back";
         let mut attempt = transaction.savepoint("staging_drill_check").could_not(intent)?;
-        match attempt.batch_execute(&self.add) {
-            Ok(()) => attempt.commit().could_not(intent)?,
+        let satisfied = match attempt.batch_execute(&self.add) {
+            Ok(()) => attempt.commit().could_not(intent).map(|()| true)?,
             Err(error) if is_about_the_rows(&error) => {
                 attempt.rollback().could_not(intent)?;
-                transaction.batch_execute(&format!("{} not valid", self.add)).could_not(intent)?;
+                transaction.batch_execute(&format!("{} not valid", self.add)).could_not(intent).map(|()| false)?
             }
             Err(error) => return Err(error).could_not(intent),
-        }
-        self.comment.iter().try_for_each(|sql| transaction.batch_execute(sql)).could_not(intent)
+        };
+        let comment = self.comment.iter().try_for_each(|sql| transaction.batch_execute(sql));
+        comment.could_not(intent).map(|()| satisfied)
     }
 }
 
@@ -315,7 +320,7 @@ mod tests {
             .unwrap();
             rows.push((format!("copy {name} ({list}) from stdin"), bytes));
         }
-        let obstacles = Obstacles::find(&mut transaction, &tables.iter().collect::<Vec<_>>()).unwrap();
+        let obstacles = Obstacles::find(&mut transaction, &tables.iter().collect::<Vec<_>>(), &[]).unwrap();
         assert_eq!(obstacles.forbidden, [""; 0]);
         obstacles.drop.iter().for_each(|sql| run(&mut transaction, sql));
         run(&mut transaction, &format!("truncate {}", names.join(", ")));
@@ -325,8 +330,10 @@ mod tests {
             writer.finish().unwrap_or_else(|error| panic!("{:?} in {sql}", error.as_db_error()));
         }
         run(&mut transaction, "set constraints all immediate");
-        obstacles.checks.iter().for_each(|check| check.add(&mut transaction).unwrap());
-        obstacles.recreate.iter().for_each(|sql| run(&mut transaction, sql));
+        for check in &obstacles.checks {
+            check.add(&mut transaction).unwrap();
+        }
+        obstacles.recreate.iter().chain(&obstacles.force).for_each(|sql| run(&mut transaction, sql));
         transaction.commit().unwrap();
     }
 
@@ -373,7 +380,7 @@ mod tests {
         let tables = tables(&mut database);
         database.connection.client().batch_execute("set role obstacles_clerk").unwrap();
         let mut transaction = database.connection.client().transaction().unwrap();
-        let obstacles = Obstacles::find(&mut transaction, &tables.iter().collect::<Vec<_>>()).unwrap();
+        let obstacles = Obstacles::find(&mut transaction, &tables.iter().collect::<Vec<_>>(), &[]).unwrap();
         insta::assert_snapshot!(obstacles.forbidden.join("\n"), @r"
         this role may not empty and fill `t`, which is `obstacles_owner`'s: grant obstacles_owner to it
         this role may not disable the trigger `loud` of `whole`, which is `obstacles_owner`'s: grant obstacles_owner to it

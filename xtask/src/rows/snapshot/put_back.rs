@@ -7,22 +7,39 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, Write};
+use std::time::Duration;
 
 use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::{Failure, OrFail, Result};
+use crate::interrupt::Interrupt;
 use crate::postgres::cancel::interruptible;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
-use crate::rows::snapshot::manifest::{Sequence, Snapshot, Table};
-use crate::rows::snapshot::obstacles::Obstacles;
+use crate::rows::snapshot::manifest::{Contents, Sequence, Snapshot, Table};
+use crate::rows::snapshot::obstacles::{LARGE, Obstacles};
 use crate::rows::snapshot::stale_views::stale_views;
 use crate::rows::snapshot::take::{allow_time, copy_out, server_failure};
 use crate::schema::place::Place;
 use crate::session::Session;
 use rowfile::{Reader, RowSum};
+
+/// Where the rows of tables lie, in the text form of COPY.
+pub trait Rows {
+    /// # Errors
+    /// `failed` where they cannot be read.
+    fn of(&self, table: &Table) -> Result<Box<dyn BufRead + '_>>;
+}
+
+impl Rows for Snapshot {
+    fn of(&self, table: &Table) -> Result<Box<dyn BufRead + '_>> {
+        let unreadable = || format!("cannot read the snapshot's file `{}`", table.file);
+        let packed = File::open(self.folder.join(&table.file)).failed(unreadable)?;
+        Ok(Box::new(Reader::new(packed)))
+    }
+}
 
 /// How a snapshot goes into the schema as it is now.
 #[derive(Debug)]
@@ -45,6 +62,8 @@ struct Fitted {
     kept: Vec<usize>,
     /// What the table must be now, or it is not replaced.
     guard: Option<Guard>,
+    /// Has so many rows that its indexes are made again after them.
+    is_large: bool,
 }
 
 /// That a table was written to since the snapshot only by those who dropped some of its columns and added them again.
@@ -61,12 +80,25 @@ impl Fit {
     /// # Errors
     /// `failed` with the server's words.
     pub fn obstacles(&self, connection: &mut Connection) -> Result<Obstacles> {
-        let tables: Vec<&Table> = self.tables.iter().map(|fitted| &fitted.table).collect();
         connection.read(|transaction| {
-            let mut obstacles = Obstacles::find(transaction, &tables)?;
+            let mut obstacles = self.obstacles_in(transaction)?;
             obstacles.add_sequences(transaction, &self.sequences)?;
             Ok(obstacles)
         })
+    }
+
+    fn obstacles_in(&self, transaction: &mut Transaction<'_>) -> Result<Obstacles> {
+        let tables: Vec<&Table> = self.tables.iter().map(|fitted| &fitted.table).collect();
+        let large: Vec<&Table> = self.tables.iter().filter(|one| one.is_large).map(|one| &one.table).collect();
+        Obstacles::find(transaction, &tables, &large)
+    }
+
+    /// As if each table had the rows that `counts` says: of a sample.
+    pub fn sized(mut self, counts: &Counts) -> Fit {
+        for fitted in &mut self.tables {
+            fitted.is_large = counts.get(&fitted.table.full_name()).is_some_and(|rows| *rows >= LARGE);
+        }
+        self
     }
 
     /// Materialized views that will show what was there before; reads only.
@@ -91,7 +123,7 @@ impl Fitted {
 
     /// As if the snapshot had those columns alone.
     fn narrowed(&self, kept: Vec<usize>) -> Fitted {
-        Fitted { table: self.table.clone(), target: self.target.clone(), kept, guard: None }
+        Fitted { table: self.table.clone(), target: self.target.clone(), kept, guard: None, is_large: self.is_large }
     }
 
     fn is_whole(&self) -> bool {
@@ -99,12 +131,12 @@ impl Fitted {
     }
 }
 
-/// Lays `snapshot` beside the schema. With `skip_missing`, tables that are not there are left out.
+/// Lays `contents`, which `what` names, beside the schema. With `skip_missing`, tables that are not there are left out.
 ///
 /// # Errors
 /// `blocked`, naming everything that cannot go in: a table that is missing, a new column that must not be empty.
-pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool) -> Result<Fit> {
-    let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
+pub fn fit(connection: &mut Connection, what: &str, contents: Contents<'_>, skip_missing: bool) -> Result<Fit> {
+    let schemas: Vec<&str> = contents.schemas.iter().map(String::as_str).collect();
     let (mut there, sequences) = connection.read(|transaction| {
         Ok((tables(transaction, &schemas)?, crate::rows::snapshot::contents::sequences(transaction, &schemas)?))
     })?;
@@ -116,7 +148,7 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
         filled: Vec::new(),
     };
     let mut misfits = Vec::new();
-    for table in &snapshot.manifest.tables {
+    for table in contents.tables {
         let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
         match found.map(|index| there.swap_remove(index)) {
             Some(target) => fit.add(table, target, &mut misfits),
@@ -129,12 +161,12 @@ pub fn fit(connection: &mut Connection, snapshot: &Snapshot, skip_missing: bool)
     }
     let names_one_there =
         |one: &&Sequence| sequences.iter().any(|other| other.schema == one.schema && other.name == one.name);
-    fit.sequences = snapshot.manifest.sequences.iter().filter(names_one_there).cloned().collect();
+    fit.sequences = contents.sequences.iter().filter(names_one_there).cloned().collect();
     fit.present = sequences;
     if misfits.is_empty() {
         return Ok(fit);
     }
-    Err(Failure::blocked(format!("the snapshot `{}` does not fit the schema as it is now", snapshot.name))
+    Err(Failure::blocked(format!("{what} does not fit the schema as it is now"))
         .because_all(misfits)
         .note("nothing was changed; `--skip-missing` leaves out the tables that are missing")
         .hint("bring the schema back to where it was: forward, backward or mirror"))
@@ -184,7 +216,8 @@ impl Fit {
         self.left_out.extend(gone);
         let new = target.columns.iter().filter(|column| is_new(column) && table.rows > 0);
         self.filled.extend(new.map(|column| (table.full_name(), column.clone())));
-        self.tables.push(Fitted { table: table.clone(), target, kept, guard: None });
+        let is_large = table.rows >= LARGE;
+        self.tables.push(Fitted { table: table.clone(), target, kept, guard: None, is_large });
     }
 }
 
@@ -193,35 +226,66 @@ impl Fit {
 /// # Errors
 /// `different` when the server then holds something other than the snapshot; `failed` when a row does not go in. The database is as it was.
 pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result<u64> {
-    session.connect()?.write(|transaction| {
-        interruptible(transaction, session.interrupt, |transaction| in_transaction(session, transaction, snapshot, fit))
-            .map_err(|failure| failure.note("the database is as it was before: all of it was one transaction"))
-    })
+    let limit = session.settings.timeouts.snapshot;
+    let done = session.connect()?.write(|transaction| {
+        interruptible(transaction, session.interrupt, |transaction| {
+            in_transaction(transaction, limit, &snapshot.manifest.schemas, snapshot, fit)
+        })
+        .map_err(|failure| failure.note("the database is as it was before: all of it was one transaction"))
+    });
+    done.map(|done| done.rows)
+}
+
+/// Does as `put_back` and takes all of it back, in a database that nobody else looks at.
+///
+/// # Errors
+/// As `put_back`.
+pub fn try_out(
+    connection: &mut Connection,
+    (interrupt, limit): (&Interrupt, Duration),
+    schemas: &[String],
+    rows: &impl Rows,
+    fit: &Fit,
+) -> Result<PutBack> {
+    let settings = connection.settings_in_transaction();
+    let mut transaction = connection.client().transaction().could_not("begin a transaction")?;
+    run(&mut transaction, "set up a trial", &[settings])?;
+    interruptible(&mut transaction, interrupt, |transaction| in_transaction(transaction, limit, schemas, rows, fit))
+}
+
+/// What came of it.
+pub struct PutBack {
+    pub rows: u64,
+    /// Checks that the rows do not satisfy, and which are NOT VALID now.
+    pub unsatisfied: Vec<String>,
 }
 
 fn in_transaction(
-    session: &Session<'_>,
     transaction: &mut Transaction<'_>,
-    snapshot: &Snapshot,
+    limit: Duration,
+    schemas: &[String],
+    rows: &impl Rows,
     fit: &Fit,
-) -> Result<u64> {
+) -> Result<PutBack> {
     if fit.tables.is_empty() {
-        return Ok(0);
+        return Ok(PutBack { rows: 0, unsatisfied: Vec::new() });
     }
-    allow_time(transaction, session.settings.timeouts.snapshot)?;
-    fit.tables.iter().try_for_each(|fitted| check_guard(transaction, snapshot, fitted))?;
-    let tables: Vec<&Table> = fit.tables.iter().map(|fitted| &fitted.table).collect();
-    let obstacles = Obstacles::find(transaction, &tables)?;
+    allow_time(transaction, limit)?;
+    fit.tables.iter().try_for_each(|fitted| check_guard(transaction, rows, fitted))?;
+    let obstacles = fit.obstacles_in(transaction)?;
     run(transaction, "clear the way", &obstacles.drop)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
-    look_where_the_users_look(transaction, &snapshot.manifest.schemas)?;
+    look_where_the_users_look(transaction, schemas)?;
     let mut sums = Vec::new();
     for fitted in &fit.tables {
-        sums.push(copy_in(transaction, snapshot, fitted)?);
+        sums.push(copy_in(transaction, rows, fitted)?);
     }
     // What a deferred key still has to check stands in the way of changing a table.
     run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
-    obstacles.checks.iter().try_for_each(|check| check.add(transaction))?;
+    let mut unsatisfied = Vec::new();
+    for check in &obstacles.checks {
+        unsatisfied.extend((!check.add(transaction)?).then(|| check.shown.clone()));
+    }
     run(transaction, "put indexes, keys and triggers back", &obstacles.recreate)?;
     set_sequences(transaction, &fit.sequences)?;
     // A name in a row (a `regclass`) is printed as when the snapshot was taken.
@@ -229,7 +293,8 @@ fn in_transaction(
     for (fitted, expected) in fit.tables.iter().zip(&sums) {
         compare(transaction, fitted, expected)?;
     }
-    Ok(sums.iter().map(RowSum::rows).sum())
+    run(transaction, "force row security again", &obstacles.force)?;
+    Ok(PutBack { rows: sums.iter().map(RowSum::rows).sum(), unsatisfied })
 }
 
 /// A function that a check, a generated column or an index calls may name tables without their schema: it finds them as it did when the
@@ -255,12 +320,12 @@ fn truncate(fit: &Fit) -> String {
 }
 
 /// Sends a table's rows; returns the sum of what was sent.
-fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
+fn copy_in(transaction: &mut Transaction<'_>, rows: &impl Rows, fitted: &Fitted) -> Result<RowSum> {
     let intent = format!("put rows back into `{}`", fitted.table.full_name());
     let sql = fitted.target.copy_in(&fitted.columns());
     let mut writer = transaction.copy_in(&sql).could_not(&intent)?;
     let mut sum = RowSum::default();
-    each_piece(snapshot, fitted, |piece| {
+    each_piece(rows, fitted, |piece| {
         sum.add(piece);
         writer.write_all(piece).map_err(|error| server_failure(&intent, error))
     })?;
@@ -269,10 +334,9 @@ fn copy_in(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitt
 }
 
 /// Unpacks the rows of one table, in the columns that it still has.
-fn each_piece(snapshot: &Snapshot, fitted: &Fitted, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn each_piece(rows: &impl Rows, fitted: &Fitted, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let unreadable = || format!("cannot read the snapshot's file `{}`", fitted.table.file);
-    let packed = File::open(snapshot.folder.join(&fitted.table.file)).failed(unreadable)?;
-    let mut rows = Reader::new(packed);
+    let mut rows = rows.of(&fitted.table)?;
     loop {
         let piece = next_piece(&mut rows, fitted).failed(unreadable)?;
         if piece.is_empty() {
@@ -302,7 +366,7 @@ fn next_piece(rows: &mut impl BufRead, fitted: &Fitted) -> io::Result<Vec<u8>> {
 }
 
 /// Closes the table to writers and makes sure that replacing it loses nothing.
-fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &Fitted) -> Result<()> {
+fn check_guard(transaction: &mut Transaction<'_>, rows: &impl Rows, fitted: &Fitted) -> Result<()> {
     let Some(guard) = &fitted.guard else { return Ok(()) };
     let lock = format!("lock table {} in access exclusive mode", fitted.target.sql_name());
     run(transaction, "close a table to writers", &[lock])?;
@@ -310,7 +374,7 @@ fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &
     let now = sum_on_server(transaction, &fitted.target, &narrow.columns())?;
     // Where rows went, values cannot be compared as a whole.
     let comparable = now.rows() == fitted.table.rows && !guard.untouched.is_empty();
-    let same = now.rows() == guard.rows && (!comparable || now.checksum() == sum_of(snapshot, &narrow)?.checksum());
+    let same = now.rows() == guard.rows && (!comparable || now.checksum() == sum_of(rows, &narrow)?.checksum());
     if same {
         return Ok(());
     }
@@ -319,9 +383,9 @@ fn check_guard(transaction: &mut Transaction<'_>, snapshot: &Snapshot, fitted: &
 }
 
 /// Of the snapshot's own rows, in the columns of `fitted`.
-fn sum_of(snapshot: &Snapshot, fitted: &Fitted) -> Result<RowSum> {
+fn sum_of(rows: &impl Rows, fitted: &Fitted) -> Result<RowSum> {
     let mut sum = RowSum::default();
-    each_piece(snapshot, fitted, |piece| {
+    each_piece(rows, fitted, |piece| {
         sum.add(piece);
         Ok(())
     })?;

@@ -50,8 +50,8 @@ fn in_transaction(
     let sources = tables(transaction, schemas)?;
     let created_at = server_time(transaction)?;
     let draft = store.begin(created_at, sources.iter().map(|source| source.bytes).sum())?;
-    let copy = |(index, source)| copy_table(transaction, &draft, index, source);
-    let tables = sources.iter().enumerate().map(copy).collect::<Result<Vec<Table>>>()?;
+    let copied = |(index, source)| copy_table(transaction, &draft, index, source);
+    let tables = sources.iter().enumerate().map(copied).collect::<Result<Vec<Table>>>()?;
     let manifest = Manifest {
         format: FORMAT,
         drill: env!("CARGO_PKG_VERSION").to_owned(),
@@ -104,10 +104,29 @@ pub fn copy_out(
     transaction: &mut Transaction<'_>,
     source: &Source,
     columns: &[String],
+    sink: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    copy(transaction, source, &source.copy_out(columns), sink)
+}
+
+/// What `sql`, which copies rows of `source`, prints.
+pub fn copy_text(transaction: &mut Transaction<'_>, source: &Source, sql: &str) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    copy(transaction, source, sql, |piece| {
+        text.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(text)
+}
+
+fn copy(
+    transaction: &mut Transaction<'_>,
+    source: &Source,
+    sql: &str,
     mut sink: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let intent = format!("read the rows of `{}.{}`", source.schema, source.name);
-    let mut reader = transaction.copy_out(&source.copy_out(columns)).could_not(&intent)?;
+    let intent = format!("read the rows of `{}`", source.full_name());
+    let mut reader = transaction.copy_out(sql).could_not(&intent)?;
     loop {
         let piece = reader.fill_buf().map_err(|error| server_failure(&intent, error))?;
         if piece.is_empty() {

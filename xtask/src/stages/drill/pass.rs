@@ -185,7 +185,9 @@ impl SecondPass {
         }
         let snapshot = Store::of(session.settings).find(name)?;
         snapshot.verify_files()?;
-        let fit = fit(&mut session.connection(), &snapshot, false)?.only(&tables, &places, &now.counts);
+        let what = format!("the snapshot `{}`", snapshot.name);
+        let fit = fit(&mut session.connection(), &what, snapshot.contents(), false)?;
+        let fit = fit.only(&tables, &places, &now.counts);
         let rows = snapshot::put_back(session, &snapshot, &fit).map_err(|failure| {
             failure.note("compare the rows first: the restore puts all of them back").hint(Hint::restore(name))
         })?;
