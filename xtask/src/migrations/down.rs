@@ -356,7 +356,8 @@ fn check_values(
 
 fn check_catalog(transaction: &mut Transaction<'_>, order: &Order<'_>) -> Result<()> {
     let Some(expected) = order.must_reach else { return Ok(()) };
-    let differences = diff(expected, &catalog_in(transaction, &[order.schema])?);
+    let schemas: Vec<&str> = expected.schemas.iter().map(String::as_str).collect();
+    let differences = diff(expected, &catalog_in(transaction, &schemas)?);
     let differences = differences.iter().filter(|difference| difference.concern == Concern::Definition);
     let differences: Vec<String> = differences.map(ToString::to_string).collect();
     if differences.is_empty() {
@@ -386,6 +387,7 @@ mod tests {
     use crate::guard::proven;
     use crate::migrations::losses::Removal;
     use crate::postgres::server::Database;
+    use crate::schema::catalog::catalog;
 
     const LEDGER: &str = "create table _prisma_migrations (migration_name text, finished_at timestamptz default now(),
         rolled_back_at timestamptz); insert into _prisma_migrations (migration_name) values ('a'), ('b')";
@@ -507,6 +509,29 @@ mod tests {
         ] {
             let (_, result) = attempt_as(ROWS, script, &[], &BOTH, None);
             assert!(result.is_ok(), "{script}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn what_must_be_reached_is_looked_at_in_all_schemas_of_the_project() {
+        for (script, is_reached) in [("drop table more.b", true), ("select 1", false)] {
+            let mut database = Database::new();
+            database.run(LEDGER);
+            database.run("create schema more; create table more.a (id int)");
+            let expected = catalog(&mut database.connection, &["public", "more"]).unwrap();
+            database.run("create table more.b (id int)");
+            let order = Order {
+                schema: "public",
+                applied: &BOTH.map(str::to_owned),
+                down: &down(script),
+                losses: None,
+                accept_data_loss: false,
+                kept: &[],
+                must_reach: Some(&expected),
+                limit: Duration::from_secs(60),
+            };
+            let result = roll_back(&mut database.connection, &proven(), &order);
+            assert_eq!(result.is_ok(), is_reached, "{script}: {result:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Where a migration's way back comes from: `down.sql` beside it, else Prisma's own difference between the history with
-//! it and the history without it.
+//! Where a migration's way back comes from: `down.sql` beside it, else Prisma's own difference between the schema that the
+//! history makes with it and the history without it.
 //!
 //! Prisma needs a second for each difference, most of it to start, so two are made at a time, and each is kept in
 //! `.drill/down` under a name that is made of everything it depends on.
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::migrations::down::{Down, Origin};
 use crate::migrations::unseen;
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::process::{self, Exit};
 use crate::schema::catalog::{Catalog, Object, quoted};
 use crate::schema::expected;
 use crate::schema::history::{History, Migration};
 use crate::schema::platform;
-use crate::schema::replay::with_throw_away_database;
+use crate::schema::replay::{apply, cache_key, in_throw_away_database};
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
 use crate::tools::prisma::Prisma;
@@ -70,7 +70,7 @@ fn ready(session: &Session<'_>, history: &History) -> Result<Option<Down>> {
     if let Some(down) = written(session, &name)? {
         return Ok(Some(down));
     }
-    let kept = fs::read_to_string(kept_as(session, history)).ok();
+    let kept = fs::read_to_string(kept_as(session, history)?).ok();
     Ok(kept.map(|sql| Down { migration: name, sql, origin: Origin::Generated }))
 }
 
@@ -94,38 +94,63 @@ pub fn written(session: &Session<'_>, migration: &str) -> Result<Option<Down>> {
     }
 }
 
-fn kept_as(session: &Session<'_>, history: &History) -> PathBuf {
+fn kept_as(session: &Session<'_>, history: &History) -> Result<PathBuf> {
+    let schemas = session.target.schemas();
+    let prisma = platform::as_prisma(session, &schemas)?;
     let before = history.first(history.migrations.len() - 1).digest();
-    let parts =
-        [session.toolbox.prisma.version.as_str(), &session.target.schemas().join("\n"), &history.digest(), &before];
-    session.settings.private_dir().join("down").join(format!("{}.sql", sha256(parts.join("\n"))))
+    let histories = [session.toolbox.prisma.version.as_str(), &history.digest(), &before].join("\n");
+    let key = cache_key(&histories, session.identity.major_version(), prisma);
+    Ok(session.settings.private_dir().join("down").join(format!("{key}.sql")))
 }
 
 /// Asks Prisma, and keeps the answer.
 fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let migration = last(history)?;
     let folder = tempfile::tempdir().blocked(|| "cannot create a folder for temporary files")?;
-    let paths = ["from", "to", "down.sql"].map(|name| folder.path().join(name));
-    let [from, to, output] = &paths;
+    let [to, output] = ["to", "down.sql"].map(|name| folder.path().join(name));
     let before = history.first(history.migrations.len() - 1);
     let (full, less) = (readable(session, history)?, readable(session, &before)?);
-    write_history(from, &full).and_then(|()| write_history(to, &less)).blocked(|| "cannot write temporary files")?;
-    let schemas = [session.target.dsn().schema.as_str()];
-    let groundwork = platform::as_prisma(session, &schemas)?.groundwork;
-    with_throw_away_database(&mut session.connect()?, groundwork, |shadow| {
-        // Prisma empties the datasource's schema between its two replays, and leaves the others: what the platform made stays.
-        groundwork.lay(&mut session.connect_to(shadow)?, schemas[0])?;
-        diff(session, &paths, shadow, &migration)
+    write_history(&to, &less).blocked(|| "cannot write temporary files")?;
+    let schemas = session.target.schemas();
+    let prisma = platform::as_prisma(session, &schemas)?;
+    let open = |name: &str| session.connect_to(name);
+    let made = in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
+        full.migrations.iter().try_for_each(|migration| apply(now, migration, prisma))?;
+        // What Prisma does not empty of its shadow database stays: what the platform made.
+        in_throw_away_database(&mut session.connect()?, open, prisma, |then| {
+            let databases = [database_of(now)?, database_of(then)?];
+            diff(session, [&to, &output], &databases, &migration)?;
+            let there = namespaces(then)?;
+            Ok(namespaces(now)?.into_iter().filter(|schema| !there.contains(schema)).collect())
+        })
     })?;
-    let sql = fs::read_to_string(output).failed(|| format!("Prisma wrote no script for `{migration}`"))?;
+    let sql = fs::read_to_string(&output).failed(|| format!("Prisma wrote no script for `{migration}`"))?;
     let sql = unseen_by_prisma(session, history, &before)? + &with_constraints(session, history, sql)?;
-    files::keep(&kept_as(session, history), sql.as_bytes());
+    let sql = sql + &without_schemas(&schemas, made);
+    files::keep(&kept_as(session, history)?, sql.as_bytes());
     Ok(Down { migration, sql, origin: Origin::Generated })
+}
+
+fn database_of(connection: &mut Connection) -> Result<String> {
+    let sql = "select pg_catalog.current_database()::text";
+    Ok(connection.client().query_one(sql, &[]).could_not("ask for the database's name")?.get(0))
+}
+
+fn namespaces(connection: &mut Connection) -> Result<Vec<String>> {
+    let sql = "select nspname::text from pg_catalog.pg_namespace";
+    let rows = connection.client().query(sql, &[]).could_not("list the schemas")?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Prisma makes schemas and drops none. One in which there is something else refuses to go.
+fn without_schemas(ours: &[&str], made: Vec<String>) -> String {
+    let ours = made.into_iter().filter(|schema| ours.contains(&schema.as_str()));
+    ours.map(|schema| format!("\n-- DropSchema\nDROP SCHEMA {};\n", quoted(&[schema]))).collect()
 }
 
 /// `history` as Prisma's diff can read its schema.
 fn readable(session: &Session<'_>, history: &History) -> Result<History> {
-    let schemas = [session.target.dsn().schema.as_str()];
+    let schemas = session.target.schemas();
     let mut history = history.clone();
     if platform::as_prisma(session, &schemas)?.groundwork != Groundwork::NONE {
         history.migrations.push(Migration::new("99999999999999_outside", unseen::without_outside_keys(&schemas)));
@@ -142,27 +167,21 @@ fn unseen_by_prisma(session: &Session<'_>, history: &History, before: &History) 
     Ok(unseen::taken_back(&expected::catalog(session, history)?.catalog, &expected::catalog(session, before)?.catalog))
 }
 
-fn diff(session: &Session<'_>, [from, to, output]: &[PathBuf; 3], shadow: &str, migration: &str) -> Result<()> {
+fn diff(session: &Session<'_>, [to, output]: [&Path; 2], [now, shadow]: &[String; 2], migration: &str) -> Result<()> {
     let lease = session.lease("prisma migrate diff");
-    lease.allow_database(shadow);
-    let invocation = Prisma::new(session, &lease).diff(from, to, output, shadow)?;
+    [now, shadow].into_iter().for_each(|database| lease.allow_database(database));
+    let invocation = Prisma::new(session, &lease).diff(now, to, output, shadow)?;
     let deadline = session.settings.timeouts.migrate;
     let finished = process::run(&invocation, deadline, io::sink(), &session.redactor, session.interrupt)?;
     match finished.exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        _ => {
-            let failure = Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
-                .because(finished.exit.in_words())
-                .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
-                .hint(format!("write the way back by hand as `{migration}/down.sql`"));
-            Err(if session.target.schemas().len() > 1 { failure.note(ONE_SCHEMA) } else { failure })
-        }
+        _ => Err(Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
+            .because(finished.exit.in_words())
+            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
+            .hint(format!("write the way back by hand as `{migration}/down.sql`"))),
     }
 }
-
-/// Measured on 7.10: the second history meets what the first has made elsewhere.
-const ONE_SCHEMA: &str = "Prisma compares two histories in the URL's schema alone, and this project has several";
 
 /// Prisma takes a unique constraint for its index and drops that, which Postgres refuses (2BP01; measured on 7.10): the
 /// constraint has to go instead.

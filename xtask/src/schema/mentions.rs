@@ -3,6 +3,26 @@
 
 use std::collections::HashMap;
 
+/// What a relation, a type or a function stands behind where a statement needs it: `audit.log` behind `select` may be a column.
+const BEFORE_WHAT_IS_NEEDED: [&str; 16] = [
+    "table",
+    "only",
+    "into",
+    "update",
+    "from",
+    "join",
+    "references",
+    "view",
+    "function",
+    "procedure",
+    "type",
+    "domain",
+    "sequence",
+    "execute",
+    "call",
+    "truncate",
+];
+
 /// What may stand between `create` and the name of what is created.
 const BEFORE_A_NAME: [&str; 20] = [
     "or",
@@ -29,6 +49,8 @@ const BEFORE_A_NAME: [&str; 20] = [
 
 pub struct Mentions {
     words: Vec<String>,
+    /// Where each script ends.
+    ends: Vec<usize>,
     /// Where each word stands first.
     first: HashMap<String, usize>,
     /// Where `a.b` stands first.
@@ -37,8 +59,14 @@ pub struct Mentions {
 
 impl Mentions {
     pub fn of<'a>(scripts: impl Iterator<Item = &'a str>) -> Mentions {
-        // A script's end ends a statement.
-        let words: Vec<String> = scripts.flat_map(|script| words(script).into_iter().chain([";".to_owned()])).collect();
+        let (mut all, mut ends) = (Vec::new(), Vec::new());
+        for script in scripts {
+            all.extend(words(script));
+            // A script's end ends a statement.
+            ends.push(all.len());
+            all.push(";".to_owned());
+        }
+        let words = all;
         let (mut first, mut qualified) = (HashMap::new(), HashMap::new());
         for (index, word) in words.iter().enumerate() {
             first.entry(word.clone()).or_insert(index);
@@ -46,7 +74,7 @@ impl Mentions {
                 qualified.entry((word.clone(), name.clone())).or_insert(index);
             }
         }
-        Mentions { words, first, qualified }
+        Mentions { words, ends, first, qualified }
     }
 
     pub fn word(&self, word: &str) -> bool {
@@ -71,13 +99,51 @@ impl Mentions {
         self.first.get(name).is_some_and(|&at| !self.is_made(at) && !self.statement(at).windows(2).any(creates))
     }
 
-    /// How the history makes `name`, a schema or an extension, wherever it does.
-    pub fn made(&self, kind: &str, name: &str) -> Option<Made> {
-        let places = self.words.iter().enumerate().filter(|(_, word)| *word == name);
-        let found = places
-            .map(|(at, _)| at)
-            .find(|&at| self.is_made(at) && self.words[..at].iter().rev().take(4).any(|word| word == kind));
-        found.map(|at| if self.words[at - 1] == "exists" { Made::IfMissing } else { Made::Anew })
+    /// How the history makes the extension `name`, wherever it does.
+    pub fn made_extension(&self, name: &str) -> Option<Made> {
+        self.made("extension", name).map(|(_, made)| made)
+    }
+
+    /// How the history makes the schema `name`, unless it needs that before: then it was there.
+    pub fn made_schema(&self, name: &str) -> Option<Made> {
+        let (at, made) = self.made("schema", name)?;
+        (!self.needs_schema_before(at, name)).then_some(made)
+    }
+
+    /// Where the history makes `name` first, and how.
+    fn made(&self, kind: &str, name: &str) -> Option<(usize, Made)> {
+        let word = |at: usize| self.words.get(at).map_or("", String::as_str);
+        let creates = (0..self.words.len()).filter(|&at| word(at) == "create" && word(at + 1) == kind);
+        creates.into_iter().find_map(|at| {
+            let is_conditional = ["if", "not", "exists"].iter().zip(at + 2..).all(|(part, at)| word(at) == *part);
+            let made = if is_conditional { Made::IfMissing } else { Made::Anew };
+            let behind = at + 2 + if is_conditional { 3 } else { 0 };
+            let named = if word(behind) == "authorization" { behind + 1 } else { behind };
+            (word(named) == name || self.is_built(named, name)).then_some((at, made))
+        })
+    }
+
+    /// Whether the statement at `at` puts a name together, from what its script has as a text: `format('create schema %I', name)`.
+    fn is_built(&self, at: usize, name: &str) -> bool {
+        let is_sign = |word: &String| !word.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        // A word without double quotes was folded, also where it is a text.
+        let folded = name.to_lowercase();
+        let is_text = |words: &[String]| words[0] == "'" && words[1] == folded && words[2] == "'";
+        let begin = self.ends.iter().rev().find(|&&end| end < at).map_or(0, |end| end + 1);
+        let end = self.ends.iter().find(|&&end| end >= at).copied().unwrap_or(self.words.len());
+        self.words.get(at).is_some_and(is_sign) && self.words[begin..end].windows(3).any(is_text)
+    }
+
+    fn needs_schema_before(&self, end: usize, name: &str) -> bool {
+        let before = |at: usize, back: usize| at.checked_sub(back).map_or("", |at| self.words[at].as_str());
+        (0..end).filter(|&at| self.words[at] == name).any(|at| {
+            let is_qualifier = self.words.get(at + 1).is_some_and(|sign| sign == ".");
+            let is_expected = before(at, 1) == "exists" && before(at, 2) == "not";
+            match before(at, 1) {
+                "schema" => before(at, 2) != "create",
+                word => is_qualifier && (is_expected || BEFORE_WHAT_IS_NEEDED.contains(&word)),
+            }
+        })
     }
 
     /// Whether `name` comes right behind `before`.
@@ -155,9 +221,41 @@ mod tests {
             ["extensions", "auth", "reports", "Shelf"].map(|schema| mentions.schema(schema)),
             [true, true, true, false]
         );
-        assert_eq!((mentions.made("schema", "reports"), mentions.made("schema", "auth")), (Some(Made::Anew), None));
-        assert_eq!(mentions.made("extension", "uuid-ossp"), Some(Made::IfMissing));
+        assert_eq!(["reports", "auth"].map(|schema| mentions.made_schema(schema)), [Some(Made::Anew), None]);
+        assert_eq!(mentions.made_extension("uuid-ossp"), Some(Made::IfMissing));
         assert_eq!(["keeper", "writer", "reader"].map(|role| mentions.needs_role(role)), [true, false, false]);
         assert!(mentions.follows("to", "keeper"));
+    }
+
+    #[test]
+    fn a_schema_that_the_history_makes_is_known_however_it_does() {
+        let made = |scripts: &[&str]| Mentions::of(scripts.iter().copied()).made_schema("Audit");
+        for script in [
+            r#"CREATE SCHEMA "Audit""#,
+            r#"create schema "Audit" authorization keeper create table t ()"#,
+            r#"create schema authorization "Audit""#,
+            r#"drop schema if exists "Audit" cascade; create schema "Audit""#,
+            r#"drop table if exists "Audit".t; create schema "Audit""#,
+            r#"select "Audit".id from log "Audit"; create schema "Audit""#,
+            r#"do $$ begin create schema "Audit"; end $$"#,
+            r#"do $$ begin execute 'create schema ' || quote_ident('Audit'); end $$"#,
+            "do $$ declare s text := 'Audit'; begin perform 1; execute format('create schema %I', s); end $$",
+            "do $$ declare s text; begin foreach s in array array['x', 'Audit'] loop execute format('create schema %I', s); end loop; end $$",
+        ] {
+            assert_eq!(made(&[script]), Some(Made::Anew), "{script}");
+        }
+        for script in [r#"create schema if not exists "Audit""#, r#"create schema if not exists authorization "Audit""#]
+        {
+            assert_eq!(made(&[script]), Some(Made::IfMissing), "{script}");
+        }
+        for scripts in [
+            &["create schema audit", r#"create table "Audit".t ()"#][..],
+            &[r#"create table "Audit".t ()"#, r#"drop schema "Audit" cascade; create schema "Audit""#],
+            &[r#"grant usage on schema "Audit" to x; create schema "Audit""#],
+            &[r#"create table t (id int references "Audit".t); create schema "Audit""#],
+            &["do $$ begin execute format('create schema %I', 'other'); end $$", "select 'Audit'"],
+        ] {
+            assert_eq!(made(scripts), None, "{scripts:?}");
+        }
     }
 }

@@ -58,11 +58,19 @@ fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
     let mirror = session.settings.supabase.script()?;
     let scripts = history.migrations.iter().map(|migration| migration.sql.as_str());
     let mentions = Mentions::of(scripts.chain(mirror.as_deref()));
+    let made = made_schemas(&mentions, schemas);
+    let there: Vec<&str> = schemas.iter().copied().filter(|schema| !made.iter().any(|made| made == schema)).collect();
     session.connection().read(|transaction| {
-        let (roles, rights) = roles(transaction, &mentions, schemas)?;
+        let (roles, rights) = roles(transaction, &mentions, &there)?;
         let skeleton = [rights, skeleton(transaction, &mentions, schemas)?].concat();
-        Ok(Groundwork { init_shadow_db, roles, skeleton })
+        Ok(Groundwork { init_shadow_db, roles, skeleton, made })
     })
+}
+
+/// Those of our schemas that the history makes. The first is Prisma's work: it makes the URL's schema before the first migration.
+fn made_schemas(mentions: &Mentions, ours: &[&str]) -> Vec<String> {
+    let others = ours.iter().skip(1).filter(|schema| mentions.made_schema(schema).is_some());
+    others.map(|schema| (*schema).to_owned()).collect()
 }
 
 fn skeleton(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
@@ -71,7 +79,7 @@ fn skeleton(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str
     let extensions = extensions(transaction, mentions, ours)?;
     let likenesses = if reached.is_empty() { Vec::new() } else { likenesses(transaction, mentions, &reached)? };
     let needed =
-        |schema: &&String| mentions.made("schema", schema).is_none() || likenesses.iter().any(|it| it.0 == **schema);
+        |schema: &&String| mentions.made_schema(schema).is_none() || likenesses.iter().any(|it| it.0 == **schema);
     let schemas = reached.iter().filter(needed);
     statements.extend(schemas.map(|schema| format!("create schema if not exists {}", escape_identifier(schema))));
     statements.extend(extensions);
@@ -83,7 +91,7 @@ fn skeleton(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str
 fn reached(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
     let rows = transaction.query(OTHER_SCHEMAS, &[&ours]).could_not("look for the platform's schemas")?;
     let others = rows.iter().map(|row| row.get::<_, String>(0)).filter(|schema| schema != CLAIM_SCHEMA);
-    Ok(others.filter(|schema| mentions.schema(schema) && mentions.made("schema", schema) != Some(Made::Anew)).collect())
+    Ok(others.filter(|schema| mentions.schema(schema) && mentions.made_schema(schema) != Some(Made::Anew)).collect())
 }
 
 /// Schema and statement of what is needed there. In a schema that the history makes if it is missing, what belongs to us is the
@@ -97,7 +105,7 @@ fn likenesses(
     let mut found = Vec::new();
     for row in rows {
         let (schema, name): (String, String) = (row.get(0), row.get(1));
-        let ours = row.get(2) && mentions.made("schema", &schema).is_some();
+        let ours = row.get(2) && mentions.made_schema(&schema).is_some();
         if !ours && mentions.needs(&schema, &name) {
             found.extend(row.get::<_, Vec<String>>(3).into_iter().map(|statement| (schema.clone(), statement)));
         }
@@ -106,16 +114,16 @@ fn likenesses(
 }
 
 /// Extensions that the history uses and does not make. One that it makes only if it is missing was there before where it lies
-/// outside of our schemas.
+/// outside of our schemas. None is older than a schema that the history makes for it.
 fn extensions(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
     let rows = transaction.query(EXTENSIONS, &[]).could_not("look for extensions")?;
     let mut found = Vec::new();
     for row in rows {
         let (name, schema, members): (String, String, Vec<String>) = (row.get(0), row.get(1), row.get(2));
-        let there_before = match mentions.made("extension", &name) {
-            None => true,
-            Some(Made::IfMissing) => !ours.contains(&schema.as_str()),
-            Some(Made::Anew) => false,
+        let there_before = match (mentions.made_extension(&name), mentions.made_schema(&schema)) {
+            (_, Some(Made::Anew)) | (Some(Made::Anew), _) => false,
+            (Some(Made::IfMissing), _) => !ours.contains(&schema.as_str()),
+            (None, _) => true,
         };
         if there_before && (mentions.word(&name) || members.iter().any(|member| mentions.word(member))) {
             let home = escape_identifier(&schema);
@@ -159,4 +167,49 @@ fn stand_in(role: &str, schemas: &[&str]) -> String {
          end if; end $do$",
         schemas.iter().map(owns).collect::<String>()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::server::open_as;
+    use crate::schema::history::Migration;
+    use crate::schema::replay::replay;
+
+    /// The schemas there are when a history of a project with a second schema was replayed, or why it was not.
+    fn replayed(scripts: &[&str]) -> Result<Vec<String>> {
+        let ours = ["public", "Audit"];
+        let made = made_schemas(&Mentions::of(scripts.iter().copied()), &ours);
+        let groundwork = Groundwork { made, ..Groundwork::default() };
+        let prisma = AsPrisma { schemas: &ours, release: Version::NEWEST, groundwork: &groundwork };
+        let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(n.to_string(), *sql)).collect();
+        let history = History { provider: None, migrations };
+        let open = |name: &str| Ok(open_as("migrator", name));
+        let catalog = replay(&mut open_as("migrator", "postgres"), open, &history, prisma)?;
+        Ok(catalog.objects.keys().filter(|key| key.kind == "schema").map(|key| key.name()).collect())
+    }
+
+    const TABLE: &str = r#"create table "Audit".log (id int)"#;
+
+    #[test]
+    fn what_a_history_makes_of_its_schemas_is_not_there_before_and_the_rest_is() {
+        for script in [
+            r#"create schema "Audit""#,
+            r#"create schema if not exists "Audit""#,
+            r#"create schema "Audit" authorization current_user"#,
+            r#"drop schema if exists "Audit" cascade; create schema "Audit""#,
+            r#"do $$ begin create schema "Audit"; end $$"#,
+            "do $$ begin execute format('create schema %I', 'Audit'); end $$",
+            r#"do $$ begin if not exists (select from pg_namespace where nspname = 'Audit') then execute 'create schema "Audit"'; end if; end $$"#,
+            r#"grant usage on schema "Audit" to public"#,
+            "select 1",
+        ] {
+            assert_eq!(replayed(&[script, TABLE]).unwrap(), [r#""Audit""#, r#""public""#], "{script}");
+        }
+        let late = [TABLE, r#"drop schema "Audit" cascade"#, r#"create schema "Audit""#];
+        assert_eq!(replayed(&late).unwrap(), [r#""Audit""#, r#""public""#]);
+        assert_eq!(replayed(&[r#"create schema "Audit""#, r#"drop schema "Audit""#]).unwrap(), [r#""public""#]);
+        // The URL's schema is made by Prisma, so the deploy would fail as well.
+        assert!(replayed(&["create schema public"]).is_err());
+    }
 }

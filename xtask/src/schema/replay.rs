@@ -92,7 +92,8 @@ pub fn cache_key(history_digest: &str, server_major: i32, prisma: AsPrisma<'_>) 
     ))
 }
 
-/// Runs `work` in a throw-away database on the server of `admin` that has the schemas of `prisma`, all empty, and its groundwork.
+/// Runs `work` in a throw-away database on the server of `admin` that has the schemas of `prisma`, all empty,
+/// and its groundwork.
 ///
 /// # Errors
 /// `blocked` when the role may not create databases; otherwise what `work` says.
@@ -104,7 +105,7 @@ pub fn in_throw_away_database<T>(
 ) -> Result<T> {
     with_throw_away_database(admin, prisma.groundwork, |name| {
         let mut connection = open(name)?;
-        create_schemas(&mut connection, prisma.schemas)?;
+        create_schemas(&mut connection, prisma)?;
         discard(&mut connection)?;
         prisma.groundwork.lay(&mut connection, main_schema(prisma)?)?;
         work(&mut connection)
@@ -242,9 +243,11 @@ fn drop_stale(admin: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// `public` is there already and is not the project's own; `migrate reset` would replace it too.
-fn create_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
-    for schema in schemas {
+/// `public` is there already and is not the project's own; `migrate reset` would replace it too. What the history makes
+/// itself is not there yet.
+fn create_schemas(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<()> {
+    let is_made = |schema: &&&str| prisma.groundwork.made.iter().any(|made| made == **schema);
+    for schema in prisma.schemas.iter().filter(|schema| !is_made(schema)) {
         let name = escape_identifier(schema);
         let sql = format!("set client_min_messages = warning; drop schema if exists {name}; create schema {name}");
         connection.client().batch_execute(&sql).could_not("prepare the throw-away database")?;

@@ -49,9 +49,10 @@ pub fn check(session: &Session<'_>, history: &History) -> Result<()> {
         return Ok(());
     }
     let there = outlasting(&mut session.connect()?, &schemas)?;
+    let dropped = session.target.schemas_of_reset();
     let anywhere = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
-        applies_again(&mut workshop.connect()?, open, history, prisma, &there)
+        applies_again(&mut workshop.connect()?, open, history, prisma, (&dropped, &there))
     })?;
     if anywhere {
         files::keep(&mark, b"");
@@ -65,21 +66,21 @@ fn mark(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> PathB
     session.settings.private_dir().join("catalogs").join(format!("{key}.applies-again"))
 }
 
-/// Whether it does so in any database: true, or only since the target does not have all that the history makes elsewhere (`there` is what
-/// it has): false.
+/// Whether it does so in any database after the schemas `dropped` were: true, or only since the target does not have all that the
+/// history makes elsewhere (`there` is what it has): false.
 fn applies_again(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
     prisma: AsPrisma<'_>,
-    there: &BTreeSet<Outlasting>,
+    (dropped, there): (&[&str], &BTreeSet<Outlasting>),
 ) -> Result<bool> {
     in_throw_away_database(admin, open, prisma, |connection| {
         let fresh = outlasting(connection, prisma.schemas)?;
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let made: BTreeSet<_> = outlasting(connection, prisma.schemas)?.difference(&fresh).cloned().collect();
         let elsewhere: Vec<&Outlasting> = made.difference(there).collect();
-        drop_schemas(connection, prisma.schemas)?;
+        drop_schemas(connection, dropped)?;
         for (kind, name) in &elsewhere {
             let drop = format!("drop {kind} if exists {name} cascade");
             connection.client().batch_execute(&drop).could_not("empty the throw-away database")?;
@@ -87,27 +88,32 @@ fn applies_again(
         let outlived: Vec<&Outlasting> = made.intersection(there).collect();
         for migration in &history.migrations {
             apply(connection, migration, prisma)
-                .map_err(|failure| not_again(failure, &migration.name, &outlived, prisma))?;
+                .map_err(|failure| not_again(failure, &migration.name, &outlived, dropped))?;
         }
         Ok(elsewhere.is_empty())
     })
 }
 
+/// As Prisma does: all of them are there again before the first migration, those too that the history makes.
 fn drop_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
     schemas.iter().try_for_each(|schema| {
         let name = escape_identifier(schema);
-        let sql = format!("set client_min_messages = warning; drop schema {name} cascade; create schema {name}");
+        let sql =
+            format!("set client_min_messages = warning; drop schema if exists {name} cascade; create schema {name}");
         connection.client().batch_execute(&sql).could_not("empty the throw-away database")
     })
 }
 
-fn not_again(failure: Failure, migration: &str, outlived: &[&Outlasting], prisma: AsPrisma<'_>) -> Failure {
-    let schema = prisma.schemas.first().copied().unwrap_or_default();
+fn not_again(failure: Failure, migration: &str, outlived: &[&Outlasting], dropped: &[&str]) -> Failure {
+    let schema = dropped.join("`, `");
+    let was = if dropped.len() > 1 { "were" } else { "was" };
+    let made_again = "Prisma makes every schema of `schemas` again before the first migration, which then finds it";
     let refused = Failure::blocked(format!(
-        "a reset would not come back: the migration `{migration}` does not apply again after `{schema}` was dropped"
+        "a reset would not come back: the migration `{migration}` does not apply again after `{schema}` {was} dropped"
     ))
     .because_all(failure.causes())
     .note("nothing was dropped: this was tried in a throw-away database");
+    let refused = if dropped.len() > 1 { refused.note(made_again) } else { refused };
     let names: Vec<String> = outlived.iter().map(|(kind, name)| format!("{kind} {name}")).collect();
     if names.is_empty() {
         return refused.hint("have the migration expect what it finds the second time, as `if not exists` does");
@@ -126,12 +132,10 @@ mod tests {
     use crate::postgres::server::{Database, open};
     use crate::schema::history::Migration;
     use crate::schema::statements::Version;
+    use crate::session::groundwork::Groundwork;
 
-    const PUBLIC: AsPrisma<'_> = AsPrisma {
-        schemas: &["public"],
-        release: Version::NEWEST,
-        groundwork: crate::session::groundwork::Groundwork::NONE,
-    };
+    const PUBLIC: AsPrisma<'_> =
+        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
 
     /// Against a target that has all that `scripts` make.
     fn tried(scripts: &[&str]) -> Result<bool> {
@@ -144,7 +148,7 @@ mod tests {
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(format!("{n}"), *sql)).collect();
         let history = History { provider: None, migrations };
         let mut admin = Database::new();
-        applies_again(&mut admin.connection, |name| Ok(open(name)), &history, PUBLIC, there)
+        applies_again(&mut admin.connection, |name| Ok(open(name)), &history, PUBLIC, (PUBLIC.schemas, there))
     }
 
     #[test]
@@ -190,5 +194,27 @@ mod tests {
     fn what_the_target_no_longer_has_is_not_in_the_way() {
         let scripts = ["create schema trail; create table trail.step (id int)"];
         assert!(!tried_against(&scripts, &BTreeSet::new()).unwrap());
+    }
+
+    /// Measured on 7.10: Prisma's reset fails on a schema that a migration makes and `schemas` lists, and passes where it is
+    /// made only if it is missing.
+    #[test]
+    fn a_schema_of_the_project_that_a_migration_makes_from_nothing_is_there_the_second_time() {
+        let groundwork = Groundwork { made: vec!["trail".to_owned()], ..Groundwork::default() };
+        let schemas = ["public", "trail"];
+        let prisma = AsPrisma { schemas: &schemas, groundwork: &groundwork, ..PUBLIC };
+        let tried = |sql: &str| {
+            let history = History { provider: None, migrations: vec![Migration::new("1", sql)] };
+            let mut admin = Database::new();
+            let against = (&schemas[..], &BTreeSet::new());
+            applies_again(&mut admin.connection, |name| Ok(open(name)), &history, prisma, against)
+        };
+        assert!(tried("create schema if not exists trail; create table trail.step (id int)").unwrap());
+        let refused = tried("create schema trail").unwrap_err();
+        insta::assert_snapshot!(format!("{}\n{}", refused.message, refused.notes.join("\n")), @"
+        a reset would not come back: the migration `1` does not apply again after `public`, `trail` were dropped
+        nothing was dropped: this was tried in a throw-away database
+        Prisma makes every schema of `schemas` again before the first migration, which then finds it
+        ");
     }
 }

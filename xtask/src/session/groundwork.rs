@@ -13,17 +13,21 @@ pub struct Groundwork {
     /// What the target has and the history refers to, one object a statement. What the project's own script made before, or what this
     /// role may not make, is left as it is: a migration that needs it says so.
     pub skeleton: Vec<String>,
+    /// Of the migrations' own schemas, those that they make: not there before them.
+    pub made: Vec<String>,
 }
 
 impl Groundwork {
-    pub const NONE: &'static Groundwork = &Groundwork { init_shadow_db: None, roles: Vec::new(), skeleton: Vec::new() };
+    pub const NONE: &'static Groundwork =
+        &Groundwork { init_shadow_db: None, roles: Vec::new(), skeleton: Vec::new(), made: Vec::new() };
 
     /// Names all of it, for whoever keeps the result of a replay. Empty where there is none.
     pub fn digest(&self) -> String {
         if self == Groundwork::NONE {
             return String::new();
         }
-        sha256(format!("{:?}\n{}\n{}", self.init_shadow_db, self.roles.join("\n"), self.skeleton.join("\n")))
+        let Groundwork { init_shadow_db, roles, skeleton, made } = self;
+        sha256(format!("{init_shadow_db:?}\n{}\n{}\n{made:?}", roles.join("\n"), skeleton.join("\n")))
     }
 
     /// Makes the roles on the server of `connection`, where they are missing and it may.

@@ -141,9 +141,7 @@ impl Stage for ResolveFailed {
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { options, session, journal, inspection, .. } = running;
         match action {
-            Builtin::Snapshot => {
-                take_snapshot(session, journal, "backward", std::slice::from_ref(&session.target.dsn().schema))
-            }
+            Builtin::Snapshot => take_snapshot(session, journal, "backward", &ours(session)),
             Builtin::TakeBack => options.take_back(session, inspection),
             Builtin::Verify => verify(session, journal, inspection),
         }
@@ -244,20 +242,25 @@ impl ResolveFailed {
         let Resolution::TakenBack(down) = &inspection.way else {
             return Err(Failure::bug("there is no script to run"));
         };
-        let ours = std::slice::from_ref(&session.target.dsn().schema);
+        let ours = ours(session);
         let order = Order {
             schema: &session.target.dsn().schema,
             applied: &inspection.before.standing.in_ledger(),
             down,
             losses: None,
             accept_data_loss: self.accept_data_loss,
-            kept: if self.accept_data_loss { ours } else { &[] },
+            kept: if self.accept_data_loss { &ours } else { &[] },
             must_reach: Some(&inspection.sound),
             limit: session.settings.timeouts.migrate,
         };
         roll_back(session, &order)?;
         Ok("the schema is as before it, and it is out of the ledger".to_owned())
     }
+}
+
+/// The schemas of the project.
+fn ours(session: &Session<'_>) -> Vec<String> {
+    session.target.schemas().into_iter().map(str::to_owned).collect()
 }
 
 fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {

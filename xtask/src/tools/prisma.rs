@@ -1,6 +1,6 @@
 //! Prisma's CLI: its arguments, and what its error codes mean to the user.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{OrFail, Result};
 use crate::hint::{Hint, READ_THE_LOG};
@@ -9,7 +9,8 @@ use crate::process::locate;
 use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::tools::reentry::EngineReentry;
-use pin::Lease;
+use pin::{Expected, Lease};
+use redact::Secret;
 
 /// Prisma as this run calls it: without npx, in the project's folder, reaching the database only through the pin.
 pub struct Prisma<'a> {
@@ -59,33 +60,30 @@ impl<'a> Prisma<'a> {
         Ok(self.with_url(self.cli(&["migrate", "resolve", word, migration])?))
     }
 
-    /// Writes the script that leads from the history in `from` to the one in `to` into the file `output`. Prisma replays
-    /// both in the database `shadow`, which it empties first.
-    pub fn diff(&self, from: &Path, to: &Path, output: &Path, shadow: &str) -> Result<Invocation> {
+    /// Writes the script that leads from the schema of the database `now` to that of the history in `to` into the file `output`.
+    /// Prisma replays that in the database `shadow`, which it empties first. One side being a database, it looks at all schemas of
+    /// the datasource and not at the URL's alone (measured on 7.10).
+    pub fn diff(&self, now: &str, to: &Path, output: &Path, shadow: &str) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
-        let door = EngineReentry::new(&self.session.toolbox, self.lease.expected(Some(shadow)));
-        let url = self.lease.url_of(shadow);
+        let expected = Expected { database: now.to_owned(), ..self.lease.expected(Some(shadow)) };
+        let door = EngineReentry::new(&self.session.toolbox, expected);
+        let (url, shadow_url) = (self.lease.url_of(now), self.lease.url_of(shadow));
         let invocation = self
             .invocation(&self.session.toolbox.prisma.script)
-            .args(["migrate", "diff", "--script", "--from-migrations"])
-            .arg(from)
-            .arg("--to-migrations")
+            .args(["migrate", "diff", "--script", "--from-config-datasource", "--to-migrations"])
             .arg(to)
             .arg("--output")
             .arg(output)
-            .args(self.config_in_prepared_shadow(output)?)
+            .arg("--config")
+            .arg(self.config_for_a_diff(output)?)
             .envs(door.environment()?)
-            .env(&settings.shadow_url_env, url.expose());
-        Ok(self.with_url(invocation))
+            .env(&settings.shadow_url_env, shadow_url.expose());
+        Ok(self.with(invocation, &url))
     }
 
-    /// The project's config without `initShadowDb`, which Prisma would run for each of the two histories, in one database: it is
-    /// there already.
-    fn config_in_prepared_shadow(&self, beside: &Path) -> Result<Vec<String>> {
-        let has_init = self.session.groundwork.get().is_some_and(|groundwork| groundwork.init_shadow_db.is_some());
-        if !has_init {
-            return Ok(self.config().collect());
-        }
+    /// The project's config with the schema that it need not name, since the command takes no `--schema`, and without `initShadowDb`:
+    /// the shadow database has that already.
+    fn config_for_a_diff(&self, beside: &Path) -> Result<PathBuf> {
         let settings = &self.session.settings.prisma;
         let [config, schema] = [&settings.config, &settings.schema].map(|path| serde_json::json!(path));
         let text = format!(
@@ -94,7 +92,7 @@ impl<'a> Prisma<'a> {
         );
         let file = beside.with_file_name("prisma.config.ts");
         std::fs::write(&file, text).blocked(|| "cannot write temporary files")?;
-        Ok(vec!["--config".to_owned(), file.display().to_string()])
+        Ok(file)
     }
 
     fn config(&self) -> impl Iterator<Item = String> + use<> {
@@ -118,8 +116,11 @@ impl<'a> Prisma<'a> {
     }
 
     fn with_url(&self, invocation: Invocation) -> Invocation {
+        self.with(invocation, &self.lease.url())
+    }
+
+    fn with(&self, invocation: Invocation, url: &Secret) -> Invocation {
         let settings = &self.session.settings.prisma;
-        let url = self.lease.url();
         invocation.env(&settings.url_env, url.expose()).env(&settings.direct_url_env, url.expose())
     }
 }

@@ -106,7 +106,6 @@ fn several_schemas_go_the_whole_way() {
            constraint \"Log_shelfId_fkey\" foreign key (\"shelfId\") references \"public\".\"Shelf\" (id) on update cascade on delete restrict)",
     );
     project.migration("2_note", "alter table \"audit\".\"Log\" add column note text");
-    project.write("prisma/postgres/migrations/2_note/down.sql", "alter table \"audit\".\"Log\" drop column note");
     let with_note = AUDIT.replace("  shelfId Int\n", "  shelfId Int\n  note String?\n");
     project.write("prisma/whole/models/audit.prisma", &with_note);
     project.write("drill.toml", &format!("{DRILL_TOML}{FOLDER}"));
@@ -140,4 +139,33 @@ fn several_schemas_go_the_whole_way() {
     project.run(&["restore", "--confirm"]).expect(0);
     assert_eq!(rows(&database), [3, 5]);
     assert_eq!(database.one::<i64>("select nextval('audit.\"Log_id_seq\"')"), 6);
+}
+
+/// `CREATE SCHEMA` without IF NOT EXISTS: the first forward and its way back do it right, and Prisma's own reset, which makes the
+/// schema before, cannot.
+#[test]
+fn a_schema_that_a_migration_makes_from_nothing_goes_up_down_and_up() {
+    let (project, database) = Project::on_staging("several_bare");
+    in_a_folder(&project, "  schemas = [\"public\", \"audit\"]", &[("shop", SHOP), ("audit", AUDIT)]);
+    project.migration("1_shelf", "create table \"Shelf\" (id serial primary key, label text not null)");
+    project.migration(
+        "2_log",
+        "create schema \"audit\";
+         create table \"audit\".\"Log\" (id serial primary key, \"shelfId\" integer not null,
+           constraint \"Log_shelfId_fkey\" foreign key (\"shelfId\") references \"public\".\"Shelf\" (id) on update cascade on delete restrict)",
+    );
+    project.write("drill.toml", &format!("{DRILL_TOML}allow_schemas = [\"public\", \"audit\"]\n{FOLDER}"));
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    project.run(&["drill", "--no-mirror"]).expect(0);
+    let each = project.run(&["drill", "--each", "--json"]).expect(0).json();
+    assert!(each["rehearsal"].as_array().unwrap().iter().all(|one| one["verdict"] == "reversible"), "{each}");
+    let reset = project.run(&["reset", "--confirm"]).expect(4);
+    insta::assert_snapshot!(reset.failure(), @r#"
+    error: a reset would not come back: the migration `2_log` does not apply again after `public`, `audit` were dropped
+    caused by: ERROR: schema "audit" already exists (SQLSTATE 42P06), in statement 1 of 2, line 1 of the script
+    note: nothing was dropped: this was tried in a throw-away database
+    note: Prisma makes every schema of `schemas` again before the first migration, which then finds it
+    hint: have the migration expect what it finds the second time, as `if not exists` does
+    "#);
+    assert_eq!(rows(&database), [0, 0]);
 }
