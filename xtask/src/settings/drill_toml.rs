@@ -7,9 +7,9 @@ use std::time::Duration;
 use pin::file;
 use serde::Deserialize;
 
+use super::env_file;
 use super::flags::Global;
 use super::pair::{self, FilePair};
-use super::env_file;
 use super::{EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings, Timeouts};
 use crate::error::{Failure, OrFail, Result};
 

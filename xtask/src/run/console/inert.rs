@@ -5,7 +5,7 @@ use crate::words::is_unseen;
 /// The colours that the console uses.
 const PAINT: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
 
-/// `text` with no power but over those colours and its own lines: errors quote children and servers, and either may be anybody's.
+/// `text` with no power but over those colours and its own lines: errors quote children and servers, which may be hostile.
 pub fn inert(text: &str) -> String {
     let shown = shown(text);
     shown.split('\n').map(disarmed).collect::<Vec<_>>().join("\n")
