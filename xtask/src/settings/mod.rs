@@ -138,6 +138,8 @@ pub struct Timeouts {
     pub settle: Duration,
     /// One table's rows, out or in.
     pub snapshot: Duration,
+    /// How long a server that owes an answer may be silent, on a new connection too, before it counts as gone.
+    pub silence: Duration,
 }
 
 impl Settings {
@@ -435,11 +437,13 @@ struct FileTimeouts {
     smoke: u64,
     settle: u64,
     snapshot: u64,
+    silence: u64,
 }
 
 impl Default for FileTimeouts {
     fn default() -> Self {
-        FileTimeouts { connect: 10, generate: 120, migrate: 600, query: 60, smoke: 60, settle: 60, snapshot: 3600 }
+        let (connect, silence) = (10, 60);
+        FileTimeouts { connect, generate: 120, migrate: 600, query: 60, smoke: 60, settle: 60, snapshot: 3600, silence }
     }
 }
 
@@ -453,6 +457,7 @@ impl FileTimeouts {
             smoke: Duration::from_secs(self.smoke),
             settle: Duration::from_secs(self.settle),
             snapshot: Duration::from_secs(self.snapshot),
+            silence: Duration::from_secs(self.silence.max(1)),
         }
     }
 }
