@@ -7,6 +7,7 @@ use postgres::error::DbError;
 use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
 
 use crate::error::{Failure, Result};
+use crate::postgres::causes::{self, Whose};
 use redact::Secret;
 
 /// The marker in definitions and grants for the role that we are connected as: the throw-away database of a replay and
@@ -145,10 +146,10 @@ pub fn failure(intent: &str, error: postgres::Error) -> Failure {
 
 /// DETAIL is left out on purpose: it quotes rows, and a row of `Session` holds an access token. `place` may say where in a script it was.
 pub fn in_server_words(failure: Failure, error: postgres::Error, place: impl Fn(&DbError) -> String) -> Failure {
-    match error.as_db_error() {
-        Some(answer) => failure.because(server_words(answer) + &place(answer)),
-        None => failure.caused_by(error),
-    }
+    let Some(answer) = error.as_db_error() else { return failure.caused_by(error) };
+    let fix = causes::fix(answer.code().code(), answer.message(), Whose::Ours);
+    let failure = failure.because(server_words(answer) + &place(answer));
+    fix.into_iter().fold(failure, Failure::hint)
 }
 
 pub fn server_words(answer: &DbError) -> String {

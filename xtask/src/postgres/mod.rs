@@ -6,6 +6,7 @@
 
 pub mod activity;
 pub mod cancel;
+pub mod causes;
 pub mod claim;
 pub mod connection;
 pub mod counts;

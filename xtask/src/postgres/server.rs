@@ -105,7 +105,8 @@ impl Server {
         let url = Secret::new(format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port));
         let mut connection = Connection::open(&url, "xtask tests", Duration::from_secs(60)).unwrap();
         let roles =
-            "create role anon; create role reader; create role migrator login createdb; create role clerk login";
+            "create role anon; create role reader; create role migrator login createdb; create role clerk login;
+             create role crowded login connection limit 0";
         connection.client().batch_execute(roles).unwrap();
     }
 }

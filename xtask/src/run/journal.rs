@@ -14,6 +14,7 @@ use crate::evidence::folder::Run;
 use crate::evidence::outcome::{StageView, StepView};
 use crate::evidence::record::Record;
 use crate::evidence::views;
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::{self, Finished, Invocation};
 use crate::run::console::Console;
@@ -93,7 +94,7 @@ impl<'a> Journal<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        self.run.save(&self.record())
+        self.run.save(&self.record()).map_err(hole)
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
@@ -122,16 +123,25 @@ impl<'a> Journal<'a> {
         let result = match views::write(&self.run, &record) {
             Ok(()) => result,
             Err(failure) => {
-                let result = both(result, failure);
+                let result = both(result, hole(failure));
                 record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
                 result
             }
         };
         match self.run.close(&mut record) {
             Ok(()) => result,
-            Err(failure) => both(result, failure),
+            Err(failure) => both(result, hole(failure)),
         }
     }
+}
+
+/// A run that has begun may have changed the database: to run it again is no way to mend its evidence.
+fn hole(failure: Failure) -> Failure {
+    failure
+        .note(
+            "what the run has done to the database stays; make room for its evidence, then look where the database is",
+        )
+        .hint(Hint::run("forward --plan"))
 }
 
 /// The run's own failure comes first; that the evidence has a hole is said with it.

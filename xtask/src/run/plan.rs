@@ -65,7 +65,7 @@ pub struct Explanation {
     /// What the database said, where the program passes it on.
     pub details: Vec<String>,
     /// What else a user has to know to follow the hint.
-    pub note: Option<&'static str>,
+    pub note: Option<String>,
     pub hint: Hint,
 }
 

@@ -56,6 +56,15 @@ fn step<A: Sync>(
     }
 }
 
+/// The setting that bounds a program.
+fn limit_of(step: &str) -> &'static str {
+    match step {
+        "generate" => "generate",
+        "smoke" => "smoke",
+        _ => "migrate",
+    }
+}
+
 fn child_failure<A>(step: &Step<A>, finished: &Finished, explanation: Option<Explanation>) -> Failure {
     let failure = Failure::failed(format!("{}: `{}` {}", step.failure, step.name, finished.exit.in_words()));
     match explanation {
@@ -63,6 +72,9 @@ fn child_failure<A>(step: &Step<A>, finished: &Finished, explanation: Option<Exp
             let failure = failure.because(format!("{code}: {message}")).because_all(details).hint(hint);
             note.into_iter().fold(failure, Failure::note)
         }
+        None if finished.exit == Exit::TimedOut => failure
+            .because(format!("it had {} s", finished.duration.as_secs()))
+            .hint(format!("raise `{}` under `[timeouts]` in drill.toml", limit_of(step.name))),
         None => {
             let last = finished.tail.iter().rev().find(|line| !line.trim().is_empty());
             failure.because(last.cloned().unwrap_or_else(|| "it said nothing".to_owned())).hint(READ_THE_LOG)

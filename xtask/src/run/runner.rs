@@ -50,7 +50,10 @@ impl Runner<'_> {
         };
         let (_lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
             Ok(prepared) => prepared,
-            Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
+            Err(failure) => {
+                let failure = self.in_time(session.told(failure, false));
+                return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
+            }
         };
         let losses = stage.losses(&inspection);
         if !losses.is_empty() {
@@ -70,6 +73,7 @@ impl Runner<'_> {
             let result = stage.run(&session, &journal, &inspection, &plan);
             session.same_server().and(result)
         });
+        let result = result.map_err(|failure| session.told(failure, true));
         self.tell_of_the_claim(&session, &journal);
         self.close(stage, &journal, result, outcome)
     }
@@ -112,6 +116,15 @@ impl Runner<'_> {
         let candidate: Candidate = declared.check().map_err(refused)?;
         outcome.target = Some(session::view(self.settings, &candidate));
         Session::open(self.settings, self.interrupt, candidate, redactor.clone(), demand)
+            .map_err(|failure| self.in_time(failure))
+    }
+
+    /// Before the first change: what fails after the user has asked to stop fails because of that, whatever it says.
+    fn in_time(&self, failure: Failure) -> Failure {
+        match self.interrupt.status() {
+            Some(status) if matches!(failure.status, Status::Failed | Status::Blocked) => Failure::interrupted(status),
+            _ => failure,
+        }
     }
 
     /// A plan needs no lock: it changes nothing, and another run may be at work meanwhile.

@@ -7,6 +7,7 @@ pub mod prisma_config;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::activity;
+use crate::postgres::causes::{self, Whose};
 use crate::postgres::claim;
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
@@ -22,12 +24,14 @@ use crate::process::locate::Toolbox;
 use crate::session::groundwork::Groundwork;
 use crate::settings::Settings;
 use pin::dsn::{Dsn, Host};
-use pin::{self, Lease, Pin, PinError};
+use pin::{self, Lease, Pin, PinError, Unanswered, Urgency};
 use redact::Redactor;
 use serde::{Deserialize, Serialize};
 
 /// Our sessions in `pg_stat_activity`.
 const NAME: &str = "staging drill";
+
+const HANGS: &str = "see whether the server still works, or hangs: it takes connections and does not answer";
 
 /// How long a wait goes on without asking whether it should.
 const LOOK: Duration = Duration::from_millis(200);
@@ -78,13 +82,15 @@ impl<'a> Session<'a> {
         let options = pin::Options {
             ca_file: settings.target.ca_file.clone(),
             connect_timeout: settings.timeouts.connect,
+            silence: settings.timeouts.silence,
+            urgency: urgency(interrupt),
             elsewhere: candidate.production_names().to_vec(),
         };
         let pin = Pin::open(&dsn, options).map_err(|error| match error {
             PinError::Shared { host, .. } => shared_with_production(settings, &host, &dsn),
             error => unreachable(error, &candidate),
         })?;
-        let lease = pin.token(NAME);
+        let lease = pin.own_token(NAME);
         let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
         let identity = Identity { address: Some(pin.address()), ..identity(&mut connection)? };
         let observed = observed(&identity, claim::read(&mut connection)?);
@@ -212,8 +218,45 @@ impl<'a> Session<'a> {
         self.target.claimed() && now() == Some(false)
     }
 
+    /// Adds to a failure that the server was given up, where it was: that is its cause. `changing`: what the server has of this run is not
+    /// known then.
+    pub fn told(&self, failure: Failure, changing: bool) -> Failure {
+        let lost = self.pin.lost();
+        let failure = match self.interrupt.status() {
+            Some(status) if lost.is_some() || self.pin.cancelled() => in_haste(failure, status),
+            _ => failure,
+        };
+        let Some(lost) = lost else { return failure };
+        let failure = failure.because(lost.to_string());
+        if changing {
+            let unknown =
+                "the server may still do, or undo, what it was sent; once it answers, this shows what the database is";
+            failure.note(unknown).hint(Hint::run("forward --plan"))
+        } else {
+            failure.with_status(Status::Blocked).note("nothing was changed").hint(HANGS)
+        }
+    }
+
     pub fn view(&self) -> TargetView {
         view(self.settings, self.target.candidate())
+    }
+}
+
+/// Tells the pin of every signal, also of one that has come before.
+fn urgency(interrupt: &Interrupt) -> Urgency {
+    let (urgency, (wake, woken)) = (Urgency::default(), channel());
+    let (told, asked) = (urgency.clone(), interrupt.clone());
+    interrupt.wakes(wake);
+    urgency.raise(interrupt.count());
+    std::thread::spawn(move || woken.iter().for_each(|()| told.raise(asked.count())));
+    urgency
+}
+
+/// What failed because the user did not want to wait has not failed.
+fn in_haste(failure: Failure, status: Status) -> Failure {
+    match failure.status {
+        Status::Failed | Status::Blocked => Failure::interrupted(status).because_of(failure),
+        _ => failure,
     }
 }
 
@@ -279,12 +322,17 @@ fn no_temporary_files() -> Failure {
     Failure::blocked("cannot write temporary files").hint("make room, or point TMPDIR elsewhere")
 }
 
+fn refused_as(sqlstate: &str, message: &str) -> Hint {
+    causes::fix(sqlstate, message, Whose::Ours).unwrap_or_else(|| Hint::run("env check"))
+}
+
 /// Why there is no way in, and what to do about each cause.
 fn unreachable(error: PinError, candidate: &Candidate) -> Failure {
     let dsn = candidate.dsn();
     let hint: Hint = match &error {
         PinError::Unresolvable { .. } => "correct the host in the env file, or look at this machine's DNS".into(),
         PinError::Refused { .. } => format!("start the server, or correct port {} in the env file", dsn.port).into(),
+        PinError::TimedOut { what, .. } if *what != Unanswered::Connecting => HANGS.into(),
         PinError::TimedOut { .. } | PinError::Unreachable { .. } => {
             "see whether a VPN or an allow-list of addresses is in the way".into()
         }
@@ -306,7 +354,11 @@ fn unreachable(error: PinError, candidate: &Candidate) -> Failure {
         PinError::CertificateRejected { .. } | PinError::CaFile { .. } => {
             "name the server's authority as `ca_file` under the target in drill.toml".into()
         }
-        PinError::TooManyConnections { .. } => "close other clients of this role, then run this again".into(),
+        PinError::TooManyConnections { message } if message.to_lowercase().contains("clients reached") => {
+            "close other clients of the pooler, or raise the size of its pool".into()
+        }
+        PinError::TooManyConnections { message } => refused_as("53300", message),
+        PinError::ServerError { sqlstate, message } => refused_as(sqlstate, message),
         _ => Hint::run("env check"),
     };
     Failure::blocked(format!("cannot connect to `{}` on {}:{}", dsn.database, dsn.host, dsn.port))

@@ -173,11 +173,13 @@ struct FileTimeouts {
     smoke: u64,
     settle: u64,
     snapshot: u64,
+    silence: u64,
 }
 
 impl Default for FileTimeouts {
     fn default() -> Self {
-        FileTimeouts { connect: 10, generate: 120, migrate: 600, query: 60, smoke: 60, settle: 60, snapshot: 3600 }
+        let (connect, silence) = (10, 60);
+        FileTimeouts { connect, generate: 120, migrate: 600, query: 60, smoke: 60, settle: 60, snapshot: 3600, silence }
     }
 }
 
@@ -278,6 +280,7 @@ impl File {
             smoke: Duration::from_secs(file.smoke),
             settle: Duration::from_secs(file.settle),
             snapshot: Duration::from_secs(file.snapshot),
+            silence: Duration::from_secs(file.silence.max(1)),
         }
     }
 }

@@ -139,6 +139,8 @@ pub struct Timeouts {
     pub settle: Duration,
     /// One table's rows, out or in.
     pub snapshot: Duration,
+    /// How long a server that owes an answer may be silent, on a new connection too, before it counts as gone.
+    pub silence: Duration,
 }
 
 impl Settings {

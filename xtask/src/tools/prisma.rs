@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{OrFail, Result};
-use crate::hint::{Hint, READ_THE_LOG};
+use crate::hint::{Aim, Hint, READ_THE_LOG};
+use crate::postgres::causes::{self, Whose};
 use crate::process::Invocation;
 use crate::process::locate;
 use crate::run::plan::Explanation;
@@ -138,11 +139,19 @@ pub fn explain(tail: &[String]) -> Option<Explanation> {
     let same_line = tail[at].split_once(&code)?.1.trim_start_matches(':').trim();
     let below = tail[at + 1..].iter().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or_default();
     let message = if same_line.is_empty() { below } else { same_line }.to_owned();
-    let details = ["Migration name:", "Database error code:", "ERROR:"];
-    let details =
+    let details = ["Migration name:", "Database error code:", "ERROR:", "FATAL:"];
+    let details: Vec<String> =
         tail[at..].iter().filter(|line| details.iter().any(|start| line.starts_with(start))).cloned().collect();
     let (hint, note) = hint(&code);
+    let note = not_its_sql(&details).or(note.map(str::to_owned));
     Some(Explanation { hint, note, code, message, details })
+}
+
+/// What a migration failed at that no edit of it mends.
+fn not_its_sql(details: &[String]) -> Option<String> {
+    let sqlstate = details.iter().find_map(|line| line.strip_prefix("Database error code: "))?;
+    let fix = causes::fix(sqlstate.trim(), &details.concat(), Whose::Childs)?.line(&Aim::default());
+    Some(format!("it is not the SQL of that migration; before the next forward {fix}"))
 }
 
 fn code_of(line: &str) -> Option<String> {
@@ -160,6 +169,8 @@ fn hint(code: &str) -> (Hint, Option<&'static str>) {
             return (Hint::run("backward --failed"), Some(note));
         }
         "P1000" => "correct the user or the password in the env file",
+        "P1017" => "read the server's log: it ended the session, as a restart, a crash or pg_terminate_backend does",
+        "P2037" => "close other clients of this role and of the server, then run this again",
         "P1001" => "see whether the server is up and reachable from here",
         "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
         // In the answer of `migrate deploy` it is the ledger that is not found: the session in which a script ran writes it, too.

@@ -36,4 +36,5 @@ mod restore;
 mod sandbox;
 mod schema;
 mod secrets;
+mod stalls;
 mod streams;

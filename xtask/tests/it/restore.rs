@@ -45,7 +45,7 @@ pub fn fingerprint(database: &Database) -> String {
 
 /// Copies the rows as `reset` does before it drops them, and then stops it: a migration that does not apply keeps it from the rest.
 /// Nothing but the snapshot happens, without the price of a Prisma call.
-fn snapshot(project: &Project) -> String {
+pub fn snapshot(project: &Project) -> String {
     let list = |project: &Project| project.run(&["restore", "--list", "--json"]).expect(0).json()["snapshots"].clone();
     let before = list(project).as_array().unwrap().len();
     let dead = project.path("dead-engine");

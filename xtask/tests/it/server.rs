@@ -139,6 +139,12 @@ impl Server {
         format!("postgresql://postgres:{SUPERUSER_PASSWORD}@{}:{}/{database}", self.address, self.port)
     }
 
+    /// Of the process that all others of the server come from.
+    pub fn pid(&self) -> i32 {
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
     pub fn superuser(&self, database: &str) -> Client {
         self.try_connect(database).unwrap()
     }

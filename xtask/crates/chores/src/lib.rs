@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program that users run")]
 
 pub mod embedded;
+pub mod faults;
 pub mod setup;
 
 use std::path::Path;

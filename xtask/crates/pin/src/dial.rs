@@ -10,11 +10,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::dsn::Host;
-use crate::error::PinError;
+use crate::error::{PinError, Unanswered};
 
 /// A migration may run for an hour without a byte on the wire, and NAT gateways forget silent connections after some
-/// minutes.
+/// minutes. A machine that is gone is noticed after idle time, and as many intervals as there are retries.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_RETRIES: u32 = 3;
 
 /// All addresses of `host`, in the system resolver's order, without repeats.
 pub async fn resolve(host: &Host, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, PinError> {
@@ -54,10 +56,11 @@ pub async fn refuse_shared(addresses: &[SocketAddr], names: &[String], limit: Du
 
 /// Opens a connection to exactly `address`. Errors: `Refused`, `TimedOut`, `Unreachable`.
 pub async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, PinError> {
-    let answer = timeout(limit, open(address)).await.map_err(|_| PinError::TimedOut { address, after: limit })?;
+    let timed_out = || PinError::TimedOut { address, what: Unanswered::Connecting, after: limit };
+    let answer = timeout(limit, open(address)).await.map_err(|_| timed_out())?;
     answer.map_err(|error| match error.kind() {
         io::ErrorKind::ConnectionRefused => PinError::Refused { address },
-        io::ErrorKind::TimedOut => PinError::TimedOut { address, after: limit },
+        io::ErrorKind::TimedOut => timed_out(),
         _ => PinError::Unreachable { address, reason: error.to_string() },
     })
 }
@@ -67,7 +70,8 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
         IpAddr::V4(_) => TcpSocket::new_v4()?,
         IpAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(&socket).set_tcp_keepalive(&keepalive.with_retries(KEEPALIVE_RETRIES))?;
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -75,7 +79,12 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// Whether another address of the same name is worth a try: this one was not reached.
 pub fn unreachable(error: &PinError) -> bool {
-    matches!(error, PinError::Refused { .. } | PinError::TimedOut { .. } | PinError::Unreachable { .. })
+    matches!(
+        error,
+        PinError::Refused { .. }
+            | PinError::TimedOut { what: Unanswered::Connecting, .. }
+            | PinError::Unreachable { .. }
+    )
 }
 
 /// The error for a host none of whose `addresses` answered; `last` is what the last one said.
@@ -101,7 +110,13 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let stream = runtime.block_on(connect(address, Duration::from_secs(5))).unwrap();
-        assert!(SockRef::from(&stream).keepalive().unwrap());
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(
+            socket.tcp_keepalive_time().unwrap() + socket.tcp_keepalive_interval().unwrap() * 3,
+            Duration::from_secs(90)
+        );
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -17,11 +17,15 @@ use crate::login::{LoginFailure, Session};
 use crate::peer;
 use crate::relay::{first_of, relay};
 use crate::shared::{Grant, OpenSession, Shared, Violation};
+use crate::silence::{How, Lost, Watch};
 use crate::startup::{self, Wishes};
+use crate::turn::Turn;
 use crate::wire::{self, CancelKey, Opening, Startup};
 
 /// A client of this machine says who it is at once, or it is none.
 const GREETING_LIMIT: Duration = Duration::from_secs(10);
+/// For what is said to a side of a connection that ends anyway.
+const GOODBYE_LIMIT: Duration = Duration::from_millis(200);
 
 // SQLSTATEs, PostgreSQL documentation, appendix A.
 const INVALID_AUTHORIZATION: &str = "28000";
@@ -75,7 +79,8 @@ pub async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
 
 /// A key that is not ours, or no longer, gets the same silence as from a server.
 async fn cancel(shared: &Shared, key: CancelKey) {
-    if let Some(real) = shared.cancel_key(key) {
+    // Who wants to stop asks again and again; what nobody hears is left.
+    if let Some(real) = shared.cancel_key(key).filter(|_| !shared.known_silent()) {
         let _ = shared.upstream.cancel(real).await;
     }
 }
@@ -149,7 +154,7 @@ fn admit(shared: &Shared, grant: &Grant, startup: &Startup) -> Result<Wishes, Re
 }
 
 async fn converse(shared: &Arc<Shared>, client: &mut TcpStream, grant: &Grant, wishes: &Wishes) -> Result<(), Refusal> {
-    let (mut session, answer) = log_in(shared, grant, wishes).await.map_err(|failure| told(shared, failure))?;
+    let (mut session, answer) = log_in_in_time(shared, grant, wishes).await?;
     verify(shared, grant, wishes, &answer)?;
     let open = OpenSession::new(shared, grant, answer.backend_pid, session.cancel_key);
     let mut welcome = BytesMut::from(&wire::authentication_ok()[..]);
@@ -157,8 +162,53 @@ async fn converse(shared: &Arc<Shared>, client: &mut TcpStream, grant: &Grant, w
     welcome.extend_from_slice(&wire::backend_key_data(open.cancel_key()));
     welcome.extend_from_slice(&wire::ready_for_query());
     client.write_all(&welcome).await?;
-    relay(client, &mut session.stream).await;
+    let turn = Turn::new(false);
+    let backend = Some((answer.backend_pid, session.cancel_key));
+    let watch = Watch { shared, grant, turn: &turn, database: &wishes.database, backend };
+    let relayed = relay(client, &mut session.stream, &turn);
+    let mut lost = None;
+    first_of(relayed, async { lost = Some(watch.lost().await) }).await;
+    match lost {
+        Some(how) => tell_lost(client, &watch.give_up(how), &turn).await,
+        None => {
+            // Either may be gone already; then there is no one to say goodbye to.
+            let _ = timeout(GOODBYE_LIMIT, session.stream.shutdown()).await;
+            end(client).await;
+        }
+    }
     Ok(())
+}
+
+/// Gives a client time to read what it was told last: one that sees the end with it looks no further, and bytes of it that are unread would take
+/// our words back.
+async fn end(client: &mut TcpStream) {
+    let mut unread = vec![0; 64 << 10];
+    let _ = timeout(GOODBYE_LIMIT, async { while matches!(client.read(&mut unread).await, Ok(1..)) {} }).await;
+    let _ = client.shutdown().await;
+}
+
+/// Where a message of ours would be a part of one that was cut, the end alone has to say it.
+async fn tell_lost(client: &mut TcpStream, lost: &Lost, turn: &Turn) {
+    if turn.between_messages() {
+        let _ = client.write_all(&wire::error_response(CONNECTION_FAILURE, &lost.to_string(), "")).await;
+        end(client).await;
+    }
+}
+
+async fn log_in_in_time(shared: &Shared, grant: &Grant, wishes: &Wishes) -> Result<(Session, Answer), Refusal> {
+    let turn = Turn::new(true);
+    let watch = Watch { shared, grant, turn: &turn, database: &wishes.database, backend: None };
+    let mut done = None;
+    let mut lost = None;
+    first_of(async { done = Some(log_in(shared, grant, wishes).await) }, async { lost = Some(watch.lost().await) })
+        .await;
+    match (done, lost) {
+        (Some(done), _) => done.map_err(|failure| told(shared, failure)),
+        (None, how) => {
+            let lost = watch.give_up(how.unwrap_or(How::Stopped));
+            Err(Refusal::new(CONNECTION_FAILURE, &lost.to_string(), ""))
+        }
+    }
 }
 
 async fn log_in(shared: &Shared, grant: &Grant, wishes: &Wishes) -> Result<(Session, Answer), LoginFailure> {

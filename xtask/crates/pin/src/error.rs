@@ -1,5 +1,6 @@
 //! Why the one login that proves a target did not work: each variant is a cause with a fix of its own.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ pub enum PinError {
     Unresolvable { host: String, reason: String },
     #[error("{address} refused the connection")]
     Refused { address: SocketAddr },
-    #[error("{address} did not answer within {} s", .after.as_secs_f32())]
-    TimedOut { address: SocketAddr, after: std::time::Duration },
+    #[error("{address} did not answer {what} within {} s", .after.as_secs_f32())]
+    TimedOut { address: SocketAddr, what: Unanswered, after: std::time::Duration },
     #[error("`{host}` has only IPv6 addresses and this machine has no IPv6 route")]
     Ipv6Only { host: String },
     #[error("{address} cannot be reached: {reason}")]
@@ -57,6 +58,29 @@ pub enum PinError {
     Shared { host: String, address: std::net::IpAddr },
     #[error("cannot listen on loopback: {reason}")]
     Local { reason: String },
+    #[error("it was not waited for")]
+    Stopped,
+}
+
+/// What a server did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Nobody is there, or nobody lets us through.
+    Connecting,
+    Tls,
+    Login,
+    Query,
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unanswered::Connecting => "the connection request",
+            Unanswered::Tls => "the TLS handshake",
+            Unanswered::Login => "the login",
+            Unanswered::Query => "the question who it is",
+        })
+    }
 }
 
 impl From<std::io::Error> for PinError {

@@ -33,12 +33,12 @@ pub struct Lease {
 
 impl Lease {
     #[expect(clippy::expect_used, reason = "the system's random numbers do not run out")]
-    pub fn new(shared: Arc<Shared>, dsn: Arc<Dsn>, port: u16, purpose: &str) -> Self {
+    pub fn new(shared: Arc<Shared>, dsn: Arc<Dsn>, port: u16, purpose: &str, ours: bool) -> Self {
         let mut bytes = [0; TOKEN_LENGTH];
         getrandom::fill(&mut bytes).expect("the system has randomness");
         let token = Secret::new(URL_SAFE_NO_PAD.encode(bytes));
         let (alive, revoked) = watch::channel(());
-        let id = shared.add_grant(token.clone(), purpose, revoked);
+        let id = shared.add_grant(token.clone(), purpose, ours, revoked);
         Lease { shared, dsn, port, id, purpose: purpose.to_owned(), token, _alive: alive }
     }
 

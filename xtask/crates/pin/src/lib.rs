@@ -21,9 +21,12 @@ mod peer;
 mod pinned_url;
 mod relay;
 mod shared;
+mod silence;
 mod startup;
 mod tls;
+mod turn;
 mod upstream;
+mod urgency;
 mod wire;
 
 pub mod interposer;
@@ -41,12 +44,14 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-pub use error::PinError;
+pub use error::{PinError, Unanswered};
 pub use identity::Identity;
 pub use lease::Lease;
 pub use pinned_url::{Expected, PASSED_ON};
 use shared::Shared;
 pub use shared::{Backend, Violation};
+pub use silence::{How, Lost};
+pub use urgency::Urgency;
 
 use crate::dsn::Dsn;
 
@@ -59,6 +64,9 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Names that must not lead to where the DSN's host does: a name that leads nowhere is nobody's.
     pub elsewhere: Vec<String>,
+    /// How long a server that owes an answer may be silent before it counts as gone: it answers no new connection either.
+    pub silence: Duration,
+    pub urgency: Urgency,
 }
 
 /// A running pin. Dropping it closes every connection through it.
@@ -77,7 +85,8 @@ impl Pin {
     pub fn open(dsn: &Dsn, options: Options) -> Result<Pin, PinError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(local)?;
         let proof = upstream::prove(dsn, &options);
-        let (upstream, identity) = match runtime.block_on(proof) {
+        let proven = runtime.block_on(relay::first(proof, options.urgency.raised(1)));
+        let (upstream, identity) = match proven.unwrap_or(Err(PinError::Stopped)) {
             Ok(proven) => proven,
             Err(error) => {
                 // Not an ordinary drop: that would wait for a name lookup that hangs.
@@ -87,7 +96,7 @@ impl Pin {
         };
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(local)?;
         let port = listener.local_addr().map_err(local)?.port();
-        let shared = Arc::new(Shared::new(upstream, identity, dsn.user.clone()));
+        let shared = Arc::new(Shared::new(upstream, identity, dsn.user.clone(), options.silence, options.urgency));
         let (stop, stopped) = watch::channel(());
         let server = shared.clone();
         let thread = std::thread::Builder::new()
@@ -110,13 +119,28 @@ impl Pin {
     /// A token of its own for one child or one purpose of ours; `purpose` names it in `pg_stat_activity` and in
     /// `backends`.
     pub fn token(&self, purpose: &str) -> Lease {
-        Lease::new(self.shared.clone(), self.dsn.clone(), self.port, purpose)
+        Lease::new(self.shared.clone(), self.dsn.clone(), self.port, purpose, false)
+    }
+
+    /// As `token`, for our own process: what a session of it waits for is cancelled when the user asks to stop.
+    pub fn own_token(&self, purpose: &str) -> Lease {
+        Lease::new(self.shared.clone(), self.dsn.clone(), self.port, purpose, true)
     }
 
     /// Every server process that was started through the pin, in order. After a child was killed, wait until its
     /// backends are gone from `pg_stat_activity`: they finish what they were sent.
     pub fn backends(&self) -> Vec<Backend> {
         self.shared.backends()
+    }
+
+    /// The first connection that was given up, if any.
+    pub fn lost(&self) -> Option<Lost> {
+        self.shared.lost()
+    }
+
+    /// Whether a statement of ours was cancelled because the user asked to stop.
+    pub fn cancelled(&self) -> bool {
+        self.shared.cancelled()
     }
 
     /// Set once the server behind the address was found to be another one; from then on every connection is refused.

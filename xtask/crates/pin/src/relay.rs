@@ -7,27 +7,24 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::login::Socket;
+use crate::turn::Turn;
 
 /// In bytes, for each direction. Larger ones make a COPY no faster.
 const BUFFER: usize = 64 << 10;
 
-/// Runs until either side closes or fails, then closes the other: Postgres knows no half-closed connection, and a
-/// child that died must look to the server as if it had been connected directly.
-pub async fn relay(client: &mut (impl Socket + ?Sized), server: &mut (impl Socket + ?Sized)) {
-    {
-        let (mut from_client, mut to_client) = tokio::io::split(&mut *client);
-        let (mut from_server, mut to_server) = tokio::io::split(&mut *server);
-        let upward = async {
-            // A server that takes no more may still have said why; its own end is about to be read.
-            if pump(&mut from_client, &mut to_server).await == End::Sink {
-                pending::<()>().await;
-            }
-        };
-        first_of(pump(&mut from_server, &mut to_client), upward).await;
-    }
-    // Either may be gone already.
-    let _ = server.shutdown().await;
-    let _ = client.shutdown().await;
+/// Runs until either side closes or fails: Postgres knows no half-closed connection, and a child that died must look to the server as if it
+/// had been connected directly.
+pub async fn relay(client: &mut (impl Socket + ?Sized), server: &mut (impl Socket + ?Sized), turn: &Turn) {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_server, mut to_server) = tokio::io::split(server);
+    let upward = async {
+        let upward = pump(&mut from_client, &mut to_server, |bytes| turn.sends(bytes), || turn.sent());
+        // A server that takes no more may still have said why; its own end is about to be read.
+        if upward.await == End::Sink {
+            pending::<()>().await;
+        }
+    };
+    first_of(pump(&mut from_server, &mut to_client, |bytes| turn.brings(bytes), || turn.brought()), upward).await;
 }
 
 /// Which side a stream of bytes ended at.
@@ -37,17 +34,24 @@ enum End {
     Sink,
 }
 
-async fn pump(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> End {
+async fn pump(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    comes: impl Fn(&[u8]),
+    went: impl Fn(),
+) -> End {
     let mut buffer = vec![0; BUFFER];
     loop {
         let count = match from.read(&mut buffer).await {
             Ok(0) | Err(_) => return End::Source,
             Ok(count) => count,
         };
+        comes(&buffer[..count]);
         // TLS keeps what it could not send at once until it is told to flush.
         if to.write_all(&buffer[..count]).await.is_err() || to.flush().await.is_err() {
             return End::Sink;
         }
+        went();
     }
 }
 
@@ -62,4 +66,11 @@ pub async fn first_of(one: impl Future, other: impl Future) {
         }
     })
     .await;
+}
+
+/// What `work` came to, unless `stop` came first.
+pub async fn first<T>(work: impl Future<Output = T>, stop: impl Future) -> Option<T> {
+    let mut done = None;
+    first_of(async { done = Some(work.await) }, stop).await;
+    done
 }

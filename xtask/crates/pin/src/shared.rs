@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
 use crate::identity::Identity;
+use crate::silence::Lost;
 use crate::upstream::Upstream;
+use crate::urgency::Urgency;
 use crate::wire::CancelKey;
 use redact::Secret;
 
@@ -17,8 +20,16 @@ pub struct Shared {
     pub upstream: Upstream,
     pub identity: Identity,
     pub user: String,
+    /// How long a server that owes an answer may be silent, here and on a new connection.
+    pub silence: Duration,
+    pub urgency: Urgency,
     state: Mutex<State>,
 }
+
+/// How long a new connection may be silent after the user has asked to stop: two round trips, from anywhere to anywhere.
+const HASTE: Duration = Duration::from_millis(800);
+/// How long it is remembered that it was: who asks next need not wait for that again.
+const REMEMBERED: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct State {
@@ -28,6 +39,9 @@ struct State {
     /// From the keys that children hold to the server's.
     cancel_keys: HashMap<CancelKey, CancelKey>,
     violation: Option<Violation>,
+    lost: Option<Lost>,
+    cancelled: bool,
+    unanswered: Option<Instant>,
 }
 
 /// A live token and what it opens.
@@ -36,6 +50,8 @@ pub struct Grant {
     id: u64,
     token: Secret,
     pub purpose: String,
+    /// Whether it is for our own process: no child that ends, and nobody else stops what it waits for.
+    pub ours: bool,
     pub databases: Vec<String>,
     /// Ends when the lease is dropped.
     pub revoked: watch::Receiver<()>,
@@ -68,8 +84,8 @@ impl fmt::Display for Violation {
 }
 
 impl Shared {
-    pub fn new(upstream: Upstream, identity: Identity, user: String) -> Self {
-        Shared { upstream, identity, user, state: Mutex::default() }
+    pub fn new(upstream: Upstream, identity: Identity, user: String, silence: Duration, urgency: Urgency) -> Self {
+        Shared { upstream, identity, user, silence, urgency, state: Mutex::default() }
     }
 
     /// The state is plain data and consistent between statements, so a panic elsewhere does not spoil it.
@@ -77,12 +93,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn add_grant(&self, token: Secret, purpose: &str, revoked: watch::Receiver<()>) -> u64 {
+    pub fn add_grant(&self, token: Secret, purpose: &str, ours: bool, revoked: watch::Receiver<()>) -> u64 {
         let mut state = self.state();
         state.next_grant += 1;
         let id = state.next_grant;
         let databases = vec![self.identity.database.clone()];
-        state.grants.push(Grant { id, token, purpose: purpose.to_owned(), databases, revoked });
+        state.grants.push(Grant { id, token, purpose: purpose.to_owned(), ours, databases, revoked });
         id
     }
 
@@ -120,6 +136,40 @@ impl Shared {
 
     pub fn backends(&self) -> Vec<Backend> {
         self.state().sessions.clone()
+    }
+
+    pub fn lost(&self) -> Option<Lost> {
+        self.state().lost.clone()
+    }
+
+    /// The first stays: the others are what came of it.
+    pub fn lose(&self, lost: Lost) {
+        self.state().lost.get_or_insert(lost);
+    }
+
+    pub fn cancelled(&self) -> bool {
+        self.state().cancelled
+    }
+
+    pub fn note_cancelled(&self) {
+        self.state().cancelled = true;
+    }
+
+    /// Whether a new connection got no answer a moment ago.
+    pub fn known_silent(&self) -> bool {
+        self.state().unanswered.is_some_and(|since| since.elapsed() < REMEMBERED)
+    }
+
+    /// Whether anybody answers a new connection within `limit`.
+    pub async fn answers(&self, limit: Duration) -> bool {
+        let answers = self.upstream.answers(limit).await;
+        self.state().unanswered = (!answers).then(Instant::now);
+        answers
+    }
+
+    /// As `answers`, for a user who wants to stop.
+    pub async fn answers_soon(&self) -> bool {
+        !self.known_silent() && self.answers(if self.urgency.asked() > 1 { HASTE / 4 } else { HASTE }).await
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,7 +13,7 @@ use tokio::time::timeout;
 use crate::Options;
 use crate::dial;
 use crate::dsn::{Dsn, SslMode};
-use crate::error::{Attempt, PinError};
+use crate::error::{Attempt, PinError, Unanswered};
 use crate::identity::{self, Answer, FULL, Identity, WITHOUT_CLUSTER};
 use crate::login::{self, LoginFailure, Session, Socket};
 use crate::tls::{self, Tls};
@@ -100,11 +101,7 @@ impl Upstream {
             answer => answer,
         };
         let identity = answer.map_err(|failure| failure.error)?.identity;
-        let mut goodbye = BytesMut::new();
-        frontend::terminate(&mut goodbye);
-        // What there was to learn is learned; a server that hangs up first is as good.
-        let _ = session.stream.write_all(&goodbye).await;
-        let _ = session.stream.shutdown().await;
+        self.leave(session).await;
         if identity.database == database {
             Ok(identity)
         } else {
@@ -115,11 +112,8 @@ impl Upstream {
     /// Opens a session for `database` and waits until the server is ready for a query.
     pub async fn login(&self, database: &str, parameters: &[(&str, &str)]) -> Result<Session, LoginFailure> {
         let tcp = dial::connect(self.address, self.connect_timeout).await?;
-        let login = async {
-            let (stream, binding) = self.encrypt(tcp).await?;
-            login::log_in(stream, binding, self.attempt(database), parameters).await
-        };
-        timeout(self.connect_timeout, login).await.unwrap_or_else(|_| Err(self.too_slow().into()))
+        let (stream, binding) = self.in_time(Unanswered::Tls, self.encrypt(tcp)).await?;
+        self.in_time(Unanswered::Login, login::log_in(stream, binding, self.attempt(database), parameters)).await
     }
 
     /// Asks the server who it is, in the form that worked at first. What it says beside the answer joins the greeting.
@@ -135,9 +129,52 @@ impl Upstream {
 
     async fn ask(&self, session: &mut Session, database: &str, query: &str) -> Result<Answer, LoginFailure> {
         let attempt = self.attempt(database);
-        timeout(self.connect_timeout, identity::ask(session, &attempt, query))
-            .await
-            .unwrap_or_else(|_| Err(self.too_slow().into()))
+        self.in_time(Unanswered::Query, identity::ask(session, &attempt, query)).await
+    }
+
+    /// Whether the session of `pid` waits for its client; None where the server has no such session. Asked on a connection of its own.
+    pub async fn waits_for_client(&self, database: &str, pid: i32) -> Result<Option<bool>, LoginFailure> {
+        let mut session = self.login(database, &[("application_name", "staging drill: still there?")]).await?;
+        let mut query = BytesMut::new();
+        let sql = format!(
+            "SELECT coalesce(wait_event_type = 'Client', false) FROM pg_catalog.pg_stat_activity WHERE pid = {pid}"
+        );
+        frontend::query(&sql, &mut query)?;
+        session.stream.write_all(&query).await?;
+        session.stream.flush().await?;
+        let mut waits = None;
+        loop {
+            match login::next(&mut session.stream, &mut session.greeting, &self.attempt(database)).await? {
+                Message::DataRow(row) => waits = Some(row.buffer().ends_with(b"t")),
+                Message::ReadyForQuery(_) => break,
+                _ => {}
+            }
+        }
+        self.leave(session).await;
+        Ok(waits)
+    }
+
+    /// Whether anybody answers a new connection within `limit`: one byte, to the request for TLS.
+    pub async fn answers(&self, limit: Duration) -> bool {
+        let knock = async {
+            let mut tcp = dial::connect(self.address, limit).await?;
+            let mut request = BytesMut::new();
+            frontend::ssl_request(&mut request);
+            tcp.write_all(&request).await?;
+            tcp.read_u8().await.map_err(PinError::from)
+        };
+        matches!(timeout(limit, knock).await, Ok(Ok(_)))
+    }
+
+    /// What there was to learn is learned; a server that hangs up first is as good.
+    async fn leave(&self, mut session: Session) {
+        let mut goodbye = BytesMut::new();
+        frontend::terminate(&mut goodbye);
+        let _ = timeout(self.connect_timeout, async {
+            let _ = session.stream.write_all(&goodbye).await;
+            session.stream.shutdown().await
+        })
+        .await;
     }
 
     /// Asks the server to cancel what the session of `key` is doing; returns when the server has taken note.
@@ -152,7 +189,7 @@ impl Upstream {
             let _ = stream.read_u8().await;
             Ok(())
         };
-        timeout(self.connect_timeout, cancel).await.unwrap_or_else(|_| Err(self.too_slow()))
+        self.in_time(Unanswered::Query, cancel).await
     }
 
     /// Whether the password stands in what a server said.
@@ -187,7 +224,14 @@ impl Upstream {
         }
     }
 
-    fn too_slow(&self) -> PinError {
-        PinError::TimedOut { address: self.address, after: self.connect_timeout }
+    /// `work`, and the error that says `what` was not answered where it takes too long.
+    async fn in_time<T, E: From<PinError>>(
+        &self,
+        what: Unanswered,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let after = self.connect_timeout;
+        let timed_out = |_| Err(PinError::TimedOut { address: self.address, what, after }.into());
+        timeout(after, work).await.unwrap_or_else(timed_out)
     }
 }

@@ -233,6 +233,7 @@ mod tests {
             smoke: SECOND,
             settle: SECOND,
             snapshot: SECOND,
+            silence: SECOND,
         }
     }
 

@@ -5,6 +5,7 @@
 mod children;
 mod interposer;
 mod server;
+mod silence;
 mod tls;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use server::{Server, shared};
 
 use crate::dsn::{Dsn, Host, SslMode};
 use crate::pinned_url::Use;
-use crate::{Options, Pin, PinError};
+use crate::{Options, Pin, PinError, Urgency};
 use redact::Secret;
 
 /// Of every role of the shared server.
@@ -36,7 +37,8 @@ fn dsn(user: &str) -> Dsn {
 }
 
 fn options() -> Options {
-    Options { ca_file: None, connect_timeout: Duration::from_secs(30), elsewhere: Vec::new() }
+    let (connect_timeout, silence) = (Duration::from_secs(30), Duration::from_secs(60));
+    Options { ca_file: None, connect_timeout, elsewhere: Vec::new(), silence, urgency: Urgency::default() }
 }
 
 fn open(dsn: &Dsn) -> Result<Pin, PinError> {
