@@ -48,7 +48,7 @@ impl Runner<'_> {
             }
             other => other?,
         };
-        let (_lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
+        let (lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
             Ok(prepared) => prepared,
             Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
         };
@@ -64,6 +64,7 @@ impl Runner<'_> {
             return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
         }
         let journal = self.begin(&session, outcome)?;
+        lock.into_iter().for_each(|lock| journal.hold(lock));
         let result = guarded(BROKE, || {
             journal.run().write_json("plan.json", &plan)?;
             stage.open(&journal, &inspection)?;
