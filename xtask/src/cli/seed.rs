@@ -17,13 +17,14 @@ use crate::run::runner::Runner;
 pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Outcome) -> Result<()> {
     let declared = runner.declare()?;
     let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
-    let _lock = RunLock::take(session.connect()?)?;
+    let lock = RunLock::take(session.connect()?)?;
     let begun = Instant::now();
     let schemas = session.target.schemas();
     let before = counts(&mut session.connection(), &schemas)?;
     if before.is_empty() {
         return Err(Failure::blocked("the sandbox has no tables yet").hint(Hint::run("forward")));
     }
+    lock.check()?;
     seed(&session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
     let counts = BeforeAfter { before, after: counts(&mut session.connection(), &schemas)? };
     runner.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));

@@ -1,43 +1,32 @@
 //! A session with the server, and the one way in which this crate reads: a single snapshot, read only, under settings
 //! of our own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use postgres::error::DbError;
+use postgres::error::{DbError, SqlState};
 use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, Status};
 use crate::postgres::causes::{self, Whose};
+use crate::postgres::own_settings;
 use redact::Secret;
 
 /// The marker in definitions and grants for the role that we are connected as: the throw-away database of a replay and
 /// the target may be migrated by roles of different names, which says nothing about the schema.
 pub const MIGRATING_ROLE: &str = "<migrating role>";
 
-/// The settings of a session of ours, as SQL. The first two make names and row counts mean what they say (with
-/// `row_security` off the server raises an error where it would otherwise silently return fewer rows); the rest decide
-/// how it prints definitions.
-const SETTINGS: [(&str, &str); 9] = [
-    ("search_path", "pg_catalog, pg_temp"),
-    ("row_security", "off"),
-    ("quote_all_identifiers", "off"),
-    ("TimeZone", "'UTC'"),
-    ("DateStyle", "'ISO, YMD'"),
-    ("IntervalStyle", "'postgres'"),
-    ("extra_float_digits", "1"),
-    ("bytea_output", "'hex'"),
-    // Compiling a catalog query takes longer than running it.
-    ("jit", "off"),
-];
+/// How often a session is prepared before a role's limit of a millisecond is believed to be longer than we are quick.
+const TRIES: usize = 5;
 
-/// Longest wait for a lock that another session holds: long enough for a short transaction, short enough not to queue
-/// others behind us.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A session is asked whether it is still there when it was not for this long.
+const TRUSTED: Duration = Duration::from_millis(200);
 
 /// An open session.
 pub struct Connection {
     client: Client,
     statement_timeout: Duration,
+    /// When it was last known to be there.
+    seen: Instant,
 }
 
 impl Connection {
@@ -52,14 +41,14 @@ impl Connection {
         config.application_name(name).connect_timeout(timeout);
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
         let client = config.connect(NoTls).map_err(refused_by_server)?;
-        let mut connection = Connection { client, statement_timeout: timeout };
-        connection.prepare_session()?;
+        let mut connection = Connection { client, statement_timeout: timeout, seen: Instant::now() };
+        connection.prepare_session(config.get_user().unwrap_or_default())?;
         Ok(connection)
     }
 
     /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
     pub fn read<T>(&mut self, query: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
-        let settings = self.settings("set local");
+        let settings = self.settings_in_transaction();
         let mut transaction = self
             .client
             .build_transaction()
@@ -91,12 +80,23 @@ impl Connection {
     pub fn impersonate_prisma(&mut self, schema: &str) -> Result<(), postgres::Error> {
         let path = postgres_protocol::escape::escape_identifier(schema);
         let timeout = self.statement_timeout.as_millis();
-        self.client.batch_execute(&format!("set search_path = {path}; set statement_timeout = {timeout}"))
+        let stays = own_settings::STAYS;
+        self.client.batch_execute(&format!("set statement_timeout = {timeout}; {stays}; set search_path = {path}"))
     }
 
     /// Our own settings for the rest of a transaction, as SQL: what a script in it may have changed.
     pub fn settings_in_transaction(&self) -> String {
-        self.settings("set local")
+        own_settings::sql(self.statement_timeout, true)
+    }
+
+    /// Whether the server has ended it; an idle session learns of that only when it asks.
+    pub fn has_ended(&mut self) -> bool {
+        if self.seen.elapsed() < TRUSTED {
+            return false;
+        }
+        let is_there = self.client.is_valid(self.statement_timeout).is_ok();
+        self.seen = Instant::now();
+        !is_there
     }
 
     /// A way to stop what this session is doing, for another thread.
@@ -104,17 +104,15 @@ impl Connection {
         Canceller(self.client.cancel_token())
     }
 
-    fn prepare_session(&mut self) -> Result<()> {
-        let sql = self.settings("set");
-        self.client.batch_execute(&sql).could_not("set up a session")
-    }
-
-    /// `command` is `set` or `set local`.
-    fn settings(&self, command: &str) -> String {
-        let timeouts = [("statement_timeout", self.statement_timeout), ("lock_timeout", LOCK_TIMEOUT)];
-        let settings = SETTINGS.iter().map(|(name, value)| format!("{command} {name} = {value}"));
-        let timeouts = timeouts.iter().map(|(name, limit)| format!("{command} {name} = {}", limit.as_millis()));
-        settings.chain(timeouts).collect::<Vec<_>>().join("; ")
+    fn prepare_session(&mut self, user: &str) -> Result<()> {
+        let sql = own_settings::sql(self.statement_timeout, false);
+        let mut prepared = self.client.batch_execute(&sql);
+        for _ in 1..TRIES {
+            if prepared.as_ref().is_err_and(|error| error.code() == Some(&SqlState::QUERY_CANCELED)) {
+                prepared = self.client.batch_execute(&sql);
+            }
+        }
+        prepared.map_err(|error| not_prepared(user, error))
     }
 }
 
@@ -154,6 +152,16 @@ pub fn in_server_words(failure: Failure, error: postgres::Error, place: impl Fn(
 
 pub fn server_words(answer: &DbError) -> String {
     format!("{}: {} (SQLSTATE {})", answer.severity(), answer.message(), answer.code().code())
+}
+
+/// A superuser may have set for a role what the role may not set back.
+fn not_prepared(user: &str, error: postgres::Error) -> Failure {
+    let answer = error.as_db_error().filter(|answer| *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE);
+    let setting = answer.and_then(|answer| answer.message().split('"').nth(1)).map(str::to_owned);
+    let failure = failure("set up a session", error).with_status(Status::Blocked);
+    let Some(setting) = setting else { return failure };
+    let role = postgres_protocol::escape::escape_identifier(user);
+    failure.note("a superuser may run the SQL below").hint(format!("alter role {role} reset {setting}"))
 }
 
 fn refused_by_server(error: postgres::Error) -> Failure {

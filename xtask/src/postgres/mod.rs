@@ -12,6 +12,7 @@ pub mod connection;
 pub mod counts;
 pub mod fence;
 pub mod identity;
+mod own_settings;
 pub mod ready;
 pub mod run_lock;
 pub mod service_role;

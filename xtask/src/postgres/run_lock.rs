@@ -1,15 +1,19 @@
 //! One run at a time on one database: an advisory lock of our own, held by a session that lives as long as the run.
 //!
-//! It is on the server, so that it also holds between two machines, and ends with its session, so that a crash frees it.
+//! It is on the server, so that it also holds between two machines, and ends with its session, so that a crash frees it. The server may end that
+//! session, too: so it is asked before each step whether the lock is still there.
+
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Failure, Result};
-use crate::postgres::connection::{Connection, CouldNot};
+use crate::hint::Hint;
+use crate::postgres::connection::{Connection, CouldNot, in_server_words};
 
 /// "stgdrill" in ASCII; unlike Prisma's 72707369, which its engine takes itself.
 const KEY: i64 = 0x7374_6764_7269_6c6c;
 
 pub struct RunLock {
-    _connection: Connection,
+    connection: Mutex<Connection>,
 }
 
 impl RunLock {
@@ -23,11 +27,33 @@ impl RunLock {
             .query_one("select pg_catalog.pg_try_advisory_lock($1)", &[&KEY])
             .could_not("take the lock of this run")?;
         if row.get(0) {
-            return Ok(RunLock { _connection: connection });
+            return Ok(RunLock { connection: Mutex::new(connection) });
         }
         Err(Failure::blocked("another run of the drill is at work on this database")
             .because(holder(&mut connection)?)
             .hint("wait for it to end, then run this again"))
+    }
+
+    /// # Errors
+    /// `failed` when the server has ended the session that held it: another run may be at work since.
+    pub fn check(&self) -> Result<()> {
+        const HELD: &str = "
+            select exists (select from pg_catalog.pg_locks l
+                            where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                              and (l.classid::int8 << 32 | l.objid::int8) = $1)";
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = || {
+            Failure::failed("the lock of this run is lost, so nothing more was changed")
+                .note("another run may have begun since, and only one at a time may change the database")
+                .hint(Hint::run("forward --plan"))
+        };
+        match connection.client().query_one(HELD, &[&KEY]) {
+            Ok(row) if row.get(0) => Ok(()),
+            Ok(_) => Err(lost().because("its session does not hold it any more")),
+            Err(error) => {
+                Err(in_server_words(lost().because("the session that held it has ended"), error, |_| String::new()))
+            }
+        }
     }
 }
 
@@ -50,4 +76,31 @@ fn holder(connection: &mut Connection) -> Result<String> {
             )
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Status;
+    use crate::postgres::server::{Database, open};
+
+    #[test]
+    fn a_lock_whose_session_the_server_has_ended_is_known_to_be_lost() {
+        let mut database = Database::new();
+        let lock = RunLock::take(open(&database.name)).unwrap();
+        lock.check().unwrap();
+        let second = RunLock::take(open(&database.name)).err().unwrap();
+        assert_eq!(second.status, Status::Blocked);
+        database.run(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()",
+        );
+        let lost = lock.check().unwrap_err();
+        assert_eq!(lost.message, "the lock of this run is lost, so nothing more was changed");
+        assert_eq!(lost.causes().collect::<Vec<_>>(), ["the session that held it has ended", "connection closed"]);
+        let next = RunLock::take(open(&database.name)).unwrap();
+        lock.check().unwrap_err();
+        next.check().unwrap();
+        next.connection.lock().unwrap().client().batch_execute("select pg_advisory_unlock_all()").unwrap();
+        assert_eq!(next.check().unwrap_err().causes().collect::<Vec<_>>(), ["its session does not hold it any more"]);
+    }
 }

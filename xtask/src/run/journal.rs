@@ -1,7 +1,7 @@
 //! The running record of one run: each step is on disk and on the console when it begins and when it ends.
 
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -16,6 +16,7 @@ use crate::evidence::record::Record;
 use crate::evidence::views;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
+use crate::postgres::run_lock::RunLock;
 use crate::process::{self, Finished, Invocation};
 use crate::run::console::Console;
 use redact::Redactor;
@@ -28,6 +29,8 @@ pub struct Journal<'a> {
     adopted: Vec<Adopted>,
     record: Mutex<Record>,
     debug: DebugLog,
+    /// No step begins without it.
+    lock: OnceLock<RunLock>,
     /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
     subfolder: Mutex<String>,
 }
@@ -53,7 +56,20 @@ impl<'a> Journal<'a> {
         let debug = DebugLog::of(&run)?;
         debug.line(format!("{} {} begins: {}", record.tools.drill, run.name(), record.argv.join(" ")));
         let (record, subfolder) = (Mutex::new(record), Mutex::default());
-        Ok(Journal { console, interrupt, redactor, run, adopted, record, debug, subfolder })
+        let lock = OnceLock::new();
+        Ok(Journal { console, interrupt, redactor, run, adopted, record, debug, lock, subfolder })
+    }
+
+    /// Gives the journal the lock of this run, to ask before each step whether it is still held.
+    pub fn hold(&self, lock: RunLock) {
+        let _ = self.lock.set(lock);
+    }
+
+    /// # Errors
+    /// `interrupted`; `failed` where the lock of the run is lost.
+    fn may_go_on(&self) -> Result<()> {
+        self.interrupt.check()?;
+        self.lock.get().map_or(Ok(()), RunLock::check)
     }
 
     pub fn run(&self) -> &Run {
@@ -187,7 +203,7 @@ impl Stage<'_, '_> {
 
     /// A step of our own: `work` returns what it found, in one line.
     pub fn step(&self, index: usize, name: &str, work: impl FnOnce() -> Result<String>) -> Result<()> {
-        self.journal.interrupt.check()?;
+        self.journal.may_go_on()?;
         self.journal.debug.line(format!("{name}: begins"));
         let running = self.journal.console.step(name);
         let begun = Instant::now();
@@ -219,7 +235,7 @@ impl Stage<'_, '_> {
         (invocation, deadline): (&Invocation, Duration),
         judge: impl FnOnce(&Finished) -> Result<()>,
     ) -> Result<()> {
-        self.journal.interrupt.check()?;
+        self.journal.may_go_on()?;
         let (log, file) = self.journal.run.log(self.number(index), name)?;
         let given: Vec<_> = invocation.env.keys().map(|name| name.to_string_lossy()).collect();
         let (shown, dir) = (invocation.shown(), invocation.dir.display());

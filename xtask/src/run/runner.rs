@@ -48,7 +48,7 @@ impl Runner<'_> {
             }
             other => other?,
         };
-        let (_lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
+        let (lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
             Ok(prepared) => prepared,
             Err(failure) => {
                 let failure = self.in_time(session.told(failure, false));
@@ -67,6 +67,7 @@ impl Runner<'_> {
             return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
         }
         let journal = self.begin(&session, outcome)?;
+        lock.into_iter().for_each(|lock| journal.hold(lock));
         let result = guarded(BROKE, || {
             journal.run().write_json("plan.json", &plan)?;
             stage.open(&journal, &inspection)?;

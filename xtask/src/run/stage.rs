@@ -97,7 +97,7 @@ pub trait Stage: Sized + Sync {
             drop(steps);
             result
         });
-        let result = result.map_err(|failure| Self::explain(&running, failure));
+        let result = result.map_err(|failure| with_snapshot(Self::explain(&running, failure), journal));
         let recorded = Self::record(&running, &result);
         entry.end(&result)?;
         result.and(recorded)
@@ -105,6 +105,19 @@ pub trait Stage: Sized + Sync {
 
     /// The feedback file that gets this run's entry.
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path;
+}
+
+/// Where rows were copied before something happened to them, a failure says where, whatever else could not be found out.
+fn with_snapshot(failure: Failure, journal: &Journal<'_>) -> Failure {
+    let record = journal.record();
+    let name = record.outcome.extra.get("snapshot").and_then(|snapshot| snapshot["name"].as_str());
+    match name {
+        Some(name) if !failure.notes.iter().any(|note| note.contains(name)) => {
+            let note = format!("the rows from before are in the snapshot `{name}`");
+            failure.note(note)
+        }
+        _ => failure,
+    }
 }
 
 /// A stage while it runs.

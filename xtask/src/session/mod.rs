@@ -113,9 +113,16 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The session that is open anyway; for questions that do not run side by side with others.
+    /// The session that is open anyway; for questions that do not run side by side with others. Nothing depends on it from one question to the next, so one
+    /// that the server has ended meanwhile is opened again; where that fails, the question says why.
     pub fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.has_ended()
+            && let Ok(again) = self.connect()
+        {
+            *connection = again;
+        }
+        connection
     }
 
     /// A session of one's own, for what runs beside other things or holds a lock.

@@ -29,6 +29,8 @@ enum Moment {
     Record,
     /// On a thread that the stage waits for.
     Beside,
+    /// The server ends every session of the run in the first step; the second one must not begin.
+    SessionsEnded,
     Never,
 }
 
@@ -36,6 +38,19 @@ enum Moment {
 struct Breaks(Moment);
 
 impl Breaks {
+    /// As a server does that is restarted, and one with an administrator who wants room. Between two steps a stage holds no session.
+    fn end_sessions(running: &Running<'_, Self>) -> Result<()> {
+        let all = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                    where application_name = 'staging drill' and datname = current_database() and pid <> pg_backend_pid()";
+        let ended: i64 = running.session.connect()?.client().query_one(all, &[]).unwrap().get(0);
+        assert_eq!(ended, 2, "that of the lock, and the one for questions");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let answer = running.session.connection().read(|t| Ok(t.query_one("select 1", &[]).unwrap().get::<_, i32>(0)));
+        assert_eq!(answer?, 1, "nothing depended on that one");
+        running.journal.record().outcome.extra.insert("snapshot".to_owned(), json!({ "name": "the-one-before" }));
+        Ok(())
+    }
+
     fn at(&self, moment: Moment) {
         assert!(self.0 != moment, "a panic that quotes {PASSWORD}");
     }
@@ -74,7 +89,11 @@ impl Stage for Breaks {
     fn memory<'a>(&self, _session: &'a Session<'a>, _inspection: &'a ()) {}
 
     fn builtin(running: &Running<'_, Self>, step: &&'static str) -> Result<String> {
+        if *step == "first" && running.options.0 == Moment::SessionsEnded {
+            Self::end_sessions(running)?;
+        }
         if *step == "second" {
+            running.options.at(Moment::SessionsEnded);
             running.options.at(Moment::Step);
             std::thread::scope(|scope| {
                 scope.spawn(|| running.options.at(Moment::Beside));
@@ -186,4 +205,25 @@ fn a_panic_ends_as_a_bug_with_the_evidence_closed_and_everything_let_go() {
     let left = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     let mut database = project.database;
     assert_eq!(database.ask::<i64>(left), 0);
+}
+
+#[test]
+fn a_run_whose_lock_the_server_has_ended_begins_no_further_step_and_says_where_the_rows_are() {
+    let project = Project::new();
+    let (result, outcome) = project.run(Moment::SessionsEnded);
+    let failure = result.unwrap_err();
+    let lost = "the lock of this run is lost, so nothing more was changed";
+    assert_eq!((failure.status, failure.message.as_str()), (Status::Failed, lost));
+    let causes: Vec<String> = failure.causes().collect();
+    assert_eq!(causes, ["the session that held it has ended", "connection closed"]);
+    assert_eq!(
+        failure.notes,
+        [
+            "another run may have begun since, and only one at a time may change the database",
+            "the rows from before are in the snapshot `the-one-before`"
+        ]
+    );
+    let ends = json!({"status": "failed", "exit_code": 1, "error": lost, "stages": [["failed", ["ok", "failed"]]]});
+    assert_eq!(project.ends(&outcome), ends);
+    assert!(project.run(Moment::Never).0.is_ok());
 }
