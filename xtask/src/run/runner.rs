@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
+use crate::run::lock_watch::watched;
 use crate::run::plan::Plan;
 use crate::run::preamble;
 use crate::run::stage::Stage;
@@ -48,10 +49,11 @@ impl Runner<'_> {
             }
             other => other?,
         };
-        let (_lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
-            Ok(prepared) => prepared,
-            Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
-        };
+        let (_lock, inspection, plan) =
+            match guarded(BROKE, || watched(&session, self.console, || self.prepare(stage, &session))) {
+                Ok(prepared) => prepared,
+                Err(failure) => return self.record_failure(stage, Some(&session), &redactor, failure, outcome),
+            };
         let losses = stage.losses(&inspection);
         if !losses.is_empty() {
             outcome.extra.insert("losses".to_owned(), losses.into());
@@ -67,7 +69,7 @@ impl Runner<'_> {
         let result = guarded(BROKE, || {
             journal.run().write_json("plan.json", &plan)?;
             stage.open(&journal, &inspection)?;
-            let result = stage.run(&session, &journal, &inspection, &plan);
+            let result = watched(&session, self.console, || stage.run(&session, &journal, &inspection, &plan));
             session.same_server().and(result)
         });
         self.close(stage, &journal, result, outcome)

@@ -11,6 +11,7 @@ use crate::evidence::outcome::Counts;
 use crate::evidence::past::{State, read_all};
 use crate::evidence::verify::Verification;
 use crate::evidence::views::names::REPORT;
+use crate::postgres::connection::CouldNot;
 use crate::postgres::server::{self, Database};
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
@@ -23,6 +24,9 @@ const PASSWORD: &str = "s3cret-of-the-panic";
 #[derive(Clone, Copy, PartialEq)]
 enum Moment {
     Inspect,
+    /// For a lock that another session holds, as the next one.
+    WaitToInspect,
+    WaitInStep,
     Consent,
     Step,
     /// While the record is locked, which poisons it.
@@ -39,6 +43,14 @@ impl Breaks {
     fn at(&self, moment: Moment) {
         assert!(self.0 != moment, "a panic that quotes {PASSWORD}");
     }
+
+    fn wait(&self, session: &Session<'_>, moment: Moment) -> Result<()> {
+        if self.0 != moment {
+            return Ok(());
+        }
+        let lock = "set lock_timeout = '1500ms'; lock table public.held";
+        session.connect()?.client().batch_execute(lock).could_not("lock a table")
+    }
 }
 
 impl Stage for Breaks {
@@ -48,9 +60,9 @@ impl Stage for Breaks {
 
     const DEMAND: Demand = Demand::Additive;
 
-    fn inspect(&self, _session: &Session<'_>) -> Result<()> {
+    fn inspect(&self, session: &Session<'_>) -> Result<()> {
         self.at(Moment::Inspect);
-        Ok(())
+        self.wait(session, Moment::WaitToInspect)
     }
 
     fn plan(&self, _session: &Session<'_>, _inspection: &()) -> Result<Plan<&'static str>> {
@@ -75,6 +87,7 @@ impl Stage for Breaks {
 
     fn builtin(running: &Running<'_, Self>, step: &&'static str) -> Result<String> {
         if *step == "second" {
+            running.options.wait(running.session, Moment::WaitInStep)?;
             running.options.at(Moment::Step);
             std::thread::scope(|scope| {
                 scope.spawn(|| running.options.at(Moment::Beside));
@@ -186,4 +199,25 @@ fn a_panic_ends_as_a_bug_with_the_evidence_closed_and_everything_let_go() {
     let left = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     let mut database = project.database;
     assert_eq!(database.ask::<i64>(left), 0);
+}
+
+#[test]
+fn a_lock_of_another_session_blocks_a_run_that_names_it_wherever_it_waited() {
+    let mut project = Project::new();
+    project.database.run("create table held ()");
+    let mut holder = server::open(&project.database.name);
+    holder.client().batch_execute("begin; lock table public.held in access share mode").unwrap();
+    let pid: i32 = holder.client().query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    for (moment, stages) in
+        [(Moment::WaitToInspect, json!([])), (Moment::WaitInStep, json!([["blocked", ["ok", "failed"]]]))]
+    {
+        let (result, outcome) = project.run(moment);
+        let failure = result.unwrap_err();
+        let causes: Vec<String> = failure.causes().collect();
+        let by = format!("backend pid {pid} (role `postgres`, `xtask tests`, idle in transaction since ");
+        assert_eq!(causes.len(), 2, "{causes:?}");
+        assert!(causes[1].starts_with(&by) && causes[1].ends_with(") holds a lock on `held`"), "{causes:?}");
+        let ends = json!({"status": "blocked", "exit_code": 4, "error": "could not lock a table", "stages": stages});
+        assert_eq!(project.ends(&outcome), ends);
+    }
 }
