@@ -10,7 +10,9 @@ use crate::hint::Hint;
 use crate::postgres::counts::counts;
 use crate::postgres::run_lock::RunLock;
 use crate::rows::seed::{MirrorFaults, Wish, seed};
+use crate::run::lock_watch::watched;
 use crate::run::runner::Runner;
+use crate::session::Session;
 
 /// Adds `rows` rows to every table, and their facts to the mirror where there is one, but for what `faults` keep from
 /// it.
@@ -18,6 +20,17 @@ pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut O
     let declared = runner.declare()?;
     let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
     let lock = RunLock::take(session.connect()?)?;
+    watched(&session, runner.console, || fill(runner, &session, &lock, rows, faults, outcome))
+}
+
+fn fill(
+    runner: &Runner<'_>,
+    session: &Session<'_>,
+    lock: &RunLock,
+    rows: u64,
+    faults: MirrorFaults,
+    outcome: &mut Outcome,
+) -> Result<()> {
     let begun = Instant::now();
     let schemas = session.target.schemas();
     let before = counts(&mut session.connection(), &schemas)?;
@@ -25,7 +38,7 @@ pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut O
         return Err(Failure::blocked("the sandbox has no tables yet").hint(Hint::run("forward")));
     }
     lock.check()?;
-    seed(&session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
+    seed(session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
     let counts = BeforeAfter { before, after: counts(&mut session.connection(), &schemas)? };
     runner.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     runner.console.counts(&counts);

@@ -260,17 +260,14 @@ fn lock(transaction: &mut Transaction<'_>, limit: Duration) -> Result<()> {
 
 const MIGRATION_LOCK_HELD: &str = "another session holds Prisma's migration lock";
 
-/// A lock that did not come within `LOCK_TIMEOUT` is told with who has it.
+/// Prisma's lock that did not come within `LOCK_TIMEOUT` is told with who has it; of any other, the run says it.
 fn name_the_holder(connection: &mut Connection, failure: Failure) -> Failure {
-    let holders = if failure.message == MIGRATION_LOCK_HELD {
-        activity::lock_holders(connection).map(|holders| holders.first().map(|holder| holder.in_words()))
-    } else if failure.causes().any(|cause| cause.contains(SqlState::LOCK_NOT_AVAILABLE.code())) {
-        activity::table_lock_holder(connection)
-    } else {
+    if failure.message != MIGRATION_LOCK_HELD {
         return failure;
-    };
+    }
+    let holders = activity::lock_holders(connection).map(|holders| holders.first().map(|holder| holder.in_words()));
     let holder = holders.ok().flatten().unwrap_or_else(|| "it has just ended".to_owned());
-    failure.with_status(Status::Blocked).because(holder).hint("wait for it to end, then run this again")
+    failure.because(holder).hint("wait for it to end, then run this again")
 }
 
 /// The applied migrations must be exactly those that the plan was made from: anything else means that another migration ran

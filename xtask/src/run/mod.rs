@@ -3,6 +3,7 @@
 pub mod consent;
 pub mod console;
 pub mod journal;
+pub mod lock_watch;
 pub mod plan;
 mod preamble;
 pub mod run_plan;

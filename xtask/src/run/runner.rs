@@ -14,6 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
+use crate::run::lock_watch::watched;
 use crate::run::plan::Plan;
 use crate::run::preamble;
 use crate::run::stage::Stage;
@@ -48,7 +49,8 @@ impl Runner<'_> {
             }
             other => other?,
         };
-        let (lock, inspection, plan) = match guarded(BROKE, || self.prepare(stage, &session)) {
+        let prepared = guarded(BROKE, || watched(&session, self.console, || self.prepare(stage, &session)));
+        let (lock, inspection, plan) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {
                 let failure = self.in_time(session.told(failure, false));
@@ -71,7 +73,7 @@ impl Runner<'_> {
         let result = guarded(BROKE, || {
             journal.run().write_json("plan.json", &plan)?;
             stage.open(&journal, &inspection)?;
-            let result = stage.run(&session, &journal, &inspection, &plan);
+            let result = watched(&session, self.console, || stage.run(&session, &journal, &inspection, &plan));
             session.same_server().and(result)
         });
         let result = result.map_err(|failure| session.told(failure, true));

@@ -1,7 +1,6 @@
 //! What a stage is: inspect (read only), plan (pure), apply and verify (its own steps), record. The loop is here, once.
 
 use std::path::Path;
-use std::sync::mpsc::Receiver;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,6 +9,7 @@ use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::run::console::Console;
 use crate::run::journal::{self, Journal};
+use crate::run::lock_watch::RECENT;
 use crate::run::plan::Plan;
 use crate::run::run_plan::run_plan;
 use crate::session::Session;
@@ -59,9 +59,6 @@ pub trait Stage: Sized + Sync {
     /// Does one of the stage's own steps, and returns what it found in one line.
     fn builtin(running: &Running<'_, Self>, action: &Self::Action) -> Result<String>;
 
-    /// Looks on while the steps run, until `ended` is closed.
-    fn watch(_: &Running<'_, Self>, _ended: &Receiver<()>) {}
-
     /// Adds to a failure what became of the database.
     fn explain(_: &Running<'_, Self>, failure: Failure) -> Failure {
         failure
@@ -89,14 +86,8 @@ pub trait Stage: Sized + Sync {
         let entry = journal.stage(plan.stage)?;
         let memory = self.memory(session, inspection);
         let running = Running { options: self, session, journal, entry: &entry, inspection, memory };
-        let result = std::thread::scope(|scope| {
-            let (steps, ended) = std::sync::mpsc::channel();
-            let watched = &running;
-            scope.spawn(move || Self::watch(watched, &ended));
-            let result = run_plan(&entry, plan, &|action| Self::builtin(&running, action));
-            drop(steps);
-            result
-        });
+        let result = run_plan(&entry, plan, &|action| Self::builtin(&running, action));
+        let result = result.map_err(|failure| session.waits.explain(failure, RECENT));
         let result = result.map_err(|failure| with_snapshot(Self::explain(&running, failure), journal));
         let recorded = Self::record(&running, &result);
         entry.end(&result)?;

@@ -20,6 +20,7 @@ use crate::postgres::causes::{self, Whose};
 use crate::postgres::claim;
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
+use crate::postgres::lock_wait::Waits;
 use crate::process::locate::Toolbox;
 use crate::session::groundwork::Groundwork;
 use crate::settings::Settings;
@@ -55,6 +56,8 @@ pub struct Session<'a> {
     pub redactor: Redactor,
     /// What a replay of the history begins with; `schema::platform` fills it in.
     pub groundwork: OnceLock<Groundwork>,
+    /// What was seen of waits for locks.
+    pub waits: Waits,
     /// Our own session for what is asked between steps.
     connection: Mutex<Connection>,
     pin: Pin,
@@ -106,6 +109,7 @@ impl<'a> Session<'a> {
             identity,
             redactor,
             groundwork: OnceLock::new(),
+            waits: Waits::default(),
             connection: Mutex::new(connection),
             pin,
             lease,
@@ -123,6 +127,11 @@ impl<'a> Session<'a> {
             *connection = again;
         }
         connection
+    }
+
+    /// As `connection`, where nobody is at it.
+    pub fn idle_connection(&self) -> Option<MutexGuard<'_, Connection>> {
+        self.connection.try_lock().ok()
     }
 
     /// A session of one's own, for what runs beside other things or holds a lock.
@@ -198,6 +207,11 @@ impl<'a> Session<'a> {
     pub fn backends(&self, lease: &Lease) -> Vec<i32> {
         let own = self.pin.backends().into_iter().filter(|backend| backend.purpose == lease.purpose());
         own.map(|backend| backend.pid).collect()
+    }
+
+    /// Every session of this run, its children's and our own, and what each is for.
+    pub fn all_backends(&self) -> Vec<(i32, String)> {
+        self.pin.backends().into_iter().map(|backend| (backend.pid, backend.purpose)).collect()
     }
 
     /// The address that was verified, and that alone is dialled.

@@ -4,16 +4,14 @@
 //! catalog afterwards. The catalog is compared with the history's own: its migrations replayed once in a throw-away
 //! database, before Prisma gets to the target with them.
 
-use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::{Failure, Result, Status};
+use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
@@ -21,7 +19,6 @@ use crate::migrations::database_state::DatabaseState;
 use crate::migrations::forecast::forecast;
 use crate::migrations::losses::{Loss, schemas_of};
 use crate::migrations::status::MigrationStatus;
-use crate::postgres::activity;
 use crate::process::Invocation;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
@@ -68,12 +65,7 @@ struct Leases {
 pub struct Memory {
     /// What was read when no child works any more, and again when we have changed rows ourselves.
     state: Mutex<Option<Arc<DatabaseState>>>,
-    /// Who keeps the deploy waiting.
-    blocker: Mutex<Option<String>>,
 }
-
-/// Between two looks at who keeps the deploy waiting.
-const LOCK_INTERVAL: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,16 +153,11 @@ impl Stage for Forward {
         Memory::default()
     }
 
-    fn watch(running: &Running<'_, Self>, ended: &Receiver<()>) {
-        running.watch_locks(ended);
-    }
-
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         running.builtin(action)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
-        let failure = running.explain_wait(failure);
         running.explain_state(failure)
     }
 
@@ -356,32 +343,6 @@ impl Running<'_, Forward> {
         Ok(state)
     }
 
-    fn blocker(&self) -> MutexGuard<'_, Option<String>> {
-        self.memory.blocker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Says once of each holder of a lock that the deploy waits for it. Whoever cannot look says nothing: the deploy itself
-    /// tells what fails.
-    fn watch_locks(&self, ended: &Receiver<()>) {
-        let (mut connection, mut told) = (None, BTreeSet::new());
-        while ended.recv_timeout(LOCK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-            let pids = self.session.backends(&self.inspection.leases.deploy);
-            if pids.is_empty() {
-                continue;
-            }
-            if connection.is_none() {
-                connection = self.session.connect().ok();
-            }
-            let Some(Ok(found)) = connection.as_mut().map(|connection| activity::blocker(connection, &pids)) else {
-                return;
-            };
-            if let Some((_, holder)) = found.as_ref().filter(|(pid, _)| told.insert(*pid)) {
-                self.journal.console.say(format!("  migrate deploy waits: {holder}"));
-            }
-            *self.blocker() = found.map(|(_, holder)| holder);
-        }
-    }
-
     fn verify_ledger(&self) -> Result<String> {
         let after = self.after()?;
         let standing = &after.standing;
@@ -464,34 +425,35 @@ impl Running<'_, Forward> {
         standing.applied.iter().filter(|name| !before.contains(name)).cloned().collect()
     }
 
-    /// A deploy that ended while it waited for a lock has not failed by itself.
-    fn explain_wait(&self, failure: Failure) -> Failure {
-        let holder = self.blocker().take().filter(|_| failure.status == Status::Failed);
-        let Some(holder) = holder else { return failure };
+    /// Adds to a failure what became of the database. A deploy that was stopped while it waited for a lock has begun a migration,
+    /// unless the ledger says otherwise.
+    fn explain_state(&self, failure: Failure) -> Failure {
+        let (failure, begun) = match self.state_in_words() {
+            Ok((state, begun)) => (failure.note(state), begun),
+            Err(other) => {
+                (failure.note(format!("the state of the database could not be read: {}", other.message)), true)
+            }
+        };
+        if !begun || !self.session.waits.ended_one() {
+            return failure;
+        }
         failure
-            .with_status(Status::Blocked)
-            .because(holder)
-            .note("end that session or wait for it, then settle the migration that was stopped")
+            .note("when that session has ended, settle the migration that was stopped")
             .hint(Hint::run("backward --failed"))
     }
 
-    /// Adds to a failure what became of the database.
-    fn explain_state(&self, failure: Failure) -> Failure {
-        match self.state_in_words() {
-            Ok(state) => failure.note(state),
-            Err(other) => failure.note(format!("the state of the database could not be read: {}", other.message)),
-        }
-    }
-
-    fn state_in_words(&self) -> Result<String> {
+    /// And whether a migration was begun and is not done.
+    fn state_in_words(&self) -> Result<(String, bool)> {
         let after = self.after()?;
         let DatabaseState { standing, catalog, .. } = &*after;
         let new = self.newly_applied(standing).len();
         let pending = standing.pending.len();
         let summary = format!("the database now: {} applied by this run, {pending} pending", counted(new, "migration"));
         match standing.failed.first() {
-            None => Ok(summary),
-            Some(failed) => Ok(format!("{summary}, `{failed}` marked as failed; {}", self.kept(standing, catalog)?)),
+            None => Ok((summary, !standing.running.is_empty())),
+            Some(failed) => {
+                Ok((format!("{summary}, `{failed}` marked as failed; {}", self.kept(standing, catalog)?), true))
+            }
         }
     }
 

@@ -270,11 +270,11 @@ fn who_keeps_the_deploy_waiting_is_named_at_once_and_when_it_is_stopped() {
         .unwrap();
     let pid = holder.query_one("select pg_backend_pid()", &[]).unwrap().get::<_, i32>(0);
     let answer = project.run(&["forward"]).expect(4);
-    let told = format!("backend pid {pid} (`nightly`, idle in transaction since ");
+    let told = format!("backend pid {pid} (role `{}`, `nightly`, idle in transaction since ", database.user);
     let lines: Vec<&str> = answer.stderr.lines().filter(|line| line.contains(&told)).collect();
     assert!(lines.iter().all(|line| line.ends_with(") holds a lock on `Session`")), "{lines:?}");
     let starts: Vec<&str> = lines.iter().map(|line| line.split(" backend").next().unwrap()).collect();
-    assert_eq!(starts, ["  migrate deploy waits:", "caused by:"]);
+    assert_eq!(starts, ["  prisma migrate deploy waits:", "caused by:"]);
     drop(holder);
     // The server goes on with what the stopped child had sent.
     let at_work =

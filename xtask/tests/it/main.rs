@@ -19,6 +19,7 @@ mod forward;
 mod guard;
 mod interrupt;
 mod layers;
+mod locks;
 mod logs;
 mod matrix;
 mod mirror;

@@ -11,6 +11,7 @@ use crate::evidence::outcome::Counts;
 use crate::evidence::past::{State, read_all};
 use crate::evidence::verify::Verification;
 use crate::evidence::views::names::REPORT;
+use crate::postgres::connection::CouldNot;
 use crate::postgres::server::{self, Database};
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
@@ -23,6 +24,9 @@ const PASSWORD: &str = "s3cret-of-the-panic";
 #[derive(Clone, Copy, PartialEq)]
 enum Moment {
     Inspect,
+    /// For a lock that another session holds, as the next one.
+    WaitToInspect,
+    WaitInStep,
     Consent,
     Step,
     /// While the record is locked, which poisons it.
@@ -54,6 +58,14 @@ impl Breaks {
     fn at(&self, moment: Moment) {
         assert!(self.0 != moment, "a panic that quotes {PASSWORD}");
     }
+
+    fn wait(&self, session: &Session<'_>, moment: Moment) -> Result<()> {
+        if self.0 != moment {
+            return Ok(());
+        }
+        let lock = "set lock_timeout = '1500ms'; lock table public.held";
+        session.connect()?.client().batch_execute(lock).could_not("lock a table")
+    }
 }
 
 impl Stage for Breaks {
@@ -63,9 +75,9 @@ impl Stage for Breaks {
 
     const DEMAND: Demand = Demand::Additive;
 
-    fn inspect(&self, _session: &Session<'_>) -> Result<()> {
+    fn inspect(&self, session: &Session<'_>) -> Result<()> {
         self.at(Moment::Inspect);
-        Ok(())
+        self.wait(session, Moment::WaitToInspect)
     }
 
     fn plan(&self, _session: &Session<'_>, _inspection: &()) -> Result<Plan<&'static str>> {
@@ -94,6 +106,7 @@ impl Stage for Breaks {
         }
         if *step == "second" {
             running.options.at(Moment::SessionsEnded);
+            running.options.wait(running.session, Moment::WaitInStep)?;
             running.options.at(Moment::Step);
             std::thread::scope(|scope| {
                 scope.spawn(|| running.options.at(Moment::Beside));
@@ -226,4 +239,25 @@ fn a_run_whose_lock_the_server_has_ended_begins_no_further_step_and_says_where_t
     let ends = json!({"status": "failed", "exit_code": 1, "error": lost, "stages": [["failed", ["ok", "failed"]]]});
     assert_eq!(project.ends(&outcome), ends);
     assert!(project.run(Moment::Never).0.is_ok());
+}
+
+#[test]
+fn a_lock_of_another_session_blocks_a_run_that_names_it_wherever_it_waited() {
+    let mut project = Project::new();
+    project.database.run("create table held ()");
+    let mut holder = server::open(&project.database.name);
+    holder.client().batch_execute("begin; lock table public.held in access share mode").unwrap();
+    let pid: i32 = holder.client().query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    for (moment, stages) in
+        [(Moment::WaitToInspect, json!([])), (Moment::WaitInStep, json!([["blocked", ["ok", "failed"]]]))]
+    {
+        let (result, outcome) = project.run(moment);
+        let failure = result.unwrap_err();
+        let causes: Vec<String> = failure.causes().collect();
+        let by = format!("backend pid {pid} (role `postgres`, `xtask tests`, idle in transaction since ");
+        assert_eq!(causes.len(), 2, "{causes:?}");
+        assert!(causes[1].starts_with(&by) && causes[1].ends_with(") holds a lock on `held`"), "{causes:?}");
+        let ends = json!({"status": "blocked", "exit_code": 4, "error": "could not lock a table", "stages": stages});
+        assert_eq!(project.ends(&outcome), ends);
+    }
 }

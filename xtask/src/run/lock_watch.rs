@@ -1,0 +1,61 @@
+//! Looks on while work is done on the target, whoever does it: a session of the run that waits for a lock is said at once, with who keeps
+//! it waiting, and again in the failure that came of it.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::postgres::connection::Connection;
+use crate::postgres::lock_wait::{LockWait, lock_waits};
+use crate::run::console::Console;
+use crate::session::Session;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// A wait that was seen in one of the last looks may be what a deadline has ended.
+pub const RECENT: Duration = Duration::from_millis(800);
+
+/// Does `work` and says what of it waits.
+///
+/// # Errors
+/// Those of `work`; `blocked` where they came of a wait.
+pub fn watched<T>(session: &Session<'_>, console: &Console, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let result = std::thread::scope(|scope| {
+        let (working, ended) = channel();
+        scope.spawn(move || watch(session, console, &ended));
+        let result = work();
+        drop(working);
+        result
+    });
+    result.map_err(|failure| session.waits.explain(failure, RECENT))
+}
+
+/// Each holder is told once. Whoever cannot look says nothing: the work itself tells what fails.
+fn watch(session: &Session<'_>, console: &Console, ended: &Receiver<()>) {
+    let (mut own, mut told) = (None, BTreeSet::new());
+    while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let Some(waits) = look(session, &mut own) else { return };
+        session.waits.note(waits.first());
+        for wait in waits.iter().filter(|wait| told.insert(wait.holder.who.clone())) {
+            console.say(format!("  {} waits: {}", name(session, wait), wait.in_words()));
+        }
+    }
+}
+
+/// By the session that is open anyway, and by one of our own where that one is at work, and may itself be what waits.
+fn look(session: &Session<'_>, own: &mut Option<Connection>) -> Option<Vec<LockWait>> {
+    let pids: Vec<i32> = session.all_backends().into_iter().map(|(pid, _)| pid).collect();
+    match (session.idle_connection(), &own) {
+        (Some(mut idle), _) => lock_waits(&mut idle, &pids).ok(),
+        (None, Some(_)) => lock_waits(own.as_mut()?, &pids).ok(),
+        (None, None) => lock_waits(own.insert(session.connect().ok()?), &pids).ok(),
+    }
+}
+
+/// What the session that waits is for.
+fn name(session: &Session<'_>, wait: &LockWait) -> String {
+    let purpose = session.all_backends().into_iter().find(|(pid, _)| *pid == wait.waiter).map(|(_, purpose)| purpose);
+    purpose.unwrap_or_else(|| "a session that has ended".to_owned())
+}
