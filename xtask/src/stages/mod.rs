@@ -14,3 +14,6 @@ pub mod reset;
 pub mod resolve_failed;
 pub mod restore;
 mod snapshot_step;
+mod standpoint;
+mod still_owed;
+mod way_back;
