@@ -110,6 +110,21 @@ fn not_closed(error: postgres::Error) -> Failure {
         .hint("connect as the role that owns the tables")
 }
 
+/// Whether a run that was killed has left the tables closed.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn is_closed(connection: &mut Connection, schema: &str) -> Result<bool> {
+    let there = "select pg_catalog.to_regproc($1) is not null";
+    let row = connection.client().query_one(there, &[&function(schema)]).could_not("look whether tables are closed")?;
+    Ok(row.get(0))
+}
+
+/// Whether an object of a catalog, by its names, is a part of it.
+pub fn owns(path: &[String]) -> bool {
+    path.last().is_some_and(|name| name.starts_with(NAME))
+}
+
 /// Opens the tables again, where they are still there.
 pub fn lift(connection: &mut Connection, _: &StagingTarget, schema: &str) -> Result<()> {
     let sql = format!("set client_min_messages = warning; drop function if exists {}() cascade", function(schema));
@@ -156,7 +171,9 @@ mod tests {
         let waiting = writer.client().batch_execute("set lock_timeout = '100ms'; insert into public.t values (2)");
         assert_eq!(waiting.unwrap_err().code().unwrap().code(), "55P03");
         assert_eq!(count(&mut database), 1);
+        assert!(!is_closed(&mut database.connection, "public").unwrap());
         fence.close().unwrap();
+        assert!(is_closed(&mut database.connection, "public").unwrap());
         for write in WRITES {
             let refused = writer.client().batch_execute(&format!("set search_path = public; {write}")).unwrap_err();
             assert!(refused.as_db_error().unwrap().message().contains("takes no more rows"), "{write}");

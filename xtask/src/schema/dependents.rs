@@ -5,7 +5,7 @@
 //! or a definition that is not known to be whole, cannot be made again, and a stage that drops the schema refuses.
 
 use postgres::Transaction;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Result};
 use crate::guard::StagingTarget;
@@ -14,7 +14,7 @@ use crate::schema::catalog::ObjectKey;
 use crate::words::counted;
 
 /// One object outside of the schema that cannot be without it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependent {
     /// In the server's words: `trigger`, `table column`.
     pub kind: String,
@@ -103,6 +103,28 @@ pub fn gone<'a>(before: &'a [Dependent], now: &[Dependent]) -> Vec<&'a Dependent
     before.iter().filter(|one| !now.iter().any(|other| other.is(one))).collect()
 }
 
+/// What an earlier reset took and did not make again, and what hangs on the schemas now.
+pub fn or_since(mut owed: Vec<Dependent>, now: Vec<Dependent>) -> Vec<Dependent> {
+    owed.extend(now.into_iter().filter(|one| !owed.iter().any(|other| other.is(one))).collect::<Vec<_>>());
+    owed
+}
+
+/// Makes keys hold for old rows too; returns those of `statements` that the server refused, with its words.
+///
+/// # Errors
+/// `failed` with the server's words when it cannot be asked.
+pub fn validate(connection: &mut Connection, _: &StagingTarget, statements: &[String]) -> Result<Vec<String>> {
+    connection.write(|transaction| {
+        let mut refused = Vec::new();
+        for sql in statements {
+            if let Err(words) = attempt(transaction, [sql].into_iter())? {
+                refused.push(format!("{sql} ({words})"));
+            }
+        }
+        Ok(refused)
+    })
+}
+
 /// What became of an attempt to make them again.
 #[derive(Debug)]
 pub struct Restored {
@@ -125,7 +147,14 @@ pub fn restore(
 ) -> Result<Restored> {
     let there = dependents(connection, schemas)?;
     let gone = gone(before, &there);
-    let (made, refused) = connection.write(|transaction| make(transaction, &gone))?;
+    let (made, refused) = connection.write(|transaction| {
+        let done = make(transaction, &gone)?;
+        for sql in before.iter().filter_map(|one| one.validate.as_ref()) {
+            // One that is refused here is found when they are read again.
+            let _ = attempt(transaction, [sql].into_iter())?;
+        }
+        Ok(done)
+    })?;
     let now = dependents(connection, schemas)?;
     let mut missing = Vec::new();
     let mut unchecked = Vec::new();
@@ -155,10 +184,6 @@ fn make<'a>(transaction: &mut Transaction<'_>, gone: &[&'a Dependent]) -> Result
             }
         }
         if refused.is_empty() || refused.len() == open.len() {
-            for sql in gone.iter().filter_map(|one| one.validate.as_ref()) {
-                // One that is refused here is found when they are read again.
-                let _ = attempt(transaction, [sql].into_iter())?;
-            }
             let made = gone.len() - refused.len();
             return Ok((made, refused.into_iter().map(|(one, words)| (one.name.as_str(), words)).collect()));
         }

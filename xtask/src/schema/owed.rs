@@ -1,5 +1,5 @@
-//! What a reset takes along with the schema and gives back at its end: who may do what, and the mirror. It is written down before anything is
-//! dropped and kept until all of it is there again, so that neither a run that dies nor a second reset loses it.
+//! What a reset takes along with the schema and gives back at its end: who may do what, what other schemas hang on it, and the mirror. It is
+//! written down before anything is dropped and kept until all of it is there again, so that neither a run that dies nor a second reset loses it.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{OrFail, Result};
 use crate::files;
 use crate::schema::catalog::Catalog;
+use crate::schema::dependents::{self, Dependent, dependents};
 use crate::schema::privileges::{self, Privileges};
 use crate::session::Session;
 
@@ -20,10 +21,43 @@ pub struct Owed {
     database: String,
     database_oid: u32,
     system_identifier: Option<String>,
+    #[serde(flatten)]
+    pub taken: Taken,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Taken {
     /// Of each schema.
     pub privileges: Vec<Privileges>,
     /// The mirror's objects, as a catalog names them; empty where there was no mirror.
     pub mirror: Vec<String>,
+    /// Outside of the schemas.
+    #[serde(default)]
+    pub dependents: Vec<Dependent>,
+    /// Makes keys that are back hold for old rows too, once these are back as well.
+    #[serde(default)]
+    pub validate: Vec<String>,
+}
+
+impl Taken {
+    pub fn lacks_mirror(&self, now: &Catalog) -> bool {
+        self.mirror.iter().any(|object| !now.objects.keys().any(|there| there.to_string() == *object))
+    }
+}
+
+/// What is not there again.
+#[derive(Debug)]
+pub struct Missing {
+    /// Statements that would bring them back.
+    pub privileges: Vec<String>,
+    pub dependents: Vec<Dependent>,
+    pub mirror: bool,
+}
+
+impl Missing {
+    pub fn is_empty(&self) -> bool {
+        self.privileges.is_empty() && self.dependents.is_empty() && !self.mirror
+    }
 }
 
 impl Owed {
@@ -53,14 +87,13 @@ impl Owed {
     ///
     /// # Errors
     /// `blocked` when the folder cannot be written to.
-    pub fn write_down(session: &Session<'_>, privileges: Vec<Privileges>, mirror: Vec<String>) -> Result<()> {
+    pub fn write_down(session: &Session<'_>, taken: Taken) -> Result<()> {
         let here = &session.identity;
         let owed = Owed {
             database: here.database.clone(),
             database_oid: here.database_oid,
             system_identifier: here.system_identifier.clone(),
-            privileges,
-            mirror,
+            taken,
         };
         let path = path(session);
         let unwritable = || format!("cannot write `{}`", session.settings.shown(&path));
@@ -79,9 +112,9 @@ impl Owed {
     pub fn give_back(&self, session: &Session<'_>, now: &Catalog) -> Result<()> {
         let mut connection = session.connection();
         let back = |before: &Privileges| privileges::all_there(&mut connection, before);
-        let all: Vec<bool> = self.privileges.iter().map(back).collect::<Result<_>>()?;
+        let all: Vec<bool> = self.taken.privileges.iter().map(back).collect::<Result<_>>()?;
         drop(connection);
-        if self.lacks_mirror(now) || all.contains(&false) {
+        if all.contains(&false) || !self.missing(session, now)?.is_empty() {
             return Ok(());
         }
         Owed::settle(session)
@@ -101,30 +134,37 @@ impl Owed {
         }
     }
 
-    /// What is owed of each schema, and what has been granted since.
-    pub fn or_since(self, now: Vec<Privileges>) -> Vec<Privileges> {
-        let mut owed = self.privileges;
+    /// What is owed, and what there is `now`, with what has been granted since.
+    pub fn or_since(self, now: Taken) -> Taken {
+        let mut owed = self.taken.privileges;
         let of = |now: Privileges| match owed.iter().position(|before| before.schema == now.schema) {
             Some(at) => owed.swap_remove(at).or_since(now),
             None => now,
         };
-        now.into_iter().map(of).collect()
+        Taken {
+            privileges: now.privileges.into_iter().map(of).collect(),
+            mirror: now.mirror,
+            dependents: dependents::or_since(self.taken.dependents, now.dependents),
+            validate: self.taken.validate,
+        }
     }
 
-    pub fn lacks_mirror(&self, now: &Catalog) -> bool {
-        self.mirror.iter().any(|object| !now.objects.keys().any(|there| there.to_string() == *object))
-    }
-
-    /// Statements that would bring the privileges back.
+    /// What is not back, where the schema is `now`.
     ///
     /// # Errors
     /// `failed` with the server's words.
-    pub fn missing_privileges(&self, session: &Session<'_>) -> Result<Vec<String>> {
-        let mut missing = Vec::new();
-        for before in &self.privileges {
-            missing.extend(privileges::missing(&mut session.connection(), before)?);
+    pub fn missing(&self, session: &Session<'_>, now: &Catalog) -> Result<Missing> {
+        let mut connection = session.connection();
+        let mut privileges = Vec::new();
+        for before in &self.taken.privileges {
+            privileges.extend(privileges::missing(&mut connection, before)?);
         }
-        Ok(missing)
+        let there = match self.taken.dependents.is_empty() {
+            true => Vec::new(),
+            false => dependents(&mut connection, &session.target.schemas_of_reset())?,
+        };
+        let gone = dependents::gone(&self.taken.dependents, &there).into_iter().cloned().collect();
+        Ok(Missing { privileges, dependents: gone, mirror: self.taken.lacks_mirror(now) })
     }
 }
 

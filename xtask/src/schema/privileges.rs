@@ -123,7 +123,8 @@ const GRANTED: &str = "
       select 'routine', p.oid::pg_catalog.regprocedure::text, null, p.proowner,
              coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))
         from schema s join pg_catalog.pg_proc p on p.pronamespace = s.oid
-       where not exists (select from extensions e where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and e.objid = p.oid)
+       -- What a reset closes the tables with goes with it.
+       where p.proname <> 'staging_drill_fence' and not exists (select from extensions e where e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass and e.objid = p.oid)
       union all
       select 'type', t.oid::pg_catalog.regtype::text, null, t.typowner, coalesce(t.typacl, pg_catalog.acldefault('T', t.typowner))
         from schema s join pg_catalog.pg_type t on t.typnamespace = s.oid

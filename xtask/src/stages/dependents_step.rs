@@ -29,30 +29,17 @@ pub fn write_down(journal: &Journal<'_>, dependents: &[Dependent]) -> Result<()>
     if dependents.is_empty() { Ok(()) } else { journal.write_json(FILE, &dependents) }
 }
 
-/// What to do where the run ended before the step.
-pub fn still_needed(journal: &Journal<'_>, session: &Session<'_>, dependents: &[Dependent]) -> Option<String> {
-    let now = dependents::dependents(&mut session.connection(), &session.target.schemas_of_reset()).ok()?;
-    let gone = dependents::gone(dependents, &now);
-    let statements: Vec<&str> =
-        gone.iter().flat_map(|one| one.statements.iter().flatten()).map(String::as_str).collect();
-    let file = session.settings.shown(&journal.run().folder().join(FILE));
-    (!statements.is_empty()).then(|| {
-        format!(
-            "gone with the schema, and to be made again once the migrations are applied (`{file}`): {}",
-            statements.join("; ")
-        )
-    })
-}
-
-pub fn make_again(session: &Session<'_>, journal: &Journal<'_>, before: &[Dependent]) -> Result<String> {
+/// Makes them again; the statements that make keys among them hold for old rows too, once these are back.
+pub fn make_again(session: &Session<'_>, journal: &Journal<'_>, before: &[Dependent]) -> Result<(String, Vec<String>)> {
     let schemas = session.target.schemas_of_reset();
     let restored = dependents::restore(&mut session.connect()?, &session.target, &schemas, before)?;
-    let unchecked =
-        restored.unchecked.iter().map(|sql| format!("holds for new rows alone until the old ones are back: {sql}"));
-    journal.record().outcome.notes.extend(unchecked);
+    let until = |sql: &String| {
+        format!("holds for new rows alone until the old ones are back and this is run, as restore does: {sql}")
+    };
+    journal.record().outcome.notes.extend(restored.unchecked.iter().map(until));
     if restored.missing.is_empty() {
         let (made, all) = (restored.made, counted(before.len(), "object"));
-        return Ok(format!("{all} of other schemas are as before; {made} had to be made again"));
+        return Ok((format!("{all} of other schemas are as before; {made} had to be made again"), restored.unchecked));
     }
     Err(Failure::different("what other schemas hang on this one is not all as it was before the reset")
         .because_all(restored.missing.iter().map(|sql| format!("needed: {sql}")))

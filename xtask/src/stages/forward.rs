@@ -19,6 +19,7 @@ use crate::migrations::database_state::DatabaseState;
 use crate::migrations::forecast::forecast;
 use crate::migrations::losses::{Loss, schemas_of};
 use crate::migrations::status::MigrationStatus;
+use crate::postgres::fence;
 use crate::process::Invocation;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
@@ -27,7 +28,6 @@ use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::{History, Migration};
-use crate::schema::owed::Owed;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
@@ -35,6 +35,7 @@ use crate::stages::preflight::{
     check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
 };
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
+use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, in_line, listed};
@@ -266,6 +267,14 @@ fn verification() -> [Step<Builtin>; 2] {
     ]
 }
 
+/// What a reset that was killed left in the way, `restore` takes away.
+fn way_out(drift: &drift::Drift) -> Hint {
+    match drift.definition.iter().any(|difference| fence::owns(&difference.object.path)) {
+        true => Hint::run("restore --confirm"),
+        false => "take the difference back, or put it into a migration".into(),
+    }
+}
+
 fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Builtin> {
     Step {
         name: "smoke",
@@ -371,7 +380,7 @@ impl Running<'_, Forward> {
                 "the schema differs from what its migrations make, in {count} {}",
                 if count == 1 { "place" } else { "places" }
             ))
-            .hint("take the difference back, or put it into a migration")
+            .hint(way_out(&drift))
             .because_all(drift.definition.iter().map(Difference::to_string))),
         }
     }
@@ -388,36 +397,11 @@ impl Running<'_, Forward> {
         let after = self.after()?;
         after.record(self.journal, &self.inspection.before.counts)?;
         let (applied, pending) = (self.newly_applied(&after.standing), after.standing.pending.clone());
-        let owed = self.owed(&after.catalog)?;
+        let owed = still_owed::notes(self.session, &after.catalog, after.standing.is_clean())?;
         let mut record = self.journal.record();
         record.outcome.notes.extend(owed);
         record.outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
         Ok(())
-    }
-
-    /// What a reset that did not come to its end has not given back, and how it comes back.
-    fn owed(&self, now: &Catalog) -> Result<Vec<String>> {
-        let Some(owed) = Owed::read(self.session)? else { return Ok(Vec::new()) };
-        let (privileges, mirror) = (owed.missing_privileges(self.session)?, owed.lacks_mirror(now));
-        let Some(first) = privileges.first() else {
-            if mirror {
-                return Ok(vec![self.mirror_owed()]);
-            }
-            // What is still to be made may have had privileges.
-            if self.after()?.standing.is_clean() {
-                Owed::settle(self.session)?;
-            }
-            return Ok(Vec::new());
-        };
-        let restore = Hint::run("restore --confirm").line(&self.session.settings.aim);
-        let count = counted(privileges.len(), "statement");
-        let told = format!("a reset that was cut short took privileges that are not back ({count}, such as `{first}`)");
-        Ok(mirror.then(|| self.mirror_owed()).into_iter().chain([format!("{told}: {restore}")]).collect())
-    }
-
-    fn mirror_owed(&self) -> String {
-        let mirror = Hint::run("mirror").line(&self.session.settings.aim);
-        format!("a reset that was cut short took the mirror, which is not back: {mirror}")
     }
 
     fn newly_applied(&self, standing: &MigrationStatus) -> Vec<String> {

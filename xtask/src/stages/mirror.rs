@@ -24,6 +24,7 @@ use crate::schema::expected;
 use crate::schema::history::History;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
@@ -199,5 +200,8 @@ fn feed(session: &Session<'_>) -> Result<String> {
 
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
     session.settle(&inspection.lease)?;
-    DatabaseState::read(session, &inspection.history)?.record(journal, &inspection.before.counts)
+    let after = DatabaseState::read(session, &inspection.history)?;
+    let owed = still_owed::notes(session, &after.catalog, after.standing.is_clean())?;
+    journal.record().outcome.notes.extend(owed);
+    after.record(journal, &inspection.before.counts)
 }

@@ -15,6 +15,7 @@ use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::session::Session;
 use crate::settings::schema_files;
+use crate::stages::still_owed;
 use crate::words::listed;
 
 /// Prisma finds this out too (P3019), but only after it has created a database that was missing.
@@ -117,14 +118,16 @@ pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseS
     let is_at = |names: &[String]| {
         drift::of_target(session, &history.only(names), &state.catalog).is_ok_and(|drift| drift.definition.is_empty())
     };
-    let found = if is_at(&applied) {
-        "the schema is as before it: nothing of it was kept"
-    } else if is_at(&with_it) {
-        "the schema is as after it: the server had finished it"
-    } else {
-        "the schema is neither as before it nor as after it: see docs/failed-migrations.md"
+    let (as_before, as_after) = (is_at(&applied), is_at(&with_it));
+    let found = match (as_before, as_after) {
+        (true, _) => "the schema is as before it: nothing of it was kept",
+        (_, true) => "the schema is as after it: the server had finished it",
+        _ => "the schema is neither as before it nor as after it: see docs/failed-migrations.md",
     };
-    failure.note(found).hint(Hint::run("backward --failed"))
+    match !as_before && !as_after && still_owed::drop_again(session, &state.counts) {
+        true => failure.note(found).note("a reset that was cut short is run again").hint(Hint::run("reset --confirm")),
+        false => failure.note(found).hint(Hint::run("backward --failed")),
+    }
 }
 
 /// What the history makes of an empty database, asked before it gets to the target: there a script that fails leaves a failed

@@ -3,7 +3,6 @@
 //! Prisma drops the whole schema. What goes with it and no migration brings back is named before and looked at afterwards: grants and default
 //! privileges are granted again, the mirror is applied again, anything else is said to be gone.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -14,7 +13,6 @@ use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
 use crate::hint::{Hint, READ_THE_LOG};
 use crate::migrations::database_state::DatabaseState;
-use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
 use crate::postgres::fence::{self, Fence, refuse_deploy};
@@ -25,19 +23,20 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Change, Difference};
-use crate::schema::dependents::{Dependent, dependents, refuse_loss, strand};
+use crate::schema::dependents::{dependents, or_since, refuse_loss, strand};
 use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
-use crate::schema::oids::oids;
-use crate::schema::owed::Owed;
-use crate::schema::privileges::{self, Privileges, privileges_of};
+use crate::schema::owed::{Owed, Taken};
+use crate::schema::privileges::{self, privileges_of};
 use crate::schema::second_application;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
-use crate::stages::dependents_step::{make_again, restore_dependents, still_needed, write_down};
+use crate::stages::dependents_step::{make_again, restore_dependents, write_down};
+use crate::stages::standpoint::Standpoint;
 use crate::stages::surroundings;
+use crate::stages::way_back::WayBack;
 use crate::tools::prisma::{self, Prisma};
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
@@ -54,14 +53,12 @@ pub struct Inspection {
     /// What migrations, and the mirror's script where the mirror is there, make.
     expected: Catalog,
     mirror: Option<String>,
-    /// What the mirror's script makes, where the mirror is there or owed.
-    mirror_objects: Vec<String>,
     /// What no migration makes, so that nothing of it comes back.
     unmanaged: Vec<Difference>,
-    /// Those of now, and what an earlier reset has not given back.
-    privileges: Vec<Privileges>,
-    /// Outside of the schemas, and all to be made again.
-    dependents: Vec<Dependent>,
+    /// What goes and is given back, with what an earlier reset has not given back.
+    taken: Taken,
+    /// By an earlier reset alone.
+    owed: Option<Owed>,
     /// What came of a try to put rows back; None where there are none, or nobody wants them back.
     way_back: Option<Trial>,
     leases: Leases,
@@ -70,26 +67,6 @@ pub struct Inspection {
 struct Leases {
     reset: Lease,
     mirror: Lease,
-}
-
-/// What the server says the database is, down to which very tables it has.
-struct Standpoint {
-    state: DatabaseState,
-    /// Which tables these are, whatever their names.
-    oids: BTreeMap<String, u32>,
-}
-
-impl Standpoint {
-    fn read(session: &Session<'_>, history: &History) -> Result<Standpoint> {
-        let state = DatabaseState::read(session, history)?.whole()?;
-        Ok(Standpoint { state, oids: oids(&mut session.connection(), &session.target.schemas_of_reset())? })
-    }
-
-    /// The very same tables, and everything about them.
-    fn is_untouched(&self, before: &Standpoint) -> bool {
-        let (now, then) = (&self.state, &before.state);
-        self.oids == before.oids && now.catalog == then.catalog && now.standing == then.standing
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -120,11 +97,12 @@ impl Stage for Reset {
         let history = History::load(&session.settings.prisma.migrations)?;
         let before = Standpoint::read(session, &history)?;
         let dropped = session.target.schemas_of_reset();
-        let mut dependents = dependents(&mut session.connect()?, &dropped)?;
+        let owed = Owed::read(session)?;
+        let earlier = owed.iter().flat_map(|owed| owed.taken.dependents.clone()).collect();
+        let mut dependents = or_since(earlier, dependents(&mut session.connect()?, &dropped)?);
         let plain = expected::catalog(session, &history)?.catalog;
         let with_mirror = expected::with_mirror(session, &history)?.map(|expected| expected.catalog);
-        let owed = Owed::read(session)?;
-        let is_owed = owed.as_ref().is_some_and(|owed| owed.lacks_mirror(&before.state.catalog));
+        let is_owed = owed.as_ref().is_some_and(|owed| owed.taken.lacks_mirror(&before.state.catalog));
         let with_mirror =
             with_mirror.filter(|catalog| is_owed || expected::has_mirror(&plain, catalog, &before.state.catalog));
         let of_mirror = |catalog: &Catalog| {
@@ -135,7 +113,7 @@ impl Stage for Reset {
                 .map(ToString::to_string)
                 .collect()
         };
-        let mirror_objects = with_mirror.as_ref().map(of_mirror).unwrap_or_default();
+        let mirror_made = with_mirror.as_ref().map(of_mirror).unwrap_or_default();
         let mirror = if with_mirror.is_some() { session.settings.supabase.script()? } else { None };
         let expected = with_mirror.unwrap_or(plain);
         second_application::check(session, &history)?;
@@ -144,29 +122,21 @@ impl Stage for Reset {
             drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
         unmanaged.iter().for_each(|stranger| strand(&mut dependents, &stranger.object));
         refuse_loss(&dropped, &dependents)?;
-        let now = privileges_of(&mut session.connect()?, &dropped)?;
-        let privileges = match owed {
+        let privileges = privileges_of(&mut session.connect()?, &dropped)?;
+        let now = Taken { privileges, mirror: mirror_made, dependents, validate: Vec::new() };
+        let taken = match owed.clone() {
             Some(owed) => owed.or_since(now),
             None => now,
         };
         let way_back = match self.no_snapshot {
             true => None,
-            false => try_way_back(session, &all_of(session, &history, mirror.is_some())?, &rows(&before), &privileges)?,
+            false => {
+                try_way_back(session, &all_of(session, &history, mirror.is_some())?, &before.rows(), &taken.privileges)?
+            }
         };
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection {
-            history,
-            before,
-            expected,
-            mirror,
-            mirror_objects,
-            unmanaged,
-            privileges,
-            dependents,
-            way_back,
-            leases,
-        })
+        Ok(Inspection { history, before, expected, mirror, unmanaged, taken, owed, way_back, leases })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -183,7 +153,7 @@ impl Stage for Reset {
         groups.push(vec![write_down_step()]);
         groups.push(vec![reset_step(session, inspection)?]);
         groups.extend(mirror_step(session, inspection)?.map(|step| vec![step]));
-        groups.extend(restore_dependents(&inspection.dependents, Builtin::RestoreDependents));
+        groups.extend(restore_dependents(&inspection.taken.dependents, Builtin::RestoreDependents));
         groups.extend(verification().map(|step| vec![step]));
         Ok(Plan {
             stage: "reset",
@@ -227,8 +197,8 @@ impl Stage for Reset {
             record.outcome.notes.push("no snapshot was taken, as asked (--no-snapshot)".to_owned());
         }
         drop(record);
-        journal.write_json("privileges-before.json", &inspection.privileges)?;
-        write_down(journal, &inspection.dependents)?;
+        journal.write_json("privileges-before.json", &inspection.taken.privileges)?;
+        write_down(journal, &inspection.taken.dependents)?;
         journal.write_json("catalog-before.json", &inspection.before.state.catalog)
     }
 
@@ -259,19 +229,10 @@ fn all_of(session: &Session<'_>, history: &History, has_mirror: bool) -> Result<
     Ok(with_mirror.unwrap_or_else(|| history.clone()))
 }
 
-/// Of every table but the ledger, which nobody puts back.
-fn rows(before: &Standpoint) -> Counts {
-    let counts = before.state.counts.iter();
-    counts
-        .filter(|(table, _)| !table.ends_with(&format!(".{LEDGER_TABLE}")))
-        .map(|(table, rows)| (table.clone(), *rows))
-        .collect()
-}
-
 fn write_down_step() -> Step<Builtin> {
     Step {
         name: "write down privileges",
-        does: "keep who may do what, and whether there is a mirror, in `.drill/owed` until it is there again"
+        does: "keep who may do what, what else goes with the schema, and whether there is a mirror, in `.drill/owed` until it is there again"
             .to_owned(),
         failure: "nothing was dropped",
         action: Action::Builtin(Builtin::WriteDown),
@@ -376,6 +337,8 @@ pub struct Memory {
     snapshot: OnceLock<Snapshot>,
     /// The tables may be closed to writers, who have to be let in again where the tables stay.
     fenced: OnceLock<()>,
+    /// Makes keys of other schemas hold for old rows too.
+    unchecked: OnceLock<Vec<String>>,
     /// Read once, when no child works any more.
     after: OnceLock<Standpoint>,
 }
@@ -385,7 +348,7 @@ impl Running<'_, Reset> {
         match action {
             Builtin::Snapshot => self.take_snapshot(),
             Builtin::WriteDown => self.write_down(),
-            Builtin::RestoreDependents => make_again(self.session, self.journal, &self.inspection.dependents),
+            Builtin::RestoreDependents => self.restore_dependents(),
             Builtin::RestorePrivileges => self.restore_privileges(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyRows => self.verify_rows(),
@@ -416,8 +379,7 @@ impl Running<'_, Reset> {
     }
 
     fn write_down(&self) -> Result<String> {
-        let Inspection { privileges, mirror_objects, .. } = self.inspection;
-        Owed::write_down(self.session, privileges.clone(), mirror_objects.clone())?;
+        Owed::write_down(self.session, self.inspection.taken.clone())?;
         Ok("kept until they are back".to_owned())
     }
 
@@ -443,12 +405,23 @@ impl Running<'_, Reset> {
         self.memory.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
+    fn restore_dependents(&self) -> Result<String> {
+        let (words, unchecked) = make_again(self.session, self.journal, &self.inspection.taken.dependents)?;
+        let _ = self.memory.unchecked.set(unchecked);
+        Ok(words)
+    }
+
     fn restore_privileges(&self) -> Result<String> {
-        let restored =
-            privileges::restore_all(&mut self.session.connect()?, &self.session.target, &self.inspection.privileges)?;
+        let taken = &self.inspection.taken;
+        let restored = privileges::restore_all(&mut self.session.connect()?, &self.session.target, &taken.privileges)?;
         if restored.missing.is_empty() {
-            // The mirror was made again before this step.
-            Owed::settle(self.session)?;
+            // The mirror and what hangs on the schema were made again before this step.
+            let mut validate = taken.validate.clone();
+            validate.extend(self.memory.unchecked.get().into_iter().flatten().cloned());
+            match validate.is_empty() {
+                true => Owed::settle(self.session)?,
+                false => Owed::write_down(self.session, Taken { validate, ..Taken::default() })?,
+            }
             return Ok(format!("as before; {} statements were needed", restored.statements));
         }
         Err(Failure::different("the privileges in the schema are not all as they were before the reset")
@@ -520,11 +493,17 @@ impl Running<'_, Reset> {
         let gone = self.inspection.unmanaged.iter().filter(|stranger| !catalog.objects.contains_key(&stranger.object));
         let gone =
             gone.map(|stranger| format!("gone: {}; no migration makes it, so make it again by hand", stranger.object));
+        let earlier = self.way_back().rows_of_the_earlier();
         let mut record = self.journal.record();
-        record.outcome.notes.extend(gone);
+        record.outcome.notes.extend(gone.chain(earlier));
         let (applied, pending) = (standing.applied.clone(), standing.pending.clone());
         record.outcome.migrations = Some(Migrations { applied, pending, rolled_back: Vec::new() });
         Ok(())
+    }
+
+    fn way_back(&self) -> WayBack<'_> {
+        let Inspection { taken, owed, .. } = self.inspection;
+        WayBack { session: self.session, own: self.memory.snapshot.get(), taken, owed: owed.as_ref() }
     }
 
     /// Adds to a failure what became of the database.
@@ -539,41 +518,25 @@ impl Running<'_, Reset> {
         if after.is_untouched(before) {
             let gate = failure.causes().find(|cause| cause.starts_with(GATE_CODE));
             let failure = if gate.is_some() { self.refused_by_prisma(failure) } else { failure };
-            let settled = Owed::settle(self.session);
+            // What an earlier one took is owed as before.
+            let settled = match &self.inspection.owed {
+                Some(owed) => Owed::write_down(self.session, owed.taken.clone()),
+                None => Owed::settle(self.session),
+            };
             return settled
                 .err()
                 .into_iter()
                 .fold(failure, Failure::because_of)
                 .note("the database is as it was before");
         }
+        // Prisma exits with 0 where its engine has died.
+        if after.oids == before.oids {
+            return failure.note("no table was dropped");
+        }
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
             .note(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
-        let needed = still_needed(self.journal, self.session, &self.inspection.dependents);
-        let failure = needed.into_iter().fold(failure, Failure::note);
-        self.way_back(failure, &after.state)
-    }
-
-    /// Every command from the state that the run left to the rows in place, the first of them as the hint.
-    fn way_back(&self, failure: Failure, now: &DatabaseState) -> Failure {
-        let MigrationStatus { failed, pending, .. } = &now.standing;
-        let mirror = self.inspection.mirror.is_some();
-        let snapshot = self.memory.snapshot.get();
-        // A migration that was cut short may be there in part, which only another drop takes back whatever it is.
-        let forward = (!pending.is_empty()).then(|| Hint::run("forward"));
-        let rebuild = if failed.is_empty() { forward } else { Some(Hint::run("reset --confirm")) };
-        let commands = rebuild.into_iter().chain(mirror.then(|| Hint::run("mirror")));
-        let commands: Vec<Hint> = commands.chain(snapshot.map(|one| Hint::restore(&one.name))).collect();
-        let lines: Vec<String> = commands.iter().map(|hint| hint.line(&self.session.settings.aim)).collect();
-        let rows = |one: &Snapshot| format!("all {} rows are in the snapshot `{}`", one.rows(), one.name);
-        let failure = snapshot.map(rows).into_iter().fold(failure, Failure::note);
-        let failure = match lines.is_empty() {
-            true => failure,
-            false => failure.note(format!("the whole way back, in this order: {}", lines.join("; "))),
-        };
-        // Where all migrations are applied, the step that failed knows better what it needs.
-        let first = commands.into_iter().next().filter(|_| !failed.is_empty() || !pending.is_empty());
-        first.into_iter().fold(failure, Failure::hint)
+        self.way_back().tell(failure, &after.state)
     }
 
     /// Nothing of ours went wrong: Prisma asks for a person, and the server says that nothing happened.

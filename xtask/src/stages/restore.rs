@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::error::{Failure, Refusal, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
-use crate::migrations::database_state::record_counts;
+use crate::migrations::database_state::{DatabaseState, record_counts};
 use crate::postgres::counts::{Counts, counts};
+use crate::postgres::fence;
 use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
@@ -18,10 +19,14 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, catalog, diff};
-use crate::schema::owed::Owed;
+use crate::schema::dependents;
+use crate::schema::history::History;
+use crate::schema::owed::{Missing, Owed};
 use crate::schema::privileges;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::dependents_step::make_again;
+use crate::stages::still_owed;
 use crate::words::{counted, in_line};
 
 /// The options of `restore`.
@@ -46,13 +51,17 @@ pub struct Inspection {
     catalog: Catalog,
     /// What a reset that did not come to its end has not given back.
     owed: Option<Owed>,
+    missing: Option<Missing>,
+    /// A reset that was killed before it dropped anything has left the tables closed to writers.
+    closed: bool,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
+    OpenTables,
     PutBack,
-    RestorePrivileges,
+    GiveBack,
     VerifyCounts,
     VerifyCatalog,
 }
@@ -60,7 +69,7 @@ pub enum Builtin {
 impl Stage for Restore {
     type Inspection = Inspection;
     type Action = Builtin;
-    /// The catalog once the privileges were put back.
+    /// The catalog once that is back which a reset took.
     type Memory<'a> = OnceLock<Catalog>;
 
     const DEMAND: Demand = Demand::Destructive;
@@ -69,12 +78,20 @@ impl Stage for Restore {
     /// `refused` for another database's snapshot, `different` for one whose bytes were changed, `blocked` for one that does not fit.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let owed = Owed::read(session)?;
-        let (snapshot, reasons) = self.find(session, owed.is_some())?;
+        let privileges_are_owed = owed.as_ref().is_some_and(|owed| !owed.taken.privileges.is_empty());
+        let found = self.find(session, privileges_are_owed);
+        let (snapshot, reasons) = found.map_err(|failure| match (privileges_are_owed, &self.snapshot) {
+            // Another reset gives back what one without a snapshot took.
+            (true, None) => failure.hint(Hint::run("reset --confirm --no-snapshot")),
+            _ => failure,
+        })?;
         check_origin(session, &snapshot)?;
         snapshot.verify_files()?;
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
-        let (counts, catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
+        let closed = fence::is_closed(&mut connection, &session.target.dsn().schema)?;
+        let (counts, mut catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
+        catalog.objects.retain(|object, _| !fence::owns(&object.path));
         let name = format!("the snapshot `{}`", snapshot.name);
         let fit = fit(&mut connection, &name, snapshot.contents(), self.skip_missing)
             .map_err(|failure| after_a_reset(failure, owed.as_ref(), &catalog, &snapshot, &counts))?;
@@ -85,11 +102,12 @@ impl Stage for Restore {
         let obstacles = fit.obstacles(&mut connection)?;
         check_permissions(&obstacles.forbidden)?;
         let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
-        Ok(Inspection { fit, gaps, stale_views, doubtful, counts, catalog, snapshot, reasons, owed })
+        let missing = owed.as_ref().map(|owed| owed.missing(session, &catalog)).transpose()?;
+        Ok(Inspection { fit, gaps, stale_views, doubtful, counts, catalog, snapshot, reasons, owed, missing, closed })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { snapshot, reasons, fit, gaps, doubtful, counts, owed, .. } = inspection;
+        let Inspection { snapshot, reasons, fit, gaps, doubtful, counts, .. } = inspection;
         let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
         let tables = fit.tables().count();
         let step =
@@ -98,19 +116,27 @@ impl Stage for Restore {
         let replaced = fit
             .tables()
             .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
-        let mut groups = vec![step(
+        let open = inspection.closed.then(|| {
+            step(
+                "open the tables",
+                "let writers in again, whom a reset that was cut short had shut out".to_owned(),
+                "the tables are still closed to writers",
+                Builtin::OpenTables,
+            )
+        });
+        let mut groups: Vec<_> = open.into_iter().collect();
+        groups.push(step(
             "put back",
             format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
             "the rows were not put back",
             Builtin::PutBack,
-        )];
-        let missing = owed.as_ref().map(|owed| owed.missing_privileges(session)).transpose()?.unwrap_or_default();
-        groups.extend((!missing.is_empty()).then(|| {
+        ));
+        groups.extend(inspection.owed_in_words().map(|what| {
             step(
-                "restore privileges",
-                format!("grant what a reset that was cut short took, in {}", counted(missing.len(), "statement")),
-                "the privileges are not what they were",
-                Builtin::RestorePrivileges,
+                "give back",
+                format!("bring back what a reset took: {what}"),
+                "what a reset took is not all back",
+                Builtin::GiveBack,
             )
         }));
         groups.push(step(
@@ -179,17 +205,26 @@ impl Stage for Restore {
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         let Running { session, inspection, .. } = running;
         match action {
+            Builtin::OpenTables => {
+                fence::lift(&mut session.connect()?, &session.target, &session.target.dsn().schema)?;
+                Ok("they take rows again".to_owned())
+            }
             Builtin::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
                 .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
-            Builtin::RestorePrivileges => restore_privileges(running),
+            Builtin::GiveBack => give_back(running),
             Builtin::VerifyCounts => verify_counts(session, inspection),
             Builtin::VerifyCatalog => verify_catalog(session, running.memory.get().unwrap_or(&inspection.catalog)),
         }
     }
 
-    fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
+    fn record(running: &Running<'_, Self>, result: &Result<()>) -> Result<()> {
         let Running { session, journal, inspection, .. } = running;
-        let owed = Owed::read(session)?.map(|_| {
+        if let (Ok(()), Some(owed)) = (result, &inspection.owed) {
+            owed.give_back(session, running.memory.get().unwrap_or(&inspection.catalog))?;
+        }
+        // Where the run failed it says itself what to do.
+        let owed = if result.is_ok() { Owed::read(session)? } else { None };
+        let owed = owed.map(|_| {
             let forward = Hint::run("forward").line(&session.settings.aim);
             format!("a reset was cut short, and not all that it took is back: {forward}")
         });
@@ -258,10 +293,11 @@ fn after_a_reset(
     counts: &Counts,
 ) -> Failure {
     let Some(owed) = owed else { return failure };
-    let of_mirror = |table: &Table| owed.mirror.iter().any(|object| *object == format!("table {}", table.sql_name()));
+    let of_mirror =
+        |table: &Table| owed.taken.mirror.iter().any(|object| *object == format!("table {}", table.sql_name()));
     let tables = &snapshot.manifest.tables;
     let is_missing = |table: &&Table| table.rows > 0 && !counts.contains_key(&table.full_name());
-    match tables.iter().filter(is_missing).all(of_mirror) && owed.lacks_mirror(now) {
+    match tables.iter().filter(is_missing).all(of_mirror) && owed.taken.lacks_mirror(now) {
         true => failure.hint(Hint::run("mirror")),
         false => failure.hint(Hint::run("forward")),
     }
@@ -320,11 +356,22 @@ fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Strin
         .hint("stop what else writes to this database, then run this again"))
 }
 
-fn restore_privileges(running: &Running<'_, Restore>) -> Result<String> {
-    let Running { session, inspection, memory, .. } = running;
-    let Some(owed) = &inspection.owed else { return Err(Failure::bug("no privileges are owed")) };
+impl Inspection {
+    /// What is to be given back; None where nothing is.
+    fn owed_in_words(&self) -> Option<String> {
+        let missing = self.missing.as_ref().and_then(still_owed::in_words);
+        let keys = self.owed.iter().flat_map(|owed| owed.taken.validate.clone());
+        let words: Vec<String> = missing.into_iter().chain(keys).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
+/// Privileges, what other schemas hang on the schema, and keys that the rows which are back satisfy.
+fn give_back(running: &Running<'_, Restore>) -> Result<String> {
+    let Running { session, journal, inspection, memory, .. } = running;
+    let Some(owed) = &inspection.owed else { return Err(Failure::bug("nothing is owed")) };
     let mut connection = session.connect()?;
-    let restored = privileges::restore_all(&mut connection, &session.target, &owed.privileges)?;
+    let restored = privileges::restore_all(&mut connection, &session.target, &owed.taken.privileges)?;
     if !restored.missing.is_empty() {
         return Err(Failure::different(
             "the rows are back, and the privileges are not all as they were before the reset",
@@ -332,11 +379,24 @@ fn restore_privileges(running: &Running<'_, Restore>) -> Result<String> {
         .because_all(restored.missing.iter().map(|sql| format!("needed: {sql}")))
         .hint("have a role that may grant them run these statements"));
     }
+    let (made, _) =
+        make_again(session, journal, &owed.taken.dependents).map_err(|failure| pending(session, failure))?;
+    let refused = dependents::validate(&mut connection, &session.target, &owed.taken.validate)?;
+    let refused = refused.iter().map(|sql| format!("a key of another schema holds for new rows alone: {sql}"));
+    journal.record().outcome.notes.extend(refused);
     let schemas: Vec<&str> = inspection.catalog.schemas.iter().map(String::as_str).collect();
-    let now = catalog(&mut connection, &schemas)?;
-    owed.give_back(session, &now)?;
-    let _ = memory.set(now);
-    Ok(format!("as before the reset; {} were needed", counted(restored.statements, "statement")))
+    let _ = memory.set(catalog(&mut connection, &schemas)?);
+    let count = counted(restored.statements, "statement");
+    Ok(format!("privileges are as before the reset ({count} needed); {made}"))
+}
+
+/// What hangs on a table needs the migration that makes it.
+fn pending(session: &Session<'_>, failure: Failure) -> Failure {
+    let history = History::load(&session.settings.prisma.migrations);
+    match history.and_then(|history| DatabaseState::read(session, &history)) {
+        Ok(state) if !state.standing.is_clean() => failure.hint(Hint::run("forward")),
+        _ => failure,
+    }
 }
 
 fn verify_catalog(session: &Session<'_>, before: &Catalog) -> Result<String> {

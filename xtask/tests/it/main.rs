@@ -18,6 +18,7 @@ mod evidence;
 mod forward;
 mod guard;
 mod interrupt;
+mod killed;
 mod layers;
 mod locks;
 mod logs;
