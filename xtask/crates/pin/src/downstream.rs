@@ -171,7 +171,7 @@ async fn converse(shared: &Arc<Shared>, client: &mut TcpStream, grant: &Grant, w
     match lost {
         Some(how) => tell_lost(client, &watch.give_up(how), &turn).await,
         None => {
-            // Either may be gone already; then there is no one to say goodbye to.
+            // Either may be gone already.
             let _ = timeout(GOODBYE_LIMIT, session.stream.shutdown()).await;
             end(client).await;
         }
