@@ -171,16 +171,51 @@ impl Staging {
     }
 
     fn came_back(&self, first: &str) -> String {
+        self.named(&self.follow(first).join(", ")) + &self.changes()
+    }
+
+    /// Has the server refuse that statement, and types the whole way back that the failed run prints.
+    fn refused_at(&self, (tag, pattern): (&str, &str)) -> String {
+        let mut server = server::shared().superuser(&self.database.name);
+        server.execute("insert into gates.gate values ($1, $2, true)", &[&tag, &pattern]).unwrap();
+        let failed = self.project.run(&["reset", "--confirm"]);
+        server.batch_execute("delete from gates.gate").unwrap();
+        let way = failed.stderr.lines().find_map(|it| it.strip_prefix("note: the whole way back, in this order: "));
+        let commands = way.unwrap_or_else(|| panic!("{}", failed.stderr)).replace("cargo xtask ", "");
+        for command in commands.split("; ") {
+            self.project.run(&command.split(' ').collect::<Vec<_>>()).expect(0);
+        }
+        format!("{tag} {pattern}, exit {}: {}{}", failed.code, self.named(&commands), self.changes())
+    }
+
+    /// Snapshots have another name each time.
+    fn named(&self, commands: &str) -> String {
         let name = regex::Regex::new(r"\d{8}T\d{6}Z-[0-9a-f]{6}").unwrap();
-        let typed = name.replace_all(&self.follow(first).join(", "), "NAME").into_owned();
+        name.replace_all(commands, "NAME").into_owned()
+    }
+
+    /// What is not as it was.
+    fn changes(&self) -> String {
         let now = self.state();
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let (before, now) = (lines(&self.before), lines(&now));
         let gone = before.iter().filter(|line| !now.contains(line)).map(|line| format!("\n  gone: {line}"));
         let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("\n  new: {line}"));
         let digest = regex::Regex::new("[0-9a-f]{32}").unwrap();
-        typed + &digest.replace_all(&gone.chain(new).collect::<String>(), "")
+        digest.replace_all(&gone.chain(new).collect::<String>(), "").into_owned()
     }
+}
+
+#[test]
+fn the_whole_way_back_that_a_failed_reset_prints_is_true_and_each_command_of_it_works() {
+    let staging = Staging::new("killed_failed");
+    let gates = [("CREATE SCHEMA", "public"), ("CREATE TABLE", "facts"), ("CREATE TRIGGER", "greet_new")];
+    let said: Vec<String> = gates.into_iter().map(|gate| staging.refused_at(gate)).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    CREATE SCHEMA public, exit 1: forward; mirror; restore NAME --confirm
+    CREATE TABLE facts, exit 1: mirror; restore NAME --confirm
+    CREATE TRIGGER greet_new, exit 5: restore NAME --confirm
+    ");
 }
 
 #[test]
