@@ -105,7 +105,9 @@ impl Server {
         let url = Secret::new(format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port));
         let mut connection = Connection::open(&url, "xtask tests", Duration::from_secs(60)).unwrap();
         let roles =
-            "create role anon; create role reader; create role migrator login createdb; create role clerk login";
+            "create role anon; create role reader; create role migrator login createdb; create role clerk login;
+             create role landlord login; create role heir login in role landlord; create role overseer login bypassrls;
+             create role stepchild login noinherit in role landlord";
         connection.client().batch_execute(roles).unwrap();
     }
 }
