@@ -88,7 +88,7 @@ impl Server {
             .arg("-D")
             .arg(&data)
             .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-            .args(["-c", "fsync=off", "-c", "max_prepared_transactions=4", "-c", "autovacuum_naptime=1"])
+            .args(["-c", "fsync=off", "-c", "max_prepared_transactions=4"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
