@@ -17,6 +17,7 @@ use crate::migrations::harm::Harm;
 use crate::migrations::prints::Prints;
 use crate::migrations::stock::{Stock, stock_in};
 use crate::postgres::connection::{Connection, CouldNot};
+use crate::postgres::counts::check_seen;
 use crate::schema::place::Place;
 
 /// What a script takes away, by the rehearsal.
@@ -80,7 +81,7 @@ impl fmt::Display for Loss {
 /// Counts what is in `removals` now. What a pending migration has yet to make is empty.
 ///
 /// # Errors
-/// `failed` when the server refuses, as where row security hides rows from this role.
+/// `blocked`, with the way out, where row security hides rows from this role; `failed` when the server refuses.
 pub fn losses(connection: &mut Connection, removals: &[Removal]) -> Result<Vec<Loss>> {
     connection.read(|transaction| {
         let there = stock_in(transaction)?;
@@ -104,6 +105,9 @@ pub fn at_stake<'a>(
     if selects.is_empty() {
         return Ok(counted);
     }
+    let relations: Vec<String> =
+        places.iter().filter_map(|(place, _)| Some(place.as_ref()?.full_table_name())).collect();
+    check_seen(transaction, &relations)?;
     for row in transaction.query(&selects.join("\nunion all\n"), &[]).could_not("count what would be lost")? {
         let (at, rows, values): (i32, i64, i64) = (row.get(0), row.get(1), row.get(2));
         counted[at as usize] = (rows.unsigned_abs(), values.unsigned_abs());

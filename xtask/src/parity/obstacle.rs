@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use postgres_protocol::escape::escape_identifier;
+
 use crate::error::Failure;
 use crate::hint::Hint;
 use crate::parity::rest;
+use crate::postgres::counts::RowSecurity;
 use crate::settings::pair::Which;
 
 #[derive(Debug, Clone)]
@@ -26,6 +29,7 @@ pub enum Obstacle {
     RowSecurity {
         which: Which,
         table: String,
+        how: RowSecurity,
     },
     NoColumn {
         which: Which,
@@ -112,13 +116,13 @@ impl Obstacle {
                         "grant usage on schema \"{schema}\" to \"{user}\"; grant select on \"{schema}\".\"{table}\" to \"{user}\""
                     ))
             }
-            Obstacle::RowSecurity { which, table } => Failure::blocked(format!(
+            Obstacle::RowSecurity { which, table, how } => Failure::blocked(format!(
                 "{}: row-level security keeps rows of `{schema}.{table}` from `{user}`",
                 which.in_words()
             ))
             .because("a count would be of some rows, and pass for all of them")
             .note(format!("or a superuser lets the role see every row: alter role \"{user}\" bypassrls"))
-            .hint("connect as the role that owns the table"),
+            .hint(how.fix(&format!("{}.{}", escape_identifier(schema), escape_identifier(table)))),
             Obstacle::NoColumn { which, table, column } => {
                 Failure::blocked(format!("{}: `{schema}.{table}` has no column `{column}`", which.in_words()))
                     .hint("correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml")
@@ -137,7 +141,7 @@ impl Obstacle {
             Obstacle::Refused { which, words } => {
                 Failure::blocked(format!("{}: the server does not let `{user}` count every row", which.in_words()))
                     .because(words)
-                    .hint("connect as the role that owns the tables: it reads them whole, whatever their row security says")
+                    .hint("connect as the role that owns the tables where their row security is not forced, or as one with BYPASSRLS that may read them")
             }
             Obstacle::Lost { which, words } => {
                 Failure::blocked(format!("{}: the connection was lost while the server counted", which.in_words()))

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::parity::obstacle::Obstacle;
+use crate::postgres::counts::RowSecurity;
 use crate::settings::pair::{Pair, Which};
 
 /// By the table's name; a table that is not there is not in it.
@@ -17,7 +18,7 @@ pub struct Shape {
     /// Whether the role may use the table's schema.
     pub reachable: bool,
     /// Whether policies would keep rows from this role.
-    pub row_security: bool,
+    pub row_security: Option<RowSecurity>,
     pub columns: BTreeMap<String, Column>,
     /// The primary key's columns, in its order; none in a view.
     pub key: Vec<String>,
@@ -65,8 +66,5 @@ pub fn check_side(pair: &Pair, which: Which, shapes: &Shapes) -> Result<(), Obst
     if !TIMES.contains(&kind.as_str()) {
         return Err(Obstacle::NoTime { which, table, column: side.time.clone(), kind: kind.clone() });
     }
-    match shape.row_security {
-        true => Err(Obstacle::RowSecurity { which, table }),
-        false => Ok(()),
-    }
+    shape.row_security.map_or(Ok(()), |how| Err(Obstacle::RowSecurity { which, table, how }))
 }

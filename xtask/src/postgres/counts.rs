@@ -12,21 +12,30 @@ use crate::postgres::connection::{Connection, CouldNot};
 /// `schema.table` to its number of rows.
 pub type Counts = BTreeMap<String, u64>;
 
+/// How row security applies to this role, of a table `c` of `pg_class`; null where it does not. Forced, it applies to the owner too.
+pub const ROW_SECURITY: &str = "
+    case when not pg_catalog.row_security_active(c.oid) then null
+         when not c.relforcerowsecurity then 'applies'
+         when pg_catalog.pg_has_role(c.relowner, 'usage') then 'is forced on the owner'
+         else 'is forced' end";
+
 /// Every table that may hold rows, with the table that it is counted under: a partition counts for its root. Foreign
-/// tables and foreign partitions are not listed, since to count them is to reach another server.
-const TABLES: &str = "
-    select n.nspname::text, c.relname::text, rn.nspname || '.' || r.relname, c.relkind = 'p',
-           case when not pg_catalog.has_schema_privilege(n.oid, 'usage')
-                  or not pg_catalog.has_any_column_privilege(c.oid, 'select') then 'not granted'
-                when not pg_catalog.row_security_active(c.oid) then null
-                when c.relforcerowsecurity and pg_catalog.pg_has_role(c.relowner, 'usage') then 'forced'
-                else 'row security' end
-      from pg_catalog.pg_class c
-      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-      join pg_catalog.pg_class r on r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid)
-      join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
-     where rn.nspname = any($1) and c.relkind in ('r', 'p') and c.relpersistence <> 't'
-     order by 1, 2";
+/// tables and foreign partitions are not listed, since to count them is to reach another server. Those of some schemas, or those of a
+/// list of names.
+fn tables() -> String {
+    format!(
+        "select n.nspname::text, c.relname::text, rn.nspname || '.' || r.relname, c.relkind = 'p',
+                pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_any_column_privilege(c.oid, 'select'),
+                {ROW_SECURITY}
+           from pg_catalog.pg_class c
+           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+           join pg_catalog.pg_class r on r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid)
+           join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
+          where (rn.nspname = any($1) or (n.nspname || '.' || c.relname) = any($2) or (rn.nspname || '.' || r.relname) = any($2))
+            and c.relkind in ('r', 'p') and c.relpersistence <> 't'
+          order by 1, 2"
+    )
+}
 
 /// Tables in one statement; far below the depth at which the server gives up on a UNION.
 const TABLES_PER_STATEMENT: usize = 500;
@@ -52,16 +61,43 @@ pub fn all_counted(uncounted: &[Uncounted]) -> Result<()> {
 pub struct Uncounted {
     schema: String,
     table: String,
-    reason: Reason,
+    is_granted: bool,
+    row_security: Option<RowSecurity>,
 }
 
+/// How row security applies to a role that sees less than all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    NotGranted,
-    RowSecurity,
-    /// It holds for the owner too, and that is who we are.
+pub enum RowSecurity {
+    Applies,
+    /// To the owner too, and that is who we are, or whose rights we have.
+    ForcedOnUs,
     Forced,
 }
+
+impl RowSecurity {
+    /// Of what `ROW_SECURITY` says.
+    pub fn read(said: &str) -> RowSecurity {
+        match said {
+            "applies" => RowSecurity::Applies,
+            "is forced on the owner" => RowSecurity::ForcedOnUs,
+            _ => RowSecurity::Forced,
+        }
+    }
+
+    /// What lets the role, or another one, see every row of `relation`.
+    pub fn fix(self, relation: &str) -> String {
+        let statement = format!("alter table {relation} no force row level security");
+        match self {
+            RowSecurity::Applies => BY_ANOTHER.to_owned(),
+            RowSecurity::ForcedOnUs => format!("{statement}; or connect as a role with BYPASSRLS"),
+            RowSecurity::Forced => {
+                format!("connect as a role with BYPASSRLS that may read it; or as the owner, who has run `{statement}`")
+            }
+        }
+    }
+}
+
+const BY_ANOTHER: &str = "connect as the role that owns the tables, or as one with BYPASSRLS that may read them";
 
 impl Uncounted {
     fn relation(&self) -> String {
@@ -69,13 +105,7 @@ impl Uncounted {
     }
 
     fn fix(&self) -> String {
-        let relation = self.relation();
-        match self.reason {
-            Reason::Forced => {
-                format!("alter table {relation} no force row level security; or connect as a role with BYPASSRLS")
-            }
-            _ => "connect as the role that owns the tables, or as one with BYPASSRLS that may read them".to_owned(),
-        }
+        self.row_security.map_or_else(|| BY_ANOTHER.to_owned(), |row_security| row_security.fix(&self.relation()))
     }
 
     /// What a run that needs no rows says of it.
@@ -86,13 +116,28 @@ impl Uncounted {
 
 impl fmt::Display for Uncounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = match self.reason {
-            Reason::NotGranted => "this role has no SELECT on it",
-            Reason::RowSecurity => "its row security applies to this role",
-            Reason::Forced => "its row security is forced, so it applies to the owner too",
+        let why = match (self.is_granted, self.row_security) {
+            (false, _) => "this role has no SELECT on it",
+            (true, Some(RowSecurity::ForcedOnUs)) => "its row security is forced, so it applies to the owner too",
+            (true, _) => "its row security applies to this role",
         };
         write!(f, "table {}: {why}", self.relation())
     }
+}
+
+/// As `check_seen`, of every table of `schemas`.
+pub fn check_all_seen(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<()> {
+    let listed = transaction.query(&tables(), &[&schemas, &[""; 0].as_slice()]).could_not("look at the tables")?;
+    all_counted(&listed.iter().filter_map(uncounted).collect::<Vec<_>>())
+}
+
+/// Whether the role sees every row of `tables` (`schema.table`), a partitioned one with its partitions.
+///
+/// # Errors
+/// As `all_counted`.
+pub fn check_seen(transaction: &mut Transaction<'_>, names: &[String]) -> Result<()> {
+    let listed = transaction.query(&tables(), &[&[""; 0].as_slice(), &names]).could_not("look at the tables")?;
+    all_counted(&listed.iter().filter_map(uncounted).collect::<Vec<_>>())
 }
 
 /// Counts all tables of `schemas` in one snapshot: one round trip for the list, one for the counts.
@@ -116,7 +161,7 @@ pub fn survey(connection: &mut Connection, schemas: &[&str]) -> Result<Survey> {
 }
 
 fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Survey> {
-    let listed = transaction.query(TABLES, &[&schemas]).could_not("list the tables")?;
+    let listed = transaction.query(&tables(), &[&schemas, &[""; 0].as_slice()]).could_not("list the tables")?;
     let hidden = listed.iter().filter_map(|row| Some((row.get::<_, String>(2), uncounted(row)?)));
     let hidden: BTreeMap<String, Uncounted> = hidden.collect();
     let seen = || listed.iter().filter(|row| !hidden.contains_key(row.get::<_, &str>(2)));
@@ -133,13 +178,9 @@ fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Surv
 
 /// A table that holds its rows in partitions is not read itself.
 fn uncounted(row: &Row) -> Option<Uncounted> {
-    let reason = match row.get::<_, Option<&str>>(4)? {
-        _ if row.get(3) => return None,
-        "forced" => Reason::Forced,
-        "row security" => Reason::RowSecurity,
-        _ => Reason::NotGranted,
-    };
-    Some(Uncounted { schema: row.get(0), table: row.get(1), reason })
+    let (is_granted, row_security) = (row.get(4), row.get::<_, Option<&str>>(5).map(RowSecurity::read));
+    let is_seen = row.get(3) || is_granted && row_security.is_none();
+    (!is_seen).then(|| Uncounted { schema: row.get(0), table: row.get(1), is_granted, row_security })
 }
 
 struct Table {
@@ -264,6 +305,77 @@ mod tests {
                       drop table alien",
         );
         assert_eq!(counts(&mut clerk, &["public"]).unwrap().get("public.forced"), Some(&2));
+    }
+
+    /// What each role is told of each table, and that it is true: who may do what the fix says does it, and sees every row then.
+    #[test]
+    fn the_way_out_is_true_for_the_owner_its_members_and_everybody_else() {
+        let mut database = Database::new();
+        let mut told = String::new();
+        for role in ["landlord", "heir", "stepchild", "overseer", "clerk", "postgres"] {
+            database.run(
+                "drop table if exists plain, secured, forced;
+                 create table plain as select 1 a; create table secured as select 1 a; create table forced as select 1 a;
+                 alter table secured enable row level security; alter table forced enable row level security, force row level security;
+                 alter table plain owner to landlord; alter table secured owner to landlord; alter table forced owner to landlord;
+                 grant select on plain, secured, forced to stepchild, overseer, clerk; grant usage on schema public to public",
+            );
+            let mut connection = open_as(role, &database.name);
+            let survey = survey(&mut connection, &["public"]).unwrap();
+            told += &format!("{role}: sees {}\n", survey.counts.keys().cloned().collect::<Vec<_>>().join(", "));
+            for uncounted in &survey.uncounted {
+                told += &format!("  {uncounted}\n  {}\n", uncounted.fix());
+                if let Some((statement, _)) = uncounted.fix().split_once("; or connect") {
+                    connection.client().batch_execute(statement).unwrap();
+                    assert_eq!(counts(&mut connection, &["public"]).unwrap().len(), 3, "{role}");
+                }
+            }
+        }
+        insta::assert_snapshot!(told, @r#"
+        landlord: sees public.plain, public.secured
+          table "public"."forced": its row security is forced, so it applies to the owner too
+          alter table "public"."forced" no force row level security; or connect as a role with BYPASSRLS
+        heir: sees public.plain, public.secured
+          table "public"."forced": its row security is forced, so it applies to the owner too
+          alter table "public"."forced" no force row level security; or connect as a role with BYPASSRLS
+        stepchild: sees public.plain
+          table "public"."forced": its row security applies to this role
+          connect as a role with BYPASSRLS that may read it; or as the owner, who has run `alter table "public"."forced" no force row level security`
+          table "public"."secured": its row security applies to this role
+          connect as the role that owns the tables, or as one with BYPASSRLS that may read them
+        overseer: sees public.forced, public.plain, public.secured
+        clerk: sees public.plain
+          table "public"."forced": its row security applies to this role
+          connect as a role with BYPASSRLS that may read it; or as the owner, who has run `alter table "public"."forced" no force row level security`
+          table "public"."secured": its row security applies to this role
+          connect as the role that owns the tables, or as one with BYPASSRLS that may read them
+        postgres: sees public.forced, public.plain, public.secured
+        "#);
+    }
+
+    #[test]
+    fn what_a_role_does_not_see_whole_is_no_obstacle_to_who_asks_for_other_tables() {
+        let mut database = Database::new();
+        database.run(
+            "create table open (a int); create table forced (a int); create schema other; create table other.parts (a int) partition by list (a);
+             create table other.part partition of other.parts default; grant usage on schema other to clerk;
+             alter table forced enable row level security, force row level security; alter table other.part enable row level security, force row level security;
+             alter table open owner to clerk; alter table forced owner to clerk; alter table other.parts owner to clerk; alter table other.part owner to clerk",
+        );
+        let mut clerk = open_as("clerk", &database.name);
+        let mut check = |relations: &[&str]| {
+            let relations: Vec<String> = relations.iter().map(|name| (*name).to_owned()).collect();
+            clerk.read(|transaction| check_seen(transaction, &relations))
+        };
+        check(&["public.open"]).unwrap();
+        check(&[]).unwrap();
+        for (hidden, relation) in [("public.forced", r#""public"."forced""#), ("other.parts", r#""other"."part""#)] {
+            let failure = check(&["public.open", hidden]).unwrap_err();
+            assert_eq!(failure.status, Status::Blocked);
+            let hint =
+                format!("alter table {relation} no force row level security; or connect as a role with BYPASSRLS");
+            assert_eq!(*failure.hint.unwrap(), hint.into());
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Server {
             .arg("-D")
             .arg(&data)
             .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
-            .args(["-c", "fsync=off", "-c", "max_prepared_transactions=4", "-c", "autovacuum_naptime=1"])
+            .args(["-c", "fsync=off", "-c", "max_prepared_transactions=4"])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -106,6 +106,8 @@ impl Server {
         let mut connection = Connection::open(&url, "xtask tests", Duration::from_secs(60)).unwrap();
         let roles =
             "create role anon; create role reader; create role migrator login createdb; create role clerk login;
+             create role landlord login; create role heir login in role landlord; create role overseer login bypassrls;
+             create role stepchild login noinherit in role landlord;
              create role crowded login connection limit 0";
         connection.client().batch_execute(roles).unwrap();
     }

@@ -386,7 +386,7 @@ fn whoever_holds_a_lock_is_named_and_not_pushed_aside() {
     let (project, database) = with_history("backward_lock", &[("1_t", "create table t (id int)", "drop table t")]);
     for (lock, what) in [
         ("select pg_advisory_xact_lock(72707369)", "Prisma's migration lock"),
-        ("lock table t in share mode", "a lock on t"),
+        ("lock table t in share mode", "a lock on `t`"),
     ] {
         let mut holder = database.connect();
         holder.batch_execute(&format!("set application_name = 'a colleague'; begin; {lock}")).unwrap();

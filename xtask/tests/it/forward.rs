@@ -86,6 +86,18 @@ fn a_table_whose_rows_the_owner_may_not_see_stops_only_what_needs_them() {
     database.execute("alter table vault force row level security");
     let refused = project.run(&["backward"]).expect(4);
     assert!(refused.prose().contains(&hint), "{}", refused.prose());
+    // What a pending migration takes away has to be counted, and what is copied has to be seen whole.
+    database.execute(r#"insert into "DecisionLog" (id, scope, actor, action) values (1, 's', 'a', 'a')"#);
+    for (name, sql, command) in [
+        ("20260102000000_vault", "drop table vault;", &["forward"][..]),
+        ("20260102000000_log", "drop table \"DecisionLog\";", &["forward", "--accept-data-loss"]),
+    ] {
+        project.migration(name, sql);
+        let refused = project.run(command).expect(4);
+        assert!(refused.prose().contains(&hint), "{}", refused.prose());
+        fs::remove_dir_all(project.path(&format!("prisma/postgres/migrations/{name}"))).unwrap();
+    }
+    assert_eq!(database.one::<i64>(r#"select count(*) from "DecisionLog""#), 1);
 }
 
 #[test]

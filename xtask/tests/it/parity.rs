@@ -320,7 +320,7 @@ fn each_reason_not_to_count_is_told_apart() {
     error: the mirror: row-level security keeps rows of `public.facts` from `OWNER`
     caused by: a count would be of some rows, and pass for all of them
     note: or a superuser lets the role see every row: alter role "OWNER" bypassrls
-    hint: connect as the role that owns the table
+    hint: alter table "public"."facts" no force row level security; or connect as a role with BYPASSRLS
 
     error: the mirror: `OWNER` may not read `public.facts`
     note: the table's owner may run the SQL below
@@ -328,7 +328,7 @@ fn each_reason_not_to_count_is_told_apart() {
 
     error: the mirror: the server does not let `OWNER` count every row
     caused by: ERROR: permission denied for table kept (SQLSTATE 42501)
-    hint: connect as the role that owns the tables: it reads them whole, whatever their row security says
+    hint: connect as the role that owns the tables where their row security is not forced, or as one with BYPASSRLS that may read them
 
     error: the mirror: `public.facts` has no column `key`
     hint: correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml

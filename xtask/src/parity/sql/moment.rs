@@ -22,6 +22,7 @@ use crate::parity::sql::count_plan::Plan;
 use crate::parity::time::{Bucket, Range, Second, Width, instant};
 use crate::postgres::cancel::watched;
 use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
+use crate::postgres::counts::{ROW_SECURITY, RowSecurity};
 use crate::settings::pair::{Pair, Side, Which};
 
 /// What the catalog knows of `tables` of `schema`, those that are there.
@@ -29,9 +30,9 @@ use crate::settings::pair::{Pair, Side, Which};
 /// # Errors
 /// `failed` with the server's words.
 pub fn shapes(connection: &mut Connection, schema: &str, tables: &[&str]) -> Result<Shapes> {
-    const SQL: &str = "
-        select c.relname::text, c.relkind::text, pg_catalog.has_schema_privilege(n.oid, 'usage'),
-               pg_catalog.row_security_active(c.oid), a.attname::text, t.typname::text,
+    let sql = format!(
+        "select c.relname::text, c.relkind::text, pg_catalog.has_schema_privilege(n.oid, 'usage'),
+               {ROW_SECURITY}, a.attname::text, t.typname::text,
                pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'),
                pg_catalog.array_position(i.indkey::int2[], a.attnum)
           from pg_catalog.pg_class c
@@ -40,15 +41,16 @@ pub fn shapes(connection: &mut Connection, schema: &str, tables: &[&str]) -> Res
           left join pg_catalog.pg_type t on t.oid = a.atttypid
           left join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisprimary
          where n.nspname = $1 and c.relname = any($2) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-         order by c.oid, 8 nulls last, a.attnum";
+         order by c.oid, 8 nulls last, a.attnum"
+    );
     let intent = "look at the tables to compare";
-    let rows = connection.read(|transaction| transaction.query(SQL, &[&schema, &tables]).could_not(intent))?;
+    let rows = connection.read(|transaction| transaction.query(&sql, &[&schema, &tables]).could_not(intent))?;
     let mut shapes = Shapes::new();
     for row in &rows {
         let shape = shapes.entry(row.get(0)).or_insert_with(|| Shape {
             kind: row.get(1),
             reachable: row.get(2),
-            row_security: row.get(3),
+            row_security: row.get::<_, Option<&str>>(3).map(RowSecurity::read),
             columns: BTreeMap::new(),
             key: Vec::new(),
         });

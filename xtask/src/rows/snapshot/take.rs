@@ -10,6 +10,7 @@ use crate::digest::hex;
 use crate::error::{Failure, OrFail, Result};
 use crate::postgres::cancel::interruptible;
 use crate::postgres::connection::{CouldNot, failure};
+use crate::postgres::counts::check_all_seen;
 use crate::rows::snapshot::contents::{Source, sequences, tables};
 use crate::rows::snapshot::manifest::{FORMAT, Manifest, Origin, Snapshot, Table};
 use crate::rows::snapshot::store::{Draft, Store};
@@ -47,6 +48,7 @@ fn in_transaction(
     reason: &str,
 ) -> Result<Snapshot> {
     allow_time(transaction, session.settings.timeouts.snapshot)?;
+    check_all_seen(transaction, schemas)?;
     let sources = tables(transaction, schemas)?;
     let created_at = server_time(transaction)?;
     let draft = store.begin(created_at, sources.iter().map(|source| source.bytes).sum())?;
