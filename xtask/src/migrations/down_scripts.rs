@@ -23,6 +23,7 @@ use crate::schema::platform;
 use crate::schema::replay::with_throw_away_database;
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
+use crate::temporary::Temporary;
 use crate::tools::prisma::Prisma;
 
 /// Calls of Prisma that run side by side: more than two only wait for each other on two cores.
@@ -103,7 +104,7 @@ fn kept_as(session: &Session<'_>, history: &History) -> PathBuf {
 /// Asks Prisma, and keeps the answer.
 fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let migration = last(history)?;
-    let folder = tempfile::tempdir().blocked(|| "cannot create a folder for temporary files")?;
+    let folder = Temporary::new().blocked(|| "cannot create a folder for temporary files")?;
     let paths = ["from", "to", "down.sql"].map(|name| folder.path().join(name));
     let [from, to, output] = &paths;
     let before = history.first(history.migrations.len() - 1);
