@@ -1,5 +1,7 @@
 //! Ctrl-C, SIGTERM and a killed child in the middle of a migration: the tree ends, the server is waited for, the record is true.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use serde_json::Value;
 
 use crate::project::{Answer, Project, program};
 use crate::server::Database;
+use crate::streams::on_a_terminal;
 
 const SLOW: &str = "create table slow_one (id int);\nselect pg_sleep(4);\ncreate table slow_two (id int);\n";
 
@@ -94,6 +97,26 @@ fn ctrl_c_in_a_migration_ends_with_130_and_a_true_record() {
 #[test]
 fn sigterm_in_a_migration_ends_with_143_and_a_true_record() {
     interrupted("interrupt_term", Signal::TERM, 143);
+}
+
+/// A question is waited for as long as nobody answers it, and not longer.
+#[test]
+fn ctrl_c_ends_a_question() {
+    let (project, _database) = Project::on_staging("interrupt_question");
+    let (mut run, terminal) = on_a_terminal(&project, "exec setsid -c \"$@\"", &["claim"]);
+    let (mut shown, mut asked) = (File::from(terminal), Vec::new());
+    while !String::from_utf8_lossy(&asked).contains("Type the database's name") {
+        let mut bytes = [0; 512];
+        let count = shown.read(&mut bytes).unwrap();
+        asked.extend_from_slice(&bytes[..count]);
+    }
+    let begun = Instant::now();
+    // As the terminal makes of it a SIGINT for who is at it.
+    shown.write_all(b"\x03").unwrap();
+    let code = run.wait().unwrap().code();
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(code, Some(130));
+    assert_eq!(project.run(&["evidence", "list", "--json"]).expect(0).json()["runs"][0]["status"], "interrupted");
 }
 
 #[test]
