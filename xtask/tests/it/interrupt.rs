@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use postgres::{Client, NoTls};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::project::{Answer, Project, program};
-use crate::server::Database;
+use crate::server::{self, Database};
 use crate::streams::on_a_terminal;
 
 const SLOW: &str = "create table slow_one (id int);\nselect pg_sleep(4);\ncreate table slow_two (id int);\n";
@@ -97,6 +98,35 @@ fn ctrl_c_in_a_migration_ends_with_130_and_a_true_record() {
 #[test]
 fn sigterm_in_a_migration_ends_with_143_and_a_true_record() {
     interrupted("interrupt_term", Signal::TERM, 143);
+}
+
+/// Our own statement, which no child ends: on the target's server, and on one of its own where the history acts on the server.
+#[test]
+fn ctrl_c_in_a_replay_cancels_it() {
+    let (project, database) = Project::on_staging("interrupt_replay");
+    let sleep = "select case when current_database() like 'drill_%' then pg_sleep(30) end;\n";
+    project.migration("20260101000000_slow", sleep);
+    let shared = || Some(server::shared().superuser("postgres"));
+    let own = || {
+        let state = std::fs::read(project.path(".drill/ephemeral/0/state.json")).ok()?;
+        let state: Value = serde_json::from_slice(&state).ok()?;
+        let (password, port) = (state["password"].as_str()?, state["port"].as_u64()?);
+        Client::connect(&format!("postgresql://postgres:{password}@127.0.0.1:{port}/postgres"), NoTls).ok()
+    };
+    let places: [&dyn Fn() -> Option<Client>; 2] = [&shared, &own];
+    for place in places {
+        let mut child = project.start(&["forward"]);
+        let asleep = "select count(*) from pg_stat_activity where datname like 'drill_%' and wait_event = 'PgSleep'";
+        while place().is_none_or(|mut server| server.query_one(asleep, &[]).unwrap().get::<_, i64>(0) == 0) {
+            assert_eq!(child.try_wait().unwrap(), None);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let begun = Instant::now();
+        let answer = stop(child, Signal::INT).expect(130);
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        assert!(answer.stderr.contains("error: stopped by Ctrl-C\n"), "{}", answer.stderr);
+        project.migration("20260101000000_slow", &format!("create role {}_made;\n{sleep}", database.user));
+    }
 }
 
 /// A question is waited for as long as nobody answers it, and not longer.
