@@ -22,6 +22,7 @@ mod schema;
 mod session;
 mod settings;
 mod stages;
+mod temporary;
 mod tools;
 mod words;
 

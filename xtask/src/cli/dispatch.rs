@@ -111,6 +111,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     }
     let mut settings = Settings::load(&cli.global)?;
     let interrupt = Interrupt::listen()?;
+    console.hears(&interrupt);
     if matches!(cli.command, Command::Sandbox(_)) {
         settings = settings.for_sandbox();
         outcome.aim = settings.aim.clone();

@@ -20,6 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::process::locate;
 use crate::process::{self, Exit, Finished, Invocation};
 use crate::settings::Settings;
+use crate::temporary::Temporary;
 use redact::Redactor;
 
 pub const SIGNATURE: &str = "run.json.sig";
@@ -39,7 +40,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub fn rehearse(settings: &Settings) -> Result<()> {
     let Some(key) = key(settings) else { return Ok(()) };
     let failed = || "cannot make a temporary folder";
-    let folder = tempfile::tempdir().blocked(failed)?;
+    let folder = Temporary::new().blocked(failed)?;
     let file = folder.path().join("rehearsal");
     fs::write(&file, "rehearsal").blocked(failed)?;
     sign_with(settings, &key, &file).map_err(|failure| failure.with_status(crate::error::Status::Blocked))

@@ -23,6 +23,7 @@ use crate::schema::platform;
 use crate::schema::replay::{apply, cache_key, in_throw_away_database};
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
+use crate::temporary::Temporary;
 use crate::tools::prisma::Prisma;
 use pin::file;
 
@@ -106,7 +107,7 @@ fn kept_as(session: &Session<'_>, history: &History) -> Result<PathBuf> {
 /// Asks Prisma, and keeps the answer.
 fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let migration = last(history)?;
-    let folder = tempfile::tempdir().blocked(|| "cannot create a folder for temporary files")?;
+    let folder = Temporary::new().blocked(|| "cannot create a folder for temporary files")?;
     let [to, output] = ["to", "down.sql"].map(|name| folder.path().join(name));
     let before = history.first(history.migrations.len() - 1);
     let (full, less) = (readable(session, history)?, readable(session, &before)?);

@@ -66,6 +66,8 @@ impl Runner<'_> {
         }
         self.announce(&session);
         if let Err(failure) = guarded(BROKE, || stage.consent(&session, &plan, self.console)) {
+            // Who interrupts the question has not answered it.
+            let failure = self.interrupt.status().map_or(failure, Failure::interrupted);
             return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
         }
         let journal = self.begin(&session, outcome)?;

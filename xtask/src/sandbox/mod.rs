@@ -12,7 +12,7 @@ mod server;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ impl Status {
 /// `blocked` when the embedded Postgres is not installed or does not start; the hint says what to do.
 pub fn up(settings: &Settings, interrupt: &Interrupt) -> Result<Sandbox> {
     let base = folder(settings)?;
-    let _lock = lock(&base)?;
+    let _lock = lock(&base, interrupt)?;
     let cluster = Cluster::find(settings, &base, interrupt)?;
     // A state whose cluster was removed by hand describes nothing.
     match state(&base)?.filter(|state| state.data.join("PG_VERSION").is_file()) {
@@ -158,7 +158,7 @@ fn free_place(parent: &Path) -> Result<(PathBuf, fs::File)> {
 /// Stops the sandbox; `false` when it was not running. Its rows stay.
 pub fn down(settings: &Settings, interrupt: &Interrupt) -> Result<bool> {
     let base = folder(settings)?;
-    let _lock = lock(&base)?;
+    let _lock = lock(&base, interrupt)?;
     if state(&base)?.is_none() {
         return Ok(false);
     }
@@ -203,15 +203,23 @@ fn folder(settings: &Settings) -> Result<PathBuf> {
     Ok(base)
 }
 
+/// Longer than another command needs to make a sandbox, on a slow machine.
+const LOCKED: Duration = Duration::from_secs(120);
+
 /// Held while a sandbox is started or stopped, so that two commands do not do it at once.
-fn lock(base: &Path) -> Result<fs::File> {
+fn lock(base: &Path, interrupt: &Interrupt) -> Result<fs::File> {
     let path = base.join("lock");
-    let open = || -> io::Result<fs::File> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-        file.lock()?;
-        Ok(file)
-    };
-    open().blocked(|| format!("cannot lock `{}`", path.display()))
+    let unusable = || format!("cannot lock `{}`", path.display());
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).blocked(unusable)?;
+    let begun = Instant::now();
+    while let Err(error) = file.try_lock() {
+        interrupt.check()?;
+        if !matches!(error, fs::TryLockError::WouldBlock) || begun.elapsed() > LOCKED {
+            return Err(Failure::blocked(unusable()).caused_by(error).hint("wait for the other command, or end it"));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(file)
 }
 
 fn state_file(base: &Path) -> PathBuf {

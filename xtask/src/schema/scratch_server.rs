@@ -88,7 +88,8 @@ fn in_sandbox<T>(session: &Session<'_>, sandbox: &Sandbox, work: impl FnOnce(&Se
     // What the platform made is known on the target, and nowhere else.
     let groundwork = platform::as_prisma(session, &session.target.schemas())?.groundwork.clone();
     workshop.groundwork.get_or_init(|| groundwork);
-    work(&workshop)
+    // The session of the run does not know what became of this one.
+    work(&workshop).map_err(|failure| workshop.told(failure, false))
 }
 
 /// `sandbox` says why there is none.

@@ -24,6 +24,7 @@ use crate::postgres::lock_wait::Waits;
 use crate::process::locate::Toolbox;
 use crate::session::groundwork::Groundwork;
 use crate::settings::Settings;
+use crate::temporary::Temporary;
 use pin::dsn::{Dsn, Host};
 use pin::{self, Lease, Pin, PinError, Unanswered, Urgency};
 use redact::Redactor;
@@ -64,7 +65,7 @@ pub struct Session<'a> {
     /// Our own way through the pin.
     lease: Lease,
     /// Folders for children, readable by us alone and gone with the run.
-    temporary: tempfile::TempDir,
+    temporary: Temporary,
 }
 
 impl<'a> Session<'a> {
@@ -99,7 +100,7 @@ impl<'a> Session<'a> {
         let observed = observed(&identity, claim::read(&mut connection)?);
         let target = guard::prove(candidate, &observed, demand)
             .map_err(|refusals| refused(settings, &dsn.database, refusals))?;
-        let temporary = tempfile::tempdir().or_fail(no_temporary_files)?;
+        let temporary = Temporary::new().or_fail(no_temporary_files)?;
         std::fs::create_dir(temporary.path().join("home")).or_fail(no_temporary_files)?;
         Ok(Session {
             settings,

@@ -188,21 +188,32 @@ fn every_command_in_the_prose_is_one() {
 
 /// A promise whose test was renamed or removed is none.
 #[test]
-fn every_test_that_the_safety_page_names_is_there() {
-    let page = fs::read_to_string(workspace().join("docs/safety.md")).unwrap();
-    let names: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3).collect();
-    assert!(names.len() > 15, "{names:?}");
+fn every_test_that_the_pages_on_safety_and_reliability_name_is_there() {
     let mut sources = String::new();
-    for folder in ["xtask/tests/it", "xtask/crates/pin/src/tests"] {
-        for entry in fs::read_dir(workspace().join(folder)).unwrap().flatten() {
-            if entry.file_type().unwrap().is_file() {
-                sources.push_str(&fs::read_to_string(entry.path()).unwrap());
-            }
+    ["xtask/src", "xtask/tests", "xtask/crates"]
+        .iter()
+        .for_each(|folder| read(&workspace().join(folder), &mut sources));
+    for page in ["docs/safety.md", "docs/reliability.md"] {
+        let page = fs::read_to_string(workspace().join(page)).unwrap();
+        let names = page.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 3);
+        let names: Vec<&str> = names.filter(|name| !name.starts_with("PRISMA_")).collect();
+        assert!(names.len() > 15, "{names:?}");
+        for name in names {
+            let test = name.rsplit("::").next().unwrap();
+            assert!(sources.contains(&format!("fn {test}()")), "{name}");
         }
     }
-    for name in names.into_iter().filter(|name| !name.starts_with("PRISMA_")) {
-        let test = name.rsplit("::").next().unwrap();
-        assert!(sources.contains(&format!("fn {test}()")), "{name}");
+}
+
+fn read(folder: &Path, sources: &mut String) {
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        match entry.file_type().unwrap().is_dir() {
+            true => read(&entry.path(), sources),
+            false if entry.path().extension().is_some_and(|extension| extension == "rs") => {
+                sources.push_str(&fs::read_to_string(entry.path()).unwrap());
+            }
+            false => {}
+        }
     }
 }
 

@@ -1,13 +1,17 @@
 //! Ctrl-C, SIGTERM and a killed child in the middle of a migration: the tree ends, the server is waited for, the record is true.
 
+use std::fs::File;
+use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use postgres::{Client, NoTls};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::project::{Answer, Project, program};
-use crate::server::Database;
+use crate::server::{self, Database};
+use crate::streams::on_a_terminal;
 
 const SLOW: &str = "create table slow_one (id int);\nselect pg_sleep(4);\ncreate table slow_two (id int);\n";
 
@@ -94,6 +98,55 @@ fn ctrl_c_in_a_migration_ends_with_130_and_a_true_record() {
 #[test]
 fn sigterm_in_a_migration_ends_with_143_and_a_true_record() {
     interrupted("interrupt_term", Signal::TERM, 143);
+}
+
+/// Our own statement, which no child ends: on the target's server, and on one of its own where the history acts on the server.
+#[test]
+fn ctrl_c_in_a_replay_cancels_it() {
+    let (project, database) = Project::on_staging("interrupt_replay");
+    let sleep = "select case when current_database() like 'drill_%' then pg_sleep(30) end;\n";
+    project.migration("20260101000000_slow", sleep);
+    let shared = || Some(server::shared().superuser("postgres"));
+    let own = || {
+        let state = std::fs::read(project.path(".drill/ephemeral/0/state.json")).ok()?;
+        let state: Value = serde_json::from_slice(&state).ok()?;
+        let (password, port) = (state["password"].as_str()?, state["port"].as_u64()?);
+        Client::connect(&format!("postgresql://postgres:{password}@127.0.0.1:{port}/postgres"), NoTls).ok()
+    };
+    let places: [&dyn Fn() -> Option<Client>; 2] = [&shared, &own];
+    for place in places {
+        let mut child = project.start(&["forward"]);
+        let asleep = "select count(*) from pg_stat_activity where datname like 'drill_%' and wait_event = 'PgSleep'";
+        while place().is_none_or(|mut server| server.query_one(asleep, &[]).unwrap().get::<_, i64>(0) == 0) {
+            assert_eq!(child.try_wait().unwrap(), None);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let begun = Instant::now();
+        let answer = stop(child, Signal::INT).expect(130);
+        assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+        assert!(answer.stderr.contains("error: stopped by Ctrl-C\n"), "{}", answer.stderr);
+        project.migration("20260101000000_slow", &format!("create role {}_made;\n{sleep}", database.user));
+    }
+}
+
+/// A question is waited for as long as nobody answers it, and not longer.
+#[test]
+fn ctrl_c_ends_a_question() {
+    let (project, _database) = Project::on_staging("interrupt_question");
+    let (mut run, terminal) = on_a_terminal(&project, "exec setsid -c \"$@\"", &["claim"]);
+    let (mut shown, mut asked) = (File::from(terminal), Vec::new());
+    while !String::from_utf8_lossy(&asked).contains("Type the database's name") {
+        let mut bytes = [0; 512];
+        let count = shown.read(&mut bytes).unwrap();
+        asked.extend_from_slice(&bytes[..count]);
+    }
+    let begun = Instant::now();
+    // As the terminal makes of it a SIGINT for who is at it.
+    shown.write_all(b"\x03").unwrap();
+    let code = run.wait().unwrap().code();
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert_eq!(code, Some(130));
+    assert_eq!(project.run(&["evidence", "list", "--json"]).expect(0).json()["runs"][0]["status"], "interrupted");
 }
 
 #[test]

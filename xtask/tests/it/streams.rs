@@ -92,20 +92,20 @@ fn a_filter_ends_with_its_reader_and_fails_on_a_full_disk() {
 /// A run in a terminal of its own, in the middle of a slow migration, whose terminal goes then. Returns its exit code.
 fn loses_its_terminal(project: &Project, database: &Database, script: &str) -> Option<i32> {
     project.migration("20260101000000_slow", "select pg_sleep(4);\ncreate table slow (id int);\n");
-    let (mut run, terminal) = on_a_terminal(project, script);
+    let (mut run, terminal) = on_a_terminal(project, script, &["forward"]);
     await_statement(database, "%pg_sleep(4)%");
     drop(terminal);
     run.wait().unwrap().code()
 }
 
 /// `script` as the leader of a terminal's session, and the end that shows the terminal: without it the terminal is gone.
-fn on_a_terminal(project: &Project, script: &str) -> (Child, OwnedFd) {
+pub fn on_a_terminal(project: &Project, script: &str, args: &[&str]) -> (Child, OwnedFd) {
     let shown = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&shown).unwrap();
     unlockpt(&shown).unwrap();
     let path = ptsname(&shown, Vec::new()).unwrap().into_string().unwrap();
     let terminal = || File::options().read(true).write(true).open(&path).unwrap();
-    let mut command = project.shell(script, &["forward"]);
+    let mut command = project.shell(script, args);
     command.env("TERM", "xterm").stdin(terminal()).stdout(terminal()).stderr(terminal());
     (command.spawn().unwrap(), shown)
 }

@@ -164,7 +164,7 @@ async fn converse(shared: &Arc<Shared>, client: &mut TcpStream, grant: &Grant, w
     client.write_all(&welcome).await?;
     let turn = Turn::new(false);
     let backend = Some((answer.backend_pid, session.cancel_key));
-    let watch = Watch { shared, grant, turn: &turn, database: &wishes.database, backend };
+    let watch = Watch { shared, grant, turn: &turn, backend };
     let relayed = relay(client, &mut session.stream, &turn);
     let mut lost = None;
     first_of(relayed, async { lost = Some(watch.lost().await) }).await;
@@ -197,7 +197,7 @@ async fn tell_lost(client: &mut TcpStream, lost: &Lost, turn: &Turn) {
 
 async fn log_in_in_time(shared: &Shared, grant: &Grant, wishes: &Wishes) -> Result<(Session, Answer), Refusal> {
     let turn = Turn::new(true);
-    let watch = Watch { shared, grant, turn: &turn, database: &wishes.database, backend: None };
+    let watch = Watch { shared, grant, turn: &turn, backend: None };
     let mut done = None;
     let mut lost = None;
     first_of(async { done = Some(log_in(shared, grant, wishes).await) }, async { lost = Some(watch.lost().await) })

@@ -74,7 +74,6 @@ pub struct Watch<'a> {
     pub shared: &'a Shared,
     pub grant: &'a Grant,
     pub turn: &'a Turn,
-    pub database: &'a str,
     /// The server's process and its key; None during a login.
     pub backend: Option<(i32, Option<CancelKey>)>,
 }
@@ -168,7 +167,7 @@ impl Watch<'_> {
         let Some((pid, _)) = self.backend else {
             return Err(LoginFailure::from(wire::malformed("a login has no session yet")));
         };
-        let waits = self.shared.upstream.waits_for_client(self.database, pid).await?;
+        let waits = self.shared.upstream.waits_for_client(&self.shared.identity.database, pid).await?;
         Ok(match waits {
             None => Some(How::NoSession),
             Some(true) => Some(How::Stuck),

@@ -132,7 +132,8 @@ impl Upstream {
         self.in_time(Unanswered::Query, identity::ask(session, &attempt, query)).await
     }
 
-    /// Whether the session of `pid` waits for its client; None where the server has no such session. Asked on a connection of its own.
+    /// Whether the session of `pid` waits for its client; None where the server has no such session. Asked on a connection of its own, to the
+    /// pinned `database`: a throw-away one could not be dropped, or copied, meanwhile.
     pub async fn waits_for_client(&self, database: &str, pid: i32) -> Result<Option<bool>, LoginFailure> {
         let mut session = self.login(database, &[("application_name", "staging drill: still there?")]).await?;
         let mut query = BytesMut::new();

@@ -10,7 +10,8 @@ mod terminal;
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
-use std::sync::Mutex;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -20,6 +21,7 @@ use crate::error::{DATA_LOSS, Failure, Result, Status};
 use crate::evidence::folder::pretty;
 use crate::evidence::masking;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::interrupt::Interrupt;
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
 use crate::words::{in_line, sentence};
@@ -30,6 +32,7 @@ pub struct Console {
     output: Output,
     live: MultiProgress,
     redactor: Mutex<Redactor>,
+    interrupt: OnceLock<Interrupt>,
 }
 
 /// A step that is running; say how it ended.
@@ -41,7 +44,13 @@ pub struct Running<'a> {
 
 impl Console {
     pub fn new(output: Output) -> Console {
-        Console { output, live: terminal::progress(output.live), redactor: Mutex::new(Redactor::generic()) }
+        let (live, redactor) = (terminal::progress(output.live), Mutex::new(Redactor::generic()));
+        Console { output, live, redactor, interrupt: OnceLock::new() }
+    }
+
+    /// From now on a signal ends a question.
+    pub fn hears(&self, interrupt: &Interrupt) {
+        let _ = self.interrupt.set(interrupt.clone());
     }
 
     /// From now on nothing that `redactor` knows is printed; in GitHub Actions the log itself is told too.
@@ -89,16 +98,25 @@ impl Console {
         self.live.suspend(|| to_stderr(format_args!("{text}\n")));
     }
 
-    /// What a person at the terminal answers; None without a person at the terminal.
+    /// What a person at the terminal answers; None without a person there, or after Ctrl-C.
     pub fn ask(&self, question: &str) -> Option<String> {
         use std::io::IsTerminal;
         if !self.output.person || !io::stdin().is_terminal() {
             return None;
         }
         self.live.suspend(|| to_stderr(format_args!("{}", inert(&self.redactor().text(&in_line(question))))));
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).ok()?;
-        Some(answer.trim().to_owned())
+        let (told, answer) = channel();
+        // A signal does not end a read. The thread that is left behind ends with us.
+        std::thread::spawn(move || told.send(io::stdin().lines().next()));
+        loop {
+            match answer.recv_timeout(Duration::from_millis(50)) {
+                Ok(line) => return Some(line?.ok()?.trim().to_owned()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.interrupt.get().is_none_or(|it| it.check().is_ok()).then_some(())?
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
     }
 
     /// The result of a command, on stdout. Its lines are its own: what others named is in them with `in_line`.
