@@ -22,6 +22,7 @@ mod layers;
 mod logs;
 mod matrix;
 mod mirror;
+mod names;
 mod node;
 mod order;
 mod parity;
