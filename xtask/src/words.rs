@@ -78,7 +78,8 @@ pub fn in_line(text: &str) -> String {
 pub fn sentence(text: &str) -> String {
     match text.split_once(":\n") {
         Some((announced, block)) => {
-            let block = block.lines().map(|line| format!("\n  {line}"));
+            let shown = |line: &str| line.split('\t').map(in_line).collect::<Vec<_>>().join("\t");
+            let block = block.lines().map(|line| format!("\n  {}", shown(line)));
             format!("{}:{}", in_line(announced), block.collect::<String>())
         }
         None => in_line(text),

@@ -71,6 +71,7 @@ pub fn apply(project: &Project, database: &Database) {
 /// A row of the ledger, as Prisma would have written it.
 fn record(database: &Database, name: &str, sql: &str, finished_at: &str, logs: &str) {
     let checksum: String = Sha256::digest(sql).iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = name.replace('\'', "''");
     database.execute(&format!(
         "insert into _prisma_migrations (id, checksum, migration_name, finished_at, logs, applied_steps_count)
          values (gen_random_uuid(), '{checksum}', '{name}', {finished_at}, {logs}, 1)"

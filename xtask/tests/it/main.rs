@@ -24,6 +24,7 @@ mod locks;
 mod logs;
 mod matrix;
 mod mirror;
+mod names;
 mod node;
 mod order;
 mod parity;

@@ -6,6 +6,9 @@
 //! wherever the needle stands. Whether any needle has such a group is one bit of a table that fits the first-level
 //! cache, and three groups are looked up at once. Each needle is represented by its two groups of the rarest letters.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 /// Needles are at least this long.
 pub const SHORTEST: usize = 4;
 
@@ -19,31 +22,36 @@ pub struct Grams {
     seen: Box<[bool; HASHES]>,
     /// By hash.
     groups: Vec<Group>,
+    /// In order, each with its rarest window.
+    needles: Vec<(usize, Vec<u8>)>,
     /// Where in `groups` each hash begins.
     heads: Vec<usize>,
-    needles: Vec<Vec<u8>>,
 }
 
+/// Three bytes that stand at `offset` in needles of one length. They are looked up at once: the triggers of a rule are many that
+/// differ in one letter.
 struct Group {
     hash: usize,
-    needle: usize,
     offset: usize,
+    len: usize,
+    /// Where in `needles` they are, and others between.
+    among: Range<usize>,
 }
 
 impl Grams {
-    /// `needles` are at least `SHORTEST` bytes long.
+    /// `needles` are at least `SHORTEST` bytes long, in lower case and in order.
     pub fn new(needles: Vec<Vec<u8>>) -> Self {
-        let mut groups = Vec::new();
-        for (needle, bytes) in needles.iter().enumerate() {
-            debug_assert!(bytes.len() >= SHORTEST);
-            let rarest = rarest_window(bytes);
-            groups.extend((rarest..rarest + STRIDE).map(|offset| Group {
-                hash: hash(eight_from(bytes, offset)),
-                needle,
-                offset,
-            }));
+        debug_assert!(needles.is_sorted() && needles.iter().all(|needle| needle.len() >= SHORTEST));
+        let needles: Vec<_> = needles.into_iter().map(|needle| (rarest_window(&needle), needle)).collect();
+        let mut among: BTreeMap<_, Range<usize>> = BTreeMap::new();
+        for (index, (rarest, bytes)) in needles.iter().enumerate() {
+            for offset in *rarest..rarest + STRIDE {
+                let group = (hash(eight_from(bytes, offset)), offset, bytes.len());
+                among.entry(group).or_insert(index..index).end = index + 1;
+            }
         }
-        groups.sort_by_key(|group| group.hash);
+        let group = |((hash, offset, len), among)| Group { hash, offset, len, among };
+        let groups: Vec<Group> = among.into_iter().map(group).collect();
         let mut seen = Box::new([false; HASHES]);
         groups.iter().for_each(|group| seen[group.hash] = true);
         let heads = (0..=HASHES).map(|head| groups.partition_point(|group| group.hash < head)).collect();
@@ -67,16 +75,24 @@ impl Grams {
     #[inline(never)]
     fn confirm(&self, text: &[u8], at: usize, hash: usize, found: &mut impl FnMut(usize, usize)) {
         let of_hash = self.heads[hash]..self.heads[hash + 1];
-        for group in &self.groups[of_hash] {
-            let needle = &self.needles[group.needle];
-            if at >= group.offset {
-                let start = at - group.offset;
-                let there = text.get(start..start + needle.len());
-                if there.is_some_and(|there| there.eq_ignore_ascii_case(needle)) {
-                    found(group.needle, start);
-                }
+        for group in self.groups[of_hash].iter().filter(|group| at >= group.offset) {
+            let start = at - group.offset;
+            let there = text.get(start..start + group.len);
+            if let Some(needle) = there.and_then(|there| self.needle(group, there)) {
+                found(needle, start);
             }
         }
+    }
+
+    /// The needle that this is, in any case, if the group is one of its own: each is found once.
+    fn needle(&self, group: &Group, there: &[u8]) -> Option<usize> {
+        let among = &self.needles[group.among.clone()];
+        if let [(_, only)] = among {
+            return there.eq_ignore_ascii_case(only).then_some(group.among.start);
+        }
+        let lower = || there.iter().map(u8::to_ascii_lowercase);
+        let needle = among.binary_search_by(|(_, needle)| needle.iter().copied().cmp(lower())).ok()?;
+        (group.offset.wrapping_sub(among[needle].0) < STRIDE).then_some(group.among.start + needle)
     }
 }
 

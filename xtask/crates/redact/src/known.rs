@@ -277,7 +277,8 @@ fn forms(value: &str) -> Vec<String> {
 }
 
 /// Bytes in hexadecimal as `openssl`, Node's `<Buffer 70 61>`, a certificate's fingerprint, an array in C and `xxd` (pairs
-/// that begin at an even or at an odd byte) write them, and as the numbers of an array in JSON.
+/// that begin at an even or at an odd byte) write them, and as the numbers of an array in JSON, in Go and in a row of Node's
+/// `Uint8Array`.
 fn dumps(value: &[u8]) -> Vec<Vec<u8>> {
     let joined = |separator: &str, digit: fn(&u8) -> String| {
         value.iter().map(digit).collect::<Vec<_>>().join(separator).into_bytes()
@@ -288,7 +289,8 @@ fn dumps(value: &[u8]) -> Vec<Vec<u8>> {
         pairs.map(|pair| pair.iter().map(hex).collect::<String>()).collect::<Vec<_>>().join(" ").into_bytes()
     };
     let mut dumps: Vec<_> = ["", " ", ":", "-", ", 0x", ",0x"].iter().map(|separator| joined(separator, hex)).collect();
-    dumps.extend([",", ", "].iter().map(|separator| joined(separator, u8::to_string)));
+    dumps.extend([",", ", ", " "].iter().map(|separator| joined(separator, u8::to_string)));
+    dumps.push(joined(", ", |byte| format!("{byte:>3}")));
     dumps.extend([pairs_from(0), pairs_from(1)]);
     dumps
 }

@@ -2,6 +2,8 @@
 
 use memchr::memchr_iter;
 
+use super::work;
+
 /// How far a quote may be from the one that closes it; a longer value ends at white space.
 const QUOTED: usize = 4096;
 
@@ -23,7 +25,9 @@ pub fn value(text: &[u8]) -> Option<&[u8]> {
 
 /// The letters, digits, hyphens and underscores at the beginning.
 pub fn key_len(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)).count()
+    let len = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)).count();
+    work::read(len);
+    len
 }
 
 /// What is not in quotes ends where a list, a sentence or a query goes on.
@@ -33,8 +37,11 @@ fn plain<'a>(value: &'a [u8], operator: &str) -> Option<&'a [u8]> {
         ":" => (b"=:\\", b"\"'`&;,(){}[]<>"),
         _ => return None,
     };
+    // Asked first: what follows may be long, and be read from each of many names.
+    value.first().filter(|first| !not_first.contains(first))?;
     let len = value.iter().take_while(|byte| !byte.is_ascii_whitespace() && !ends.contains(byte)).count();
-    (len > 0 && !not_first.contains(&value[0])).then(|| &value[..len])
+    work::read(len);
+    (len > 0).then(|| &value[..len])
 }
 
 /// Up to the quote that has as many backslashes before it as the opening one had. Quotes deeper inside have more.
@@ -43,19 +50,21 @@ fn quoted(text: &[u8], quote: u8, escapes: usize) -> Option<&[u8]> {
     let mut quotes = memchr_iter(quote, reach).peekable();
     while let Some(at) = quotes.next() {
         let backslashes = reach[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        work::read(backslashes);
         let is_doubled = quote == b'\'' && quotes.next_if_eq(&(at + 1)).is_some();
         if !is_doubled && backslashes % (2 * escapes + 2) == escapes {
             return Some(&reach[..at - escapes]).filter(|value| !value.is_empty());
         }
     }
+    work::read(reach.len());
     let word = text.iter().take_while(|byte| !byte.is_ascii_whitespace() && !b"\"'`".contains(byte)).count();
     Some(&text[..word]).filter(|value| !value.is_empty())
 }
 
-fn strip_one<'a>(text: &'a [u8], any_of: &[u8]) -> &'a [u8] {
+pub fn strip_one<'a>(text: &'a [u8], any_of: &[u8]) -> &'a [u8] {
     text.split_first().filter(|(first, _)| any_of.contains(first)).map_or(text, |(_, rest)| rest)
 }
 
-fn strip_all<'a>(text: &'a [u8], any_of: &[u8]) -> &'a [u8] {
+pub fn strip_all<'a>(text: &'a [u8], any_of: &[u8]) -> &'a [u8] {
     &text[text.iter().take_while(|byte| any_of.contains(byte)).count()..]
 }

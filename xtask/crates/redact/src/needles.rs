@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memmem, memrchr};
+use regex::bytes::CaptureLocations;
 
 use super::grams::{self, Grams};
 use super::known::{Known, Literal, Place};
-use super::rules::{self, RULES};
+use super::rules::{self, MASK_OPENING, RULES};
 use super::words;
+use super::work;
 
 const SEED: usize = 6;
 
@@ -72,16 +74,19 @@ impl Needles {
 
     /// Adds what `text` holds to `found`.
     pub fn find(&self, known: &Known, text: &[u8], found: &mut Vec<Hit>) {
-        let mut reading = Reading { text, line: 0..0, settled: [const { 0..0 }; RULES.len()], compared: Vec::new() };
+        let mut reading = Reading::of(text);
         self.grams.find(text, |needle, at| {
-            let is_inside = found.last().is_some_and(|hit| hit.range.start <= at && at + RULE_REST < hit.range.end);
+            let is_inside = reading.masked.start <= at && at + RULE_REST < reading.masked.end;
             for start in &self.starts[needle] {
                 let hit = match *start {
                     Start::Rule(_) if is_inside => None,
                     Start::Rule(rule) => reading.rule_hit(known, at, rule),
                     Start::Seed { literal, offset } => reading.literal_hit(known, literal, at, offset),
                 };
-                hit.into_iter().for_each(|hit| add(found, hit));
+                if let Some(hit) = hit {
+                    reading.masks(&hit.range);
+                    add(found, hit);
+                }
             }
         });
     }
@@ -91,26 +96,71 @@ impl Needles {
 /// length, whatever a child prints.
 struct Reading<'a> {
     text: &'a [u8],
-    /// From the last trigger to the end of its line.
+    /// The line of the last trigger.
     line: Range<usize>,
+    /// From where on in it the next mask was looked for, and where that is: at the line's end, if there is none.
+    mask: (usize, usize),
+    /// What is to be masked already, as far ahead as is known: in it no rule need look.
+    masked: Range<usize>,
     /// By rule: where it found nothing.
     settled: [Range<usize>; RULES.len()],
+    /// By rule: room for its pattern's groups.
+    groups: [Option<CaptureLocations>; RULES.len()],
     /// By literal: where it would begin, and up to where it was compared so.
     compared: Vec<(usize, usize)>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        let (settled, groups) = ([const { 0..0 }; RULES.len()], [const { None }; RULES.len()]);
+        Reading { text, line: 0..0, mask: (0, 0), masked: 0..0, settled, groups, compared: Vec::new() }
+    }
+
+    /// What a rule may read from its trigger at `at`: its line, as far as a rule reads, and up to the next mask, since what
+    /// stands behind that was judged when it was written. Triggers come nearly in order: some lie a few bytes back.
+    fn reach(&mut self, at: usize) -> Range<usize> {
+        if !self.line.contains(&at) {
+            let start = memrchr(b'\n', &self.text[..at]).map_or(0, |newline| newline + 1);
+            let end = memchr(b'\n', &self.text[at..]).map_or(self.text.len(), |newline| at + newline);
+            (self.line, self.mask) = (start..end, (end, end));
+        }
+        let (from, mask) = self.mask;
+        if at < from || mask < at {
+            let until = if at < from { (from + MASK_OPENING.len() - 1).min(self.line.end) } else { self.line.end };
+            let found = memmem::find(&self.text[at..until], MASK_OPENING).map(|mask| at + mask);
+            self.mask = (at, found.unwrap_or(if at < from { mask } else { self.line.end }));
+        }
+        at..self.mask.1.min(at + RULE_REACH)
+    }
+
+    fn masks(&mut self, range: &Range<usize>) {
+        let touches = self.masked.start <= range.end && range.start <= self.masked.end;
+        if touches {
+            self.masked = self.masked.start.min(range.start)..self.masked.end.max(range.end);
+        } else if self.masked.end < range.end {
+            self.masked = range.clone();
+        }
+    }
+
+    /// Whether the rule found nothing from another place of the same word.
+    fn is_settled(&self, rule: usize, at: usize) -> bool {
+        let settled = &self.settled[rule];
+        let is_before = || (at..at + SEED * 4).contains(&settled.start);
+        settled.contains(&at)
+            || !settled.is_empty()
+                && is_before()
+                && rules::settled(rule, &self.text[at..settled.start]) == settled.start - at
+    }
+
     fn rule_hit(&mut self, known: &Known, at: usize, rule: usize) -> Option<Hit> {
-        if self.settled[rule].contains(&at) {
+        if self.is_settled(rule, at) {
             return None;
         }
-        if !self.line.contains(&at) {
-            self.line = at..memchr(b'\n', &self.text[at..]).map_or(self.text.len(), |newline| at + newline);
-        }
-        let hit = rule_hit(known, self.text, at..self.line.end.min(at + RULE_REACH), rule);
+        let reach = self.reach(at);
+        let hit = rule_hit(known, self.text, reach.clone(), rule, &mut self.groups[rule]);
         if hit.is_none() {
             // What is longer than a rule's reach is read again halfway.
-            let len = rules::settled(rule, &self.text[at..self.line.end.min(at + RULE_REACH / 2)]);
+            let len = rules::settled(rule, &self.text[at..reach.end.min(at + RULE_REACH / 2)]);
             self.settled[rule] = at..at + len;
         }
         hit
@@ -129,6 +179,7 @@ impl Reading<'_> {
         let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
         let before = text[..at].iter().rev().zip(bytes[..offset].iter().rev()).take_while(same).count();
         let after = text[at..].iter().zip(&bytes[offset..]).take_while(same).count();
+        work::read(before + after);
         self.compared[index] = (begin, at + after);
         literal_hit(known, literal, text, offset - before..offset + after, at - before..at + after)
     }
@@ -160,9 +211,15 @@ fn seed_offsets(len: usize, place: &Place) -> Vec<usize> {
     }
 }
 
-fn rule_hit(known: &Known, text: &[u8], reach: Range<usize>, rule: usize) -> Option<Hit> {
+fn rule_hit(
+    known: &Known,
+    text: &[u8],
+    reach: Range<usize>,
+    rule: usize,
+    groups: &mut Option<CaptureLocations>,
+) -> Option<Hit> {
     let at = reach.start;
-    let secret = rules::secret_at(rule, &text[reach], |value| known.is_weak(value))?;
+    let secret = rules::secret_at(rule, &text[reach], groups, |value| known.is_weak(value))?;
     let range = at + secret.start..at + secret.end;
     let is_masked = rules::is_in_mask(text, at) || rules::is_in_mask(text, range.start);
     (!is_masked).then_some(Hit { range, label: None, what: RULES[rule].what })

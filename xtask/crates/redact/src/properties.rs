@@ -206,17 +206,54 @@ const FLOODS: &[&str] = &[
     "\u{1b}[",
     "%41 \\x41 &amp; '' \u{1b}[1m \0 Zm9vYmFyYmF6cXV1eGZvbw== ",
     "a1B2-c3D",
+    // The triggers of rules that read far, with nothing that ends what they read.
+    ":*:aa1B2-c3D4",
+    ":5432:a:b:x[REDACTED",
+    "password=a[REDACTED",
+    "==secretpassword",
+    "postgres://u:a[REDACTED",
+    "identified by '\\'",
+    "authorization:",
+    "-----BEGIN ",
+    "eyJhbGciOi.eyJa",
+    "md5a",
+    "\0",
+    "'",
+    "48 75 6e 74 ",
+    "72,117,110,",
 ];
 
-/// Decoded bytes are what costs; they are bounded by the text's length whatever is in it.
+/// How much of its own length a text may cost at most: what is searched, decoded, and read by rules and comparisons.
+const COST: usize = 60;
+
+/// As `COST`, of a text that holds all encodings and many names of secrets side by side: each is read in each view.
+const DENSE: usize = 400;
+
+/// Proves that the cost grows as the text does, and no faster, whatever is in it: no clock is asked, bytes are counted.
 #[test]
-fn no_flood_is_decoded_more_often_than_its_budget_says() {
+fn no_flood_costs_more_than_its_length_allows() {
+    let redactor = redactor("a1B2-c3D4");
     for flood in FLOODS {
-        for len in [4 << 10, 16 << 10, 64 << 10] {
-            let text = flood.repeat(len / flood.len());
-            let work = redactor("a1B2-c3D4").0.work(text.as_bytes());
-            assert!(work <= 32 * text.len(), "{flood:?} costs {work} for {}", text.len());
-        }
+        assert_linear(&redactor, flood, COST);
+    }
+}
+
+fn assert_linear(redactor: &Redactor, block: &str, most: usize) {
+    let cost = |len: usize| redactor.0.work(block.repeat(len.div_ceil(block.len())).as_bytes());
+    // Longer than a rule reads at once.
+    let [short, long] = [32 << 10, 128 << 10].map(cost);
+    assert!(long <= most * (128 << 10) && long <= 5 * short, "{block:?} costs {short} and {long}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Of what rules, decoders and literals react to, in any order, over and over.
+    #[test]
+    fn no_mixture_costs_more_than_its_length_allows(
+        parts in prop::collection::vec(prop::sample::select([FRAGMENTS, FLOODS].concat()), 1..8),
+    ) {
+        assert_linear(&redactor("a1B2-c3D4"), &parts.concat(), DENSE);
     }
 }
 

@@ -8,10 +8,11 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::{memchr, memmem, memrchr};
-use regex::bytes::Regex;
+use regex::bytes::{CaptureLocations, Regex};
 
 use super::named;
 use super::words;
+use super::work;
 
 pub struct Rule {
     /// What a finding is called.
@@ -114,7 +115,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "password in SQL",
         triggers: &["password", "identified by"],
-        secret: Secret::Group(r"(?i)^(?:password|identified by)\s+(?:E|U&)?'((?:[^'\\]|\\.|'')+)"),
+        secret: Secret::Read(sql_password),
         innocent: Innocent::Nothing,
     },
     // host:port:database:user:password, https://www.postgresql.org/docs/17/libpq-pgpass.html
@@ -127,10 +128,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         what: "credentials of an Authorization header",
         triggers: &["authorization"],
-        secret: Secret::Group(concat!(
-            r#"(?i)^authorization\\*["']?\s*[:=,]\s*\\*["']?"#,
-            r"(?:(?:bearer|basic|token|apikey|digest|negotiate)(?:\s+([a-z0-9+/=._~-]{6,})|\b)|([a-z0-9+/=._~-]{6,}))"
-        )),
+        secret: Secret::Read(credentials),
         innocent: Innocent::Nothing,
     },
     Rule {
@@ -188,6 +186,9 @@ pub const RULES: &[Rule] = &[
     },
 ];
 
+/// What it costs to try a rule, in bytes that are searched.
+const TRIED: usize = 8;
+
 /// How every mask begins; a value that is a mask already is not a secret.
 pub const MASK_OPENING: &[u8] = b"[REDACTED";
 
@@ -214,12 +215,25 @@ impl Rule {
 }
 
 /// The secret that rule number `rule` sees at the beginning of `text`, which starts at a trigger and ends with its
-/// line at the latest. `is_known` says whether a value is a weak secret of the target, which is a secret here even if
+/// line at the latest. `groups` is kept from one call to the next of the same rule, as room for its pattern's groups. `is_known` says whether a value is a weak secret of the target, which is a secret here even if
 /// it is a word.
-pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
+pub fn secret_at(
+    rule: usize,
+    text: &[u8],
+    groups: &mut Option<CaptureLocations>,
+    is_known: impl Fn(&[u8]) -> bool,
+) -> Option<Range<usize>> {
+    work::read(TRIED);
     let value = match (&RULES[rule].secret, &PATTERNS[rule]) {
         (Secret::Read(read), _) => read(text)?,
-        (Secret::Group(_), pattern) => pattern.as_ref()?.captures(text)?.iter().skip(1).flatten().next()?.as_bytes(),
+        (Secret::Group(_), pattern) => {
+            let pattern = pattern.as_ref()?;
+            let groups = groups.get_or_insert_with(|| pattern.capture_locations());
+            let matched = pattern.captures_read(groups, text)?;
+            work::read(matched.end());
+            let (start, end) = (1..groups.len()).find_map(|group| groups.get(group))?;
+            &text[start..end]
+        }
     };
     let value = trim_closing(value);
     let innocent = match RULES[rule].innocent {
@@ -241,12 +255,12 @@ pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> 
 }
 
 /// How far from its scheme the password of a URL ends: its whole text is read at each scheme.
-const URL_REACH: usize = 768;
+const URL_REACH: usize = 384;
 
 /// `://user:password@`, as RFC 3986 has it, except that an `@` may stand in the password.
 fn url_password(text: &[u8]) -> Option<&[u8]> {
     let slashes = memchr(b'/', text)?;
-    let authority = up_to(&text[slashes + 2..], b"/?# \t\r\n\"'<>`");
+    let authority = up_to(&text[slashes + 2..], &AUTHORITY_ENDS);
     password_of(&authority[..memrchr(b'@', authority)?])
 }
 
@@ -255,17 +269,36 @@ fn url_password(text: &[u8]) -> Option<&[u8]> {
 /// for the host.
 fn database_url_password(text: &[u8]) -> Option<&[u8]> {
     let url = after_scheme(&text[..text.len().min(URL_REACH)])?;
-    memchr(b':', up_to(url, b"/?#"))?;
+    memchr(b':', up_to(url, &PATH_BEGINS))?;
     match memrchr(b'@', url) {
         Some(at) => password_of(&url[..at]),
-        None => password_of(up_to(url, b"/?#")).filter(|_| !url.starts_with(b"[")),
+        None => password_of(up_to(url, &PATH_BEGINS)).filter(|_| !url.starts_with(b"[")),
     }
 }
 
 /// The URL without its scheme, as far as no white space or quote ends it.
 fn after_scheme(text: &[u8]) -> Option<&[u8]> {
     let slashes = memchr(b'/', text)?;
-    Some(up_to(&text[slashes + 2..], b" \t\r\n\"'<>`"))
+    Some(up_to(&text[slashes + 2..], &URL_ENDS))
+}
+
+/// `PASSWORD 'it''s'`, `IDENTIFIED BY E'it\'s'`, whether a quote closes it or the line's end.
+fn sql_password(text: &[u8]) -> Option<&[u8]> {
+    let is = |keyword: &&&[u8]| text.get(..keyword.len()).is_some_and(|there| there.eq_ignore_ascii_case(keyword));
+    let keyword = [b"password".as_slice(), b"identified by"].iter().find(is)?.len();
+    let value = text[keyword..].trim_ascii_start();
+    let open = [b"'".as_slice(), b"E'", b"e'", b"U&'", b"u&'"].into_iter().find(|open| value.starts_with(open))?;
+    let value = &value[open.len()..];
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        at += match (byte, value.get(at + 1)) {
+            (b'\'', Some(b'\'')) | (b'\\', Some(_)) => 2,
+            (b'\'', _) | (b'\\', None) => break,
+            _ => 1,
+        };
+    }
+    work::read(at);
+    (at > 0 && text[keyword].is_ascii_whitespace()).then(|| &value[..at])
 }
 
 fn md5_hash(text: &[u8]) -> Option<&[u8]> {
@@ -273,8 +306,46 @@ fn md5_hash(text: &[u8]) -> Option<&[u8]> {
     (digits == 32).then(|| &text[3..35])
 }
 
-fn up_to<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
-    &text[..text.iter().position(|byte| ends.contains(byte)).unwrap_or(text.len())]
+fn up_to<'a>(text: &'a [u8], ends: &Bytes) -> &'a [u8] {
+    let found = &text[..text.iter().position(|byte| ends[usize::from(*byte)]).unwrap_or(text.len())];
+    work::read(found.len());
+    found
+}
+
+/// A set of bytes.
+type Bytes = [bool; 256];
+
+const fn set(bytes: &[u8]) -> Bytes {
+    let mut set = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        set[bytes[at] as usize] = true;
+        at += 1;
+    }
+    set
+}
+
+const AUTHORITY_ENDS: Bytes = set(b"/?# \t\r\n\"'<>`");
+const PATH_BEGINS: Bytes = set(b"/?#");
+const URL_ENDS: Bytes = set(b" \t\r\n\"'<>`");
+const TOKEN: Bytes = set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=._~-");
+
+/// The credentials of `Authorization: Bearer abc`, of the header as JSON and of one without a scheme.
+fn credentials(text: &[u8]) -> Option<&[u8]> {
+    const SCHEMES: [&[u8]; 6] = [b"bearer", b"basic", b"token", b"apikey", b"digest", b"negotiate"];
+    let unquoted = |text| named::strip_one(named::strip_all(text, b"\\"), b"\"'");
+    let (operator, rest) = unquoted(&text["authorization".len()..]).trim_ascii_start().split_first()?;
+    let rest = unquoted(rest.trim_ascii_start());
+    let (first, rest) = rest.split_at(token_len(rest));
+    let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(first));
+    let value = if is_scheme { &rest.trim_ascii_start()[..token_len(rest.trim_ascii_start())] } else { first };
+    (b":=,".contains(operator) && value.len() >= 6).then_some(value)
+}
+
+fn token_len(text: &[u8]) -> usize {
+    let len = text.iter().take_while(|byte| TOKEN[usize::from(**byte)]).count();
+    work::read(len);
+    len
 }
 
 fn password_of(userinfo: &[u8]) -> Option<&[u8]> {
@@ -318,7 +389,7 @@ mod tests {
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
             for (index, rule) in RULES.iter().enumerate() {
                 if rule.spelled_out_triggers().any(|trigger| lower.as_bytes()[at..].starts_with(&trigger)) {
-                    let range = secret_at(index, &text.as_bytes()[at..], |_| false);
+                    let range = secret_at(index, &text.as_bytes()[at..], &mut None, |_| false);
                     found.extend(range.map(|range| &text[at + range.start..at + range.end]));
                 }
             }

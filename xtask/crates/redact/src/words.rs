@@ -1,6 +1,9 @@
 //! Words that logs of migrations are made of. A password that is one of them is masked only where a password stands,
 //! or the log would be destroyed.
 
+use std::ops::Range;
+use std::sync::LazyLock;
+
 /// Lower case, sorted.
 #[rustfmt::skip]
 const COMMON: &[&str] = &[
@@ -60,8 +63,22 @@ const COMMON: &[&str] = &[
 
 /// Whether `word` is one of them, in any case.
 pub fn is_common(word: &[u8]) -> bool {
-    let lower = word.to_ascii_lowercase();
-    COMMON.binary_search_by(|common| common.as_bytes().cmp(&lower)).is_ok()
+    const LONGEST: usize = 16;
+    let mut lower = [0; LONGEST];
+    let Some(lower) = lower.get_mut(..word.len()) else { return false };
+    lower.copy_from_slice(word);
+    lower.make_ascii_lowercase();
+    let Some(first) = lower.first() else { return false };
+    COMMON[starts()[usize::from(*first)].clone()].binary_search_by(|common| common.as_bytes().cmp(lower)).is_ok()
+}
+
+/// By first byte, where the words are that begin with it.
+fn starts() -> &'static [Range<usize>; 256] {
+    static STARTS: LazyLock<[Range<usize>; 256]> = LazyLock::new(|| {
+        let before = |byte: usize| COMMON.partition_point(|word| usize::from(word.as_bytes()[0]) < byte);
+        std::array::from_fn(|byte| before(byte)..before(byte + 1))
+    });
+    &STARTS
 }
 
 #[cfg(test)]
@@ -71,6 +88,7 @@ mod tests {
     #[test]
     fn the_list_is_sorted() {
         assert!(COMMON.is_sorted(), "binary search needs it");
+        assert!(COMMON.iter().all(|word| is_common(word.as_bytes())), "as long as can be asked for");
     }
 
     #[test]

@@ -5,22 +5,30 @@ use crate::words::is_unseen;
 /// The colours that the console uses.
 const PAINT: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
 
-/// `text` with no power but over those colours and its own lines: errors quote children and servers, which may be hostile.
+/// `text` with no power but over its own lines: errors quote children and servers, which may be hostile.
 pub fn inert(text: &str) -> String {
-    let shown = shown(text);
+    disarmed_lines(&shown(text, &[]))
+}
+
+/// As `inert`, in the console's colours: for what it has put together of texts that were made inert one by one.
+pub fn inert_in_colour(text: &str) -> String {
+    disarmed_lines(&shown(text, &PAINT))
+}
+
+fn disarmed_lines(shown: &str) -> String {
     shown.split('\n').map(disarmed).collect::<Vec<_>>().join("\n")
 }
 
 /// What a reader would not see is shown.
-fn shown(text: &str) -> String {
+fn shown(text: &str, paint: &[&str]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(|c: char| is_unseen(c) && !matches!(c, '\n' | '\t')) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let paint = PAINT.into_iter().find(|paint| from.starts_with(paint));
-        let length = paint.map_or_else(|| from.chars().next().map_or(0, char::len_utf8), str::len);
-        match paint {
+        let painted = paint.iter().find(|paint| from.starts_with(**paint));
+        let length = painted.map_or_else(|| from.chars().next().map_or(0, char::len_utf8), |paint| paint.len());
+        match painted {
             Some(paint) => out.push_str(paint),
             None => out.extend(from[..length].escape_default()),
         }
@@ -66,7 +74,9 @@ mod tests {
 
     #[test]
     fn what_could_act_on_a_terminal_is_shown_instead() {
-        assert_eq!(inert("a\u{1b}[1;31merror:\u{1b}[0m é\n\tb"), "a\u{1b}[1;31merror:\u{1b}[0m é\n\tb");
+        let painted = "a\u{1b}[1;31merror:\u{1b}[0m é\n\tb";
+        assert_eq!(inert_in_colour(painted), painted);
+        assert_eq!(inert(painted), "a\\u{1b}[1;31merror:\\u{1b}[0m é\n\tb");
         assert_eq!(inert("x\u{1b}]0;owned\u{7}y\u{1b}[8mz\r\u{9b}2J"), r"x\u{1b}]0;owned\u{7}y\u{1b}[8mz\r\u{9b}2J");
         assert_eq!(inert("txt.\u{202e}gpj\u{2066}\u{200b}"), r"txt.\u{202e}gpj\u{2066}\u{200b}");
         assert_eq!(inert(""), "");

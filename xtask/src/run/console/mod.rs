@@ -25,7 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
 use crate::words::{in_line, sentence};
-use inert::{inert, inert_json};
+use inert::{inert, inert_in_colour, inert_json};
 use redact::Redactor;
 
 pub struct Console {
@@ -94,7 +94,7 @@ impl Console {
     }
 
     fn prose(&self, text: &str) {
-        let text = inert(&self.redactor().text(text));
+        let text = inert_in_colour(&self.redactor().text(text));
         self.live.suspend(|| to_stderr(format_args!("{text}\n")));
     }
 

@@ -36,6 +36,16 @@ const PROSE: [&str; 6] = [
 
 const ENDLESS: &str = "one endless line";
 
+/// What a child could print to keep the rules, the decoders and the comparisons busy.
+const HOSTILE: [&str; 6] = [
+    "postgres://",
+    "password=a[REDACTED ",
+    ":*:aHunter2",
+    "%41 \\x41 &amp; '' \u{1b}[1m \0 Zm9vYmFyYmF6cXV1eGZvbw== ",
+    "Zm9vYmFyYmF6cXV1eA===secretpassword",
+    "eyJhbGciOi.eyJa",
+];
+
 impl Options {
     pub fn run(&self) -> Result<()> {
         let shell = shell()?;
@@ -53,7 +63,7 @@ impl Options {
             "", "redact", "of its CPU", "peak", "cat", "sed"
         );
         let mut random = fastrand::Rng::with_seed(1);
-        for kind in ["log", "log, 1 % secrets", "JSON lines", "every line a secret", ENDLESS] {
+        for kind in ["log", "log, 1 % secrets", "JSON lines", "every line a secret", "hostile", ENDLESS] {
             let block = block(kind, &mut random)?;
             let (ours, cat) = (self.measure(&redact, &block)?, self.measure(&["cat"], &block)?);
             print!("{kind:20} {ours} {:5.0} MB/s", cat.wall);
@@ -88,6 +98,7 @@ fn block(kind: &str, random: &mut fastrand::Rng) -> Result<String> {
             "JSON lines" => writeln!(block, "{}", json!({"level": "info", "at": at, "message": prose}))?,
             "every line a secret" => writeln!(block, "{at} connecting to {DSN} now")?,
             "log, 1 % secrets" if at % 100 == 0 => writeln!(block, "connecting to {DSN}")?,
+            "hostile" => writeln!(block, "{}", HOSTILE[at % HOSTILE.len()].repeat(20))?,
             ENDLESS => write!(block, "{prose} ")?,
             _ => writeln!(block, "{prose} {at}")?,
         }
