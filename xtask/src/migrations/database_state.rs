@@ -7,9 +7,11 @@ use crate::migrations::status::MigrationStatus;
 use crate::postgres::activity::lock_holders;
 use crate::postgres::counts::{Counts, Survey, Uncounted, all_counted, survey};
 use crate::run::journal::Journal;
-use crate::schema::catalog::{Catalog, catalog};
+use crate::schema::catalog::{Catalog, ObjectKey, catalog};
+use crate::schema::external::parted;
 use crate::schema::history::History;
 use crate::schema::ledger::{LEDGER_TABLE, ledger};
+use crate::schema::platform;
 use crate::session::Session;
 
 #[derive(Debug, Clone)]
@@ -19,6 +21,8 @@ pub struct DatabaseState {
     /// What `counts` does not say, since this role does not see every row.
     pub uncounted: Vec<Uncounted>,
     pub catalog: Catalog,
+    /// What `catalog` does not have, since the Prisma config leaves it to others.
+    pub external: Vec<ObjectKey>,
 }
 
 impl DatabaseState {
@@ -28,15 +32,18 @@ impl DatabaseState {
     /// As the server's: a ledger of another shape.
     pub fn read(session: &Session<'_>, history: &History) -> Result<DatabaseState> {
         let schemas = session.target.schemas();
+        let left_out = &platform::as_prisma(session, &schemas)?.groundwork.external;
         let mut connection = session.connection();
         let ledger = ledger(&mut connection, &session.target.dsn().schema)?;
         let lock_held = !lock_holders(&mut connection)?.is_empty();
         let Survey { counts, uncounted } = survey(&mut connection, &schemas)?;
+        let (catalog, external) = parted(catalog(&mut connection, &schemas)?, left_out);
         Ok(DatabaseState {
             standing: MigrationStatus::new(history, ledger.as_ref(), lock_held),
             counts,
             uncounted,
-            catalog: catalog(&mut connection, &schemas)?,
+            catalog,
+            external,
         })
     }
 

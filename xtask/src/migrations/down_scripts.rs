@@ -20,7 +20,7 @@ use crate::schema::catalog::{Catalog, Object, quoted};
 use crate::schema::expected;
 use crate::schema::history::{History, Migration};
 use crate::schema::platform;
-use crate::schema::replay::{apply, cache_key, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply, cache_key, in_throw_away_database};
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
 use crate::temporary::Temporary;
@@ -117,8 +117,9 @@ fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
     let open = |name: &str| session.connect_to(name);
     let made = in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
         full.migrations.iter().try_for_each(|migration| apply(now, migration, prisma))?;
-        // What Prisma does not empty of its shadow database stays: what the platform made.
-        in_throw_away_database(&mut session.connect()?, open, prisma, |then| {
+        let bare = Groundwork { made: prisma.groundwork.made.clone(), ..Groundwork::default() };
+        let shadow = AsPrisma { groundwork: &bare, ..prisma };
+        in_throw_away_database(&mut session.connect()?, open, shadow, |then| {
             let databases = [database_of(now)?, database_of(then)?];
             diff(session, [&to, &output], &databases, &migration)?;
             let there = namespaces(then)?;

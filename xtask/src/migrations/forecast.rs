@@ -10,15 +10,15 @@ use crate::digest::sha256;
 use crate::error::Result;
 use crate::files;
 use crate::migrations::harm::Harm;
-use crate::migrations::losses::{Loss, Removal, losses};
+use crate::migrations::losses::{Loss, Removal, losses, type_and_default};
 use crate::migrations::rehearsal::foresee;
 use crate::migrations::stock::{Stock, stock_in};
-use crate::postgres::connection::CouldNot;
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::history::History;
 use crate::schema::place::Place;
 use crate::schema::platform;
 use crate::schema::replay::cache_key;
-use crate::schema::row_changes::{RowChange, row_changes};
+use crate::schema::row_changes::{Column, RowChange, row_changes};
 use crate::schema::scratch_server;
 use crate::session::Session;
 
@@ -32,18 +32,27 @@ pub fn forecast(session: &Session<'_>, history: &History, applied: &[String], pe
     }
     let (before, after) = (history.only(applied), history.only(pending));
     let removals = removals(session, &before, &after)?;
-    let found = losses(&mut session.connection(), &removals)?;
-    let told = after.migrations.iter().map(|migration| row_changes(&migration.sql));
+    counted(&mut session.connection(), &session.target.dsn().schema, &removals, &after)
+}
+
+/// What of `removals`, and of what the text of `pending` says, is there now.
+fn counted(connection: &mut Connection, schema: &str, removals: &[Removal], pending: &History) -> Result<Vec<Loss>> {
+    let found = losses(connection, removals)?;
+    let told = pending.migrations.iter().map(|migration| row_changes(&migration.sql));
     let (changes, is_all): (Vec<_>, Vec<_>) = told.unzip();
-    let ours = session.target.dsn().schema.clone();
-    let counted = session.connection().read(|transaction| by_their_text(transaction, &ours, &changes.concat()))?;
-    Ok(merged(found, counted, is_all.into_iter().all(|is_all| is_all)))
+    let by_text = connection.read(|transaction| by_their_text(transaction, schema, &changes.concat()))?;
+    Ok(merged(found, by_text, is_all.into_iter().all(|is_all| is_all)))
 }
 
 /// Where the text tells all, what a condition counts is exact; else the larger number counts. What is dropped anyway is not named
 /// beside that.
 fn merged(found: Vec<Loss>, counted: Vec<Loss>, is_all: bool) -> Vec<Loss> {
-    let is_same = |one: &Loss, other: &Loss| one.removal.harm == other.removal.harm && one.place() == other.place();
+    let kind = |harm: &Harm| match harm {
+        Harm::Retypes(_) => Harm::Changes,
+        other => other.clone(),
+    };
+    let is_same =
+        |one: &Loss, other: &Loss| kind(&one.removal.harm) == kind(&other.removal.harm) && one.place() == other.place();
     let mut merged: Vec<Loss> =
         found.into_iter().filter(|loss| !is_all || !counted.iter().any(|one| is_same(one, loss))).collect();
     for loss in counted {
@@ -54,8 +63,11 @@ fn merged(found: Vec<Loss>, counted: Vec<Loss>, is_all: bool) -> Vec<Loss> {
         }
         match merged.iter_mut().find(|one| is_same(one, &loss)) {
             Some(known) if is_all => known.values = (known.values + loss.values).min(known.rows),
-            Some(known) => known.values = known.values.max(loss.values),
-            None => merged.push(loss),
+            Some(known) => {
+                known.values = known.values.max(loss.values);
+                known.is_exact = false;
+            }
+            None => merged.push(Loss { is_exact: loss.is_exact && is_all, ..loss }),
         }
     }
     merged
@@ -93,7 +105,7 @@ fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Resu
 
 fn kept_as(session: &Session<'_>, applied: &History, pending: &History) -> Result<PathBuf> {
     let schemas = session.target.schemas();
-    let histories = sha256(format!("forecast 1\n{}\n{}", applied.digest(), pending.digest()));
+    let histories = sha256(format!("forecast 3\n{}\n{}", applied.digest(), pending.digest()));
     let key = cache_key(&histories, session.identity.major_version(), platform::as_prisma(session, &schemas)?);
     Ok(session.settings.private_dir().join("forecasts").join(format!("{key}.json")))
 }
@@ -125,14 +137,15 @@ fn place_of(transaction: &mut Transaction<'_>, table: &str) -> Result<Option<Pla
 fn losses_of(transaction: &mut Transaction<'_>, stock: &Stock, change: &RowChange, table: &Place) -> Result<Vec<Loss>> {
     let all =
         count(transaction, &format!("select pg_catalog.count(*) from {} t", table.relation()))?.unwrap_or_default();
-    let loss = |place: Place, harm, values| Loss {
+    let loss = |place: Place, harm, exact: Option<u64>, most: u64| Loss {
         removal: Removal { then: place.clone(), now: Some(place), harm },
         rows: all,
-        values,
+        values: exact.unwrap_or(most),
+        is_exact: exact.is_some(),
     };
     if change.columns.is_empty() {
-        let rows = count(transaction, &format!("select pg_catalog.count(*) {}", change.rows))?.unwrap_or(all);
-        return Ok(vec![loss(table.clone(), Harm::Deletes, rows)]);
+        let rows = count(transaction, &format!("select pg_catalog.count(*) {}", change.rows))?;
+        return Ok(vec![loss(table.clone(), Harm::Deletes, rows, all)]);
     }
     let mut found = Vec::new();
     for column in &change.columns {
@@ -140,25 +153,141 @@ fn losses_of(transaction: &mut Transaction<'_>, stock: &Stock, change: &RowChang
         if !stock.has(&place) {
             continue;
         }
-        let (from, to) = (&column.from, &column.to);
-        let differs = format!("{from} is not null and ({from})::text is distinct from ({to})::text");
-        let exact =
-            count(transaction, &format!("select pg_catalog.count(*) filter (where {differs}) {}", change.rows))?;
-        let values = match exact {
-            Some(values) => values,
-            None => {
-                let name = escape_identifier(&column.name);
-                count(transaction, &format!("select pg_catalog.count(t.{name}) from {} t", table.relation()))?
-                    .unwrap_or(all)
-            }
-        };
-        found.push(loss(place, Harm::Changes, values));
+        let exact = changed(transaction, change, column, &place)?;
+        let name = escape_identifier(&column.name);
+        let not_null = format!("select pg_catalog.count(t.{name}) from {} t", table.relation());
+        let most = if exact.is_some() { all } else { count(transaction, &not_null)?.unwrap_or(all) };
+        found.push(loss(place, Harm::Changes, exact, most));
     }
     Ok(found)
+}
+
+/// How many values of `column` are others afterwards, where the server can tell.
+fn changed(
+    transaction: &mut Transaction<'_>,
+    change: &RowChange,
+    column: &Column,
+    place: &Place,
+) -> Result<Option<u64>> {
+    let kind = match &column.before_cast {
+        Some(_) => format!("::{}", type_and_default(transaction, place)?.0),
+        None => String::new(),
+    };
+    let mut differing = |to: &str| {
+        let from = &column.from;
+        let differs = format!("{from} is not null and ({from})::text is distinct from ({to})::text");
+        count(transaction, &format!("select pg_catalog.count(*) filter (where {differs}) {}", change.rows))
+    };
+    match (differing(&format!("({}){kind}", column.to))?, &column.before_cast) {
+        (None, Some(before_cast)) => differing(before_cast),
+        (exact, _) => Ok(exact),
+    }
 }
 
 /// None where the server cannot tell before the statements that come first have run.
 fn count(transaction: &mut Transaction<'_>, sql: &str) -> Result<Option<u64>> {
     let mut trial = transaction.transaction().could_not("begin a savepoint")?;
     Ok(trial.query_one(sql, &[]).ok().map(|row| row.get::<_, i64>(0).unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::server::{Database, open_as};
+    use crate::schema::history::Migration;
+    use crate::schema::replay::AsPrisma;
+    use crate::schema::statements::Version;
+    use crate::session::groundwork::Groundwork;
+
+    const TABLES: &str = "
+        create type mood as enum ('sad', 'meh', 'glad');
+        create table t (id int primary key, name text, code varchar(20), price numeric(10, 4), at timestamptz, mood mood, n bigint, f float8);
+        create table other (id int primary key, t_id int references t on delete cascade);
+        create schema trail; create table trail.step (id int primary key, what text);
+        create sequence counter; create materialized view sums as select count(*) as n from t";
+
+    /// Ten rows each; `name` is null in one, `code` is long in three, `price` has four decimals in four, one `at` has a time of day, two are
+    /// glad, three `n` are large, five `f` have a fraction. There is always a table with rows beside.
+    const ROWS: &str = "
+        insert into t select i, case when i > 1 then 'n' || i end, case when i > 7 then 'a long code' else 'c' end,
+               case when i > 6 then 1.2345 else 1.5 end, timestamptz '2026-01-01 00:00:00+00' + case when i = 5 then interval '1 hour' else '0' end,
+               case when i > 8 then 'glad' else 'sad' end::mood, case when i > 7 then 5000000000 else i end,
+               case when i > 5 then i + 0.5 else i end
+          from generate_series(1, 10) i;
+        insert into other select i, i from generate_series(1, 10) i;
+        insert into trail.step select i, 'x' from generate_series(1, 10) i";
+    const BESIDE: &str = "create table beside as select 1 as a";
+
+    /// Migrations, and what they take away from filled tables.
+    const SHAPES: [(&str, &[&str]); 36] = [
+        ("drop table other", &[r#"table "public"."other": 10 rows"#]),
+        ("drop table t cascade", &[r#"table "public"."t": 10 rows"#]),
+        ("alter table t drop column name", &[r#"column "public"."t"."name": 9 values that are not null, in 10 rows"#]),
+        ("alter table t alter price type numeric(10, 2)", &[r#"column "public"."t"."price": 4 values that do not survive `numeric(10,2)`, in 10 rows"#]),
+        ("alter table t alter code type varchar(4) using left(code, 4)", &[r#"column "public"."t"."code": 3 values are changed, in 10 rows"#]),
+        ("alter table t alter n type int using (n % 1000)", &[r#"column "public"."t"."n": 3 values are changed, in 10 rows"#]),
+        ("alter table t alter f type int using round(f)", &[r#"column "public"."t"."f": 5 values are changed, in 10 rows"#]),
+        ("alter table t alter at type date", &[r#"column "public"."t"."at": 1 values that do not survive `date`, in 10 rows"#]),
+        ("alter table t add column title text; alter table t drop column name", &[r#"column "public"."t"."name": 9 values that are not null, in 10 rows"#]),
+        ("alter table t rename name to title", &[]),
+        ("update t set name = 'same' where id > 4", &[r#"column "public"."t"."name": 6 values are changed, in 10 rows"#]),
+        ("delete from trail.step where id <= 3", &[r#"table "trail"."step": 3 of 10 rows are deleted"#]),
+        ("truncate t cascade", &[r#"table "public"."other": rows are deleted, of 10"#, r#"table "public"."t": 10 of 10 rows are deleted"#]),
+        ("truncate other, trail.step", &[r#"table "public"."other": 10 of 10 rows are deleted"#, r#"table "trail"."step": 10 of 10 rows are deleted"#]),
+        ("delete from t where id < 3", &[r#"table "public"."other": rows are deleted, of 10"#, r#"table "public"."t": 2 of 10 rows are deleted"#]),
+        ("alter table t alter at type timestamptz(0); alter table t alter code type varchar(4) using left(code, 4)", &[r#"column "public"."t"."code": 3 values are changed, in 10 rows"#]),
+        ("alter table t alter n type int using 7", &[r#"column "public"."t"."n": 9 values are changed, in 10 rows"#]),
+        ("update t set name = o.id::text from other o where o.t_id = t.id and o.id = 8", &[r#"column "public"."t"."name": 1 values are changed, in 10 rows"#]),
+        ("alter table t rename to u; update u set name = 'new'", &[r#"column "public"."t"."name": values are changed, of 9 that are not null in 10 rows"#]),
+        ("create type mood_new as enum ('sad', 'meh'); update t set mood = 'meh' where mood = 'glad';
+         alter table t alter mood type mood_new using mood::text::mood_new; drop type mood; alter type mood_new rename to mood", &[r#"column "public"."t"."mood": 2 values are changed, in 10 rows"#]),
+        ("create type mood_new as enum ('sad', 'meh');
+         alter table t alter mood type mood_new using (case mood when 'glad' then 'meh' else mood::text end)::mood_new;
+         drop type mood; alter type mood_new rename to mood", &[r#"column "public"."t"."mood": 2 values are changed, in 10 rows"#]),
+        ("alter type mood rename to mood_old; create type mood as enum ('sad', 'glad', 'new');
+         alter table t alter mood type mood using (mood::text::mood)", &[]),
+        ("drop schema trail cascade", &[r#"table "trail"."step": 10 rows"#]),
+        ("drop materialized view sums; drop sequence counter", &[]),
+        ("insert into t (id, name) values (3, 'new'), (11, 'more') on conflict (id) do update set name = excluded.name", &[r#"column "public"."t"."name": 1 values are changed, in 10 rows"#]),
+        ("do $$ begin execute 'delete from ' || quote_ident('other'); end $$", &[r#"table "public"."other": rows are deleted, of 10"#]),
+        ("do $$ declare r record; begin for r in select id from t where id > 6 loop update t set f = 0 where id = r.id; end loop; end $$", &[r#"column "public"."t"."f": values are changed, of 10 that are not null in 10 rows"#]),
+        ("create table u as select * from t; drop table t cascade; alter table u rename to t", &[r#"table "public"."t": 10 rows"#]),
+        ("alter table t add column extra int default 3; update t set extra = 4", &[]),
+        ("update t set name = 'was null' where name is null", &[]),
+        ("alter table t alter price type numeric(14, 6), alter code type varchar(200), alter id type bigint", &[]),
+        ("alter table other set schema trail; insert into t (id) values (99); create index t_name on t (name)", &[]),
+        ("insert into t (id, name) values (3, 'new') on conflict do nothing", &[]),
+        ("insert into t (id, name) select id + 100, 'more' from t; update t set code = 'd' where id = 5", &[r#"column "public"."t"."code": 1 values are changed, in 10 rows"#]),
+        ("do $$ begin insert into t (id) values (99); update t set code = 'd' where id = 5; end $$", &[r#"column "public"."t"."code": values are changed, of 10 that are not null in 10 rows"#]),
+        ("merge into trail.step s using (values (1)) v (id) on s.id = v.id when matched then delete", &[r#"table "trail"."step": rows are deleted, of 10"#]),
+    ];
+
+    fn target(rows: &str) -> Database {
+        let mut target = Database::new();
+        [TABLES, BESIDE, rows, "refresh materialized view sums"].iter().for_each(|sql| target.run(sql));
+        target
+    }
+
+    /// What the migration `up` would take away from each of `targets`, each as a sentence with its rows and values.
+    fn named(up: &str, targets: &mut [Database; 2]) -> [Vec<String>; 2] {
+        let history = |name: &str, sql: &str| History { provider: None, migrations: vec![Migration::new(name, sql)] };
+        let (applied, pending) = (history("1", TABLES), history("2", up));
+        let prisma = AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+        let open = |name: &str| Ok(open_as("migrator", name));
+        let removals = foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma).unwrap();
+        targets.each_mut().map(|target| {
+            let found = counted(&mut target.connection, "public", &removals, &pending).unwrap();
+            found.iter().filter(|loss| loss.values > 0).map(ToString::to_string).collect()
+        })
+    }
+
+    #[test]
+    fn every_shape_of_loss_is_named_with_its_values_where_there_are_rows_and_not_asked_for_where_there_are_none() {
+        let mut targets = [target(""), target(ROWS)];
+        for (up, expected) in SHAPES {
+            let [empty, found] = named(up, &mut targets);
+            assert_eq!(empty, [""; 0], "on empty tables: {up}");
+            assert_eq!(found, expected, "{up}");
+        }
+    }
 }

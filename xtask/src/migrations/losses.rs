@@ -49,6 +49,9 @@ pub struct Loss {
     pub rows: u64,
     /// Not null; of a table, its rows.
     pub values: u64,
+    /// Of rows that are deleted or values that are changed: `values` are these, and not what is at stake at most.
+    #[serde(default)]
+    pub is_exact: bool,
 }
 
 impl Loss {
@@ -65,12 +68,14 @@ impl Loss {
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Loss { rows, values, .. } = self;
+        let Loss { rows, values, is_exact, .. } = self;
         let place = self.place();
         match &self.removal.harm {
             Harm::Drops if place.column.is_none() => write!(f, "{place}: {rows} rows"),
             Harm::Drops => write!(f, "{place}: {values} values that are not null, in {rows} rows"),
             Harm::DropsDefault => write!(f, "{place}: {values} values that are not its default, in {rows} rows"),
+            Harm::Deletes if *is_exact => write!(f, "{place}: {values} of {rows} rows are deleted"),
+            Harm::Changes if *is_exact => write!(f, "{place}: {values} values are changed, in {rows} rows"),
             Harm::Deletes => write!(f, "{place}: rows are deleted, of {rows}"),
             Harm::Changes => write!(f, "{place}: values are changed, of {values} that are not null in {rows} rows"),
             Harm::Retypes(to) => write!(f, "{place}: {values} values that do not survive `{to}`, in {rows} rows"),
@@ -88,7 +93,12 @@ pub fn losses(connection: &mut Connection, removals: &[Removal]) -> Result<Vec<L
         let now = |removal: &'_ Removal| removal.now.clone().filter(|place| there.has(place));
         let places: Vec<(Option<Place>, &Harm)> = removals.iter().map(|one| (now(one), &one.harm)).collect();
         let counted = at_stake(transaction, places.iter().map(|(place, harm)| (place.as_ref(), *harm)))?;
-        let loss = |(removal, (rows, values)): (&Removal, (u64, u64))| Loss { removal: removal.clone(), rows, values };
+        let loss = |(removal, (rows, values)): (&Removal, (u64, u64))| Loss {
+            removal: removal.clone(),
+            rows,
+            values,
+            is_exact: false,
+        };
         Ok(removals.iter().zip(counted).map(loss).collect())
     })
 }
@@ -144,7 +154,7 @@ fn some_of(transaction: &mut Transaction<'_>, place: &Place, harm: &Harm) -> Res
     Ok(trial.query_one(&sql, &[]).ok().map(|row| row.get::<_, i64>(0).unsigned_abs()))
 }
 
-fn type_and_default(transaction: &mut Transaction<'_>, place: &Place) -> Result<(String, Option<String>)> {
+pub fn type_and_default(transaction: &mut Transaction<'_>, place: &Place) -> Result<(String, Option<String>)> {
     const COLUMN: &str = "
         select pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.pg_get_expr(d.adbin, d.adrelid)
           from pg_catalog.pg_attribute a

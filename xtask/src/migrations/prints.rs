@@ -31,6 +31,17 @@ pub struct Print {
     pub hash: String,
     /// Only the first rows were hashed.
     pub is_sample: bool,
+    /// Of a column of a few rows, the hash of each value, in order.
+    each: Option<Vec<i64>>,
+}
+
+impl Print {
+    /// Whether every value of `self` is still among those of `now`, beside which there are others.
+    fn is_within(&self, now: &Print) -> bool {
+        let (Some(before), Some(after)) = (&self.each, &now.each) else { return false };
+        let mut rest = after.iter();
+        before.iter().all(|value| rest.any(|other| other == value))
+    }
 }
 
 #[derive(Debug, Clone, Default)]
@@ -52,7 +63,9 @@ impl Prints {
             let harm = match before.place.column {
                 None => (now.rows < before.rows).then_some(Harm::Deletes),
                 Some(_) if now.rows < before.rows => None,
-                Some(_) => (before.values > 0 && now.hash != before.hash).then_some(Harm::Changes),
+                Some(_) => {
+                    (before.values > 0 && now.hash != before.hash && !before.is_within(now)).then_some(Harm::Changes)
+                }
             };
             harm.map(|harm| (before.id, harm))
         })
@@ -89,6 +102,25 @@ pub fn prints_in(
 ) -> Result<Prints> {
     let sizes = sizes(transaction)?;
     let tables = tables(stock, only, &sizes);
+    prints_of(transaction, tables, stock, then)
+}
+
+/// As `prints_in`, of a database with a few rows in each table: rows that are added do not hide there what becomes of the others.
+///
+/// # Errors
+/// As `prints_in`.
+pub fn prints_of_few(transaction: &mut Transaction<'_>, stock: &Stock, then: Option<&Stock>) -> Result<Prints> {
+    let mut tables = tables(stock, None, &BTreeMap::new());
+    tables.iter_mut().for_each(|table| table.has_few = true);
+    prints_of(transaction, tables, stock, then)
+}
+
+fn prints_of(
+    transaction: &mut Transaction<'_>,
+    tables: Vec<Table>,
+    stock: &Stock,
+    then: Option<&Stock>,
+) -> Result<Prints> {
     let has_retyped = |table: &Table| table.columns.iter().any(|(id, _)| is_retyped(*id, stock, then));
     let (retyped, same): (Vec<Table>, Vec<Table>) = tables.into_iter().partition(has_retyped);
     let mut prints = Prints::default();
@@ -151,6 +183,7 @@ struct Table {
     /// The rows that are read, as SQL.
     source: String,
     is_sample: bool,
+    has_few: bool,
 }
 
 /// Tables with their columns. A partition's rows are its root's.
@@ -173,7 +206,7 @@ fn table(stock: &Stock, id: Id, place: Place, size: Option<&Size>) -> Table {
         Some(size) => format!("(select * from {all} order by {} limit {MOST_ROWS})", key(size)),
         None => all,
     };
-    Table { id, place, columns: Vec::new(), source, is_sample: size.is_some() }
+    Table { id, place, columns: Vec::new(), source, is_sample: size.is_some(), has_few: false }
 }
 
 impl Prints {
@@ -190,17 +223,32 @@ impl Prints {
             let rows = row.get::<_, i64>(1).unsigned_abs();
             let contents = row.get::<_, Vec<String>>(2).into_iter().zip(row.get::<_, Vec<i64>>(3));
             let is_sample = table.is_sample;
-            let itself =
-                Print { place: table.place.clone(), id: table.id, rows, values: rows, hash: String::new(), is_sample };
+            let itself = Print {
+                place: table.place.clone(),
+                id: table.id,
+                rows,
+                values: rows,
+                hash: String::new(),
+                is_sample,
+                each: None,
+            };
             self.0.insert(table.id, itself);
-            for ((id, place), (hash, values)) in table.columns.iter().zip(contents) {
-                let print =
-                    Print { place: place.clone(), id: *id, rows, values: values.unsigned_abs(), hash, is_sample };
+            let each: Vec<Option<String>> = row.get(4);
+            for (((id, place), (hash, values)), each) in table.columns.iter().zip(contents).zip(each) {
+                let each = each.filter(|_| table.has_few).map(|list| sorted(&list));
+                let values = values.unsigned_abs();
+                let print = Print { place: place.clone(), id: *id, rows, values, hash, is_sample, each };
                 self.0.insert(*id, print);
             }
         }
         Ok(())
     }
+}
+
+fn sorted(list: &str) -> Vec<i64> {
+    let mut hashes: Vec<i64> = list.split(',').filter_map(|hash| hash.parse().ok()).collect();
+    hashes.sort_unstable();
+    hashes
 }
 
 impl Table {
@@ -209,10 +257,15 @@ impl Table {
             |(_, place): &(Id, Place)| format!("t.{}", escape_identifier(place.column.as_deref().unwrap_or_default()));
         let hash = |one: &(Id, Place)| {
             let cast = read_as(one.0).map(|kind| format!("::{kind}")).unwrap_or_default();
-            let text = format!("{}{cast}::text", column(one));
-            format!("coalesce(pg_catalog.sum(pg_catalog.hashtextextended({text}, 0)::numeric), 0)::text")
+            format!("pg_catalog.hashtextextended({}{cast}::text, 0)", column(one))
         };
-        let hashes: Vec<String> = self.columns.iter().map(hash).collect();
+        let sum = |one| format!("coalesce(pg_catalog.sum({}::numeric), 0)::text", hash(one));
+        let hashes: Vec<String> = self.columns.iter().map(sum).collect();
+        let list = |one| match self.has_few {
+            true => format!("pg_catalog.string_agg({}::text, ',')", hash(one)),
+            false => "null".to_owned(),
+        };
+        let each: Vec<String> = self.columns.iter().map(list).collect();
         let values: Vec<String> = self.columns.iter().map(|one| format!("pg_catalog.count({})", column(one))).collect();
         let all = if self.is_sample {
             let only = self.place.relation();
@@ -221,9 +274,10 @@ impl Table {
             "pg_catalog.count(*)".to_owned()
         };
         format!(
-            "select {at}::int4, {all}, array[{}]::text[], array[{}]::int8[] from {} t",
+            "select {at}::int4, {all}, array[{}]::text[], array[{}]::int8[], array[{}]::text[] from {} t",
             hashes.join(", "),
             values.join(", "),
+            each.join(", "),
             self.source
         )
     }

@@ -4,16 +4,18 @@
 use std::time::Duration;
 
 use crate::error::{Failure, Result};
+use crate::migrations::awaited::Awaited;
 use crate::migrations::down::{Down, try_out};
 use crate::migrations::draft::complete;
 use crate::migrations::harm::Harm;
 use crate::migrations::losses::{Removal, holds_its_default, removals};
-use crate::migrations::prints::{Prints, prints_in};
+use crate::migrations::prints::{Prints, prints_of_few};
 use crate::migrations::stock::{Stock, schemas_of, stock, stock_in};
 use crate::postgres::connection::Connection;
 use crate::rows::filler::fill_empty;
-use crate::schema::catalog::{Catalog, catalog};
+use crate::schema::catalog::Catalog;
 use crate::schema::drift;
+use crate::schema::external::managed;
 use crate::schema::history::History;
 use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 
@@ -48,19 +50,46 @@ pub struct Rehearsal {
     pub rehearsed: Vec<RehearsedDown>,
 }
 
-/// Replays `history` in a throw-away database and takes its last migrations back with `downs`, newest first.
+/// The server of the throw-away databases.
+pub struct Workplace<'a> {
+    /// Opens a session that may create databases.
+    pub connect: &'a (dyn Fn() -> Result<Connection> + Sync),
+    /// Opens one in a database of that server.
+    pub open: &'a (dyn Fn(&str) -> Result<Connection> + Sync),
+    /// Replays that act on the whole server are in each other's way.
+    pub one_at_a_time: bool,
+}
+
+/// Replays `history` in throw-away databases and takes its last `count` migrations back with what `downs` answers, newest first. Prisma is
+/// the slowest here, so the databases get ready while it thinks.
 ///
 /// # Errors
-/// `blocked`, naming the migration, when a script does not run or cannot run inside a transaction.
+/// `blocked`, naming the migration, when a script does not run or cannot run inside a transaction; what `downs` says.
 pub fn rehearse(
-    admin: &mut Connection,
-    open: impl Fn(&str) -> Result<Connection>,
+    place: &Workplace<'_>,
     history: &History,
     prisma: AsPrisma<'_>,
-    downs: &[Down],
-) -> Result<Rehearsal> {
-    let mut rehearsal = without_rows(admin, &open, history, prisma, downs)?;
-    let harms = with_rows(admin, &open, history, prisma, downs)?;
+    count: usize,
+    downs: impl FnOnce() -> Result<Vec<Down>>,
+) -> Result<(Vec<Down>, Rehearsal)> {
+    let awaited = Awaited::new(count);
+    let plain = || without_rows(&mut (place.connect)()?, place.open, history, prisma, &awaited);
+    let filled = || with_rows(&mut (place.connect)()?, place.open, history, prisma, &awaited);
+    if place.one_at_a_time {
+        let downs = awaited.fill(downs)?;
+        return Ok((downs, merged(plain()?, filled()?)));
+    }
+    std::thread::scope(|scope| {
+        let (plain, filled) = (scope.spawn(plain), scope.spawn(filled));
+        let downs = awaited.fill(downs);
+        let plain = plain.join().unwrap_or_else(|_| Err(Failure::bug("a rehearsal panicked")));
+        let filled = filled.join().unwrap_or_else(|_| Err(Failure::bug("a rehearsal panicked")));
+        Ok((downs?, merged(plain?, filled?)))
+    })
+}
+
+/// What a script drops is told without rows; to whose loss, with rows.
+fn merged(mut rehearsal: Rehearsal, harms: Vec<Vec<Removal>>) -> Rehearsal {
     for (rehearsed, harms) in rehearsal.rehearsed.iter_mut().zip(harms) {
         let (dropped, changed): (Vec<_>, Vec<_>) = harms.into_iter().partition(Removal::is_drop);
         rehearsed.removals.retain(Removal::is_drop);
@@ -70,7 +99,7 @@ pub fn rehearse(
         }
         rehearsed.removals.extend(changed);
     }
-    Ok(rehearsal)
+    rehearsal
 }
 
 /// Scripts that leave nothing, drafted for those of `downs` that do by `rehearsal`, and tried in turn; what the last draft still leaves,
@@ -79,8 +108,7 @@ pub fn rehearse(
 /// # Errors
 /// As `rehearse`, but for a draft that does not run: that is told as what it leaves.
 pub fn drafts(
-    admin: &mut Connection,
-    open: impl Fn(&str) -> Result<Connection>,
+    place: &Workplace<'_>,
     history: &History,
     prisma: AsPrisma<'_>,
     downs: &[Down],
@@ -97,7 +125,8 @@ pub fn drafts(
         let RehearsedDown { expected, found, .. } = &rehearsal.rehearsed[at];
         downs[at] = complete(&downs[at], expected, found);
         drafted.push(downs[at].clone());
-        rehearsal = match without_rows(admin, &open, history, prisma, &downs) {
+        let tried = Awaited::of(downs.clone());
+        rehearsal = match without_rows(&mut (place.connect)()?, place.open, history, prisma, &tried) {
             Ok(rehearsal) => rehearsal,
             Err(failure) => return Ok((drafted, failure.causes().collect())),
         };
@@ -110,29 +139,30 @@ fn without_rows(
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
     prisma: AsPrisma<'_>,
-    downs: &[Down],
+    downs: &Awaited,
 ) -> Result<Rehearsal> {
     let schemas = prisma.schemas;
     in_throw_away_database(admin, open, prisma, |connection| {
-        let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.len());
+        let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.count);
         kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
-        let mut points = vec![catalog(connection, schemas)?];
+        let seen = |connection: &mut _| managed(connection, schemas, &prisma.groundwork.external);
+        let mut points = vec![seen(connection)?];
         for migration in last {
             apply(connection, migration, prisma)?;
-            points.push(catalog(connection, schemas)?);
+            points.push(seen(connection)?);
         }
         let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
         let born = stock(connection)?;
         let mut present = born.clone();
         let mut rehearsed = Vec::new();
-        for down in downs {
+        for down in downs.get()? {
             let expected = points.pop().ok_or_else(|| Failure::bug("more down scripts than migrations"))?;
             try_out(connection, down, schemas, None)?;
             let after = stock(connection)?;
             let empty = Prints::default();
             let removals = removals(&born, (&present, &empty), (&after, &empty));
             present = after;
-            rehearsed.push(RehearsedDown { removals, expected, found: catalog(connection, schemas)? });
+            rehearsed.push(RehearsedDown { removals, expected, found: seen(connection)? });
         }
         Ok(Rehearsal { start, rehearsed })
     })
@@ -145,19 +175,19 @@ fn with_rows(
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
     prisma: AsPrisma<'_>,
-    downs: &[Down],
+    downs: &Awaited,
 ) -> Result<Vec<Vec<Removal>>> {
     in_throw_away_database(admin, open, prisma, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut watch = Watch::begin(connection, ROWS)?;
         let mut harms: Vec<Vec<Removal>> = Vec::new();
-        for down in downs {
+        for down in downs.get()? {
             if try_out(connection, down, prisma.schemas, Some(LIMIT)).is_err() {
                 return Ok(harms);
             }
             harms.push(watch.step(connection)?);
         }
-        let last = &history.migrations[history.migrations.len() - downs.len()..];
+        let last = &history.migrations[history.migrations.len() - downs.count..];
         if last.iter().try_for_each(|migration| apply(connection, migration, prisma)).is_ok() {
             connection.read(|transaction| {
                 for removal in harms.iter_mut().flatten().filter(|one| one.is_drop() && one.then.column.is_some()) {
@@ -231,7 +261,7 @@ impl Watch {
         }
         let present = connection.read(|transaction| {
             let stock = stock_in(transaction)?;
-            let prints = prints_in(transaction, &stock, None, None)?;
+            let prints = prints_of_few(transaction, &stock, None)?;
             Ok((stock, prints))
         })?;
         Ok(Watch { born: present.0.clone(), present })
@@ -242,9 +272,9 @@ impl Watch {
         let (before, prints) = &self.present;
         let (after, found, as_before) = connection.read(|transaction| {
             let after = stock_in(transaction)?;
-            let as_before = prints_in(transaction, &after, None, Some(before))?;
+            let as_before = prints_of_few(transaction, &after, Some(before))?;
             let found = match before.retyped(&after).next() {
-                Some(_) => prints_in(transaction, &after, None, None)?,
+                Some(_) => prints_of_few(transaction, &after, None)?,
                 None => as_before.clone(),
             };
             Ok((after, found, as_before))
@@ -259,7 +289,7 @@ impl Watch {
 mod tests {
     use super::*;
     use crate::migrations::down::Origin;
-    use crate::postgres::server::{Database, open};
+    use crate::postgres::server::open_as;
     use crate::schema::history::Migration;
     use crate::schema::statements::Version;
 
@@ -280,7 +310,12 @@ mod tests {
     fn rehearsed(scripts: &[&str], downs: &[&str]) -> Rehearsal {
         let history = History { provider: None, migrations: migrations(scripts) };
         let downs: Vec<Down> = downs.iter().map(|sql| down(sql)).collect();
-        rehearse(&mut Database::new().connection, |name| Ok(open(name)), &history, PRISMA, &downs).unwrap()
+        let place = Workplace {
+            connect: &|| Ok(open_as("migrator", "postgres")),
+            open: &|name| Ok(open_as("migrator", name)),
+            one_at_a_time: false,
+        };
+        rehearse(&place, &history, PRISMA, downs.len(), || Ok(downs.clone())).unwrap().1
     }
 
     #[test]

@@ -141,7 +141,7 @@ fn fill(connection: &mut Connection, table: &Empty, rows: u64) -> Result<()> {
         table.columns.iter().filter_map(|column| Some((escape_identifier(&column.name), column.value()?))).collect();
     let (names, values): (Vec<String>, Vec<String>) = filled.into_iter().unzip();
     let sql = format!(
-        "insert into {} ({}) select {} from pg_catalog.generate_series(1, {rows}) n",
+        "insert into {} ({}) select {} from pg_catalog.generate_series(1, {rows}) made (n)",
         table.name,
         names.join(", "),
         values.join(", ")
@@ -154,7 +154,8 @@ impl Column {
     fn value(&self) -> Option<String> {
         if let Some((table, column)) = &self.key {
             let column = escape_identifier(column);
-            let turn = format!("(n - 1) % greatest((select pg_catalog.count(*) from {table}), 1)");
+            // The other table may have a column `n` of its own.
+            let turn = format!("(made.n - 1) % greatest((select pg_catalog.count(*) from {table}), 1)");
             return Some(format!("(select k.{column} from {table} k offset {turn} limit 1)"));
         }
         let value = match (self.type_name.as_str(), self.category.as_str()) {
@@ -195,7 +196,7 @@ mod tests {
     fn tables_are_filled_by_type_after_those_that_their_keys_point_to() {
         let mut database = Database::new();
         database.run(&format!(
-            "create table parent_of_all (id int primary key, own int references parent_of_all);{TABLES}"
+            "create table parent_of_all (id int primary key, own int references parent_of_all, n int, made int);{TABLES}"
         ));
         assert_eq!(fill_empty(&mut database.connection, &["public"], &[], 20).unwrap(), Vec::<String>::new());
         assert_eq!(database.ask::<i64>("select count(distinct parent) from public.a_child"), 20);

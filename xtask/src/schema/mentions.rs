@@ -92,6 +92,15 @@ impl Mentions {
         at.is_some_and(|&at| !self.is_made(at))
     }
 
+    /// Whether the history makes the table or type `schema.name` at some place, also by its name alone.
+    pub fn makes(&self, schema: &str, name: &str) -> bool {
+        let at_name = (0..self.words.len()).filter(|&at| self.words[at] == name);
+        at_name.into_iter().any(|at| match at.checked_sub(1).map(|before| self.words[before].as_str()) {
+            Some(".") => at > 1 && self.words[at - 2] == schema && self.is_made(at - 2),
+            _ => self.is_made(at),
+        })
+    }
+
     /// Whether the history refers to the role of this name before it makes it, be it in a statement that builds the command:
     /// `execute format('create role %I', 'reader')`.
     pub fn needs_role(&self, name: &str) -> bool {

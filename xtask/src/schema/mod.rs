@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod dependents;
 pub mod drift;
 pub mod expected;
+pub mod external;
 pub mod history;
 pub mod ledger;
 pub mod mentions;

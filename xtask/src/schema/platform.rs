@@ -13,8 +13,9 @@ use crate::schema::history::History;
 use crate::schema::mentions::{Made, Mentions};
 use crate::schema::replay::AsPrisma;
 use crate::schema::statements::Version;
-use crate::session::groundwork::Groundwork;
-use crate::session::{Session, prisma_config};
+use crate::session::Session;
+use crate::session::groundwork::{External, Groundwork};
+use crate::session::prisma_config::{self, PrismaConfig};
 
 const LIKENESSES: &str = include_str!("platform.sql");
 const EXTENSIONS: &str = include_str!("platform_extensions.sql");
@@ -53,7 +54,8 @@ pub fn as_prisma<'s>(session: &'s Session<'_>, schemas: &'s [&'s str]) -> Result
 /// Of the whole history and the mirror's script, once for each run: what is there before a part of it is the same, and a
 /// migration of this run does not become the platform's work by having been applied.
 fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
-    let init_shadow_db = prisma_config::read(session)?.init_shadow_db;
+    let PrismaConfig { init_shadow_db, external_tables, external_enums, .. } = prisma_config::read(session)?;
+    let external = External::new(&external_tables, &external_enums);
     let history = History::load(&session.settings.prisma.migrations)?;
     let mirror = session.settings.supabase.script()?;
     let scripts = history.migrations.iter().map(|migration| migration.sql.as_str());
@@ -62,8 +64,9 @@ fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
     let there: Vec<&str> = schemas.iter().copied().filter(|schema| !made.iter().any(|made| made == schema)).collect();
     session.connection().read(|transaction| {
         let (roles, rights) = roles(transaction, &mentions, &there)?;
-        let skeleton = [rights, skeleton(transaction, &mentions, schemas)?].concat();
-        Ok(Groundwork { init_shadow_db, roles, skeleton, made })
+        let external_ones = external_ones(transaction, &mentions, schemas, &external)?;
+        let skeleton = [rights, skeleton(transaction, &mentions, schemas)?, external_ones].concat();
+        Ok(Groundwork { init_shadow_db, roles, skeleton, made, external })
     })
 }
 
@@ -111,6 +114,24 @@ fn likenesses(
         }
     }
     Ok(found)
+}
+
+/// What is external in our own schemas, but for what the history made before somebody else took it over.
+fn external_ones(
+    transaction: &mut Transaction<'_>,
+    mentions: &Mentions,
+    ours: &[&str],
+    external: &External,
+) -> Result<Vec<String>> {
+    if external.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = transaction.query(LIKENESSES, &[&ours]).could_not("look at what is external")?;
+    let is_meant = |schema: &str, name: &str| {
+        (external.has_table(schema, name) || external.has_enum(schema, name)) && !mentions.makes(schema, name)
+    };
+    let meant = rows.iter().filter(|row| is_meant(row.get(0), row.get(1)));
+    Ok(meant.flat_map(|row| row.get::<_, Vec<String>>(3)).collect())
 }
 
 /// Extensions that the history uses and does not make. One that it makes only if it is missing was there before where it lies

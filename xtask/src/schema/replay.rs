@@ -10,7 +10,8 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
-use crate::schema::catalog::{CATALOG_VERSION, Catalog, catalog};
+use crate::schema::catalog::{CATALOG_VERSION, Catalog};
+use crate::schema::external::managed;
 use crate::schema::history::{History, Migration};
 use crate::schema::server_wide::{Shared, server_name};
 use crate::schema::statements::{Script, Version, split};
@@ -50,7 +51,7 @@ pub fn replay(
 ) -> Result<Catalog> {
     in_throw_away_database(admin, open, prisma, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
-        catalog(connection, prisma.schemas)
+        managed(connection, prisma.schemas, &prisma.groundwork.external)
     })
 }
 
@@ -68,14 +69,15 @@ pub fn replay_by_statement(
 ) -> Result<Vec<(usize, Catalog)>> {
     in_throw_away_database(admin, open, prisma, |connection| {
         history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
-        let mut points = vec![(0, catalog(connection, prisma.schemas)?)];
+        let seen = |connection: &mut _| managed(connection, prisma.schemas, &prisma.groundwork.external);
+        let mut points = vec![(0, seen(connection)?)];
         begin(connection, prisma)?;
         for (number, statement) in split(&migration.sql, prisma.release).statements.iter().enumerate() {
             if connection.client().batch_execute(statement.text).is_err() {
                 break;
             }
             if !statement.nature.in_block {
-                points.push((number + 1, catalog(connection, prisma.schemas)?));
+                points.push((number + 1, seen(connection)?));
             }
         }
         Ok(points)
@@ -347,7 +349,7 @@ mod tests {
     use super::*;
     use crate::error::Status;
     use crate::postgres::server::{Database, open, open_as};
-    use crate::schema::catalog::diff;
+    use crate::schema::catalog::{catalog, diff};
 
     fn history(scripts: &[&str]) -> History {
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(format!("{n}"), *sql)).collect();

@@ -1,15 +1,19 @@
-//! Which rows the UPDATEs and DELETEs of a script are about, as its own text says: their conditions can be asked of a database before
-//! the script runs there, which made-up rows cannot answer.
+//! Which rows the UPDATEs and DELETEs of a script are about, and what an ON CONFLICT or a USING puts in place of a value, as its own text
+//! says: that can be asked of a database before the script runs there, which made-up rows cannot answer.
 
 use std::thread;
 
-use sqlparser::ast::{AssignmentTarget, Expr, FromTable, Statement, TableFactor, TableWithJoins, UpdateTableFromKind};
+use sqlparser::ast::{
+    AlterColumnOperation, AlterTableOperation, Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident,
+    Insert, OnConflict, OnConflictAction, OnInsert, Statement, TableFactor, TableObject, TableWithJoins,
+    UpdateTableFromKind,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use crate::schema::statements::{STACK, moves_rows};
 
-/// One UPDATE or DELETE.
+/// One UPDATE or DELETE, or what is like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowChange {
     /// As the script names it, without an alias.
@@ -25,6 +29,8 @@ pub struct Column {
     pub name: String,
     pub from: String,
     pub to: String,
+    /// Where that is of another type: what it is before the last cast, to a type that may not be there yet.
+    pub before_cast: Option<String>,
 }
 
 /// Those of `script` that the parser reads, and whether nothing else in it changes rows that are there.
@@ -35,17 +41,30 @@ pub fn row_changes(script: &str) -> (Vec<RowChange>, bool) {
         parser.join().ok()?
     });
     let Some(parsed) = parsed else { return (Vec::new(), false) };
-    let found: Vec<Option<RowChange>> = parsed.iter().map(row_change).collect();
-    let is_all = parsed.iter().zip(&found).all(|(statement, found)| found.is_some() || is_harmless(statement));
-    (found.into_iter().flatten().collect(), is_all)
+    let found: Vec<Vec<RowChange>> = parsed.iter().map(changes).collect();
+    let is_all = parsed.iter().zip(&found).all(|(statement, found)| !found.is_empty() || is_harmless(statement));
+    let retyped = parsed.iter().flat_map(with_using);
+    (found.into_iter().flatten().chain(retyped).collect(), is_all)
 }
 
 fn is_harmless(statement: &Statement) -> bool {
-    matches!(statement, Statement::Insert(insert) if insert.on.is_none()) || !moves_rows(statement)
+    let adds_only = |on: &Option<OnInsert>| match on {
+        None => true,
+        Some(OnInsert::OnConflict(conflict)) => conflict.action == OnConflictAction::DoNothing,
+        Some(_) => false,
+    };
+    matches!(statement, Statement::Insert(insert) if adds_only(&insert.on)) || !moves_rows(statement)
+}
+
+fn changes(statement: &Statement) -> Vec<RowChange> {
+    let Statement::Truncate(truncate) = statement else { return row_change(statement).into_iter().collect() };
+    let names = truncate.table_names.iter().map(|target| target.name.to_string());
+    names.map(|table| RowChange { rows: format!("from {table}"), table, columns: Vec::new() }).collect()
 }
 
 fn row_change(statement: &Statement) -> Option<RowChange> {
     match statement {
+        Statement::Insert(insert) => on_conflict(insert),
         Statement::Update(update) => {
             let others = match &update.from {
                 Some(UpdateTableFromKind::BeforeSet(tables) | UpdateTableFromKind::AfterSet(tables)) => {
@@ -54,19 +73,8 @@ fn row_change(statement: &Statement) -> Option<RowChange> {
                 None => &[],
             };
             let (table, alias) = named(&update.table)?;
-            let columns = update.assignments.iter().filter_map(|assignment| {
-                let AssignmentTarget::ColumnName(name) = &assignment.target else { return None };
-                let ident = name.0.last()?.as_ident()?;
-                let plain = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
-                let to = assignment.value.to_string();
-                let to = if to.eq_ignore_ascii_case("default") { "null".to_owned() } else { to };
-                Some(Column { name: plain, from: format!("{alias}.{ident}"), to })
-            });
-            Some(RowChange {
-                table,
-                rows: rows(&update.table, others, update.selection.as_ref()),
-                columns: columns.collect(),
-            })
+            let rows = rows(&update.table, others, update.selection.as_ref());
+            Some(RowChange { table, rows, columns: assigned(&update.assignments, &alias) })
         }
         Statement::Delete(delete) => {
             let FromTable::WithFromKeyword(from) = &delete.from else { return None };
@@ -76,6 +84,61 @@ fn row_change(statement: &Statement) -> Option<RowChange> {
             Some(RowChange { table, rows: rows(first, others, delete.selection.as_ref()), columns: Vec::new() })
         }
         _ => None,
+    }
+}
+
+fn assigned(assignments: &[Assignment], alias: &str) -> Vec<Column> {
+    let column = |assignment: &Assignment| {
+        let AssignmentTarget::ColumnName(name) = &assignment.target else { return None };
+        let ident = name.0.last()?.as_ident()?;
+        let to = assignment.value.to_string();
+        let to = if to.eq_ignore_ascii_case("default") { "null".to_owned() } else { to };
+        Some(Column { name: folded(ident), from: format!("{alias}.{ident}"), to, before_cast: None })
+    };
+    assignments.iter().filter_map(column).collect()
+}
+
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+/// The rows that are there already, beside what would be inserted.
+fn on_conflict(insert: &Insert) -> Option<RowChange> {
+    let Some(OnInsert::OnConflict(OnConflict { conflict_target, action })) = &insert.on else { return None };
+    let (Some(ConflictTarget::Columns(keys)), OnConflictAction::DoUpdate(update)) = (conflict_target, action) else {
+        return None;
+    };
+    let TableObject::TableName(table) = &insert.table else { return None };
+    let source = insert.source.as_ref().filter(|_| !insert.columns.is_empty())?;
+    let list = insert.columns.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let alias = insert.table_alias.as_ref().map_or_else(|| table.to_string(), ToString::to_string);
+    let named = insert.table_alias.as_ref().map(|alias| format!(" as {alias}")).unwrap_or_default();
+    let keys = keys.iter().map(|key| format!("{alias}.{key} = excluded.{key}"));
+    let condition = update.selection.iter().map(|condition| format!("({condition})"));
+    let conditions = keys.chain(condition).collect::<Vec<_>>().join(" and ");
+    let rows = format!("from {table}{named}, ({source}) as excluded ({list}) where {conditions}");
+    Some(RowChange { table: table.to_string(), rows, columns: assigned(&update.assignments, &alias) })
+}
+
+/// Columns that get another type by an expression of the script's own.
+fn with_using(statement: &Statement) -> Vec<RowChange> {
+    let Statement::AlterTable(alter) = statement else { return Vec::new() };
+    let table = alter.name.to_string();
+    let change = |operation: &AlterTableOperation| {
+        let AlterTableOperation::AlterColumn { column_name, op } = operation else { return None };
+        let AlterColumnOperation::SetDataType { data_type, using: Some(using), .. } = op else { return None };
+        let (from, to) = (format!("{table}.{column_name}"), format!("({using})::{data_type}"));
+        let column = Column { name: folded(column_name), from, to, before_cast: Some(before_cast(using).to_string()) };
+        Some(RowChange { table: table.clone(), rows: format!("from {table}"), columns: vec![column] })
+    };
+    alter.operations.iter().filter_map(change).collect()
+}
+
+fn before_cast(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Nested(inner) => before_cast(inner),
+        Expr::Cast { expr, .. } => expr,
+        other => other,
     }
 }
 
@@ -120,6 +183,6 @@ mod tests {
             ]
         );
         assert_eq!(row_changes("update t set a = 1; do $$ begin end $$"), (Vec::new(), false));
-        assert!(!row_changes("update t set a = 1; truncate u").1 && row_changes("insert into t values (1)").1);
+        assert!(!row_changes("update t set a = 1; call u()").1 && row_changes("insert into t values (1)").1);
     }
 }

@@ -88,10 +88,21 @@ fn applies_again(
         let outlived: Vec<&Outlasting> = made.intersection(there).collect();
         for migration in &history.migrations {
             apply(connection, migration, prisma)
-                .map_err(|failure| not_again(failure, &migration.name, &outlived, dropped))?;
+                .map_err(|failure| not_again(failure, &migration.name, &outlived, dropped))
+                .map_err(|failure| with_external(failure, &prisma.groundwork.external.tables_in(dropped)))?;
         }
         Ok(elsewhere.is_empty())
     })
+}
+
+/// Prisma's reset takes what is external in its schemas along (measured on 7.10), which may be what the history misses.
+fn with_external(failure: Failure, tables: &[String]) -> Failure {
+    if tables.is_empty() {
+        return failure;
+    }
+    failure
+        .note(format!("the reset would drop what `tables.external` names in these schemas, too: {}", tables.join(", ")))
+        .hint("where the history needs one of these tables, have it in a schema that the reset does not drop")
 }
 
 /// As Prisma does: all of them are there again before the first migration, those too that the history makes.

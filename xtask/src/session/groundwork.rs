@@ -1,5 +1,7 @@
 //! What is there before the first migration of a replay: the platform's work, which the migrations only refer to.
 
+use postgres_protocol::escape::escape_literal;
+
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, server_words};
@@ -15,19 +17,71 @@ pub struct Groundwork {
     pub skeleton: Vec<String>,
     /// Of the migrations' own schemas, those that they make: not there before them.
     pub made: Vec<String>,
+    pub external: External,
+}
+
+/// What the Prisma config leaves to others: `tables.external` and `enums.external`, each of a schema and a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct External {
+    tables: Vec<(String, String)>,
+    enums: Vec<(String, String)>,
+}
+
+impl External {
+    pub const NONE: External = External { tables: Vec::new(), enums: Vec::new() };
+
+    /// Of names as Prisma wants them: `auth.users`. One without a schema is none to Prisma either (measured on 7.10).
+    pub fn new(tables: &[String], enums: &[String]) -> External {
+        let parts = |name: &String| name.split_once('.').map(|(schema, name)| (schema.to_owned(), name.to_owned()));
+        External { tables: tables.iter().filter_map(parts).collect(), enums: enums.iter().filter_map(parts).collect() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty() && self.enums.is_empty()
+    }
+
+    pub fn has_table(&self, schema: &str, table: &str) -> bool {
+        self.tables.iter().any(|(of, name)| of == schema && name == table)
+    }
+
+    pub fn has_enum(&self, schema: &str, name: &str) -> bool {
+        self.enums.iter().any(|(of, other)| of == schema && other == name)
+    }
+
+    /// The tables in one of `schemas`, as SQL names them.
+    pub fn tables_in(&self, schemas: &[&str]) -> Vec<String> {
+        let inside = self.tables.iter().filter(|(schema, _)| schemas.contains(&schema.as_str()));
+        inside.map(|(schema, table)| format!("{schema}.{table}")).collect()
+    }
 }
 
 impl Groundwork {
-    pub const NONE: &'static Groundwork =
-        &Groundwork { init_shadow_db: None, roles: Vec::new(), skeleton: Vec::new(), made: Vec::new() };
+    pub const NONE: &'static Groundwork = &Groundwork {
+        init_shadow_db: None,
+        roles: Vec::new(),
+        skeleton: Vec::new(),
+        made: Vec::new(),
+        external: External::NONE,
+    };
 
     /// Names all of it, for whoever keeps the result of a replay. Empty where there is none.
     pub fn digest(&self) -> String {
         if self == Groundwork::NONE {
             return String::new();
         }
-        let Groundwork { init_shadow_db, roles, skeleton, made } = self;
-        sha256(format!("{init_shadow_db:?}\n{}\n{}\n{made:?}", roles.join("\n"), skeleton.join("\n")))
+        let Groundwork { init_shadow_db, roles, skeleton, made, external } = self;
+        sha256(format!("{init_shadow_db:?}\n{}\n{}\n{made:?}\n{external:?}", roles.join("\n"), skeleton.join("\n")))
+    }
+
+    /// As one script for a Prisma that empties the schemas before; empty where there is nothing to make.
+    pub fn script(&self) -> String {
+        let init = self.init_shadow_db.iter().cloned();
+        let likenesses = self.skeleton.iter().map(|statement| {
+            let statement = escape_literal(statement);
+            format!("do $likeness$ begin execute {statement}; exception when others then null; end $likeness$")
+        });
+        let script: Vec<String> = init.chain(likenesses).collect();
+        script.join(";\n")
     }
 
     /// Makes the roles on the server of `connection`, where they are missing and it may.

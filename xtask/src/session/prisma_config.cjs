@@ -4,7 +4,11 @@ const [script, configFile] = process.argv.slice(1);
 const { loadConfigFromFile } = createRequire(script)("@prisma/config");
 loadConfigFromFile({ configFile }).then(({ config, error }) => {
   if (error) throw error.error ?? new Error(error._tag);
-  const said = { init_shadow_db: config.migrations?.initShadowDb };
+  const said = {
+    init_shadow_db: config.migrations?.initShadowDb,
+    external_tables: config.tables?.external,
+    external_enums: config.enums?.external,
+  };
   // A config may print, too: the answer is the last line.
   console.log("\n" + JSON.stringify(said));
 }).catch(({ message }) => console.log("\n" + JSON.stringify({ error: String(message).split("\n")[0] })));

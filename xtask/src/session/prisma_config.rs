@@ -17,6 +17,9 @@ const NOWHERE: &str = "postgresql://nobody@127.0.0.1:1/nothing";
 pub struct PrismaConfig {
     /// The SQL that comes before the first migration wherever a history is replayed.
     pub init_shadow_db: Option<String>,
+    /// What somebody else makes and changes, each as `schema.name`.
+    pub external_tables: Vec<String>,
+    pub external_enums: Vec<String>,
     /// What the loader says against it.
     error: Option<String>,
 }

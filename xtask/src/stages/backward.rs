@@ -20,7 +20,7 @@ use crate::migrations::down_scripts;
 use crate::migrations::harm::Harm;
 use crate::migrations::losses::{Loss, losses, schemas_of};
 use crate::migrations::prisma_status::ask_prisma;
-use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, drafts, rehearse};
+use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, Workplace, drafts, rehearse};
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
@@ -34,6 +34,7 @@ use crate::schema::history::History;
 use crate::schema::platform;
 use crate::schema::scratch_server;
 use crate::session::Session;
+use crate::session::groundwork::External;
 use crate::settings::EvidenceSettings;
 use crate::stages::preflight::{check_standing, leftover};
 use crate::stages::snapshot_step::{consent_to_loss, snapshot, snapshot_step, take_snapshot};
@@ -194,10 +195,14 @@ impl Backward {
         let schemas = session.target.schemas();
         let prisma = platform::as_prisma(session, &schemas)?;
         scratch_server::open(session, &applied, |workshop| {
-            let downs = down_scripts::of(workshop, &applied, steps)?;
-            let open = |name: &str| workshop.connect_to(name);
-            let rehearsal = rehearse(&mut workshop.connect()?, open, &applied, prisma, &downs)?;
-            let (drafts, still) = drafts(&mut workshop.connect()?, open, &applied, prisma, &downs, &rehearsal)?;
+            let place = Workplace {
+                connect: &|| workshop.connect(),
+                open: &|name| workshop.connect_to(name),
+                one_at_a_time: scratch_server::acts_on_server(session, &applied).is_some(),
+            };
+            let downs = || down_scripts::of(workshop, &applied, steps);
+            let (downs, rehearsal) = rehearse(&place, &applied, prisma, steps, downs)?;
+            let (drafts, still) = drafts(&place, &applied, prisma, &downs, &rehearsal)?;
             Ok(RollbackPlan { downs, rehearsal, drafts, still })
         })
     }
@@ -403,6 +408,7 @@ impl Running<'_, Backward> {
             accept_data_loss: self.options.accept_data_loss,
             kept: &kept,
             must_reach: None,
+            external: &External::NONE,
             limit: self.session.settings.timeouts.migrate,
         };
         let RolledBack { samples, .. } = roll_back(self.session, &order)?;

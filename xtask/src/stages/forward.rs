@@ -230,7 +230,7 @@ impl Forward {
 }
 
 impl Inspection {
-    fn lost(&self) -> impl Iterator<Item = &Loss> {
+    pub fn lost(&self) -> impl Iterator<Item = &Loss> {
         self.losses.iter().filter(|loss| loss.values > 0)
     }
 }

@@ -18,10 +18,11 @@ use crate::rows::seed;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
-use crate::schema::catalog::catalog;
 use crate::schema::drift;
 use crate::schema::expected;
+use crate::schema::external::managed;
 use crate::schema::history::History;
+use crate::schema::platform;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::still_owed;
@@ -166,7 +167,9 @@ fn replay(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
 fn verify_catalog(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<String> {
     let expected = expected::with_mirror(session, &inspection.history)?
         .ok_or_else(|| Failure::bug("the mirror's script went away while it ran"))?;
-    let actual = catalog(&mut session.connection(), &session.target.schemas())?;
+    let schemas = session.target.schemas();
+    let external = &platform::as_prisma(session, &schemas)?.groundwork.external;
+    let actual = managed(&mut session.connection(), &schemas, external)?;
     let drift = drift::between(&expected.catalog, &actual);
     if drift.definition.is_empty() {
         surroundings::note(journal, &drift);

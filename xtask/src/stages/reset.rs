@@ -22,7 +22,7 @@ use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 use crate::run::stage::{Running, Stage};
-use crate::schema::catalog::{Catalog, Change, Difference};
+use crate::schema::catalog::{Catalog, Change, Concern, Difference, ObjectKey};
 use crate::schema::dependents::{dependents, or_since, refuse_loss, strand};
 use crate::schema::drift;
 use crate::schema::expected;
@@ -118,8 +118,9 @@ impl Stage for Reset {
         let expected = with_mirror.unwrap_or(plain);
         second_application::check(session, &history)?;
         let drift = drift::between(&expected, &before.state.catalog).definition;
+        let external = before.state.external.iter().filter(|object| is_dropped(object, &dropped)).map(unexpected);
         let unmanaged: Vec<Difference> =
-            drift.into_iter().filter(|difference| difference.change == Change::Unexpected).collect();
+            drift.into_iter().filter(|difference| difference.change == Change::Unexpected).chain(external).collect();
         unmanaged.iter().for_each(|stranger| strand(&mut dependents, &stranger.object));
         refuse_loss(&dropped, &dependents)?;
         let privileges = privileges_of(&mut session.connect()?, &dropped)?;
@@ -227,6 +228,15 @@ impl Stage for Reset {
 fn all_of(session: &Session<'_>, history: &History, has_mirror: bool) -> Result<History> {
     let with_mirror = if has_mirror { expected::and_mirror(session, history)? } else { None };
     Ok(with_mirror.unwrap_or_else(|| history.clone()))
+}
+
+/// Prisma drops its schema whatever is external in it (measured on 7.10).
+fn is_dropped(object: &ObjectKey, dropped: &[&str]) -> bool {
+    object.path.first().is_some_and(|schema| dropped.contains(&schema.as_str()))
+}
+
+fn unexpected(object: &ObjectKey) -> Difference {
+    Difference { object: object.clone(), change: Change::Unexpected, concern: Concern::Definition }
 }
 
 fn write_down_step() -> Step<Builtin> {
@@ -489,8 +499,9 @@ impl Running<'_, Reset> {
     fn record(&self) -> Result<()> {
         let state = &self.after()?.state;
         state.record(self.journal, &self.dropped())?;
-        let DatabaseState { standing, catalog, .. } = state;
-        let gone = self.inspection.unmanaged.iter().filter(|stranger| !catalog.objects.contains_key(&stranger.object));
+        let DatabaseState { standing, catalog, external, .. } = state;
+        let is_there = |object| catalog.objects.contains_key(object) || external.contains(object);
+        let gone = self.inspection.unmanaged.iter().filter(|stranger| !is_there(&stranger.object));
         let gone =
             gone.map(|stranger| format!("gone: {}; no migration makes it, so make it again by hand", stranger.object));
         let earlier = self.way_back().rows_of_the_earlier();

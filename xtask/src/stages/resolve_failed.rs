@@ -27,6 +27,7 @@ use crate::schema::drift;
 use crate::schema::expected;
 use crate::schema::history::History;
 use crate::schema::ledger::ledger;
+use crate::schema::platform;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::halfway::{self, Halfway};
@@ -242,7 +243,7 @@ impl ResolveFailed {
         let Resolution::TakenBack(down) = &inspection.way else {
             return Err(Failure::bug("there is no script to run"));
         };
-        let ours = ours(session);
+        let (ours, schemas) = (ours(session), session.target.schemas());
         let order = Order {
             schema: &session.target.dsn().schema,
             applied: &inspection.before.standing.in_ledger(),
@@ -251,6 +252,7 @@ impl ResolveFailed {
             accept_data_loss: self.accept_data_loss,
             kept: if self.accept_data_loss { &ours } else { &[] },
             must_reach: Some(&inspection.sound),
+            external: &platform::as_prisma(session, &schemas)?.groundwork.external,
             limit: session.settings.timeouts.migrate,
         };
         roll_back(session, &order)?;

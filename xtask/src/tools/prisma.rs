@@ -9,6 +9,7 @@ use crate::process::Invocation;
 use crate::process::locate;
 use crate::run::plan::Explanation;
 use crate::session::Session;
+use crate::session::groundwork::Groundwork;
 use crate::tools::reentry::EngineReentry;
 use pin::{Expected, Lease};
 use redact::Secret;
@@ -82,15 +83,22 @@ impl<'a> Prisma<'a> {
         Ok(self.with(invocation, &url))
     }
 
-    /// The project's config with the schema that it need not name, since the command takes no `--schema`, and without `initShadowDb`:
-    /// the shadow database has that already.
+    /// The project's config with the schema that it need not name, since the command takes no `--schema`, and with all that has to be
+    /// there before the history: Prisma empties the shadow database, and runs this.
     fn config_for_a_diff(&self, beside: &Path) -> Result<PathBuf> {
         let settings = &self.session.settings.prisma;
         let [config, schema] = [&settings.config, &settings.schema].map(|path| serde_json::json!(path));
-        let text = format!(
-            "import theirs from {config};\n\
-             export default {{ ...theirs, schema: {schema}, migrations: {{ ...theirs.migrations, initShadowDb: undefined }} }};\n"
-        );
+        let init = self.session.groundwork.get().map(Groundwork::script).unwrap_or_default();
+        let first = match init.is_empty() {
+            true => "migrations: { ...theirs.migrations, initShadowDb: undefined }".to_owned(),
+            false => format!(
+                "experimental: {{ ...theirs.experimental, externalTables: true }}, \
+                 migrations: {{ ...theirs.migrations, initShadowDb: {} }}",
+                serde_json::json!(init)
+            ),
+        };
+        let text =
+            format!("import theirs from {config};\nexport default {{ ...theirs, schema: {schema}, {first} }};\n");
         let file = beside.with_file_name("prisma.config.ts");
         std::fs::write(&file, text).blocked(|| "cannot write temporary files")?;
         Ok(file)

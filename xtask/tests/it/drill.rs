@@ -110,7 +110,10 @@ fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row
     }
     assert!(!plan.stdout.contains("seed"), "staging is never seeded:\n{}", plan.stdout);
 
-    let refused = project.run(&["drill"]).expect(3);
+    let refused = project.run(&["drill", "--json"]).expect(3);
+    let loss =
+        |column: &str, values: u64| json!({ "table": "public.Session", "column": column, "rows": 5, "values": values });
+    assert_eq!(refused.json()["losses"], json!([loss("collaborator", 1), loss("emailVerified", 5)]));
     says(
         &refused,
         &["column \"public\".\"Session\".\"collaborator\": 1 values that are not its default", "--accept-data-loss"],

@@ -98,3 +98,48 @@ fn what_the_config_says_of_the_platform_comes_first() {
     project.run(&["claim", "--confirm", &database.name]).expect(0);
     project.run(&["backward"]).expect(0);
 }
+
+/// In the schema of the migrations itself: Prisma passes over it, and so does every comparison; only a reset takes it along.
+#[test]
+fn what_the_config_calls_external_is_no_drift_and_named_before_a_reset() {
+    let (project, database) = Project::on_staging("platform_external");
+    let config = project.read("prisma/postgres.config.ts").replacen(
+        "migrations: {",
+        "experimental: { externalTables: true }, tables: { external: [\"public.users\"] },
+         enums: { external: [\"public.level\"] }, migrations: {",
+        1,
+    );
+    project.write("prisma/postgres.config.ts", &config);
+    database.execute(
+        "create type level as enum ('low', 'high');
+         create table users (id serial primary key, level level not null default 'low', name text unique);
+         create index users_level on users (level); insert into users (name) values ('a'), ('b')",
+    );
+    project.run(&["forward"]).expect(0);
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    let plan = project.run(&["reset", "--plan", "--json"]).expect(0).json();
+    assert_eq!(
+        plan["plan"]["losses"],
+        serde_json::json!([
+            "4 rows of `public._prisma_migrations`",
+            "2 rows of `public.users`",
+            "type \"public\".\"level\": no migration makes it",
+            "table \"public\".\"users\": no migration makes it"
+        ])
+    );
+    project.migration(
+        "20990101000000_note",
+        "create table note (id int primary key, level level not null, user_id int references users (id))",
+    );
+    project.run(&["forward"]).expect(0);
+    project.run(&["backward"]).expect(0);
+    project.run(&["forward"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from users"), 2);
+    insta::assert_snapshot!(project.run(&["reset", "--confirm"]).expect(4).failure(), @r#"
+    error: a reset would not come back: the migration `20990101000000_note` does not apply again after `public` was dropped
+    caused by: ERROR: type "level" does not exist (SQLSTATE 42704), line 1 of the script
+    note: nothing was dropped: this was tried in a throw-away database
+    note: the reset would drop what `tables.external` names in these schemas, too: public.users
+    hint: where the history needs one of these tables, have it in a schema that the reset does not drop
+    "#);
+}

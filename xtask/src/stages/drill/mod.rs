@@ -14,10 +14,13 @@ pub mod progress;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock};
 
+use serde_json::Value;
+
 use crate::error::{Failure, OrFail, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::losses::Loss;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
@@ -53,8 +56,10 @@ impl Stage for Drill {
         if !progress.no_mirror {
             check_mirror(session)?;
         }
+        let mut losses = Vec::new();
         if progress.stage == Phase::Forward.number() {
-            self.first_forward(session).inspect_from(session, history.clone(), before.clone())?;
+            let forward = self.first_forward(session).inspect_from(session, history.clone(), before.clone())?;
+            losses = forward.lost().cloned().collect();
         }
         let is_between = (Phase::Backward.number()..=Phase::ForwardAgain.number()).contains(&progress.stage);
         let between = earlier.as_ref().filter(|_| is_between);
@@ -65,8 +70,10 @@ impl Stage for Drill {
                 schema_files::digest(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?
             }
         };
-        let mut inspection = Inspection { history, before, progress, earlier, baseline, way: None, schema };
+        let mut inspection =
+            Inspection { history, before, progress, earlier, baseline, way: None, schema, losses: Vec::new() };
         inspection.way = self.way(session, &inspection)?;
+        inspection.losses = self.lost(session, &inspection, losses)?;
         Ok(inspection)
     }
 
@@ -98,6 +105,10 @@ impl Stage for Drill {
             }
         }
         Ok(plan)
+    }
+
+    fn losses(&self, inspection: &Inspection) -> Vec<Value> {
+        inspection.losses.iter().map(Loss::view).collect()
     }
 
     fn in_words(&self, plan: &Plan<Planned>) -> String {

@@ -8,12 +8,14 @@ use serde_json::Value;
 use crate::error::{Failure, OrFail, Result};
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::losses::Loss;
 use crate::migrations::status::MigrationStatus;
 use crate::parity::comparison::Source;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::Stage;
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
+use crate::schema::scratch_server::acts_on_server;
 use crate::session::Session;
 use crate::stages::backward::{self, Backward, Extent};
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass};
@@ -53,6 +55,8 @@ pub struct Inspection {
     pub way: Option<backward::RollbackPlan>,
     /// SHA-256 of the Prisma schema that the client is generated from.
     pub schema: String,
+    /// What forward and backward would take away of what is there now.
+    pub losses: Vec<Loss>,
 }
 
 /// A stage as it was planned before the first one began.
@@ -167,13 +171,31 @@ impl Drill {
         if inspection.progress.stage > Phase::Backward.number() {
             return Ok(None);
         }
-        // A script that cannot work is named before Prisma is asked for the way back from it, and before anything
-        // changes.
-        if !inspection.before.standing.pending.is_empty() {
-            replay_first(session, &inspection.history)?;
-        }
+        let history = &inspection.history;
         let standing = inspection.foreseen(session, Phase::Backward).standing;
-        self.backward(session, inspection).way(session, &inspection.history, &standing).map(Some)
+        let way = || self.backward(session, inspection).way(session, history, &standing).map(Some);
+        if inspection.before.standing.pending.is_empty() {
+            return way();
+        }
+        // A script that cannot work is what the user is told, and not that there is no way back from it.
+        if !session.identity.may_create_databases || acts_on_server(session, history).is_some() {
+            return replay_first(session, history).and_then(|_| way());
+        }
+        std::thread::scope(|scope| {
+            let replay = scope.spawn(|| replay_first(session, history));
+            let way = way();
+            replay.join().unwrap_or_else(|_| Err(Failure::bug("a replay panicked"))).and(way)
+        })
+    }
+
+    /// What is lost of what is there when the drill begins; what forward has yet to put there has no values now.
+    pub fn lost(&self, session: &Session<'_>, inspection: &Inspection, forward: Vec<Loss>) -> Result<Vec<Loss>> {
+        if inspection.way.is_none() {
+            return Ok(forward);
+        }
+        let backward = inspection.before_backward(session, inspection.foreseen(session, Phase::Backward))?;
+        let backward = backward.losses().filter(|loss| loss.values > 0 && !forward.contains(loss)).cloned();
+        Ok(forward.iter().cloned().chain(backward).collect())
     }
 
     /// What backward would drop is counted as far as it is there; what pending migrations have yet to make is named.
