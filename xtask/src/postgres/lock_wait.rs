@@ -245,10 +245,10 @@ mod tests {
             join pg_catalog.pg_stat_activity a on a.pid = p.pid and a.backend_type = 'autovacuum worker' where p.datname = pg_catalog.current_database())";
         // Else it comes by once a minute.
         let hurry = ["alter system set autovacuum_naptime = 1", "select pg_catalog.pg_reload_conf()"];
-        hurry.map(|sql| database.connection.client().batch_execute(sql).unwrap());
+        hurry.into_iter().for_each(|sql| database.connection.client().batch_execute(sql).unwrap());
         until(|| database.ask::<bool>(at_work).then_some(()));
         let rest = ["alter system reset autovacuum_naptime", "select pg_catalog.pg_reload_conf()"];
-        rest.map(|sql| database.connection.client().batch_execute(sql).unwrap());
+        rest.into_iter().for_each(|sql| database.connection.client().batch_execute(sql).unwrap());
         let said = said(&mut database, "alter table public.t add c int", |_| {});
         assert_eq!(said, "autovacuum worker pid N (active since N holds a lock on `t`");
     }
