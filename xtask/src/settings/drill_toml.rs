@@ -187,7 +187,8 @@ impl File {
     pub(super) fn read(root: &Path) -> Result<File> {
         let path = root.join("drill.toml");
         let text = match file::read_text(&path, file::LONGEST) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(File::default()),
+            // A link that leads nowhere is meant to be one.
+            Err(_) if path.symlink_metadata().is_err() => return Ok(File::default()),
             read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
         };
         toml::from_str(&text).map_err(|error| broken(&text, &error))
@@ -339,6 +340,14 @@ fn broken(text: &str, error: &toml::de::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_may_be_missing_and_a_link_that_leads_nowhere_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(File::read(root.path()).is_ok());
+        std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("drill.toml")).unwrap();
+        assert_eq!(File::read(root.path()).unwrap_err().message, "cannot read `drill.toml`");
+    }
 
     #[test]
     fn the_history_of_a_schema_folder_is_within_it_or_beside_it() {
