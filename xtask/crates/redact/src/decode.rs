@@ -9,7 +9,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2, memrchr};
 
 use super::rules;
-use super::view::{Budget, Source, View};
+use super::view::{Budget, DECODED, Source, View};
 
 /// What an escape stands for (up to four bytes, none if it is dropped) and its length in the text.
 struct Escape {
@@ -93,7 +93,7 @@ impl Encoding {
 
 /// `text` without percent signs, whole; nothing if it has none.
 pub fn percent(text: &[u8]) -> View {
-    escapes(Encoding::Percent, Source::outermost(text), &mut Budget::new(text))
+    escapes(Encoding::Percent, Source::outermost(text), &mut Budget::new(text, DECODED))
 }
 
 /// Copies every line that holds an escape, with its escapes replaced, and as far as the budget goes.
@@ -374,11 +374,11 @@ mod tests {
     use super::*;
 
     fn read(encoding: Encoding, text: &[u8]) -> View {
-        escapes(encoding, Source::outermost(text), &mut Budget::new(text))
+        escapes(encoding, Source::outermost(text), &mut Budget::new(text, DECODED))
     }
 
     fn digits(text: &[u8]) -> View {
-        binary(Source::outermost(text), 6, &mut Budget::new(text))
+        binary(Source::outermost(text), 6, &mut Budget::new(text, DECODED))
     }
 
     #[test]

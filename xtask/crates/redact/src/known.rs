@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 use super::decode;
-use super::view::{Budget, Source};
+use super::view::{Budget, DECODED, Source};
 use super::words;
 use crate::Secret;
 
@@ -313,7 +313,7 @@ fn latin1(value: &str) -> Option<Vec<u8>> {
 /// `prisma+postgres://…?api_key=` holds base64 of JSON that holds the real URLs.
 fn nested_urls(value: &str) -> Vec<String> {
     let bytes = value.as_bytes();
-    let view = decode::binary(Source::outermost(bytes), 12, &mut Budget::new(bytes));
+    let view = decode::binary(Source::outermost(bytes), 12, &mut Budget::new(bytes, DECODED));
     let text = String::from_utf8_lossy(&view.text).into_owned();
     text.split('"').filter(|part| part.contains("://")).map(str::to_owned).collect()
 }

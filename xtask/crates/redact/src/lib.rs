@@ -42,6 +42,8 @@ use std::sync::Arc;
 use decode::Encoding;
 use known::{Known, Trust};
 use needles::{Hit, Needles};
+#[cfg(test)]
+use view::DECODED;
 use view::{Budget, Source, View};
 
 pub use secret::Secret;
@@ -112,7 +114,7 @@ impl Redactor {
 
     /// Looks for a secret in a finished file; what is masked already is none.
     pub fn scan(&self, bytes: &[u8]) -> Option<Finding> {
-        let mut stream = self.stream();
+        let mut stream = self.stream().of_a_file();
         let mut discarded = Vec::new();
         for chunk in bytes.chunks(1 << 20) {
             stream.push(chunk, &mut discarded);
@@ -146,23 +148,24 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Detector {
-    /// What to mask in `text`, which should end with a line's end; in no order.
-    fn hits(&self, text: &[u8]) -> Vec<Hit> {
+    /// What to mask in `text`, which should end with a line's end, in no order; and how many bytes were decoded for that. Of a line
+    /// at most `times` its own length is.
+    fn hits(&self, text: &[u8], times: usize) -> (Vec<Hit>, usize) {
         let mut hits = Vec::new();
-        let mut budget = Budget::new(text);
+        let mut budget = Budget::new(text, times);
         self.explore(Source::outermost(text), 0, &mut budget, &mut hits);
+        let spent = budget.spent();
         let hidden = |range| Hit { range, label: None, what: "a line of encodings in encodings" };
         hits.extend(budget.exceeded().into_iter().map(hidden));
-        hits
+        (hits, spent)
     }
 
     /// How many bytes the search of `text` goes through: in all views together, and by rules and comparisons in each.
     #[cfg(test)]
     fn work(&self, text: &[u8]) -> usize {
-        let mut budget = Budget::new(text);
         work::taken();
-        self.explore(Source::outermost(text), 0, &mut budget, &mut Vec::new());
-        text.len() + budget.spent() + work::taken()
+        self.hits(text, DECODED);
+        text.len() + work::taken()
     }
 
     /// Searches a text, then every view that one more encoding taken off gives.

@@ -257,6 +257,34 @@ proptest! {
     }
 }
 
+/// Proves that a stream of lines, each of which may be decoded, is not decoded without end: no clock is asked, bytes are counted.
+#[test]
+fn an_endless_stream_of_encodings_costs_little_more_than_its_length() {
+    let redactor = redactor("a1B2-c3D4");
+    let line = "%41 \\x41 &amp; \x1b[1m so on, and on, and on\n";
+    let flood = line.repeat((1 << 20) / line.len());
+    let mut stream = redactor.stream();
+    let mut last = Vec::new();
+    let mut costs = Vec::new();
+    for _ in 0..8 {
+        last.clear();
+        crate::work::taken();
+        stream.push(flood.as_bytes(), &mut last);
+        costs.push(crate::work::taken() / flood.len());
+    }
+    assert!(costs[0] > 4 && costs[7] <= 2, "{costs:?}");
+    let shown = String::from_utf8_lossy(&last);
+    assert!(shown.lines().all(|line| line == "[REDACTED]"), "{shown}");
+    // What is not encoded, or once, is shown all the same, and earns what the next line may cost.
+    let plain = "a line as logs have them\n100% of it\n".repeat(1 << 20);
+    last.clear();
+    stream.push(plain.as_bytes(), &mut last);
+    assert_eq!(last, plain.as_bytes());
+    last.clear();
+    stream.push(line.as_bytes(), &mut last);
+    assert_eq!(String::from_utf8_lossy(&last), line);
+}
+
 #[test]
 fn a_line_of_more_encodings_than_can_be_read_is_masked_whole() {
     let line = "%41 \\x41 &amp; '' \u{1b}[1m \0 Zm9vYmFyYmF6cXV1eGZvbw== ".repeat(3);

@@ -10,6 +10,7 @@ use memchr::{memchr, memrchr};
 
 use super::needles::add;
 use super::private_key::PrivateKey;
+use super::view::DECODED;
 use super::{Finding, Hit, Redactor};
 
 const REGION: usize = 64 * 1024;
@@ -17,8 +18,15 @@ const REGION: usize = 64 * 1024;
 /// Longer than any known secret in any encoding, and than the reach of a rule.
 const OVERLAP: usize = 16 * 1024;
 
+/// How many bytes a stream may have decoded beyond those that pass. It is enough for a log of megabytes in which each line is
+/// encoded in several ways; a child that prints such lines without end must not keep us busy for as long as it likes.
+const SAVED: i64 = 16 << 20;
+
 pub struct Stream {
     redactor: Redactor,
+    /// What may be decoded of the next bytes; a debt where it is negative, and then a line in more than one encoding is masked whole.
+    saved: i64,
+    most_saved: i64,
     /// Not yet given out, behind `context` bytes that were.
     pending: Vec<u8>,
     /// How much of `pending` is there only to search the rest with; not zero only inside a line longer than `REGION`.
@@ -35,6 +43,8 @@ impl Stream {
     pub(super) fn new(redactor: Redactor) -> Self {
         Stream {
             redactor,
+            saved: SAVED,
+            most_saved: SAVED,
             pending: Vec::new(),
             context: 0,
             is_masking: false,
@@ -42,6 +52,11 @@ impl Stream {
             given: 0,
             first: None,
         }
+    }
+
+    /// Of bytes that all lie there, and are read to their end whatever it costs.
+    pub(super) fn of_a_file(self) -> Self {
+        Stream { saved: i64::MAX, most_saved: i64::MAX, ..self }
     }
 
     /// Takes the next bytes, appends to `out` what is safe to show by now.
@@ -100,7 +115,9 @@ impl Stream {
 
     /// Searches `pending[..searched]` and gives out what lies between the context and `until`.
     fn redact(&mut self, searched: usize, until: usize, out: &mut Vec<u8>) {
-        let mut hits = self.redactor.0.hits(&self.pending[..searched]);
+        let times = if self.saved > 0 { DECODED } else { 1 };
+        let (mut hits, decoded) = self.redactor.0.hits(&self.pending[..searched], times);
+        self.saved = self.saved.saturating_add(searched as i64).min(self.most_saved).saturating_sub(decoded as i64);
         let from = self.context;
         let body = self.private_key.body_lines(&self.pending[from..until]);
         hits.extend(body.into_iter().map(|line| Hit {

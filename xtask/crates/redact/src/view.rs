@@ -11,6 +11,8 @@ use std::ops::Range;
 
 use memchr::memchr;
 
+use super::work;
+
 #[derive(Default)]
 pub struct View {
     pub text: Vec<u8>,
@@ -37,11 +39,14 @@ pub struct Source<'a> {
 }
 
 /// How many times its own length of each line may be decoded; a line that hides that much is masked whole.
-const DECODED: usize = 24;
+pub const DECODED: usize = 24;
 
 /// What is left to be decoded of each line of the outermost text.
 pub struct Budget<'a> {
     text: &'a [u8],
+    /// Of its own length, of each line.
+    times: usize,
+    spent: usize,
     /// By where the line begins; nothing once more was asked for than was left.
     left: HashMap<usize, Option<usize>>,
     exceeded: Vec<Range<usize>>,
@@ -165,8 +170,8 @@ impl<'a> Source<'a> {
 }
 
 impl<'a> Budget<'a> {
-    pub fn new(text: &'a [u8]) -> Self {
-        Budget { text, left: HashMap::new(), exceeded: Vec::new() }
+    pub fn new(text: &'a [u8], times: usize) -> Self {
+        Budget { text, times, spent: 0, left: HashMap::new(), exceeded: Vec::new() }
     }
 
     /// Whether `bytes` more may be decoded of what came from `line`. All of a line costs its length however short its
@@ -174,19 +179,23 @@ impl<'a> Budget<'a> {
     pub fn allows(&mut self, line: Line, bytes: usize) -> bool {
         let start = line.origin;
         let len = || memchr(b'\n', &self.text[start..]).unwrap_or(self.text.len() - start);
-        let left = self.left.entry(start).or_insert_with(|| Some(len() * DECODED));
+        let left = self.left.entry(start).or_insert_with(|| Some(len() * self.times));
         let Some(before) = *left else { return false };
-        *left = before.checked_sub(if line.is_whole { len() } else { bytes });
-        if left.is_none() {
-            self.exceeded.push(start..start + len());
+        let cost = if line.is_whole { len() } else { bytes };
+        *left = before.checked_sub(cost);
+        match left {
+            Some(_) => {
+                self.spent += cost;
+                work::read(cost);
+            }
+            None => self.exceeded.push(start..start + len()),
         }
         left.is_some()
     }
 
-    #[cfg(test)]
+    /// How many bytes were decoded.
     pub fn spent(&self) -> usize {
-        let len = |start: usize| memchr(b'\n', &self.text[start..]).unwrap_or(self.text.len() - start);
-        self.left.iter().map(|(start, left)| len(*start) * DECODED - left.unwrap_or(0)).sum()
+        self.spent
     }
 
     /// The lines of which more would have been to decode.

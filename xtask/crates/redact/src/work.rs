@@ -1,4 +1,4 @@
-//! How many bytes rules read and literals are compared with: what tests hold against the length of a text. It costs nothing
+//! How many bytes are decoded, read by rules and compared with literals: what tests hold against the length of a text. It costs nothing
 //! outside of them.
 
 #[cfg(test)]
