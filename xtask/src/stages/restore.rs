@@ -107,68 +107,18 @@ impl Stage for Restore {
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { snapshot, reasons, fit, gaps, doubtful, counts, .. } = inspection;
-        let rows: u64 = fit.tables().map(|(_, rows)| rows).sum();
-        let tables = fit.tables().count();
-        let step =
-            |name, does: String, failure, action| vec![Step { name, does, failure, action: Action::Builtin(action) }];
+        let Inspection { fit, gaps, counts, .. } = inspection;
         let present = |table: &String| counts.get(table).copied().filter(|rows| *rows > 0);
         let replaced = fit
             .tables()
             .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
-        let open = inspection.closed.then(|| {
-            step(
-                "open the tables",
-                "let writers in again, whom a reset that was cut short had shut out".to_owned(),
-                "the tables are still closed to writers",
-                Builtin::OpenTables,
-            )
-        });
-        let mut groups: Vec<_> = open.into_iter().collect();
-        groups.push(step(
-            "put back",
-            format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums"),
-            "the rows were not put back",
-            Builtin::PutBack,
-        ));
-        groups.extend(inspection.owed_in_words().map(|what| {
-            step(
-                "give back",
-                format!("bring back what a reset took: {what}"),
-                "what a reset took is not all back",
-                Builtin::GiveBack,
-            )
-        }));
-        groups.push(step(
-            "verify counts",
-            "count every table again".to_owned(),
-            "the counts are not the snapshot's",
-            Builtin::VerifyCounts,
-        ));
-        groups.push(step(
-            "verify catalog",
-            "compare the schema with what it was before".to_owned(),
-            "the schema is not what it was",
-            Builtin::VerifyCatalog,
-        ));
-        let summary = format!(
-            "restore on {}: put back {rows} rows of {tables} tables from `{}` (taken {}).",
-            session.settings.target.name,
-            snapshot.name,
-            snapshot.manifest.taken()
-        );
         Ok(Plan {
             stage: "restore",
-            summary: std::iter::once(summary)
-                .chain(reasons.iter().cloned())
-                .chain(doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
-                .map(|line| in_line(&line))
-                .collect::<Vec<_>>()
-                .join("\n"),
+            summary: inspection.summary(&session.settings.target.name),
             scripts: Vec::new(),
             rows: counts.clone(),
             losses: replaced.chain(gaps.iter().cloned()).collect(),
-            groups,
+            groups: inspection.steps(),
         })
     }
 
@@ -357,6 +307,63 @@ fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Strin
 }
 
 impl Inspection {
+    /// What goes back, why from that snapshot, and what is doubtful, a line each.
+    fn summary(&self, target: &str) -> String {
+        let (rows, tables) = (self.fit.tables().map(|(_, rows)| rows).sum::<u64>(), self.fit.tables().count());
+        let (name, taken) = (&self.snapshot.name, self.snapshot.manifest.taken());
+        let summary =
+            format!("restore on {target}: put back {rows} rows of {tables} tables from `{name}` (taken {taken}).");
+        std::iter::once(summary)
+            .chain(self.reasons.iter().cloned())
+            .chain(self.doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
+            .map(|line| in_line(&line))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn steps(&self) -> Vec<Vec<Step<Builtin>>> {
+        let step =
+            |name, does: String, failure, action| vec![Step { name, does, failure, action: Action::Builtin(action) }];
+        let open = self.closed.then(|| {
+            step(
+                "open the tables",
+                "let writers in again, whom a reset that was cut short had shut out".to_owned(),
+                "the tables are still closed to writers",
+                Builtin::OpenTables,
+            )
+        });
+        let put_back = step(
+            "put back",
+            format!(
+                "in one transaction: empty {} tables, fill them, compare counts and checksums",
+                self.fit.tables().count()
+            ),
+            "the rows were not put back",
+            Builtin::PutBack,
+        );
+        let give_back = self.owed_in_words().map(|what| {
+            step(
+                "give back",
+                format!("bring back what a reset took: {what}"),
+                "what a reset took is not all back",
+                Builtin::GiveBack,
+            )
+        });
+        let counts = step(
+            "verify counts",
+            "count every table again".to_owned(),
+            "the counts are not the snapshot's",
+            Builtin::VerifyCounts,
+        );
+        let catalog = step(
+            "verify catalog",
+            "compare the schema with what it was before".to_owned(),
+            "the schema is not what it was",
+            Builtin::VerifyCatalog,
+        );
+        open.into_iter().chain([put_back]).chain(give_back).chain([counts, catalog]).collect()
+    }
+
     /// What is to be given back; None where nothing is.
     fn owed_in_words(&self) -> Option<String> {
         let missing = self.missing.as_ref().and_then(still_owed::in_words);
