@@ -74,7 +74,10 @@ fn before_the_first_change_a_silent_server_blocks_and_ctrl_c_ends_the_wait() {
         let database = server::shared().database("stalls_before");
         let network = behind_a_network(&project, &database, "connect = 3\nsilence = 3");
         network.stalls_after(bytes);
-        assert_eq!(told(&project.run(&["forward"]).expect(4)), said);
+        let whole = told(&project.run(&["forward"]).expect(4));
+        // Which question the network swallows is a matter of bytes.
+        let rest = whole.strip_prefix("error: could not ").and_then(|told| told.split_once('\n'));
+        assert_eq!(rest.map_or(&*whole, |(_, rest)| rest), said);
         drop(network);
         let database = server::shared().database("stalls_before");
         let network = behind_a_network(&project, &database, "connect = 60\nsilence = 60");
@@ -91,8 +94,8 @@ const LOGIN: &str = "\
 error: cannot connect to `stalls_before_N_test` on 127.0.0.1:PORT\n\
 caused by: 127.0.0.1:PORT did not answer the TLS handshake within 3 s\n\
 hint: see whether the server still works, or hangs: it takes connections and does not answer";
+/// Behind what could not be read.
 const INSPECTION: &str = "\
-error: could not read the catalog's schemas\n\
 caused by: error communicating with the server\n\
 caused by: bytes remaining on stream\n\
 caused by: the server does not answer: no byte for TIME on the connection of `staging drill`, and none on a new one\n\
@@ -210,6 +213,7 @@ const BACK: &str = "\
 error: stopped by Ctrl-C\n\
 caused by: the server does not answer: no byte for TIME on the connection of `staging drill`, and none on a new one\n\
 note: the database is as it was before: all of it was one transaction\n\
+note: the rows from before are in the snapshot `RUN`\n\
 note: the server may still do, or undo, what it was sent; once it answers, this shows what the database is\n\
 hint: cargo xtask forward --plan";
 

@@ -10,7 +10,12 @@ struct State {
     moved: Instant,
     /// Requests that the server was sent; the last one is open while it owes an answer.
     requests: u64,
-    owes: bool,
+    /// How often it is still to say that it is ready: a client may ask twice before it reads the first answer.
+    owed: u32,
+    /// Between the server's word that it is ready for rows and the client's that there are no more: it is the client's turn.
+    copying: bool,
+    /// The end of the rows was said, which is answered; a Sync right behind it has no answer of its own.
+    copied: bool,
     /// Something is being written to the server, or to the client: that takes as long as the other end does not read.
     sending: bool,
     bringing: bool,
@@ -25,7 +30,9 @@ impl Turn {
         let state = State {
             moved: Instant::now(),
             requests: 0,
-            owes,
+            owed: u32::from(owes),
+            copying: false,
+            copied: false,
             sending: false,
             bringing: false,
             from_client,
@@ -43,23 +50,30 @@ impl Turn {
     pub fn sends(&self, bytes: &[u8]) {
         let mut state = self.state();
         (state.moved, state.sending) = (Instant::now(), true);
-        let mut asks = None;
-        state.from_client.follow(bytes, |tag| match tag {
-            b'Q' | b'S' | b'F' | b'c' | b'f' => asks = Some(true),
-            b'X' => asks = Some(false),
-            _ => {}
+        let State { from_client, requests, owed, copying, copied, .. } = &mut *state;
+        from_client.follow(bytes, |tag| {
+            match tag {
+                b'S' if *copied || *copying => {}
+                b'Q' | b'S' | b'F' => *owed += 1,
+                b'c' | b'f' => (*owed, *copying) = (1, false),
+                b'X' => *owed = 0,
+                _ => {}
+            }
+            *requests += u64::from(matches!(tag, b'Q' | b'S' | b'F' | b'c' | b'f'));
+            *copied = matches!(tag, b'c' | b'f');
         });
-        state.requests += u64::from(asks == Some(true));
-        state.owes = asks.unwrap_or(state.owes);
     }
 
     /// The server's `bytes` are about to be written to the client. Ready for a query, or for rows: it is the client's turn.
     pub fn brings(&self, bytes: &[u8]) {
         let mut state = self.state();
         (state.moved, state.bringing) = (Instant::now(), true);
-        let mut yields = false;
-        state.from_server.follow(bytes, |tag| yields = matches!(tag, b'Z' | b'G' | b'W'));
-        state.owes &= !yields;
+        let State { from_server, owed, copying, .. } = &mut *state;
+        from_server.follow(bytes, |tag| match tag {
+            b'Z' => (*owed, *copying) = (owed.saturating_sub(1), false),
+            b'G' | b'W' => (*owed, *copying) = (0, true),
+            _ => {}
+        });
     }
 
     pub fn sent(&self) {
@@ -75,7 +89,7 @@ impl Turn {
     /// Since when nothing has moved although it is the server's turn: to answer, or to take what it is sent.
     pub fn silent_since(&self) -> Option<Instant> {
         let state = self.state();
-        ((state.owes || state.sending) && !state.bringing).then_some(state.moved)
+        ((state.owed > 0 || state.sending) && !state.bringing).then_some(state.moved)
     }
 
     /// The number of the request that is open, or was last.
@@ -99,21 +113,26 @@ struct Borders {
 }
 
 impl Borders {
-    /// Calls `begins` with the tag of each message that begins in `bytes`.
-    fn follow(&mut self, mut bytes: &[u8], mut begins: impl FnMut(u8)) {
+    /// Calls `ends` with the tag of each message of which `bytes` hold the end: before that nothing was said.
+    fn follow(&mut self, mut bytes: &[u8], mut ends: impl FnMut(u8)) {
         while !bytes.is_empty() {
             let body = self.left.min(bytes.len());
             self.left -= body;
+            if body > 0 && self.left == 0 {
+                ends(self.header[0]);
+            }
             let head = (self.header.len() - self.read).min(bytes.len() - body);
             self.header[self.read..self.read + head].copy_from_slice(&bytes[body..body + head]);
             self.read += head;
             bytes = &bytes[body + head..];
             if self.read == self.header.len() {
                 let [tag, length @ ..] = self.header;
-                begins(tag);
                 // The length counts itself.
                 self.left = (u32::from_be_bytes(length) as usize).saturating_sub(4);
                 self.read = 0;
+                if self.left == 0 {
+                    ends(tag);
+                }
             }
         }
     }
@@ -168,6 +187,20 @@ mod tests {
         assert_eq!(said(">Q <H <d <d <c <C <Z"), "yyyyyy-");
         assert_eq!(said("<N <A <S >Q <E <Z >X"), "---yy--");
         assert_eq!(turn.request(), 8);
+        assert_eq!(said(">C >S >Q <3 <Z <T <C <Z"), "-yyyyyy-", "a client asks twice before it reads");
+        assert_eq!(said(">B >E >S <2 <G >d >S >f >S <E <Z"), "--yy---yyy-", "rows that end in a failure");
+    }
+
+    #[test]
+    fn half_of_a_word_is_none() {
+        let turn = Turn::new(true);
+        let ready = message(b'Z', 1);
+        turn.brings(&ready[..5]);
+        turn.brought();
+        assert!(turn.silent_since().is_some());
+        turn.brings(&ready[5..]);
+        turn.brought();
+        assert!(turn.silent_since().is_none());
     }
 
     #[test]
