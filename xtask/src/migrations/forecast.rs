@@ -105,7 +105,7 @@ fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Resu
 
 fn kept_as(session: &Session<'_>, applied: &History, pending: &History) -> Result<PathBuf> {
     let schemas = session.target.schemas();
-    let histories = sha256(format!("forecast 3\n{}\n{}", applied.digest(), pending.digest()));
+    let histories = sha256(format!("forecast 4\n{}\n{}", applied.digest(), pending.digest()));
     let key = cache_key(&histories, session.identity.major_version(), platform::as_prisma(session, &schemas)?);
     Ok(session.settings.private_dir().join("forecasts").join(format!("{key}.json")))
 }
@@ -204,10 +204,11 @@ mod tests {
         create table t (id int primary key, name text, code varchar(20), price numeric(10, 4), at timestamptz, mood mood, n bigint, f float8);
         create table other (id int primary key, t_id int references t on delete cascade);
         create schema trail; create table trail.step (id int primary key, what text);
+        create table permit (code text primary key check (code ~ '^[A-Z]{3}-[0-9]{4}-x$'), note text);
         create sequence counter; create materialized view sums as select count(*) as n from t";
 
     /// Ten rows each; `name` is null in one, `code` is long in three, `price` has four decimals in four, one `at` has a time of day, two are
-    /// glad, three `n` are large, five `f` have a fraction. There is always a table with rows beside.
+    /// glad, three `n` are large, five `f` have a fraction. No row of `permit` can be made up. There is always a table with rows beside.
     const ROWS: &str = "
         insert into t select i, case when i > 1 then 'n' || i end, case when i > 7 then 'a long code' else 'c' end,
                case when i > 6 then 1.2345 else 1.5 end, timestamptz '2026-01-01 00:00:00+00' + case when i = 5 then interval '1 hour' else '0' end,
@@ -215,11 +216,12 @@ mod tests {
                case when i > 5 then i + 0.5 else i end
           from generate_series(1, 10) i;
         insert into other select i, i from generate_series(1, 10) i;
-        insert into trail.step select i, 'x' from generate_series(1, 10) i";
+        insert into trail.step select i, 'x' from generate_series(1, 10) i;
+        insert into permit select 'ABC-' || 1000 + i || '-x', 'n' from generate_series(1, 10) i";
     const BESIDE: &str = "create table beside as select 1 as a";
 
     /// Migrations, and what they take away from filled tables.
-    const SHAPES: [(&str, &[&str]); 36] = [
+    const SHAPES: [(&str, &[&str]); 40] = [
         ("drop table other", &[r#"table "public"."other": 10 rows"#]),
         ("drop table t cascade", &[r#"table "public"."t": 10 rows"#]),
         ("alter table t drop column name", &[r#"column "public"."t"."name": 9 values that are not null, in 10 rows"#]),
@@ -259,6 +261,10 @@ mod tests {
         ("insert into t (id, name) values (3, 'new') on conflict do nothing", &[]),
         ("insert into t (id, name) select id + 100, 'more' from t; update t set code = 'd' where id = 5", &[r#"column "public"."t"."code": 1 values are changed, in 10 rows"#]),
         ("do $$ begin insert into t (id) values (99); update t set code = 'd' where id = 5; end $$", &[r#"column "public"."t"."code": values are changed, of 10 that are not null in 10 rows"#]),
+        ("do $$ begin execute 'delete from permit'; end $$", &[r#"table "public"."permit": what is done to its 10 rows could not be tried"#]),
+        ("update permit set note = 'm' where code < 'ABC-1004'", &[r#"column "public"."permit"."note": 3 values are changed, in 10 rows"#]),
+        ("do $$ begin perform 1; end $$; alter table permit add column more text", &[r#"table "public"."permit": what is done to its 10 rows could not be tried"#]),
+        ("do $$ begin perform 1; end $$; create function permitted() returns int language sql as 'select 1'", &[]),
         ("merge into trail.step s using (values (1)) v (id) on s.id = v.id when matched then delete", &[r#"table "trail"."step": rows are deleted, of 10"#]),
     ];
 

@@ -15,4 +15,6 @@ pub enum Harm {
     Changes,
     /// A column gets this type, which not every value may survive.
     Retypes(String),
+    /// Nothing is known: no row could be made up for a table that a script names, and its text does not say what it does.
+    Untried,
 }

@@ -78,6 +78,7 @@ impl fmt::Display for Loss {
             Harm::Changes if *is_exact => write!(f, "{place}: {values} values are changed, in {rows} rows"),
             Harm::Deletes => write!(f, "{place}: rows are deleted, of {rows}"),
             Harm::Changes => write!(f, "{place}: values are changed, of {values} that are not null in {rows} rows"),
+            Harm::Untried => write!(f, "{place}: what is done to its {rows} rows could not be tried"),
             Harm::Retypes(to) => write!(f, "{place}: {values} values that do not survive `{to}`, in {rows} rows"),
         }
     }

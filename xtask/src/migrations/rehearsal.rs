@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use postgres::{Row, Transaction};
+
 use crate::error::{Failure, Result};
 use crate::migrations::awaited::Awaited;
 use crate::migrations::down::{Down, try_out};
@@ -10,14 +12,16 @@ use crate::migrations::draft::complete;
 use crate::migrations::harm::Harm;
 use crate::migrations::losses::{Removal, holds_its_default, removals};
 use crate::migrations::prints::{Prints, prints_of_few};
-use crate::migrations::stock::{Stock, schemas_of, stock, stock_in};
-use crate::postgres::connection::Connection;
+use crate::migrations::stock::{Id, Stock, schemas_of, stock, stock_in};
+use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::filler::fill_empty;
 use crate::schema::catalog::Catalog;
 use crate::schema::drift;
 use crate::schema::external::managed;
 use crate::schema::history::History;
+use crate::schema::place::Place;
 use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
+use crate::schema::row_changes::row_changes;
 
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
 const ROWS: u64 = 20;
@@ -235,16 +239,54 @@ fn forward(
     in_throw_away_database(admin, open, prisma, |connection| {
         applied.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
         let mut watch = Watch::begin(connection, rows)?;
+        let empty = connection.read(|transaction| tables_without_rows(transaction, &watch.born))?;
         let mut harms = Vec::new();
         for migration in &pending.migrations {
             if apply(connection, migration, prisma).is_err() {
                 break;
             }
-            harms.push(watch.step(connection)?);
+            let seen = watch.step(connection)?;
+            harms.push([untried(&migration.sql, &empty, &seen), seen].concat());
         }
         Ok(harms)
     })
 }
+
+/// Tables in which no row could be made, or whose rows are hidden: what a script does to the rows of the target does not show there.
+fn tables_without_rows(transaction: &mut Transaction<'_>, stock: &Stock) -> Result<Vec<Place>> {
+    let tables: Vec<_> = stock.of_roots().filter(|(_, place)| place.column.is_none()).collect();
+    let look = |(at, (id, place)): (usize, &(Id, Place))| match stock.is_closed(id.0) {
+        true => format!("select {at}"),
+        false => format!("select {at} where not exists (select from {})", place.relation()),
+    };
+    let looks: Vec<String> = tables.iter().enumerate().map(look).collect();
+    let found = if looks.is_empty() { Ok(Vec::new()) } else { transaction.query(&looks.join(" union all "), &[]) };
+    let at = |row: Row| row.get::<_, i32>(0).unsigned_abs() as usize;
+    Ok(found.could_not("look for tables without rows")?.into_iter().map(|row| tables[at(row)].1.clone()).collect())
+}
+
+/// What `script` may do to rows that were not there to show it, unless its text says all that it does.
+fn untried(script: &str, empty: &[Place], seen: &[Removal]) -> Vec<Removal> {
+    if empty.is_empty() || row_changes(script).1 {
+        return Vec::new();
+    }
+    let text = script.to_lowercase();
+    let may_change = MOVERS.into_iter().any(|word| holds_word(&text, word));
+    let is_named = |place: &&Place| may_change && holds_word(&text, &place.table.to_lowercase());
+    let is_gone = |place: &Place| seen.iter().any(|one| one.is_drop() && one.now.as_ref() == Some(place));
+    let untried = empty.iter().filter(is_named).filter(|place| !is_gone(place));
+    untried.map(|place| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried }).collect()
+}
+
+fn holds_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let is_whole = |at: usize| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part);
+    text.match_indices(word).any(|(at, _)| is_whole(at))
+}
+
+/// Without one of these words a script changes no row that is there.
+const MOVERS: [&str; 10] =
+    ["update", "delete", "truncate", "merge", "do", "execute", "call", "select", "perform", "using"];
 
 /// A database with rows while scripts run in it.
 struct Watch {
