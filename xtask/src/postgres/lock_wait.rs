@@ -31,7 +31,7 @@ impl LockWait {
     }
 }
 
-/// Which of `pids` wait for a lock, and for whom that is none of them.
+/// Which of `pids` wait for a lock, and for whom that is none of them. Who looks holds nothing for longer than the look.
 pub fn lock_waits(connection: &mut Connection, pids: &[i32]) -> Result<Vec<LockWait>> {
     // A one-argument advisory lock shows its key as two halves, and `objsubid` 1. A prepared transaction has the pid 0.
     let sql = format!(
@@ -49,7 +49,7 @@ pub fn lock_waits(connection: &mut Connection, pids: &[i32]) -> Result<Vec<LockW
                    and (h.database, h.relation, h.transactionid, h.classid, h.objid)
                        is not distinct from (l.database, l.relation, l.transactionid, l.classid, l.objid)
                  limit 1) p on true
-          where w.pid = any($1) and w.wait_event_type = 'Lock' and b.pid <> all($1)
+          where w.pid = any($1) and w.wait_event_type = 'Lock' and b.pid <> all($1) and b.pid <> pg_catalog.pg_backend_pid()
           order by w.pid, coalesce(p.prepared, a.xact_start)"
     );
     let rows = connection.client().query(&sql, &[&pids]).could_not("ask who holds a lock")?;

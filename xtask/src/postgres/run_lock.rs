@@ -96,7 +96,8 @@ mod tests {
         );
         let lost = lock.check().unwrap_err();
         assert_eq!(lost.message, "the lock of this run is lost, so nothing more was changed");
-        assert_eq!(lost.causes().collect::<Vec<_>>(), ["the session that held it has ended", "connection closed"]);
+        // How the end of the connection shows is the system's choice.
+        assert_eq!(lost.causes().next().as_deref(), Some("the session that held it has ended"));
         let next = RunLock::take(open(&database.name)).unwrap();
         lock.check().unwrap_err();
         next.check().unwrap();

@@ -140,6 +140,9 @@ fn whatever_things_are_called_every_output_reads_back() {
     let counts = &record_of(&project, &again)["counts"];
     assert_counts(&counts["after"], &rows);
     read(&["parity"], 4);
+    read(&["mirror"], 4);
+    read(&["claim", "--confirm", &database.name], 0);
+    read(&["drill", "--no-mirror", "--plan"], 0);
     read(&["drill", "--each"], 0);
     let plan = text(&["reset", "--plan"], 0).stdout;
     assert!(plan.contains(&shown(&format!("view `{schema}.{schema}`"))), "{plan}");
@@ -153,6 +156,7 @@ fn whatever_things_are_called_every_output_reads_back() {
     let shown = read(&["evidence", "show"], 0);
     assert_counts(&shown["run"]["record"]["counts"]["after"], &rows);
     text(&["evidence", "report"], 0);
+    text(&["evidence", "redact"], 0);
     assert!(text(&["evidence", "verify"], 0).stdout.contains("every record is as the run after it says"));
     assert_read_back(&project, &rows);
 }

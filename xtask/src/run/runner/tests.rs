@@ -227,8 +227,7 @@ fn a_run_whose_lock_the_server_has_ended_begins_no_further_step_and_says_where_t
     let failure = result.unwrap_err();
     let lost = "the lock of this run is lost, so nothing more was changed";
     assert_eq!((failure.status, failure.message.as_str()), (Status::Failed, lost));
-    let causes: Vec<String> = failure.causes().collect();
-    assert_eq!(causes, ["the session that held it has ended", "connection closed"]);
+    assert_eq!(failure.causes().next().as_deref(), Some("the session that held it has ended"));
     assert_eq!(
         failure.notes,
         [
