@@ -107,6 +107,7 @@ pub fn escapes(encoding: Encoding, source: Source<'_>, budget: &mut Budget<'_>) 
         is_percent || (encoding as usize) < source.last && !source.is_new(range)
     };
     let mut is_copying = false;
+    let mut lines = source.lines();
     while let Some(skipped) = encoding.candidate(&text[at..]) {
         at += skipped;
         if at >= line_end {
@@ -129,7 +130,7 @@ pub fn escapes(encoding: Encoding, source: Source<'_>, budget: &mut Budget<'_>) 
         } else if is_tried(range.clone()) {
             at = range.end;
         } else {
-            let line = source.line(copied);
+            let line = lines.origin(copied);
             is_copying = budget.allows(line, line_end - copied);
             at = if is_copying { copied } else { line_end };
             if is_copying {
@@ -285,6 +286,7 @@ pub fn binary(source: Source<'_>, shortest: usize, budget: &mut Budget<'_>) -> V
     let text = source.text;
     let mut view = View::default();
     let (mut line, mut line_end) = (0, 0);
+    let mut lines = source.lines();
     for_each_run(text, &BASE64, (shortest * 4).div_ceil(3), |from, run| {
         let is_tried = source.last > Encoding::Binary as usize && !source.is_new(from..from + run.len());
         if is_tried || rules::is_in_mask(text, from) {
@@ -294,7 +296,7 @@ pub fn binary(source: Source<'_>, shortest: usize, budget: &mut Budget<'_>) -> V
             line = memrchr(b'\n', &text[..from]).map_or(0, |newline| newline + 1);
             line_end = memchr(b'\n', &text[from..]).map_or(text.len(), |newline| from + newline);
         }
-        let origin = source.line(line).in_part();
+        let origin = lines.origin(line).in_part();
         view.begin_line(origin);
         let starts = if has_upper_case(run) { 0..4 } else { 0..0 };
         for start in starts {
@@ -336,8 +338,8 @@ fn hex_bytes(digits: &[u8]) -> impl Iterator<Item = u8> {
     digits.chunks_exact(2).map(|pair| HEX[usize::from(pair[0])] << 4 | HEX[usize::from(pair[1])])
 }
 
-/// Whether the first or the last sixteen digits decode to ASCII but for `tolerated` bytes, as one character with an
-/// accent. Words, paths and digests are digits too, and must not cost a search; of those, the digests in hexadecimal
+/// Whether the first, the last or the middle sixteen digits decode to ASCII but for `tolerated` bytes, as one character with
+/// an accent. Words, paths and digests are digits too, and must not cost a search; of those, the digests in hexadecimal
 /// are so many that they get no tolerance.
 fn reads_as_text<'a, I>(digits: &'a [u8], group: usize, tolerated: usize, bytes: impl Fn(&'a [u8]) -> I) -> bool
 where
@@ -346,9 +348,10 @@ where
     const SAMPLE: usize = 16;
     let whole_groups = digits.len() - digits.len() % group;
     let first = &digits[..whole_groups.min(SAMPLE)];
-    let last = &digits[whole_groups - first.len()..whole_groups];
+    let (middle, last) = ((whole_groups - first.len()) / 2, whole_groups - first.len());
+    let sample = |from: usize| &digits[from - from % group..][..first.len()];
     let is_text = |bytes: I| bytes.filter(|byte| !byte.is_ascii()).nth(tolerated).is_none();
-    is_text(bytes(first)) || is_text(bytes(last))
+    [0, last, middle].into_iter().any(|from| is_text(bytes(sample(from))))
 }
 
 /// Calls `found` with the position and the bytes of each run of at least `shortest` digits. Most text holds none, and
@@ -417,6 +420,12 @@ mod tests {
             let text = digits(format!("={before}aG90ZGFzaDpzZWNyZXQ=").as_bytes()).text;
             assert!(text.ends_with(b"hotdash:secret\n"), "{before}");
         }
+    }
+
+    #[test]
+    fn text_with_other_digits_before_it_and_an_accent_at_its_end_is_read() {
+        let text = digits(b"ab48756e74657248756e74657248756e746572c3a441").text;
+        assert!(text.windows(6).any(|window| window == b"Hunter"), "{text:?}");
     }
 
     #[test]

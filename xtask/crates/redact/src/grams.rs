@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Needles are at least this long.
 pub const SHORTEST: usize = 4;
 
+/// And at most: beginnings of secrets, and names.
+const LONGEST: usize = 16;
+
 const STRIDE: usize = 2;
 
 const HASH_BITS: u32 = 15;
@@ -22,8 +25,8 @@ pub struct Grams {
     seen: Box<[bool; HASHES]>,
     /// By hash.
     groups: Vec<Group>,
-    /// In order, each with its rarest window.
-    needles: Vec<(usize, Vec<u8>)>,
+    /// By group, in order: the needles that it represents, with their indexes.
+    needles: Vec<(u128, usize)>,
     /// Where in `groups` each hash begins.
     heads: Vec<usize>,
 }
@@ -34,24 +37,28 @@ struct Group {
     hash: usize,
     offset: usize,
     len: usize,
-    /// Where in `needles` they are, and others between.
+    /// Where in `needles` they are.
     among: Range<usize>,
 }
 
 impl Grams {
-    /// `needles` are at least `SHORTEST` bytes long, in lower case and in order.
-    pub fn new(needles: Vec<Vec<u8>>) -> Self {
-        debug_assert!(needles.is_sorted() && needles.iter().all(|needle| needle.len() >= SHORTEST));
-        let needles: Vec<_> = needles.into_iter().map(|needle| (rarest_window(&needle), needle)).collect();
-        let mut among: BTreeMap<_, Range<usize>> = BTreeMap::new();
-        for (index, (rarest, bytes)) in needles.iter().enumerate() {
-            for offset in *rarest..rarest + STRIDE {
+    /// `needles` are from `SHORTEST` to `LONGEST` bytes long, and in lower case.
+    pub fn new(needles: &[Vec<u8>]) -> Self {
+        debug_assert!(needles.iter().all(|needle| (SHORTEST..=LONGEST).contains(&needle.len())));
+        let mut by_group: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (index, bytes) in needles.iter().enumerate() {
+            let rarest = rarest_window(bytes);
+            for offset in rarest..rarest + STRIDE {
                 let group = (hash(eight_from(bytes, offset)), offset, bytes.len());
-                among.entry(group).or_insert(index..index).end = index + 1;
+                by_group.entry(group).or_default().push((number(bytes, 0, bytes.len()), index));
             }
         }
-        let group = |((hash, offset, len), among)| Group { hash, offset, len, among };
-        let groups: Vec<Group> = among.into_iter().map(group).collect();
+        let (mut groups, mut needles) = (Vec::new(), Vec::new());
+        for ((hash, offset, len), mut group) in by_group {
+            group.sort_unstable();
+            groups.push(Group { hash, offset, len, among: needles.len()..needles.len() + group.len() });
+            needles.extend(group);
+        }
         let mut seen = Box::new([false; HASHES]);
         groups.iter().for_each(|group| seen[group.hash] = true);
         let heads = (0..=HASHES).map(|head| groups.partition_point(|group| group.hash < head)).collect();
@@ -77,23 +84,32 @@ impl Grams {
         let of_hash = self.heads[hash]..self.heads[hash + 1];
         for group in self.groups[of_hash].iter().filter(|group| at >= group.offset) {
             let start = at - group.offset;
-            let there = text.get(start..start + group.len);
-            if let Some(needle) = there.and_then(|there| self.needle(group, there)) {
+            if start + group.len <= text.len()
+                && let Some(needle) = self.needle(group, number(text, start, group.len))
+            {
                 found(needle, start);
             }
         }
     }
 
-    /// The needle that this is, in any case, if the group is one of its own: each is found once.
-    fn needle(&self, group: &Group, there: &[u8]) -> Option<usize> {
+    fn needle(&self, group: &Group, there: u128) -> Option<usize> {
         let among = &self.needles[group.among.clone()];
-        if let [(_, only)] = among {
-            return there.eq_ignore_ascii_case(only).then_some(group.among.start);
-        }
-        let lower = || there.iter().map(u8::to_ascii_lowercase);
-        let needle = among.binary_search_by(|(_, needle)| needle.iter().copied().cmp(lower())).ok()?;
-        (group.offset.wrapping_sub(among[needle].0) < STRIDE).then_some(group.among.start + needle)
+        let at = among.binary_search_by_key(&there, |(needle, _)| *needle).ok()?;
+        Some(among[at].1)
     }
+}
+
+/// The `len` bytes at `at` in lower case, as one number: those are compared at once, and in the order of the bytes.
+#[inline]
+fn number(text: &[u8], at: usize, len: usize) -> u128 {
+    let rest = &text[at..];
+    let mut bytes: [u8; LONGEST] = rest.first_chunk().copied().unwrap_or_else(|| {
+        let mut padded = [0; LONGEST];
+        padded[..rest.len()].copy_from_slice(rest);
+        padded
+    });
+    bytes.make_ascii_lowercase();
+    u128::from_be_bytes(bytes) & u128::MAX << (8 * (LONGEST - len))
 }
 
 /// Where those `SHORTEST` bytes of a needle begin that text is least likely to hold.
@@ -130,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_needle_is_found_wherever_and_in_whatever_case_it_stands() {
-        let grams = Grams::new(vec![b"pass".to_vec(), b"password".to_vec(), b"x://".to_vec()]);
+        let grams = Grams::new(&[b"pass".to_vec(), b"password".to_vec(), b"x://".to_vec()]);
         for pad in 0..5 {
             let text = [&b"......"[..pad], b"PassWord x:// passw x:/"].concat();
             let mut found = Vec::new();
@@ -142,7 +158,7 @@ mod tests {
 
     #[test]
     fn text_shorter_than_a_needle_holds_none() {
-        let grams = Grams::new(vec![b"abcd".to_vec()]);
+        let grams = Grams::new(&[b"abcd".to_vec()]);
         for text in ["", "a", "ab", "abc"] {
             grams.find(text.as_bytes(), |_, _| panic!("found in {text:?}"));
         }

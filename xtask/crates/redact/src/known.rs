@@ -114,6 +114,15 @@ impl Known {
         self.public.iter().any(|public| contains_ignoring_case(public, value))
     }
 
+    /// By where a part of `secret` may begin: how long it may be and still be a part of a public value.
+    pub fn public_parts(&self, secret: &[u8]) -> Vec<usize> {
+        let longest = |from: usize| {
+            let is_public = |len: &usize| self.is_public(&secret[from..from + len]);
+            (1..=secret.len() - from).take_while(is_public).last().unwrap_or(0)
+        };
+        (0..secret.len()).map(longest).collect()
+    }
+
     pub fn is_weak(&self, value: &[u8]) -> bool {
         self.weak.iter().any(|weak| weak == value)
     }

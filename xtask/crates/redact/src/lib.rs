@@ -22,8 +22,10 @@ mod known;
 mod named;
 mod needles;
 mod private_key;
+mod purse;
 mod rules;
 mod secret;
+mod shapes;
 mod stream;
 mod view;
 mod words;
@@ -148,16 +150,15 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Detector {
-    /// What to mask in `text`, which should end with a line's end, in no order; and how many bytes were decoded for that. Of a line
-    /// at most `times` its own length is.
-    fn hits(&self, text: &[u8], times: usize) -> (Vec<Hit>, usize) {
+    /// What to mask in `text`, which should end with a line's end, in no order; and what was decoded for that. Of a line at
+    /// most `times` its own length is.
+    fn hits<'a>(&self, text: &'a [u8], times: usize) -> (Vec<Hit>, Budget<'a>) {
         let mut hits = Vec::new();
         let mut budget = Budget::new(text, times);
         self.explore(Source::outermost(text), 0, &mut budget, &mut hits);
-        let spent = budget.spent();
         let hidden = |range| Hit { range, label: None, what: "a line of encodings in encodings" };
-        hits.extend(budget.exceeded().into_iter().map(hidden));
-        (hits, spent)
+        hits.extend(budget.exceeded().map(hidden));
+        (hits, budget)
     }
 
     /// How many bytes the search of `text` goes through: in all views together, and by rules and comparisons in each.

@@ -2,6 +2,7 @@
 
 use memchr::memchr_iter;
 
+use super::shapes::{Bytes, URL_SAFE, not, run};
 use super::work;
 
 /// How far a quote may be from the one that closes it; a longer value ends at white space.
@@ -25,23 +26,22 @@ pub fn value(text: &[u8]) -> Option<&[u8]> {
 
 /// The letters, digits, hyphens and underscores at the beginning.
 pub fn key_len(text: &[u8]) -> usize {
-    let len = text.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte)).count();
-    work::read(len);
-    len
+    run(text, &URL_SAFE).len()
 }
+
+const AFTER_EQUALS: Bytes = not(b" \t\n\x0c\r\"'`&;");
+const AFTER_COLON: Bytes = not(b" \t\n\x0c\r\"'`&;,(){}[]<>");
 
 /// What is not in quotes ends where a list, a sentence or a query goes on.
 fn plain<'a>(value: &'a [u8], operator: &str) -> Option<&'a [u8]> {
-    let (not_first, ends): (&[u8], &[u8]) = match operator {
-        "=" => (b"=>", b"\"'`&;"),
-        ":" => (b"=:\\", b"\"'`&;,(){}[]<>"),
+    let (not_first, bytes): (&[u8], _) = match operator {
+        "=" => (b"=>", &AFTER_EQUALS),
+        ":" => (b"=:\\", &AFTER_COLON),
         _ => return None,
     };
     // Asked first: what follows may be long, and be read from each of many names.
     value.first().filter(|first| !not_first.contains(first))?;
-    let len = value.iter().take_while(|byte| !byte.is_ascii_whitespace() && !ends.contains(byte)).count();
-    work::read(len);
-    (len > 0).then(|| &value[..len])
+    Some(run(value, bytes)).filter(|value| !value.is_empty())
 }
 
 /// Up to the quote that has as many backslashes before it as the opening one had. Quotes deeper inside have more.

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use memchr::{memchr, memmem, memrchr};
-use regex::bytes::CaptureLocations;
 
 use super::grams::{self, Grams};
 use super::known::{Known, Literal, Place};
@@ -35,6 +35,8 @@ pub struct Needles {
     grams: Grams,
     /// By needle.
     starts: Vec<Vec<Start>>,
+    /// By literal: its public parts, once a part of it was seen.
+    public: Vec<OnceLock<Vec<usize>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -68,8 +70,9 @@ impl Needles {
         }
         // Too short to search for; the rules see it where a password stands.
         starts.retain(|needle, _| needle.len() >= grams::SHORTEST);
-        let (needles, starts) = starts.into_iter().unzip();
-        Needles { grams: Grams::new(needles), starts }
+        let (needles, starts): (Vec<_>, _) = starts.into_iter().unzip();
+        let public = known.literals.iter().map(|_| OnceLock::new()).collect();
+        Needles { grams: Grams::new(&needles), starts, public }
     }
 
     /// Adds what `text` holds to `found`.
@@ -81,7 +84,7 @@ impl Needles {
                 let hit = match *start {
                     Start::Rule(_) if is_inside => None,
                     Start::Rule(rule) => reading.rule_hit(known, at, rule),
-                    Start::Seed { literal, offset } => reading.literal_hit(known, literal, at, offset),
+                    Start::Seed { literal, offset } => reading.literal_hit(known, &self.public, literal, at, offset),
                 };
                 if let Some(hit) = hit {
                     reading.masks(&hit.range);
@@ -104,16 +107,14 @@ struct Reading<'a> {
     masked: Range<usize>,
     /// By rule: where it found nothing.
     settled: [Range<usize>; RULES.len()],
-    /// By rule: room for its pattern's groups.
-    groups: [Option<CaptureLocations>; RULES.len()],
     /// By literal: where it would begin, and up to where it was compared so.
     compared: Vec<(usize, usize)>,
 }
 
 impl<'a> Reading<'a> {
     fn of(text: &'a [u8]) -> Self {
-        let (settled, groups) = ([const { 0..0 }; RULES.len()], [const { None }; RULES.len()]);
-        Reading { text, line: 0..0, mask: (0, 0), masked: 0..0, settled, groups, compared: Vec::new() }
+        let settled = [const { 0..0 }; RULES.len()];
+        Reading { text, line: 0..0, mask: (0, 0), masked: 0..0, settled, compared: Vec::new() }
     }
 
     /// What a rule may read from its trigger at `at`: its line, as far as a rule reads, and up to the next mask, since what
@@ -157,7 +158,7 @@ impl<'a> Reading<'a> {
             return None;
         }
         let reach = self.reach(at);
-        let hit = rule_hit(known, self.text, reach.clone(), rule, &mut self.groups[rule]);
+        let hit = rule_hit(known, self.text, reach.clone(), rule);
         if hit.is_none() {
             // What is longer than a rule's reach is read again halfway.
             let len = rules::settled(rule, &self.text[at..reach.end.min(at + RULE_REACH / 2)]);
@@ -167,7 +168,14 @@ impl<'a> Reading<'a> {
     }
 
     /// Compares outwards from the seed, which stands at `at` in the text and at `offset` in the secret.
-    fn literal_hit(&mut self, known: &Known, index: usize, at: usize, offset: usize) -> Option<Hit> {
+    fn literal_hit(
+        &mut self,
+        known: &Known,
+        public: &[OnceLock<Vec<usize>>],
+        index: usize,
+        at: usize,
+        offset: usize,
+    ) -> Option<Hit> {
         self.compared.resize(known.literals.len(), (0, 0));
         let (literal, text) = (&known.literals[index], self.text);
         let begin = at.wrapping_sub(offset);
@@ -181,7 +189,9 @@ impl<'a> Reading<'a> {
         let after = text[at..].iter().zip(&bytes[offset..]).take_while(same).count();
         work::read(before + after);
         self.compared[index] = (begin, at + after);
-        literal_hit(known, literal, text, offset - before..offset + after, at - before..at + after)
+        let is_public =
+            |part: &Range<usize>| part.len() <= public[index].get_or_init(|| known.public_parts(bytes))[part.start];
+        literal_hit(literal, is_public, text, offset - before..offset + after, at - before..at + after)
     }
 }
 
@@ -211,27 +221,30 @@ fn seed_offsets(len: usize, place: &Place) -> Vec<usize> {
     }
 }
 
-fn rule_hit(
-    known: &Known,
-    text: &[u8],
-    reach: Range<usize>,
-    rule: usize,
-    groups: &mut Option<CaptureLocations>,
-) -> Option<Hit> {
+fn rule_hit(known: &Known, text: &[u8], reach: Range<usize>, rule: usize) -> Option<Hit> {
     let at = reach.start;
-    let secret = rules::secret_at(rule, &text[reach], groups, |value| known.is_weak(value))?;
+    let secret = rules::secret_at(rule, &text[reach], |value| known.is_weak(value))?;
     let range = at + secret.start..at + secret.end;
     let is_masked = rules::is_in_mask(text, at) || rules::is_in_mask(text, range.start);
     (!is_masked).then_some(Hit { range, label: None, what: RULES[rule].what })
 }
 
 /// Whether `part` of the literal, which stands at `range`, is a secret there.
-fn literal_hit(known: &Known, literal: &Literal, text: &[u8], part: Range<usize>, range: Range<usize>) -> Option<Hit> {
+fn literal_hit(
+    literal: &Literal,
+    is_public: impl Fn(&Range<usize>) -> bool,
+    text: &[u8],
+    part: Range<usize>,
+    range: Range<usize>,
+) -> Option<Hit> {
     let bytes = &literal.bytes;
     let is_whole = part == (0..bytes.len());
     let is_secret = match &literal.place {
         Place::Anywhere | Place::Encoded { .. } => {
-            is_whole || is_telling_part(known, bytes, &part, text, &range) && !rules::is_in_mask(text, range.start)
+            is_whole
+                || is_telling_part(bytes, &part, text, &range)
+                    && !is_public(&part)
+                    && !rules::is_in_mask(text, range.start)
         }
         Place::Word | Place::Piece => is_whole && is_bounded(text, &range),
         Place::Userinfo(_) => is_whole,
@@ -256,13 +269,13 @@ fn masked_range(literal: &Literal, part: &Range<usize>, text: &[u8], range: Rang
 
 /// A long part tells enough wherever it stands; a short one where its line begins or ends, because a tool wrapped or
 /// shortened the text there.
-fn is_telling_part(known: &Known, secret: &[u8], part: &Range<usize>, text: &[u8], range: &Range<usize>) -> bool {
+fn is_telling_part(secret: &[u8], part: &Range<usize>, text: &[u8], range: &Range<usize>) -> bool {
     let is_long = secret.len() >= LONG && part.len() >= PART;
     let bytes = &secret[part.clone()];
     let least = if bytes.iter().all(u8::is_ascii_alphabetic) { NO_WORD } else { SEED };
     let is_cut_off = part.start == 0 && part.len() >= least && ends_line(&text[range.end..]);
     let is_carried_over = part.end == secret.len() && part.len() >= least && begins_line(&text[..range.start]);
-    (is_long || is_cut_off || is_carried_over) && !words::is_common(bytes) && !known.is_public(bytes)
+    (is_long || is_cut_off || is_carried_over) && !words::is_common(bytes)
 }
 
 /// How many quotes, dots and operators may stand between a cut and the end of the line.

@@ -93,6 +93,15 @@ fn in_chunks(redactor: &Redactor, text: &[u8], cuts: &[usize]) -> Vec<u8> {
     out
 }
 
+/// Without a purse, which a mask in a long line may empty sooner than the secret did.
+fn whatever_it_costs(redactor: &Redactor, text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut stream = redactor.stream().of_a_file();
+    stream.push(text, &mut out);
+    stream.finish(&mut out);
+    out
+}
+
 /// What rules and decoders react to, whole and in halves.
 const FRAGMENTS: &[&str] = &[
     "a1B2-c3D4",
@@ -165,7 +174,8 @@ proptest! {
         let whole = redactor.bytes(text.as_bytes());
         prop_assert_eq!(&in_chunks(&redactor, text.as_bytes(), &cuts), &whole);
         prop_assert_eq!(redactor.scan(&whole), None);
-        prop_assert_eq!(redactor.bytes(&whole), whole);
+        let whole = whatever_it_costs(&redactor, text.as_bytes());
+        prop_assert_eq!(whatever_it_costs(&redactor, &whole), whole);
     }
 }
 
@@ -217,6 +227,15 @@ const FLOODS: &[&str] = &[
     "-----BEGIN ",
     "eyJhbGciOi.eyJa",
     "md5a",
+    "authorization",
+    "--tokenpassword",
+    "resql://:",
+    "npm_",
+    "github_pat_ghp_",
+    "_pass=",
+    "bearer ",
+    "SCRAM-SHA-256$",
+    "-----BEGIN PRIVATE KEY-----",
     "\0",
     "'",
     "48 75 6e 74 ",
@@ -262,17 +281,17 @@ proptest! {
 fn an_endless_stream_of_encodings_costs_little_more_than_its_length() {
     let redactor = redactor("a1B2-c3D4");
     let line = "%41 \\x41 &amp; \x1b[1m so on, and on, and on\n";
-    let flood = line.repeat((1 << 20) / line.len());
+    let flood = line.repeat((64 << 10) / line.len());
     let mut stream = redactor.stream();
     let mut last = Vec::new();
     let mut costs = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..32 {
         last.clear();
         crate::work::taken();
         stream.push(flood.as_bytes(), &mut last);
         costs.push(crate::work::taken() / flood.len());
     }
-    assert!(costs[0] > 4 && costs[7] <= 2, "{costs:?}");
+    assert!(costs[0] > 4 && costs[31] <= 2, "{costs:?}");
     let shown = String::from_utf8_lossy(&last);
     assert!(shown.lines().all(|line| line == "[REDACTED]"), "{shown}");
     // What is not encoded, or once, is shown all the same, and earns what the next line may cost.

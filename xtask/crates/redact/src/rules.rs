@@ -5,12 +5,11 @@
 //! the match stays, because a log that does not say which user or which host failed is of no use.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use memchr::{memchr, memmem, memrchr};
-use regex::bytes::{CaptureLocations, Regex};
 
 use super::named;
+use super::shapes::{self, Bytes, TOKEN, run, set};
 use super::words;
 use super::work;
 
@@ -19,8 +18,9 @@ pub struct Rule {
     pub what: &'static str,
     /// Where the rule is tried, in any case; `?` is a letter or a digit. At least four bytes.
     triggers: &'static [&'static str],
-    /// Reads from the trigger on, within the line.
-    secret: Secret,
+    /// Reads from the trigger on, within the line. Logs are full of URLs and of names with values: no pattern of `regex` is
+    /// quick enough.
+    secret: fn(&[u8]) -> Option<&[u8]>,
     /// What may stand there without being a secret.
     innocent: Innocent,
 }
@@ -30,13 +30,6 @@ pub struct Rule {
 pub fn settled(rule: usize, text: &[u8]) -> usize {
     let is_word = RULES[rule].triggers == SECRET_KEYS || text.starts_with(b"eyJ");
     if is_word { named::key_len(text) } else { 0 }
-}
-
-enum Secret {
-    /// The first group that takes part.
-    Group(&'static str),
-    /// Logs are full of URLs and of names with values, and a pattern would cost a microsecond for each.
-    Read(fn(&[u8]) -> Option<&[u8]>),
 }
 
 #[derive(PartialEq)]
@@ -82,108 +75,71 @@ const DATABASE_SCHEMES: &[&str] =
     &["resql://", "gres://", "mysql://", "iadb://", "godb://", "+srv://", "edis://", "ediss://"];
 
 pub const RULES: &[Rule] = &[
-    Rule {
-        what: "password in a URL",
-        triggers: &["?://"],
-        secret: Secret::Read(url_password),
-        innocent: Innocent::Nothing,
-    },
+    Rule { what: "password in a URL", triggers: &["?://"], secret: url_password, innocent: Innocent::Nothing },
     Rule {
         what: "password in a database URL",
         triggers: DATABASE_SCHEMES,
-        secret: Secret::Read(database_url_password),
+        secret: database_url_password,
         innocent: Innocent::Port,
     },
-    Rule {
-        what: "secret by name",
-        triggers: SECRET_KEYS,
-        secret: Secret::Read(named::value),
-        innocent: Innocent::WordOrCount,
-    },
-    Rule {
-        what: "secret by name",
-        triggers: &["_pass"],
-        secret: Secret::Group(r#"(?i)^_pass["']?\s*[:=]\s*["']?([^\s"'&;]+)"#),
-        innocent: Innocent::Word,
-    },
+    Rule { what: "secret by name", triggers: SECRET_KEYS, secret: named::value, innocent: Innocent::WordOrCount },
+    Rule { what: "secret by name", triggers: &["_pass"], secret: shapes::pass, innocent: Innocent::Word },
     Rule {
         what: "secret on a command line",
         triggers: &["--password", "--token", "--secret", "--api-key"],
-        secret: Secret::Group(r#"(?i)^--[a-z-]{1,24}[= ]\s*["']?([^\s"']+)"#),
+        secret: shapes::option,
         innocent: Innocent::Word,
     },
     Rule {
         what: "password in SQL",
         triggers: &["password", "identified by"],
-        secret: Secret::Read(sql_password),
+        secret: sql_password,
         innocent: Innocent::Nothing,
     },
     // host:port:database:user:password, https://www.postgresql.org/docs/17/libpq-pgpass.html
     Rule {
         what: "password of a .pgpass line",
         triggers: &[":5432:", ":6543:", ":5433:", ":54322:", ":*:?"],
-        secret: Secret::Group(r"^:[0-9*]+:[^\s:\[\]]+:[^\s:\[\]]+:([^\s]+)"),
+        secret: shapes::pgpass,
         innocent: Innocent::Nothing,
     },
     Rule {
         what: "credentials of an Authorization header",
         triggers: &["authorization"],
-        secret: Secret::Read(credentials),
+        secret: credentials,
         innocent: Innocent::Nothing,
     },
-    Rule {
-        what: "bearer token",
-        triggers: &["bearer "],
-        secret: Secret::Group(r"(?i)^bearer\s+([a-z0-9+/=._~-]{16,})"),
-        innocent: Innocent::Nothing,
-    },
-    Rule {
-        what: "JSON web token",
-        triggers: &["eyJ?"],
-        secret: Secret::Group(r"^(eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?)"),
-        innocent: Innocent::Nothing,
-    },
+    Rule { what: "bearer token", triggers: &["bearer "], secret: shapes::bearer, innocent: Innocent::Nothing },
+    Rule { what: "JSON web token", triggers: &["eyJ?"], secret: shapes::json_web_token, innocent: Innocent::Nothing },
     // Publishable keys (`sb_publishable_`) are public by design and stay.
     Rule {
         what: "Supabase secret key",
         triggers: &["sb_secret_", "sbp_"],
-        secret: Secret::Group(r"^(?:sb_secret_([A-Za-z0-9_-]{4,})|sbp_([A-Za-z0-9_]{16,}))"),
+        secret: shapes::supabase_key,
         innocent: Innocent::Nothing,
     },
     Rule {
         what: "Shopify token",
         triggers: &["shpat_", "shpca_", "shppa_", "shpss_", "shpua_", "shprt_"],
-        secret: Secret::Group(r"^shp[a-z]{2}_([A-Za-z0-9]{16,})"),
+        secret: shapes::shopify_token,
         innocent: Innocent::Nothing,
     },
     Rule {
         what: "GitHub or npm token",
         triggers: &["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "npm_"],
-        secret: Secret::Group(r"^(?:(?:gh[a-z]|github_pat)_([A-Za-z0-9_]{20,})|npm_([A-Za-z0-9]{30,}))"),
+        secret: shapes::registry_token,
         innocent: Innocent::Nothing,
     },
     // https://www.postgresql.org/docs/17/catalog-pg-authid.html
     Rule {
         what: "SCRAM verifier",
         triggers: &["SCRAM-SHA-256$"],
-        secret: Secret::Group(r#"^SCRAM-SHA-256\$([^\s"'<>]{8,})"#),
+        secret: shapes::scram_verifier,
         innocent: Innocent::Nothing,
     },
-    Rule {
-        what: "md5 password hash",
-        triggers: &["md5?"],
-        secret: Secret::Read(md5_hash),
-        innocent: Innocent::Nothing,
-    },
+    Rule { what: "md5 password hash", triggers: &["md5?"], secret: md5_hash, innocent: Innocent::Nothing },
     // The lines that follow are masked by `private_key`.
-    Rule {
-        what: "private key",
-        triggers: &["-----BEGIN "],
-        secret: Secret::Group(
-            r"^-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----((?:[A-Za-z0-9+/=\s:,]|\\[nr]|-[A-Za-z0-9])+)",
-        ),
-        innocent: Innocent::Nothing,
-    },
+    Rule { what: "private key", triggers: &["-----BEGIN "], secret: shapes::private_key, innocent: Innocent::Nothing },
 ];
 
 /// What it costs to try a rule, in bytes that are searched.
@@ -194,15 +150,6 @@ pub const MASK_OPENING: &[u8] = b"[REDACTED";
 
 /// In bytes; a variable with a longer name is left out of its mask.
 pub const LONGEST_MASK: usize = 80;
-
-#[expect(clippy::expect_used, reason = "the patterns are constants, all of which the tests compile")]
-static PATTERNS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
-    let compile = |rule: &Rule| match rule.secret {
-        Secret::Group(pattern) => Some(Regex::new(&format!("(?-u){pattern}")).expect("the table's patterns are valid")),
-        Secret::Read(_) => None,
-    };
-    RULES.iter().map(compile).collect()
-});
 
 impl Rule {
     pub fn spelled_out_triggers(&self) -> impl Iterator<Item = Vec<u8>> {
@@ -215,26 +162,11 @@ impl Rule {
 }
 
 /// The secret that rule number `rule` sees at the beginning of `text`, which starts at a trigger and ends with its
-/// line at the latest. `groups` is kept from one call to the next of the same rule, as room for its pattern's groups. `is_known` says whether a value is a weak secret of the target, which is a secret here even if
+/// line at the latest. `is_known` says whether a value is a weak secret of the target, which is a secret here even if
 /// it is a word.
-pub fn secret_at(
-    rule: usize,
-    text: &[u8],
-    groups: &mut Option<CaptureLocations>,
-    is_known: impl Fn(&[u8]) -> bool,
-) -> Option<Range<usize>> {
+pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
     work::read(TRIED);
-    let value = match (&RULES[rule].secret, &PATTERNS[rule]) {
-        (Secret::Read(read), _) => read(text)?,
-        (Secret::Group(_), pattern) => {
-            let pattern = pattern.as_ref()?;
-            let groups = groups.get_or_insert_with(|| pattern.capture_locations());
-            let matched = pattern.captures_read(groups, text)?;
-            work::read(matched.end());
-            let (start, end) = (1..groups.len()).find_map(|group| groups.get(group))?;
-            &text[start..end]
-        }
-    };
+    let value = (RULES[rule].secret)(text)?;
     let value = trim_closing(value);
     let innocent = match RULES[rule].innocent {
         Innocent::Nothing => false,
@@ -268,18 +200,16 @@ fn url_password(text: &[u8]) -> Option<&[u8]> {
 /// http, whose paths may hold one.) Where there is none, the URL was cut off, or its parser took the password's end
 /// for the host.
 fn database_url_password(text: &[u8]) -> Option<&[u8]> {
-    let url = after_scheme(&text[..text.len().min(URL_REACH)])?;
-    memchr(b':', up_to(url, &PATH_BEGINS))?;
-    match memrchr(b'@', url) {
-        Some(at) => password_of(&url[..at]),
-        None => password_of(up_to(url, &PATH_BEGINS)).filter(|_| !url.starts_with(b"[")),
-    }
-}
-
-/// The URL without its scheme, as far as no white space or quote ends it.
-fn after_scheme(text: &[u8]) -> Option<&[u8]> {
     let slashes = memchr(b'/', text)?;
-    Some(up_to(&text[slashes + 2..], &URL_ENDS))
+    let url = &text[slashes + 2..text.len().min(URL_REACH)];
+    let authority = up_to(url, &AUTHORITY_ENDS);
+    memchr(b':', authority)?;
+    // Asked first: it is quick, and where there is none, what stands behind the host need not be read.
+    let is_whole = memchr(b'@', url).is_some();
+    match memrchr(b'@', if is_whole { up_to(url, &URL_ENDS) } else { authority }) {
+        Some(at) => password_of(&url[..at]),
+        None => password_of(authority).filter(|_| !url.starts_with(b"[")),
+    }
 }
 
 /// `PASSWORD 'it''s'`, `IDENTIFIED BY E'it\'s'`, whether a quote closes it or the line's end.
@@ -312,40 +242,19 @@ fn up_to<'a>(text: &'a [u8], ends: &Bytes) -> &'a [u8] {
     found
 }
 
-/// A set of bytes.
-type Bytes = [bool; 256];
-
-const fn set(bytes: &[u8]) -> Bytes {
-    let mut set = [false; 256];
-    let mut at = 0;
-    while at < bytes.len() {
-        set[bytes[at] as usize] = true;
-        at += 1;
-    }
-    set
-}
-
 const AUTHORITY_ENDS: Bytes = set(b"/?# \t\r\n\"'<>`");
-const PATH_BEGINS: Bytes = set(b"/?#");
 const URL_ENDS: Bytes = set(b" \t\r\n\"'<>`");
-const TOKEN: Bytes = set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=._~-");
 
 /// The credentials of `Authorization: Bearer abc`, of the header as JSON and of one without a scheme.
 fn credentials(text: &[u8]) -> Option<&[u8]> {
     const SCHEMES: [&[u8]; 6] = [b"bearer", b"basic", b"token", b"apikey", b"digest", b"negotiate"];
     let unquoted = |text| named::strip_one(named::strip_all(text, b"\\"), b"\"'");
     let (operator, rest) = unquoted(&text["authorization".len()..]).trim_ascii_start().split_first()?;
-    let rest = unquoted(rest.trim_ascii_start());
-    let (first, rest) = rest.split_at(token_len(rest));
+    let rest = unquoted(Some(rest).filter(|_| b":=,".contains(operator))?.trim_ascii_start());
+    let (first, rest) = rest.split_at(run(rest, &TOKEN).len());
     let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(first));
-    let value = if is_scheme { &rest.trim_ascii_start()[..token_len(rest.trim_ascii_start())] } else { first };
-    (b":=,".contains(operator) && value.len() >= 6).then_some(value)
-}
-
-fn token_len(text: &[u8]) -> usize {
-    let len = text.iter().take_while(|byte| TOKEN[usize::from(**byte)]).count();
-    work::read(len);
-    len
+    let value = if is_scheme { run(rest.trim_ascii_start(), &TOKEN) } else { first };
+    (value.len() >= 6).then_some(value)
 }
 
 fn password_of(userinfo: &[u8]) -> Option<&[u8]> {
@@ -367,9 +276,9 @@ fn is_count(value: &[u8]) -> bool {
 /// Whether `at` lies in a mask. The name of a variable may hold a trigger (`[REDACTED_SHOPIFY_API_SECRET]: …`)
 /// without naming what follows.
 pub fn is_in_mask(text: &[u8], at: usize) -> bool {
-    let line_up_to = &text[at.saturating_sub(LONGEST_MASK)..=at];
-    let Some(opening) = memrchr(b'[', line_up_to) else { return false };
-    line_up_to[opening..].starts_with(MASK_OPENING) && memchr(b']', &line_up_to[opening..]).is_none()
+    let from = at.saturating_sub(LONGEST_MASK);
+    let Some(opening) = memrchr(b'[', &text[from..=at]).map(|opening| from + opening) else { return false };
+    text[opening..].starts_with(MASK_OPENING) && memchr(b']', &text[opening..=at]).is_none()
 }
 
 /// `{password=abc}` ends a value that nothing quotes.
@@ -389,7 +298,7 @@ mod tests {
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
             for (index, rule) in RULES.iter().enumerate() {
                 if rule.spelled_out_triggers().any(|trigger| lower.as_bytes()[at..].starts_with(&trigger)) {
-                    let range = secret_at(index, &text.as_bytes()[at..], &mut None, |_| false);
+                    let range = secret_at(index, &text.as_bytes()[at..], |_| false);
                     found.extend(range.map(|range| &text[at + range.start..at + range.end]));
                 }
             }

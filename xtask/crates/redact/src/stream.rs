@@ -10,7 +10,7 @@ use memchr::{memchr, memrchr};
 
 use super::needles::add;
 use super::private_key::PrivateKey;
-use super::view::DECODED;
+use super::purse::Purse;
 use super::{Finding, Hit, Redactor};
 
 const REGION: usize = 64 * 1024;
@@ -18,15 +18,9 @@ const REGION: usize = 64 * 1024;
 /// Longer than any known secret in any encoding, and than the reach of a rule.
 const OVERLAP: usize = 16 * 1024;
 
-/// How many bytes a stream may have decoded beyond those that pass. It is enough for a log of megabytes in which each line is
-/// encoded in several ways; a child that prints such lines without end must not keep us busy for as long as it likes.
-const SAVED: i64 = 16 << 20;
-
 pub struct Stream {
     redactor: Redactor,
-    /// What may be decoded of the next bytes; a debt where it is negative, and then a line in more than one encoding is masked whole.
-    saved: i64,
-    most_saved: i64,
+    purse: Purse,
     /// Not yet given out, behind `context` bytes that were.
     pending: Vec<u8>,
     /// How much of `pending` is there only to search the rest with; not zero only inside a line longer than `REGION`.
@@ -43,8 +37,7 @@ impl Stream {
     pub(super) fn new(redactor: Redactor) -> Self {
         Stream {
             redactor,
-            saved: SAVED,
-            most_saved: SAVED,
+            purse: Purse::default(),
             pending: Vec::new(),
             context: 0,
             is_masking: false,
@@ -56,7 +49,7 @@ impl Stream {
 
     /// Of bytes that all lie there, and are read to their end whatever it costs.
     pub(super) fn of_a_file(self) -> Self {
-        Stream { saved: i64::MAX, most_saved: i64::MAX, ..self }
+        Stream { purse: Purse::bottomless(), ..self }
     }
 
     /// Takes the next bytes, appends to `out` what is safe to show by now.
@@ -113,11 +106,25 @@ impl Stream {
         }
     }
 
+    /// What to mask in `pending[..searched]`, as far as the purse lets us look.
+    fn search(&mut self, searched: usize) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        let mut from = 0;
+        while from < searched {
+            let text = &self.pending[from..searched];
+            let (len, times) = self.purse.allows(text);
+            let (found, budget) = self.redactor.0.hits(&text[..len], times);
+            let paid = self.purse.pay(len, budget.costs());
+            let in_pending = |hit: Hit| Hit { range: from + hit.range.start..from + hit.range.end, ..hit };
+            hits.extend(found.into_iter().filter(|hit| hit.range.start < paid).map(in_pending));
+            from += paid;
+        }
+        hits
+    }
+
     /// Searches `pending[..searched]` and gives out what lies between the context and `until`.
     fn redact(&mut self, searched: usize, until: usize, out: &mut Vec<u8>) {
-        let times = if self.saved > 0 { DECODED } else { 1 };
-        let (mut hits, decoded) = self.redactor.0.hits(&self.pending[..searched], times);
-        self.saved = self.saved.saturating_add(searched as i64).min(self.most_saved).saturating_sub(decoded as i64);
+        let mut hits = self.search(searched);
         let from = self.context;
         let body = self.private_key.body_lines(&self.pending[from..until]);
         hits.extend(body.into_iter().map(|line| Hit {

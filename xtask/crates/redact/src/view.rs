@@ -6,10 +6,9 @@
 //! all: all others were searched in the parent, and leaving them out is what keeps eight decoders, nested four deep,
 //! affordable. What a line may cost is limited all the same: a `Budget` says how much of it may be decoded.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
 use super::work;
 
@@ -39,17 +38,23 @@ pub struct Source<'a> {
 }
 
 /// How many times its own length of each line may be decoded; a line that hides that much is masked whole.
-pub const DECODED: usize = 24;
+pub const DECODED: usize = 32;
 
 /// What is left to be decoded of each line of the outermost text.
 pub struct Budget<'a> {
     text: &'a [u8],
     /// Of its own length, of each line.
     times: usize,
-    spent: usize,
-    /// By where the line begins; nothing once more was asked for than was left.
-    left: HashMap<usize, Option<usize>>,
-    exceeded: Vec<Range<usize>>,
+    /// Of the text, in order; found when the first is asked for, since most texts hold nothing to decode.
+    lines: Vec<Allowance>,
+    /// Into `lines`: what is asked for next is the same line or the one after it, most often.
+    last: usize,
+}
+
+/// What may still be decoded of a line; nothing once more was asked for than was left.
+struct Allowance {
+    line: Range<usize>,
+    left: Option<usize>,
 }
 
 /// The text from `at` to the next piece stands for the parent's bytes from `from` on.
@@ -154,10 +159,9 @@ impl<'a> Source<'a> {
         Source { text: &view.text, view: Some(view), last }
     }
 
-    /// Where the line that begins at `at` came from.
-    pub fn line(&self, at: usize) -> Line {
-        let line = |view: &View| view.lines[view.lines.partition_point(|other| other.at <= at) - 1];
-        self.view.map_or(Line { at, origin: at, is_whole: true }, line)
+    /// To ask, from its first line to its last, where each came from.
+    pub fn lines(&self) -> Lines<'a> {
+        Lines { of: self.view.map(|view| view.lines.as_slice()) }
     }
 
     /// Whether `range` reads as it does only since the last encoding was taken off.
@@ -169,39 +173,70 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The lines of a source that were not gone by yet.
+pub struct Lines<'a> {
+    /// None of the outermost text, whose lines come from themselves.
+    of: Option<&'a [Line]>,
+}
+
+impl Lines<'_> {
+    /// Where the line that begins at `at` came from; none that lies before the last one asked for.
+    pub fn origin(&mut self, at: usize) -> Line {
+        let Some(lines) = &mut self.of else { return Line { at, origin: at, is_whole: true } };
+        while lines.get(1).is_some_and(|next| next.at <= at) {
+            *lines = &lines[1..];
+        }
+        lines[0]
+    }
+}
+
 impl<'a> Budget<'a> {
     pub fn new(text: &'a [u8], times: usize) -> Self {
-        Budget { text, times, spent: 0, left: HashMap::new(), exceeded: Vec::new() }
+        Budget { text, times, lines: Vec::new(), last: 0 }
     }
 
     /// Whether `bytes` more may be decoded of what came from `line`. All of a line costs its length however short its
     /// decoded text is, so that a mask in it, which makes it longer, costs nothing.
     pub fn allows(&mut self, line: Line, bytes: usize) -> bool {
-        let start = line.origin;
-        let len = || memchr(b'\n', &self.text[start..]).unwrap_or(self.text.len() - start);
-        let left = self.left.entry(start).or_insert_with(|| Some(len() * self.times));
-        let Some(before) = *left else { return false };
-        let cost = if line.is_whole { len() } else { bytes };
-        *left = before.checked_sub(cost);
-        match left {
-            Some(_) => {
-                self.spent += cost;
-                work::read(cost);
-            }
-            None => self.exceeded.push(start..start + len()),
+        let allowance = self.allowance(line.origin);
+        let Some(before) = allowance.left else { return false };
+        let cost = if line.is_whole { allowance.line.len() } else { bytes };
+        allowance.left = before.checked_sub(cost);
+        let is_allowed = allowance.left.is_some();
+        if is_allowed {
+            work::read(cost);
         }
-        left.is_some()
+        is_allowed
     }
 
-    /// How many bytes were decoded.
-    pub fn spent(&self) -> usize {
-        self.spent
+    /// Of the line that begins at `start`.
+    fn allowance(&mut self, start: usize) -> &mut Allowance {
+        if self.lines.is_empty() {
+            self.lines = allowances(self.text, self.times);
+        }
+        let is_there = |at: &usize| self.lines.get(*at).is_some_and(|allowance| allowance.line.start == start);
+        let near = [self.last, self.last + 1].into_iter().find(is_there);
+        self.last = near.unwrap_or_else(|| self.lines.partition_point(|allowance| allowance.line.start < start));
+        &mut self.lines[self.last]
+    }
+
+    /// How many bytes of each line were decoded; of none at all, if of none any were asked for.
+    pub fn costs(&self) -> impl Iterator<Item = (Range<usize>, usize)> {
+        let cost = |allowance: &Allowance| allowance.line.len() * self.times - allowance.left.unwrap_or(0);
+        self.lines.iter().map(move |allowance| (allowance.line.clone(), cost(allowance)))
     }
 
     /// The lines of which more would have been to decode.
-    pub fn exceeded(self) -> Vec<Range<usize>> {
-        self.exceeded
+    pub fn exceeded(&self) -> impl Iterator<Item = Range<usize>> {
+        self.lines.iter().filter(|allowance| allowance.left.is_none()).map(|allowance| allowance.line.clone())
     }
+}
+
+fn allowances(text: &[u8], times: usize) -> Vec<Allowance> {
+    let mut start = 0;
+    let ends = memchr_iter(b'\n', text).chain([text.len()]);
+    let lines = ends.map(|end| std::mem::replace(&mut start, end + 1)..end);
+    lines.map(|line| Allowance { left: Some(line.len() * times), line }).collect()
 }
 
 #[cfg(test)]

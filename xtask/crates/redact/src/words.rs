@@ -69,14 +69,25 @@ pub fn is_common(word: &[u8]) -> bool {
     lower.copy_from_slice(word);
     lower.make_ascii_lowercase();
     let Some(first) = lower.first() else { return false };
-    COMMON[starts()[usize::from(*first)].clone()].binary_search_by(|common| common.as_bytes().cmp(lower)).is_ok()
+    let start = &starts()[usize::from(*first)];
+    let has_such = start.lengths & 1 << lower.len() != 0;
+    has_such && COMMON[start.words.clone()].binary_search_by(|common| common.as_bytes().cmp(lower)).is_ok()
 }
 
-/// By first byte, where the words are that begin with it.
-fn starts() -> &'static [Range<usize>; 256] {
-    static STARTS: LazyLock<[Range<usize>; 256]> = LazyLock::new(|| {
+/// The words that begin with one byte.
+struct Start {
+    words: Range<usize>,
+    /// A bit for each of their lengths: most of what is asked for is of another.
+    lengths: u32,
+}
+
+fn starts() -> &'static [Start; 256] {
+    static STARTS: LazyLock<[Start; 256]> = LazyLock::new(|| {
         let before = |byte: usize| COMMON.partition_point(|word| usize::from(word.as_bytes()[0]) < byte);
-        std::array::from_fn(|byte| before(byte)..before(byte + 1))
+        std::array::from_fn(|byte| {
+            let words = before(byte)..before(byte + 1);
+            Start { lengths: COMMON[words.clone()].iter().fold(0, |lengths, word| lengths | 1 << word.len()), words }
+        })
     });
     &STARTS
 }
