@@ -13,7 +13,7 @@ use super::private_key::PrivateKey;
 use super::purse::Purse;
 use super::{Finding, Hit, Redactor};
 
-const REGION: usize = 64 * 1024;
+pub(super) const REGION: usize = 128 * 1024;
 
 /// Longer than any known secret in any encoding, and than the reach of a rule.
 const OVERLAP: usize = 16 * 1024;
