@@ -48,6 +48,8 @@ pub struct Down {
 pub enum Origin {
     /// `down.sql` beside `migration.sql`.
     Written,
+    /// From the catalogs before and after a migration that only added.
+    Catalogs,
     /// Prisma's own difference between two points of the history.
     Generated,
 }
@@ -61,7 +63,7 @@ impl Down {
     pub fn remedy(&self) -> String {
         match self.origin {
             Origin::Written => format!("correct `{}/down.sql`", self.migration),
-            Origin::Generated => format!("write the way back as `{}/down.sql`", self.migration),
+            Origin::Catalogs | Origin::Generated => format!("write the way back as `{}/down.sql`", self.migration),
         }
     }
 
@@ -69,7 +71,7 @@ impl Down {
     /// say nothing else; inside of ours they would end it.
     fn statements(&self) -> String {
         match self.origin {
-            Origin::Written => self.sql.clone(),
+            Origin::Written | Origin::Catalogs => self.sql.clone(),
             Origin::Generated => {
                 let own = |line: &&str| !matches!(line.trim(), "BEGIN;" | "COMMIT;");
                 self.sql.lines().filter(own).map(|line| format!("{line}\n")).collect()
@@ -82,6 +84,7 @@ impl fmt::Display for Down {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.origin {
             Origin::Written => write!(f, "`{}/down.sql`", self.migration),
+            Origin::Catalogs => write!(f, "the script from the catalogs for `{}`", self.migration),
             Origin::Generated => write!(f, "the script from Prisma's diff for `{}`", self.migration),
         }
     }

@@ -1,5 +1,5 @@
-//! Where a migration's way back comes from: `down.sql` beside it, else Prisma's own difference between the schema that the
-//! history makes with it and the history without it.
+//! Where a migration's way back comes from: `down.sql` beside it; else, where it only added, the catalogs before and after it; else
+//! Prisma's own difference between the schema that the history makes with it and the history without it.
 //!
 //! Prisma needs a second for each difference, most of it to start, so two are made at a time, and each is kept in
 //! `.drill/down` under a name that is made of everything it depends on.
@@ -13,11 +13,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::migrations::down::{Down, Origin};
-use crate::migrations::unseen;
+use crate::migrations::{additions, unseen};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::process::{self, Exit};
-use crate::schema::catalog::{Catalog, Object, quoted};
+use crate::schema::catalog::{Catalog, Object, catalog_in, quoted};
+use crate::schema::drift;
 use crate::schema::expected;
+use crate::schema::external::{managed, parted};
 use crate::schema::history::{History, Migration};
 use crate::schema::platform;
 use crate::schema::replay::{AsPrisma, apply, cache_key, in_throw_away_database};
@@ -65,14 +67,14 @@ fn is_missing(script: &Mutex<Option<Down>>) -> bool {
     script.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_none()
 }
 
-/// What takes the last migration of `history` back without asking Prisma: its own file, or what Prisma said before.
+/// What takes the last migration of `history` back without asking anybody: its own file, or what was found before.
 fn ready(session: &Session<'_>, history: &History) -> Result<Option<Down>> {
     let name = last(history)?;
     if let Some(down) = written(session, &name)? {
         return Ok(Some(down));
     }
     let kept = fs::read_to_string(kept_as(session, history)?).ok();
-    Ok(kept.map(|sql| Down { migration: name, sql, origin: Origin::Generated }))
+    Ok(kept.map(|sql| Down { migration: name, origin: origin(&sql), sql }))
 }
 
 fn last(history: &History) -> Result<String> {
@@ -104,33 +106,69 @@ fn kept_as(session: &Session<'_>, history: &History) -> Result<PathBuf> {
     Ok(session.settings.private_dir().join("down").join(format!("{key}.sql")))
 }
 
-/// Asks Prisma, and keeps the answer.
+/// How a script that we kept says that it is not from Prisma.
+const FROM_CATALOGS: &str = "-- By the catalogs before and after the migration, which only added.\n";
+
+fn origin(kept: &str) -> Origin {
+    if kept.starts_with(FROM_CATALOGS) { Origin::Catalogs } else { Origin::Generated }
+}
+
+/// Finds out, and keeps the answer.
 fn generate(session: &Session<'_>, history: &History) -> Result<Down> {
+    let migration = last(history)?;
+    let schemas = session.target.schemas();
+    let prisma = platform::as_prisma(session, &schemas)?;
+    let open = |name: &str| session.connect_to(name);
+    let sql = in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
+        match by_catalogs(now, history, prisma)? {
+            Some(sql) => Ok(FROM_CATALOGS.to_owned() + &sql),
+            None => by_prisma(session, now, history, prisma),
+        }
+    })?;
+    files::keep(&kept_as(session, history)?, sql.as_bytes());
+    Ok(Down { migration, origin: origin(&sql), sql })
+}
+
+/// Replays `history` in `now`, and takes its last migration back where it only added; the server says that this is the way.
+fn by_catalogs(now: &mut Connection, history: &History, prisma: AsPrisma<'_>) -> Result<Option<String>> {
+    let (last, kept) = history.migrations.split_last().ok_or_else(|| Failure::bug("a history without an end"))?;
+    let seen = |now: &mut Connection| managed(now, prisma.schemas, &prisma.groundwork.external);
+    kept.iter().try_for_each(|migration| apply(now, migration, prisma))?;
+    let before = seen(now)?;
+    apply(now, last, prisma)?;
+    let Some(sql) = additions::taken_back(&before, &seen(now)?) else { return Ok(None) };
+    let ours = now.settings_in_transaction();
+    let mut attempt = now.client().transaction().could_not("begin a transaction")?;
+    let leads_back = attempt.batch_execute(&sql).is_ok() && {
+        attempt.batch_execute(&ours).could_not("look at what the script did")?;
+        let found = parted(catalog_in(&mut attempt, prisma.schemas)?, &prisma.groundwork.external).0;
+        drift::between(&before, &found).definition.is_empty()
+    };
+    attempt.rollback().could_not("undo a script")?;
+    Ok(leads_back.then_some(sql))
+}
+
+/// Prisma's difference between what is in `now`, all of `history`, and the history without its last migration.
+fn by_prisma(session: &Session<'_>, now: &mut Connection, history: &History, prisma: AsPrisma<'_>) -> Result<String> {
     let migration = last(history)?;
     let folder = Temporary::new().blocked(|| "cannot create a folder for temporary files")?;
     let [to, output] = ["to", "down.sql"].map(|name| folder.path().join(name));
     let before = history.first(history.migrations.len() - 1);
-    let (full, less) = (readable(session, history)?, readable(session, &before)?);
-    write_history(&to, &less).blocked(|| "cannot write temporary files")?;
-    let schemas = session.target.schemas();
-    let prisma = platform::as_prisma(session, &schemas)?;
+    write_history(&to, &readable(before.clone(), prisma)).blocked(|| "cannot write temporary files")?;
+    let more = &readable(history.clone(), prisma).migrations[history.migrations.len()..];
+    more.iter().try_for_each(|migration| apply(now, migration, prisma))?;
+    let bare = Groundwork { made: prisma.groundwork.made.clone(), ..Groundwork::default() };
+    let shadow = AsPrisma { groundwork: &bare, ..prisma };
     let open = |name: &str| session.connect_to(name);
-    let made = in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
-        full.migrations.iter().try_for_each(|migration| apply(now, migration, prisma))?;
-        let bare = Groundwork { made: prisma.groundwork.made.clone(), ..Groundwork::default() };
-        let shadow = AsPrisma { groundwork: &bare, ..prisma };
-        in_throw_away_database(&mut session.connect()?, open, shadow, |then| {
-            let databases = [database_of(now)?, database_of(then)?];
-            diff(session, [&to, &output], &databases, &migration)?;
-            let there = namespaces(then)?;
-            Ok(namespaces(now)?.into_iter().filter(|schema| !there.contains(schema)).collect())
-        })
+    let made: Vec<String> = in_throw_away_database(&mut session.connect()?, open, shadow, |then| {
+        let databases = [database_of(now)?, database_of(then)?];
+        diff(session, [&to, &output], &databases, &migration)?;
+        let there = namespaces(then)?;
+        Ok(namespaces(now)?.into_iter().filter(|schema| !there.contains(schema)).collect())
     })?;
     let sql = fs::read_to_string(&output).failed(|| format!("Prisma wrote no script for `{migration}`"))?;
     let sql = unseen_by_prisma(session, history, &before)? + &with_constraints(session, history, sql)?;
-    let sql = sql + &without_schemas(&schemas, made);
-    files::keep(&kept_as(session, history)?, sql.as_bytes());
-    Ok(Down { migration, sql, origin: Origin::Generated })
+    Ok(sql + &without_schemas(prisma.schemas, made))
 }
 
 fn database_of(connection: &mut Connection) -> Result<String> {
@@ -151,13 +189,11 @@ fn without_schemas(ours: &[&str], made: Vec<String>) -> String {
 }
 
 /// `history` as Prisma's diff can read its schema.
-fn readable(session: &Session<'_>, history: &History) -> Result<History> {
-    let schemas = session.target.schemas();
-    let mut history = history.clone();
-    if platform::as_prisma(session, &schemas)?.groundwork != Groundwork::NONE {
-        history.migrations.push(Migration::new("99999999999999_outside", unseen::without_outside_keys(&schemas)));
+fn readable(mut history: History, prisma: AsPrisma<'_>) -> History {
+    if prisma.groundwork != Groundwork::NONE {
+        history.migrations.push(Migration::new("99999999999999_outside", unseen::without_outside_keys(prisma.schemas)));
     }
-    Ok(history)
+    history
 }
 
 fn unseen_by_prisma(session: &Session<'_>, history: &History, before: &History) -> Result<String> {

@@ -1,5 +1,6 @@
 //! Where a database stands in its history, and the ways back: down scripts, what they cost, and their rehearsal.
 
+mod additions;
 pub mod awaited;
 pub mod database_state;
 pub mod down;
