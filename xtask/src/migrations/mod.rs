@@ -11,6 +11,7 @@ pub mod harm;
 mod inventory;
 pub mod losses;
 pub mod prints;
+mod prisma_diff;
 pub mod prisma_status;
 pub mod rehearsal;
 pub mod roll_back;

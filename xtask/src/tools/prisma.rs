@@ -20,6 +20,9 @@ pub struct Prisma<'a> {
     lease: &'a Lease,
 }
 
+/// Port 9 discards what it gets, where anything listens there at all (RFC 863).
+const NOWHERE: &str = "postgresql://nobody@127.0.0.1:9/nothing";
+
 impl<'a> Prisma<'a> {
     pub fn new(session: &'a Session<'a>, lease: &'a Lease) -> Self {
         Prisma { session, lease }
@@ -43,9 +46,11 @@ impl<'a> Prisma<'a> {
         self.session.settings.shown(path)
     }
 
-    /// Needs no database, so it gets no URL that leads to one.
+    /// Needs no database, so it gets URLs that lead to none: a config that asks for them with `env()` would end it without.
     pub fn generate(&self) -> Result<Invocation> {
-        self.cli(&["generate", "--no-hints"])
+        let settings = &self.session.settings.prisma;
+        let invocation = self.cli(&["generate", "--no-hints"])?.env(&settings.shadow_url_env, NOWHERE);
+        Ok(self.with(invocation, &Secret::new(NOWHERE)))
     }
 
     pub fn deploy(&self) -> Result<Invocation> {
@@ -83,8 +88,8 @@ impl<'a> Prisma<'a> {
         Ok(self.with(invocation, &url))
     }
 
-    /// The project's config with the schema that it need not name, since the command takes no `--schema`, and with all that has to be
-    /// there before the history: Prisma empties the shadow database, and runs this.
+    /// The project's config with the schema that it need not name, since the command takes no `--schema`; with both URLs, of which it may
+    /// name none but its own; and with all that has to be there before the history: Prisma empties the shadow database, and runs this.
     fn config_for_a_diff(&self, beside: &Path) -> Result<PathBuf> {
         let settings = &self.session.settings.prisma;
         let [config, schema] = [&settings.config, &settings.schema].map(|path| serde_json::json!(path));
@@ -97,8 +102,14 @@ impl<'a> Prisma<'a> {
                 serde_json::json!(init)
             ),
         };
-        let text =
-            format!("import theirs from {config};\nexport default {{ ...theirs, schema: {schema}, {first} }};\n");
+        let urls = format!(
+            "datasource: {{ ...theirs.datasource, url: process.env[{}], shadowDatabaseUrl: process.env[{}] }}",
+            serde_json::json!(settings.url_env),
+            serde_json::json!(settings.shadow_url_env)
+        );
+        let text = format!(
+            "import theirs from {config};\nexport default {{ ...theirs, schema: {schema}, {urls}, {first} }};\n"
+        );
         let file = beside.with_file_name("prisma.config.ts");
         std::fs::write(&file, text).blocked(|| "cannot write temporary files")?;
         Ok(file)

@@ -63,7 +63,7 @@ const FOLDER: &str = "[prisma]\nschema = \"prisma/whole\"\nmigrations = \"prisma
 
 #[test]
 fn a_schema_folder_is_generated_whole() {
-    let (project, _database) = Project::on_staging("folder");
+    let (project, database) = Project::on_staging("folder");
     in_a_folder(
         &project,
         "",
@@ -74,11 +74,23 @@ fn a_schema_folder_is_generated_whole() {
         "1_init",
         "create table \"Shelf\" (id integer primary key); create table \"Book\" (id integer primary key)",
     );
+    // As `prisma init` writes it, without a shadow database; `env` throws where the variable is not set.
+    let config = "import { defineConfig, env } from \"prisma/config\";
+        export default defineConfig({ migrations: { path: \"postgres/migrations\" }, datasource: { url: env(\"DATABASE_URL\") } });";
+    project.write("prisma/postgres.config.ts", config);
     project.run(&["forward"]).expect(0);
     for client in ["postgres", "twice"] {
         let types = project.read(&format!("prisma/generated/{client}/index.d.ts"));
         assert!(types.contains("Shelf") && types.contains("Book"), "{client}");
     }
+    // Of a changed type Prisma is asked, which wants a shadow database.
+    project.migration("2_wide", "alter table \"Book\" alter column id set data type bigint");
+    project.write("prisma/whole/models/book.prisma", "model Book {\n  id BigInt @id\n}\n");
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    project.run(&["forward"]).expect(0);
+    project.run(&["backward"]).expect(0);
+    let kind = "select data_type::text from information_schema.columns where table_name = 'Book'";
+    assert_eq!(database.one::<String>(kind), "integer");
     // The file with the datasource alone would make a client without any model.
     project.write("drill.toml", &format!("{DRILL_TOML}{}", FOLDER.replace("prisma/whole", "prisma/whole/main.prisma")));
     let prose = project.run(&["forward"]).expect(3).prose();
