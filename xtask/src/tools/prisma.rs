@@ -48,9 +48,7 @@ impl<'a> Prisma<'a> {
 
     /// Needs no database, so it gets URLs that lead to none: a config that asks for them with `env()` would end it without.
     pub fn generate(&self) -> Result<Invocation> {
-        let settings = &self.session.settings.prisma;
-        let invocation = self.cli(&["generate", "--no-hints"])?.env(&settings.shadow_url_env, NOWHERE);
-        Ok(self.with(invocation, &Secret::new(NOWHERE)))
+        Ok(self.with(self.cli(&["generate", "--no-hints"])?, &Secret::new(NOWHERE)))
     }
 
     pub fn deploy(&self) -> Result<Invocation> {
