@@ -34,7 +34,8 @@ struct Column {
     key: Option<(String, String)>,
 }
 
-/// Puts `rows` rows into each table of `schemas` that has none, but for those named in `except`. Returns which stayed empty, each as a sentence.
+/// Puts `rows` rows into each table of `schemas` that has none, but for those named in `except`, as `counts` names them. Returns which
+/// stayed empty, each as a sentence.
 ///
 /// # Errors
 /// `failed` when the server cannot be asked; a table that refuses its rows is not an error.
@@ -100,7 +101,7 @@ fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[S
                  cross join lateral unnest(f.conkey, f.confkey) as u (here, there)
                  join pg_catalog.pg_attribute ra on ra.attrelid = r.oid and ra.attnum = u.there
                 where f.conrelid = c.oid and f.contype = 'f' and u.here = a.attnum order by f.oid limit 1) k on true
-         where n.nspname = any($1) and c.relname <> $2 and c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
+         where n.nspname = any($1) and c.relname <> $2 and n.nspname || '.' || c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
            and c.relpersistence <> 't' and not pg_catalog.row_security_active(c.oid)
          order by 1, a.attnum";
     let rows =
