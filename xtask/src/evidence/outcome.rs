@@ -127,18 +127,21 @@ pub struct Leftover {
 pub struct Rehearsed {
     pub migration: String,
     pub verdict: Verdict,
-    /// What shows the verdict: differences of the catalog, tables whose rows changed, or the server's error.
+    /// What shows the verdict: differences of the catalog, tables whose rows changed or are in the way, or the
+    /// server's error.
     pub leftovers: Vec<String>,
 }
 
 /// From best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Down brings back schema and rows, and up works again.
     Reversible,
     /// The schema comes back; rows or values that were there before do not.
     Lossy,
+    /// It does not apply to a table with the made-up rows; without them down and up are as they should be.
+    NeedsEmptyTable,
     /// Down leaves a schema that is not the one from before.
     Leftovers,
     /// Down, or up for the second time, does not run.
@@ -150,6 +153,7 @@ impl Verdict {
         match self {
             Verdict::Reversible => "reversible",
             Verdict::Lossy => "lossy",
+            Verdict::NeedsEmptyTable => "needs_empty_table",
             Verdict::Leftovers => "leftovers",
             Verdict::Failed => "failed",
         }

@@ -8,6 +8,7 @@ pub mod down_scripts;
 pub mod draft;
 pub mod forecast;
 pub mod harm;
+mod in_the_way;
 mod inventory;
 pub mod losses;
 pub mod prints;

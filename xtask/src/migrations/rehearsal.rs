@@ -278,7 +278,7 @@ fn untried(script: &str, empty: &[Place], seen: &[Removal]) -> Vec<Removal> {
     untried.map(|place| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried }).collect()
 }
 
-fn holds_word(text: &str, word: &str) -> bool {
+pub fn holds_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let is_whole = |at: usize| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part);
     text.match_indices(word).any(|(at, _)| is_whole(at))

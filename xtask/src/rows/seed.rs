@@ -58,8 +58,7 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
     let Session { settings, target, .. } = session;
     let (schema, schemas) = (target.dsn().schema.as_str(), target.schemas());
     let before = counts(&mut session.connection(), &schemas)?;
-    let mirrors = mirrors(settings);
-    let fed = mirrors.iter().all(|mirror| before.contains_key(&format!("{schema}.{mirror}")));
+    let fed = mirrors(settings, schema).iter().all(|mirror| before.contains_key(mirror));
     if wish.faults != MirrorFaults::default() && !fed {
         return Err(
             Failure::blocked("there is no mirror yet that rows could be missing from").hint(Hint::run("mirror"))
@@ -81,7 +80,7 @@ pub fn fill(session: &Session<'_>, rows: u64) -> Result<Counts> {
     let mut connection = session.connection();
     let before = counts(&mut connection, &schemas)?;
     if rows > 0 {
-        fill_empty(&mut connection, &schemas, &mirrors(session.settings), rows)?;
+        fill_empty(&mut connection, &schemas, &mirrors(session.settings, &session.target.dsn().schema), rows)?;
     }
     Ok(gained(&before, &counts(&mut connection, &schemas)?))
 }
@@ -98,8 +97,8 @@ pub fn feed(session: &Session<'_>, now: Timestamp) -> Result<u64> {
 }
 
 /// Tables that only the feed may fill.
-fn mirrors(settings: &Settings) -> Vec<String> {
-    settings.parity.pairs.iter().map(|pair| pair.mirror.table.clone()).collect()
+fn mirrors(settings: &Settings, schema: &str) -> Vec<String> {
+    settings.parity.pairs.iter().map(|pair| format!("{schema}.{}", pair.mirror.table)).collect()
 }
 
 impl Script {

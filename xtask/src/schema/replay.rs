@@ -260,20 +260,55 @@ fn create_schemas(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<(
 /// Sends the script as this Prisma's engine does. It finds a clean session and leaves one, since each script may have been
 /// applied in a `deploy` of its own.
 pub fn apply(connection: &mut Connection, migration: &Migration, prisma: AsPrisma<'_>) -> Result<()> {
+    try_to_apply(connection, migration, prisma).map_err(|refused| refused.failure)
+}
+
+/// What the server said to a statement of a migration.
+#[derive(Debug)]
+pub struct Refused {
+    pub failure: Failure,
+    /// None where the server did not answer, or where it was not the statement that failed.
+    pub code: Option<SqlState>,
+    /// Schema and table, where the server names them.
+    pub table: Option<(String, String)>,
+    pub statement: String,
+}
+
+impl From<Failure> for Box<Refused> {
+    fn from(failure: Failure) -> Self {
+        Box::new(Refused { failure, code: None, table: None, statement: String::new() })
+    }
+}
+
+/// As `apply`, for whoever looks for what is in the way of a migration.
+///
+/// # Errors
+/// As `apply`.
+pub fn try_to_apply(
+    connection: &mut Connection,
+    migration: &Migration,
+    prisma: AsPrisma<'_>,
+) -> Result<(), Box<Refused>> {
     begin(connection, prisma)?;
     let script = split(&migration.sql, prisma.release);
     for (number, statement) in script.statements.iter().enumerate() {
-        let sent = connection.client().batch_execute(statement.text);
-        sent.map_err(|error| not_applied(migration, &script, number, error))?;
+        connection.client().batch_execute(statement.text).map_err(|error| {
+            let answer = error.as_db_error();
+            let code = answer.map(|answer| answer.code().clone());
+            let table = answer.and_then(|answer| Some((answer.schema()?.to_owned(), answer.table()?.to_owned())));
+            let failure = not_applied(migration, &script, number, error);
+            Box::new(Refused { failure, code, table, statement: statement.text.to_owned() })
+        })?;
     }
     // DISCARD ALL refuses to run in a transaction: the cheapest way to learn that there is one.
-    connection.client().batch_execute("discard all").map_err(|error| match error.code() {
+    let clean = connection.client().batch_execute("discard all").map_err(|error| match error.code() {
         Some(&SqlState::ACTIVE_SQL_TRANSACTION) => {
             Failure::failed(format!("the migration `{}` leaves a transaction open", migration.name))
                 .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN")
         }
         _ => failure("clean up a session", error),
-    })
+    });
+    clean.map_err(Into::into)
 }
 
 /// Makes the session as good as new, whatever a script or we have set.

@@ -128,29 +128,37 @@ fn rehearsed(trial: &MigrationTrial) -> Rehearsed {
     let failure =
         trial.failure.iter().flat_map(|failure| [failure.message.clone()].into_iter().chain(failure.causes()));
     let leftovers = trial.leftovers.iter().map(ToString::to_string);
-    let verdict = match (&trial.failure, trial.leftovers.is_empty(), trial.lost.is_empty()) {
-        (_, false, _) => Verdict::Leftovers,
-        (Some(_), ..) => Verdict::Failed,
-        (None, true, false) => Verdict::Lossy,
-        (None, true, true) => Verdict::Reversible,
+    let verdict = match trial {
+        trial if !trial.leftovers.is_empty() => Verdict::Leftovers,
+        trial if trial.failure.is_some() => Verdict::Failed,
+        trial if !trial.needs_empty.is_empty() => Verdict::NeedsEmptyTable,
+        trial if !trial.lost.is_empty() => Verdict::Lossy,
+        _ => Verdict::Reversible,
     };
-    let all = leftovers.chain(trial.lost.iter().cloned()).chain(failure);
-    Rehearsed { migration: trial.migration.clone(), verdict, leftovers: all.collect() }
+    // What the verdict is called by comes first.
+    let rows = trial.needs_empty.iter().chain(&trial.lost).cloned();
+    let all: Vec<String> = match verdict {
+        Verdict::Failed => failure.chain(rows).collect(),
+        _ => leftovers.chain(rows).chain(failure).collect(),
+    };
+    Rehearsed { migration: trial.migration.clone(), verdict, leftovers: all }
 }
 
-/// A lossy migration is not a failure: whoever wrote it may have meant it. The two worse verdicts are.
+/// A lossy migration is not a failure: whoever wrote it may have meant it. Nor is one that needs an empty table, which says nothing
+/// against its way back. The two worse verdicts are.
 fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
     let count = |verdict: Verdict| rehearsed.iter().filter(|rehearsed| rehearsed.verdict == verdict).count();
     let words = [
         (Verdict::Reversible, "reversible"),
         (Verdict::Lossy, "lossy"),
+        (Verdict::NeedsEmptyTable, "need an empty table"),
         (Verdict::Leftovers, "leave something behind"),
         (Verdict::Failed, "cannot be taken back"),
     ];
     let words = words.map(|(verdict, words)| (count(verdict), words));
     let sentence: Vec<String> =
         words.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{count} {words}")).collect();
-    let bad = rehearsed.iter().find(|rehearsed| rehearsed.verdict > Verdict::Lossy);
+    let bad = rehearsed.iter().find(|rehearsed| rehearsed.verdict > Verdict::NeedsEmptyTable);
     match bad {
         None => Ok(sentence.join(", ")),
         Some(bad) => Err(Failure::different(format!("not every migration can be taken back: {}", sentence.join(", ")))
@@ -161,10 +169,11 @@ fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
 
 fn table(rehearsed: &[Rehearsed]) -> Vec<String> {
     let width = rehearsed.iter().map(|rehearsed| rehearsed.migration.len()).max().unwrap_or(0);
+    let longest = rehearsed.iter().map(|rehearsed| rehearsed.verdict.word().len()).max().unwrap_or(0);
     let line = |rehearsed: &Rehearsed| {
-        let verdict = format!("{:?}", rehearsed.verdict).to_lowercase();
+        let verdict = rehearsed.verdict.word();
         let why = rehearsed.leftovers.first().cloned().unwrap_or_default();
-        format!("  {:width$}  {verdict:<10}  {why}", rehearsed.migration).trim_end().to_owned()
+        format!("  {:width$}  {verdict:<longest$}  {why}", rehearsed.migration).trim_end().to_owned()
     };
     rehearsed.iter().map(line).collect()
 }

@@ -71,10 +71,11 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
         ("4_loses", "update t set c = 1", "delete from t where id = 1"),
         (
             "5_fine",
-            "create view v as select id from t; create table never (id int check (false))",
-            "drop view v; drop table never",
+            "create view v as select id from t; create table u (id int); create table never (id int check (false))",
+            "drop view v; drop table u, never",
         ),
-        ("6_idle", "select 1", "select 1"),
+        ("6_empty", "alter table u add d text not null", "alter table u drop column d"),
+        ("7_idle", "select 1", "select 1"),
     ] {
         project.migration(name, up);
         project.write(&format!("prisma/postgres/migrations/{name}/down.sql"), down);
@@ -87,7 +88,8 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
         ("3_fails", "failed"),
         ("4_loses", "lossy"),
         ("5_fine", "reversible"),
-        ("6_idle", "reversible"),
+        ("6_empty", "needs_empty_table"),
+        ("7_idle", "reversible"),
     ];
     assert_eq!(verdicts(&json), expected, "{}", json["rehearsal"]);
     assert!(json["rehearsal"][1]["leftovers"][0].as_str().unwrap().contains("function \"public\".\"f\""));
@@ -95,14 +97,15 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
     Target: staging is database `each_verdicts_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     rehearse:
-      ✗ rehearse: not every migration can be taken back: 3 reversible, 1 lossy, 1 leave something behind, 1 cannot be taken back  (TIME)
+      ✗ rehearse: not every migration can be taken back: 3 reversible, 1 lossy, 1 need an empty table, 1 leave something behind, 1 cannot be taken back  (TIME)
       1_table   reversible
-      2_leaves  leftovers   function "public"."f"() is not expected
-      3_fails   failed      `3_fails/down.sql` does not work: a rehearsal of it failed
-      4_loses   lossy       table "public"."t": 1 rows, 2 before
+      2_leaves  leftovers          function "public"."f"() is not expected
+      3_fails   failed             `3_fails/down.sql` does not work: a rehearsal of it failed
+      4_loses   lossy              table "public"."t": 1 rows, 2 before
       5_fine    reversible
-      6_idle    reversible
-    error: not every migration can be taken back: 3 reversible, 1 lossy, 1 leave something behind, 1 cannot be taken back
+      6_empty   needs_empty_table  table "public"."u" has to be empty: ERROR: column "d" of relation "u" contains null values (SQLSTATE 23502)
+      7_idle    reversible
+    error: not every migration can be taken back: 3 reversible, 1 lossy, 1 need an empty table, 1 leave something behind, 1 cannot be taken back
     caused by: `2_leaves`: function "public"."f"() is not expected
     caused by: `2_leaves`: it does not apply a second time
     caused by: `2_leaves`: ERROR: function "f" already exists with same argument types (SQLSTATE 42723)
