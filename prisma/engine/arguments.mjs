@@ -1,4 +1,4 @@
-/** The command line of the schema engine, as far as Prisma 7 uses it. */
+/** The command line of the schema engine, as far as Prisma 6 and 7 use it. */
 import { parseArgs } from 'node:util'
 
 /** The last two say things that the WebAssembly engine has no way to be told; Postgres needs neither. */
@@ -40,6 +40,8 @@ function parse(argv) {
 
 function readDatasource(text) {
   if (text === undefined) return {}
+  // As Prisma 6 says it.
+  if (!text.startsWith('{')) return { url: text }
   try {
     const { url, shadowDatabaseUrl } = JSON.parse(text)
     return { url, shadowDatabaseUrl }

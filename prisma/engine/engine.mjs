@@ -9,6 +9,7 @@ import { createDatabase } from './admin.mjs'
 import { connect } from './connection.mjs'
 import { parseDatasource } from './datasource.mjs'
 import { needsNativeEngine, uncleanMigration } from './errors.mjs'
+import { datasourceOf, providerOf } from './schema.mjs'
 import { createShadow, openShadow } from './shadow.mjs'
 import { splitter } from './statements.mjs'
 import { loadEngine, startEngine } from './wasm.mjs'
@@ -36,6 +37,7 @@ export class Engine {
   #found
   #datamodels
   #datasource
+  #inSchema
   #print
   /** URL -> promise of a session; each is opened when first needed and kept until the end. */
   #sessions = new Map()
@@ -51,6 +53,8 @@ export class Engine {
     this.#found = found
     this.#datamodels = datamodels
     this.#datasource = datasource
+    // Prisma 7 says it in an argument.
+    this.#inSchema = () => datasourceOf(datamodels.map(([, text]) => text))
     this.#print = print
   }
 
@@ -85,9 +89,13 @@ export class Engine {
   }
 
   #urlOf(parameter) {
-    const url = parameter?.url ?? this.#datasource.url
+    const url = parameter?.url ?? this.#datasource.url ?? this.#urlOfFiles(parameter?.files) ?? this.#inSchema().url
     if (!url) throw new Error('The `datasource.url` property is required in your Prisma config file.')
     return url
+  }
+
+  #urlOfFiles(files) {
+    return files && datasourceOf(files.map(({ content }) => content)).url
   }
 
   #session(url) {
@@ -100,7 +108,7 @@ export class Engine {
     const target = parseDatasource(url)
     const library = loadEngine(this.#found) // Compiles in the background while the session opens.
     library.catch(() => {})
-    const session = { connection: await connect(target), library: await library, migration: '', shadowError: undefined }
+    const session = { url, connection: await connect(target), library: await library, migration: '', shadowError: undefined }
     session.adapter = new Adapter(session.connection, {
       scriptName: () => session.migration,
       split: (script) => session.split(script),
@@ -152,8 +160,9 @@ export class Engine {
 
   #shadow(state, datamodels) {
     const split = state.splitInShadow
-    if (!this.#datasource.shadowDatabaseUrl) return createShadow(state.connection, split)
-    return openShadow(this.#datasource, split, async (connection) => {
+    const shadowDatabaseUrl = this.#shadowUrl(state)
+    if (!shadowDatabaseUrl) return createShadow(state.connection, split)
+    return openShadow({ url: state.url ?? this.#datasource.url, shadowDatabaseUrl }, split, async (connection) => {
       const adapter = new Adapter(connection, { onDispose: async () => {} })
       const factory = { ...this.#factory(state, adapter, datamodels), connectToShadowDb: undefined }
       const engine = await startEngine(await loadEngine(this.#found), { datamodels, factory })
@@ -162,12 +171,19 @@ export class Engine {
     })
   }
 
+  /** Prisma 6 gives it to a `diff` as a parameter, and to other methods in the schema. */
+  #shadowUrl({ shadowUrl }) {
+    return shadowUrl || this.#datasource.shadowDatabaseUrl || this.#inSchema().shadowDatabaseUrl
+  }
+
   /** Opens a session only where a side of the comparison is a database, as the native engine does. */
   async #diff(params) {
     const sides = [params.from, params.to]
-    sides.forEach((side) => this.#checkDiffSide(side))
-    const online = sides.some((side) => side.tag === 'schemaDatasource')
-    const state = online ? await this.#session(this.#urlOf()) : { library: await loadEngine(this.#found) }
+    sides.forEach((side) => this.#checkDiffSide(side, params))
+    const database = sides.find(({ tag }) => tag === 'schemaDatasource' || tag === 'url')
+    const online = database !== undefined
+    const state = online ? await this.#session(this.#urlOf(database)) : { library: await loadEngine(this.#found) }
+    state.shadowUrl = params.shadowDatabaseUrl
     state.splitInShadow = splitter(params, { shadow: true })
     const datamodels = sides.flatMap((side) => side.files ?? []).map(({ path, content }) => [path, content])
     const factory = this.#factory(state, online ? state.adapter : offlineAdapter(), datamodels)
@@ -181,12 +197,12 @@ export class Engine {
     }
   }
 
-  #checkDiffSide(side) {
+  #checkDiffSide(side, params) {
     if (side.tag === 'schemaDatasource') side.files.forEach(({ content }) => refuseProvider(providerOf(content)))
     if (side.tag !== 'migrations') return
     const provider = /^\s*provider\s*=\s*"(\w+)"/m.exec(side.lockfile.content ?? '')?.[1]
     refuseProvider(provider)
-    if (provider && !this.#datasource.shadowDatabaseUrl) {
+    if (provider && !this.#shadowUrl({ shadowUrl: params.shadowDatabaseUrl })) {
       throw new Error(
         'You must set `datasource.shadowDatabaseUrl` in your `prisma.config.ts` if you want to diff a migrations directory.',
       )
@@ -206,11 +222,6 @@ async function callEngine(engine, method, params) {
     await engine.devDiagnostic({ migrationsList: params.migrationsList, filters: params.filters })
     return engine[method](params)
   }
-}
-
-/** The provider that a schema file names, if it has a datasource block. */
-function providerOf(text) {
-  return /^\s*datasource\s+\w+\s*\{[^}]*?^\s*provider\s*=\s*"(\w+)"/ms.exec(text)?.[1]
 }
 
 function refuseProvider(provider) {

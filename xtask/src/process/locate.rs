@@ -7,14 +7,14 @@ use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::native_engine::{self, Platform};
+use crate::process::release::{self, major};
 use crate::process::{self, Exit, Invocation};
 use crate::settings::Settings;
 
 /// The oldest Node that Prisma 7 runs on.
 const NODE_MAJOR: u32 = 20;
-/// Facts about flags, exit codes and engine protocol were measured for this major; 8 drops half of what a drill needs.
-const PRISMA_MAJOR: u32 = 7;
 const ENGINE: &str = "prisma/engine/schema-engine.mjs";
+const TWIN: &str = "@prisma/schema-engine-wasm";
 
 #[derive(Debug, Clone)]
 pub struct Toolbox {
@@ -61,6 +61,14 @@ impl Toolbox {
         Ok(Toolbox { node, prisma, engine })
     }
 
+    /// Whether the library is there without which Prisma 6 starts no command.
+    pub fn has_query_engine(&self) -> bool {
+        let real = self.prisma.script.canonicalize().unwrap_or_default();
+        let engines = real.ancestors().map(|folder| folder.join("node_modules/@prisma/engines"));
+        let files = engines.filter_map(|engines| std::fs::read_dir(engines).ok()).flatten().filter_map(Result::ok);
+        files.map(|file| file.file_name()).any(|name| name.to_string_lossy().starts_with("libquery_engine"))
+    }
+
     /// Asks Node for its version; 40 ms, so callers do it beside something else.
     ///
     /// # Errors
@@ -100,12 +108,8 @@ fn prisma(settings: &Settings) -> Result<Package> {
     let version = package_version(folder).ok_or_else(|| {
         Failure::blocked(format!("cannot tell the version of `{}`", script.display())).hint(Hint::shell("npm ci"))
     })?;
-    match major(&version) {
-        Some(PRISMA_MAJOR) => Ok(Package { script, version }),
-        _ => Err(Failure::blocked(format!("Prisma {version} is not supported"))
-            .because(format!("the drill knows the behaviour of Prisma {PRISMA_MAJOR}"))
-            .hint(Hint::shell("npm install --save-dev").arg(format!("prisma@{PRISMA_MAJOR}")))),
-    }
+    release::check(&version)?;
+    Ok(Package { script, version })
 }
 
 /// The user's own choice, else the binary beside the CLI, else our program around its WebAssembly twin.
@@ -125,9 +129,56 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
     // A project that does not carry our program uses the one of this workspace, with the packages beside it.
     let base = [&settings.root, &settings.home].into_iter().find(|base| base.join(ENGINE).is_file());
     let base = base.ok_or_else(|| no_engine().because(format!("`{ENGINE}` is missing too")))?;
-    let version = package_version(&base.join("node_modules/@prisma/schema-engine-wasm"))
-        .ok_or_else(|| no_engine().because("the package `@prisma/schema-engine-wasm` is missing too"))?;
+    let version = twin(prisma, &base.join(ENGINE))?;
     Ok(Engine::Wasm { program: base.join(ENGINE), version })
+}
+
+/// The version of the engine's WebAssembly package, found as our program finds it: from the CLI, else beside that program.
+/// An engine of another commit may write other migrations.
+fn twin(prisma: &Package, program: &Path) -> Result<String> {
+    let wanted = near(&prisma.script, "@prisma/engines-version");
+    let found = near(&prisma.script, TWIN).or_else(|| near(program, TWIN));
+    match (found, wanted) {
+        (Some(found), Some(wanted)) if commit(&found) == commit(&wanted) => Ok(found),
+        (Some(found), None) => Ok(found),
+        (found, wanted) => Err(no_twin(prisma, found, wanted)),
+    }
+}
+
+fn no_twin(prisma: &Package, found: Option<String>, wanted: Option<String>) -> Failure {
+    let release = &prisma.version;
+    if let Some(nearest) = release::nearest_with_twin(release) {
+        return no_engine()
+            .because(format!("npm has no `{TWIN}` for Prisma {release}; the nearest release with one is {nearest}"))
+            .hint(Hint::shell("npm install --save-dev").arg(format!("prisma@{nearest}")));
+    }
+    let lack = match &found {
+        Some(found) => format!("the package `{TWIN}` is {found}, of another commit than Prisma {release} wants"),
+        None => format!("the package `{TWIN}` is missing too"),
+    };
+    match wanted {
+        Some(wanted) => no_engine()
+            .because(lack)
+            .hint(Hint::shell("npm install --save-dev --save-exact").arg(format!("{TWIN}@{wanted}"))),
+        None => no_engine().because(lack),
+    }
+}
+
+/// `7.10.0-4.0edf323e…` ends with the commit.
+fn commit(version: &str) -> &str {
+    version.rsplit('.').next().unwrap_or(version)
+}
+
+/// The version of the package that Node would load from `file`'s real place, which under pnpm is not where the project sees it.
+fn near(file: &Path, package: &str) -> Option<String> {
+    let real = file.canonicalize().ok()?;
+    let version =
+        |from: &Path| from.ancestors().find_map(|folder| package_version(&folder.join("node_modules").join(package)));
+    // Under pnpm the engines lie beside the CLI, and what they need beside the engines.
+    version(&real).or_else(|| {
+        let engines = real.ancestors().find_map(|it| it.join("node_modules/@prisma/engines").canonicalize().ok())?;
+        version(&engines)
+    })
 }
 
 fn no_engine() -> Failure {
@@ -213,10 +264,6 @@ fn package_version(folder: &Path) -> Option<String> {
     }
     let text = std::fs::read(folder.join("package.json")).ok()?;
     serde_json::from_slice::<Manifest>(&text).ok().map(|manifest| manifest.version)
-}
-
-pub fn major(version: &str) -> Option<u32> {
-    version.split('.').next()?.parse().ok()
 }
 
 #[cfg(test)]

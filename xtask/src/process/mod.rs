@@ -9,6 +9,7 @@ mod invocation;
 pub mod locate;
 mod log;
 pub mod native_engine;
+pub mod release;
 mod tail;
 #[cfg(test)]
 mod tests;

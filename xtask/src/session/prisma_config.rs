@@ -9,8 +9,8 @@ use pin::file;
 
 const LOADER: &str = include_str!("prisma_config.cjs");
 
-/// A URL that leads nowhere: a config may insist on one, and reading it needs none.
-const NOWHERE: &str = "postgresql://nobody@127.0.0.1:1/nothing";
+/// A URL that leads nowhere: a config may insist on one where none is needed.
+pub const NOWHERE: &str = "postgresql://nobody@127.0.0.1:1/nothing";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::env_file;
 use super::flags::Global;
 use super::pair::{self, FilePair};
+use super::schema_files;
 use super::{EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings, Timeouts};
 use crate::error::{Failure, OrFail, Result};
 
@@ -63,9 +64,9 @@ struct FilePrisma {
     config: Option<String>,
     smoke: String,
     seed: String,
-    url_env: String,
-    direct_url_env: String,
-    shadow_url_env: String,
+    url_env: Option<String>,
+    direct_url_env: Option<String>,
+    shadow_url_env: Option<String>,
 }
 
 impl Default for FilePrisma {
@@ -76,10 +77,27 @@ impl Default for FilePrisma {
             config: None,
             smoke: "prisma/smoke.mjs".to_owned(),
             seed: "prisma/seed.sql".to_owned(),
-            url_env: "DATABASE_URL".to_owned(),
-            direct_url_env: "DIRECT_URL".to_owned(),
-            shadow_url_env: "SHADOW_DATABASE_URL".to_owned(),
+            url_env: None,
+            direct_url_env: None,
+            shadow_url_env: None,
         }
+    }
+}
+
+impl FilePrisma {
+    /// The variables with the database's, the direct and the shadow database's URL: as said here, else as the schema's datasource
+    /// says, else as they are called by custom. No two are one: what is not the database's own is then not told apart.
+    fn variables(&self, schema: &Path) -> [String; 3] {
+        // The guard says what cannot be read of it.
+        let files = schema_files::read(schema).unwrap_or_default();
+        let named = |said: &Option<String>, property| said.clone().or_else(|| schema_files::variable(&files, property));
+        let url = named(&self.url_env, "url").unwrap_or_else(|| "DATABASE_URL".to_owned());
+        let direct = named(&self.direct_url_env, "directUrl");
+        let direct = direct.filter(|name| self.direct_url_env.is_some() || *name != url);
+        let direct = direct.unwrap_or_else(|| "DIRECT_URL".to_owned());
+        let shadow = named(&self.shadow_url_env, "shadowDatabaseUrl");
+        let shadow = shadow.filter(|name| self.shadow_url_env.is_some() || ![&url, &direct].contains(&name));
+        [url, direct, shadow.unwrap_or_else(|| "SHADOW_DATABASE_URL".to_owned())]
     }
 }
 
@@ -231,6 +249,7 @@ impl File {
         let prisma = &self.prisma;
         let schema = root.join(&prisma.schema);
         let beside = schema.parent().unwrap_or(root);
+        let [url_env, direct_url_env, shadow_url_env] = prisma.variables(&schema);
         PrismaSettings {
             migrations: match &prisma.migrations {
                 Some(path) => root.join(path),
@@ -243,9 +262,9 @@ impl File {
             smoke: root.join(&prisma.smoke),
             seed: root.join(&prisma.seed),
             schema,
-            url_env: prisma.url_env.clone(),
-            direct_url_env: prisma.direct_url_env.clone(),
-            shadow_url_env: prisma.shadow_url_env.clone(),
+            url_env,
+            direct_url_env,
+            shadow_url_env,
         }
     }
 
@@ -347,6 +366,20 @@ mod tests {
         assert!(File::read(root.path()).is_ok());
         std::os::unix::fs::symlink(root.path().join("elsewhere"), root.path().join("drill.toml")).unwrap();
         assert_eq!(File::read(root.path()).unwrap_err().message, "cannot read `drill.toml`");
+    }
+
+    #[test]
+    fn the_variables_are_those_of_the_schema_unless_the_file_names_others() {
+        let root = tempfile::tempdir().unwrap();
+        let schema = root.path().join("schema.prisma");
+        let block = "datasource db {\n url = env(\"STAGING_DB\")\n directUrl = env(\"STAGING_DIRECT\")\n \
+                     shadowDatabaseUrl = env(\"STAGING_DIRECT\")\n}\n";
+        let mut file = FilePrisma::default();
+        assert_eq!(file.variables(&schema), ["DATABASE_URL", "DIRECT_URL", "SHADOW_DATABASE_URL"]);
+        std::fs::write(&schema, block).unwrap();
+        assert_eq!(file.variables(&schema), ["STAGING_DB", "STAGING_DIRECT", "SHADOW_DATABASE_URL"]);
+        file.direct_url_env = Some("OTHER".to_owned());
+        assert_eq!(file.variables(&schema), ["STAGING_DB", "OTHER", "STAGING_DIRECT"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::digest::sha256;
-use pin::file;
+use pin::{file, interposer};
 
 /// A schema file's path and what is in it.
 pub type SchemaFile = (PathBuf, Vec<u8>);
@@ -35,6 +35,15 @@ fn collect(path: &Path, seen: &mut BTreeSet<PathBuf>, files: &mut Vec<SchemaFile
         files.push((path.to_owned(), file::read(path, file::LONGEST)?));
     }
     Ok(())
+}
+
+/// The variable that the datasource names for `property`, which is how Prisma 6 is told where its database is.
+pub fn variable(files: &[SchemaFile], property: &str) -> Option<String> {
+    files.iter().find_map(|(_, text)| {
+        let text = String::from_utf8_lossy(text);
+        let named = interposer::variables(&text).into_iter().find(|(known, _)| *known == property);
+        named.map(|(_, name)| name.to_owned())
+    })
 }
 
 /// Whether Prisma reads it, among others in a folder.

@@ -54,6 +54,8 @@ pub struct Inspection {
     leases: Leases,
     /// What the pending migrations take away, with what is in it.
     losses: Vec<Loss>,
+    /// What the generated client will lack.
+    of_the_client: Option<String>,
 }
 
 /// One way through the pin for each child that needs the database.
@@ -122,6 +124,7 @@ impl Stage for Forward {
             summary: [format!("forward on {}: {what}.", session.settings.target.name)]
                 .into_iter()
                 .chain(remarks(&inspection.before.standing))
+                .chain(inspection.of_the_client.clone())
                 .map(|line| in_line(&line))
                 .collect::<Vec<_>>()
                 .join("\n"),
@@ -143,7 +146,8 @@ impl Stage for Forward {
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
-        for remark in remarks(&inspection.before.standing) {
+        let remarks = remarks(&inspection.before.standing).into_iter();
+        for remark in remarks.chain(inspection.of_the_client.clone()) {
             journal.console.say(&remark);
             journal.record().outcome.notes.push(remark);
         }
@@ -185,7 +189,7 @@ impl Forward {
             Pass::Second(_) => Vec::new(),
             _ => forecast(session, &history, &before.standing.applied, &before.standing.pending)?,
         };
-        Ok(Inspection { history, before, leases, losses })
+        Ok(Inspection { history, before, leases, losses, of_the_client: prisma::of_the_client(session) })
     }
 
     /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.

@@ -6,22 +6,66 @@ use crate::error::{OrFail, Result};
 use crate::hint::{Aim, Hint, READ_THE_LOG};
 use crate::postgres::causes::{self, Whose};
 use crate::process::Invocation;
-use crate::process::locate;
+use crate::process::release;
 use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
+use crate::session::prisma_config::NOWHERE;
 use crate::tools::reentry::EngineReentry;
 use pin::{Expected, Lease};
 use redact::Secret;
+
+const QUERY_ENGINE: &str = "PRISMA_QUERY_ENGINE_LIBRARY";
+
+/// What Prisma's flags differ by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Release {
+    /// The schema's datasource says where the database is.
+    Six,
+    /// The config says it.
+    Seven,
+}
+
+impl Release {
+    fn of(version: &str) -> Release {
+        if release::major(version) == Some(6) { Release::Six } else { Release::Seven }
+    }
+}
+
+fn lacks_query_engine(session: &Session<'_>) -> bool {
+    Release::of(&session.toolbox.prisma.version) == Release::Six && !session.toolbox.has_query_engine()
+}
+
+/// What the client that `generate` makes lacks, where the project has it from a download that did not happen.
+pub fn of_the_client(session: &Session<'_>) -> Option<String> {
+    let named = session.settings.variable(QUERY_ENGINE).is_some();
+    (!named && lacks_query_engine(session)).then(|| {
+        "the query engine of Prisma 6 is not installed here: a client whose generator does not say `engineType = \"client\"` is made without it"
+            .to_owned()
+    })
+}
+
+fn reset_words(release: Release) -> &'static [&'static str] {
+    match release {
+        Release::Six => &["migrate", "reset", "--force", "--skip-seed", "--skip-generate"],
+        Release::Seven => &["migrate", "reset", "--force"],
+    }
+}
+
+/// What makes the database one side of a `migrate diff`. Prisma 7 takes the shadow database from the config.
+fn diff_words(release: Release, schema: &str, shadow: &Secret) -> Vec<String> {
+    let words: &[&str] = match release {
+        Release::Six => &["--from-schema-datasource", schema, "--shadow-database-url", shadow.expose()],
+        Release::Seven => &["--from-config-datasource"],
+    };
+    words.iter().map(|&word| word.to_owned()).collect()
+}
 
 /// Prisma as this run calls it: without npx, in the project's folder, reaching the database only through the pin.
 pub struct Prisma<'a> {
     session: &'a Session<'a>,
     lease: &'a Lease,
 }
-
-/// Port 9 discards what it gets, where anything listens there at all (RFC 863).
-const NOWHERE: &str = "postgresql://nobody@127.0.0.1:9/nothing";
 
 impl<'a> Prisma<'a> {
     pub fn new(session: &'a Session<'a>, lease: &'a Lease) -> Self {
@@ -37,7 +81,8 @@ impl<'a> Prisma<'a> {
     fn cli(&self, words: &[&str]) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
         let door = EngineReentry::new(&self.session.toolbox, self.lease.expected(None));
-        let invocation = self.invocation(&self.session.toolbox.prisma.script).args(words).envs(door.environment()?);
+        let invocation = self.invocation(&self.session.toolbox.prisma.script).args(words);
+        let invocation = invocation.envs(self.without_query_engine()).envs(door.environment()?);
         Ok(invocation.args(self.config()).arg("--schema").arg(self.shown(&settings.schema)))
     }
 
@@ -46,9 +91,12 @@ impl<'a> Prisma<'a> {
         self.session.settings.shown(path)
     }
 
-    /// Needs no database, so it gets URLs that lead to none: a config that asks for them with `env()` would end it without.
+    /// Needs no database, so it gets URLs that lead to none: a config that asks for them with `env()`, and any of Prisma 7.0, would
+    /// end it without.
     pub fn generate(&self) -> Result<Invocation> {
-        Ok(self.with(self.cli(&["generate", "--no-hints"])?, &Secret::new(NOWHERE)))
+        let settings = &self.session.settings.prisma;
+        let names = [&settings.url_env, &settings.direct_url_env];
+        Ok(self.cli(&["generate", "--no-hints"])?.envs(names.map(|name| (name, NOWHERE))))
     }
 
     pub fn deploy(&self) -> Result<Invocation> {
@@ -75,15 +123,40 @@ impl<'a> Prisma<'a> {
         let (url, shadow_url) = (self.lease.url_of(now), self.lease.url_of(shadow));
         let invocation = self
             .invocation(&self.session.toolbox.prisma.script)
-            .args(["migrate", "diff", "--script", "--from-config-datasource", "--to-migrations"])
+            .args(["migrate", "diff", "--script"])
+            .args(diff_words(self.release(), &self.shown(&settings.schema), &shadow_url))
+            .arg("--to-migrations")
             .arg(to)
             .arg("--output")
             .arg(output)
-            .arg("--config")
-            .arg(self.config_for_a_diff(output)?)
+            .args(self.config_of_a_diff(output)?)
+            .envs(self.without_query_engine())
             .envs(door.environment()?)
             .env(&settings.shadow_url_env, shadow_url.expose());
         Ok(self.with(invocation, &url))
+    }
+
+    /// Prisma 6 needs none where nothing has to be there before the history.
+    fn config_of_a_diff(&self, beside: &Path) -> Result<Vec<PathBuf>> {
+        let nothing_first = self.session.groundwork.get().is_none_or(|groundwork| groundwork.script().is_empty());
+        if self.release() == Release::Six && nothing_first {
+            return Ok(self.config().map(PathBuf::from).collect());
+        }
+        Ok(vec!["--config".into(), self.config_for_a_diff(beside)?])
+    }
+
+    fn release(&self) -> Release {
+        Release::of(&self.session.toolbox.prisma.version)
+    }
+
+    /// Prisma 6 asks for its query engine before any command, and needs it for none of ours. Where that was not installed, an
+    /// empty file keeps the CLI from trying the download again; `generate` then makes a client without it.
+    fn without_query_engine(&self) -> Option<(&'static str, String)> {
+        if !lacks_query_engine(self.session) {
+            return None;
+        }
+        let named = self.session.settings.variable(QUERY_ENGINE).unwrap_or("/dev/null");
+        Some((QUERY_ENGINE, named.to_owned()))
     }
 
     /// The project's config with the schema that it need not name, since the command takes no `--schema`; with both URLs, of which it may
@@ -100,14 +173,19 @@ impl<'a> Prisma<'a> {
                 serde_json::json!(init)
             ),
         };
-        let urls = format!(
-            "datasource: {{ ...theirs.datasource, url: process.env[{}], shadowDatabaseUrl: process.env[{}] }}",
-            serde_json::json!(settings.url_env),
-            serde_json::json!(settings.shadow_url_env)
-        );
-        let text = format!(
-            "import theirs from {config};\nexport default {{ ...theirs, schema: {schema}, {urls}, {first} }};\n"
-        );
+        let theirs = match settings.config.is_file() {
+            true => format!("import theirs from {config};"),
+            false => "const theirs = {};".to_owned(),
+        };
+        let urls = match self.release() {
+            Release::Six => String::new(),
+            Release::Seven => format!(
+                "datasource: {{ ...theirs.datasource, url: process.env[{}], shadowDatabaseUrl: process.env[{}] }}, ",
+                serde_json::json!(settings.url_env),
+                serde_json::json!(settings.shadow_url_env)
+            ),
+        };
+        let text = format!("{theirs}\nexport default {{ ...theirs, schema: {schema}, {urls}{first} }};\n");
         let file = beside.with_file_name("prisma.config.ts");
         std::fs::write(&file, text).blocked(|| "cannot write temporary files")?;
         Ok(file)
@@ -121,11 +199,7 @@ impl<'a> Prisma<'a> {
     /// Drops the schema and applies every migration. Prisma asks nothing with `--force`, but for its agent gate. Prisma 7 neither seeds nor
     /// generates here, and no longer knows the flags that say so.
     pub fn reset(&self) -> Result<Invocation> {
-        let words: &[&str] = match locate::major(&self.session.toolbox.prisma.version) {
-            Some(6) => &["migrate", "reset", "--force", "--skip-seed", "--skip-generate"],
-            _ => &["migrate", "reset", "--force"],
-        };
-        Ok(self.with_url(self.cli(words)?))
+        Ok(self.with_url(self.cli(reset_words(self.release()))?))
     }
 
     /// The project's own program if it has one: it knows where its client is.
@@ -205,6 +279,19 @@ fn hint(code: &str) -> (Hint, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_major_is_told_in_its_own_words() {
+        let shadow = Secret::new("postgresql://u@h/shadow");
+        let [six, seven] = ["6.19.3", "7.0.0"].map(Release::of);
+        assert_eq!(
+            diff_words(six, "prisma/schema.prisma", &shadow).join(" "),
+            "--from-schema-datasource prisma/schema.prisma --shadow-database-url postgresql://u@h/shadow"
+        );
+        assert_eq!(diff_words(seven, "prisma/schema.prisma", &shadow), ["--from-config-datasource"]);
+        assert_eq!(reset_words(six).join(" "), "migrate reset --force --skip-seed --skip-generate");
+        assert_eq!(reset_words(seven).join(" "), "migrate reset --force");
+    }
 
     #[test]
     fn what_prisma_calls_pending_is_read_from_its_list() {

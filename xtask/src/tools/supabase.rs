@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::error::{Failure, Result};
 use crate::hint::{Hint, READ_THE_LOG};
 use crate::process::Invocation;
-use crate::process::locate;
+use crate::process::{locate, release};
 use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -38,7 +38,7 @@ impl Supabase {
     pub fn find(settings: &Settings) -> Result<Supabase> {
         let (program, version) = locate::supabase(settings)
             .ok_or_else(|| Failure::blocked("the Supabase CLI is not installed").hint(Hint::shell("npm ci")))?;
-        let major = match locate::major(&version) {
+        let major = match release::major(&version) {
             Some(2) => Major::Two,
             Some(3) => Major::Three,
             _ => {

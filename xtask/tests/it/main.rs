@@ -30,6 +30,7 @@ mod order;
 mod parity;
 mod pinning;
 mod platform;
+mod prisma_six;
 mod recipes;
 mod rehearse;
 mod report;

@@ -79,8 +79,8 @@ pub fn system_programs() -> Result<()> {
 /// The folder whose `node_modules` hold programs that only tests run, pinned there so that users need not download them.
 pub fn clients() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    // Looked for by name: whoever installed these before `just` was one of them has all others.
-    let newest = if PINNED_JUST { "rust-just-linux-x64" } else { "supabase" };
+    // Looked for by name: whoever installed these before it was one of them has all others.
+    let newest = "prisma-6";
     FOLDER.get_or_init(|| installed(workspace().join("xtask/tests/clients"), newest))
 }
 

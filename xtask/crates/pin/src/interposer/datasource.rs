@@ -120,6 +120,15 @@ static URL: LazyLock<Regex> = LazyLock::new(|| {
 /// Comments, strings, words, and everything else one by one.
 static TOKEN: LazyLock<Regex> = LazyLock::new(|| regex(r#"//[^\n]*|(?s:/\*.*?\*/)|"(?:\\.|[^"\\])*"|\w+|\S"#));
 
+/// The variables that the datasource blocks of a Prisma schema name, each with its property.
+pub fn variables(schema: &str) -> Vec<(&str, &str)> {
+    let named = |(property, address)| match address {
+        Address::Variable(name) => Some((property, name)),
+        Address::Literal(_) => None,
+    };
+    addresses(schema).into_iter().filter_map(named).collect()
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Address<'a> {
     /// As written: an escape in it makes it differ from the pinned one.
@@ -265,6 +274,14 @@ mod tests {
         assert!(with(&format!("url /* why */ = \"{STRAY}\"")).is_err());
         assert_eq!(with(&format!("/* url = \"{STRAY}\" */")), Ok(()));
         assert!(with("url = something(else)").is_err());
+    }
+
+    #[test]
+    fn the_variables_of_a_datasource_are_named_whatever_they_are_called() {
+        let schema = "datasource db {\n url = env(\"STAGING_DB\") // env(\"NOT\")\n directUrl=env( \"STAGING_DIRECT\" )\n \
+                      shadowDatabaseUrl = \"postgresql://u@h/d\"\n}\nmodel A {\n url String @default(env(\"X\"))\n}\n";
+        assert_eq!(variables(schema), [("url", "STAGING_DB"), ("directUrl", "STAGING_DIRECT")]);
+        assert_eq!(variables("datasource db {\n provider = \"postgresql\"\n}\n"), []);
     }
 
     #[test]

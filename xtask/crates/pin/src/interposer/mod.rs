@@ -30,6 +30,7 @@ use signal_hook::iterator::Signals;
 
 use crate::pinned_url::{Expected, Strayed};
 use datasource::Check;
+pub use datasource::variables;
 
 /// Stands where the engine puts one of Prisma's codes: none of theirs means "another database".
 const CODE: &str = "PINNED";

@@ -1,0 +1,138 @@
+//! Prisma 6: the schema's datasource says where the database is, under names of its own, and there is no config.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use chores::setup::clients;
+use serde_json::Value;
+
+use crate::project::{Answer, DRILL_TOML, Project};
+use crate::server::Database;
+
+const SCHEMA: &str = r#"
+generator client {
+  provider   = "prisma-client"
+  output     = "./generated"
+  engineType = "client"
+}
+
+datasource db {
+  provider  = "postgresql"
+  url       = env("STAGING_DB")
+  directUrl = env("STAGING_DIRECT")
+}
+
+model Shop {
+  id   Int    @id @default(autoincrement())
+  name String
+}
+"#;
+
+const HISTORY: [(&str, &str); 3] = [
+    ("1_shop", r#"create table "Shop" ("id" serial primary key, "name" text not null);"#),
+    ("2_city", r#"alter table "Shop" add column "city" text;"#),
+    ("3_no_city", r#"alter table "Shop" drop column "city";"#),
+];
+
+/// A project of Prisma 6, with nothing of this repo's.
+fn project(name: &str) -> (Project, Database) {
+    let (project, database) = Project::on_staging(name);
+    fs::remove_dir_all(project.path("prisma")).unwrap();
+    fs::remove_file(project.path("node_modules")).unwrap();
+    fs::create_dir(project.path("node_modules")).unwrap();
+    let packages = clients().join("node_modules");
+    symlink(packages.join("prisma-6"), project.path("node_modules/prisma")).unwrap();
+    project.write("prisma/schema.prisma", SCHEMA);
+    project.write("prisma/migrations/migration_lock.toml", "provider = \"postgresql\"\n");
+    for (name, sql) in HISTORY {
+        project.write(&format!("prisma/migrations/{name}/migration.sql"), sql);
+    }
+    project.write("drill.toml", &format!("{DRILL_TOML}\n[prisma]\nschema = \"prisma/schema.prisma\"\n"));
+    let url = database.url();
+    project.write(".env.staging", &format!("STAGING_DB={url}\nSTAGING_DIRECT={url}\n"));
+    (project, database)
+}
+
+/// What the run's record says that ran.
+fn tools(project: &Project, answer: &Answer) -> [String; 2] {
+    let folder = answer.json()["evidence"].as_str().unwrap().to_owned();
+    let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
+    ["prisma", "engine"].map(|tool| record["tools"][tool].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn prisma_six_goes_forward_and_back_and_is_reset_and_rehearsed() {
+    let (project, database) = project("six");
+    let columns = "select string_agg(attname, ',' order by attnum) from pg_attribute
+        where attrelid = '\"Shop\"'::regclass and attnum > 0 and not attisdropped";
+    let ledger = "select count(*) from _prisma_migrations where finished_at is not null";
+    let claim = project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+
+    let forward = project.run(&["forward", "--json"]).expect(0);
+    assert_eq!(database.one::<String>(columns), "id,name");
+    assert_eq!(tools(&project, &forward), ["6.19.3", "wasm (7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7)"]);
+    assert!(project.path("prisma/generated/client.ts").is_file());
+
+    // Only Prisma's diff knows the way back of a drop.
+    let backward = project.run(&["backward"]).expect(0);
+    assert_eq!(database.one::<String>(columns), "id,name,city");
+    assert_eq!(database.one::<i64>(ledger), 2);
+
+    database.execute("insert into \"Shop\" (name) values ('corner'), ('market')");
+    let again = project.run(&["forward"]).expect(0);
+    assert_eq!(database.one::<String>(columns), "id,name");
+
+    let reset = project.run(&["reset", "-q", "--confirm"]).expect(0);
+    assert_eq!((database.one::<i64>("select count(*) from \"Shop\""), database.one::<i64>(ledger)), (0, 3));
+    let restore = project.run(&["restore", "-q", "--confirm"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from \"Shop\""), 2);
+
+    let each = project.run(&["drill", "--each", "--json"]).expect(0);
+    let json = each.json();
+    let verdicts: Vec<_> = json["rehearsal"].as_array().unwrap().iter().map(|one| &one["verdict"]).collect();
+    assert_eq!(verdicts, ["reversible", "reversible", "lossy"], "{}", json["rehearsal"]);
+    project.assert_no_secret(&[&claim, &forward, &backward, &again, &reset, &restore, &each]);
+}
+
+#[test]
+fn an_engine_of_another_commit_and_a_release_without_one_are_refused() {
+    let (project, database) = project("six_refused");
+    let packages = clients().join("node_modules");
+    fs::remove_file(project.path("node_modules/prisma")).unwrap();
+    for folder in ["node_modules/prisma/build", "node_modules/@prisma/engines-version"] {
+        fs::create_dir_all(project.path(folder)).unwrap();
+    }
+    fs::copy(packages.join("prisma-6/build/child.js"), project.path("node_modules/prisma/build/index.js")).unwrap();
+    let refused = |release: &str, engine: &str| {
+        let package = |version: &str| format!("{{\"version\":\"{version}\"}}");
+        project.write("node_modules/prisma/package.json", &package(release));
+        project.write("node_modules/@prisma/engines-version/package.json", &package(engine));
+        project.run(&["forward"]).expect(4).failure()
+    };
+    let said = [
+        refused("6.19.2", "7.1.1-2.0000000000000000000000000000000000000000"),
+        refused("6.11.0", "6.11.0-18.9c30299f5a0ea26a96790e13f796dc6094db3173"),
+        refused("6.5.0", "6.5.0-73.0"),
+        refused("8.0.0-rc.19", "8.0.0-1.0"),
+    ];
+    insta::assert_snapshot!(said.join("\n\n"), @r"
+    error: Prisma's schema engine is not here
+    caused by: its download was blocked or skipped when the package was installed
+    caused by: the package `@prisma/schema-engine-wasm` is 7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3, of another commit than Prisma 6.19.2 wants
+    hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000
+
+    error: Prisma's schema engine is not here
+    caused by: its download was blocked or skipped when the package was installed
+    caused by: npm has no `@prisma/schema-engine-wasm` for Prisma 6.11.0; the nearest release with one is 6.11.1
+    hint: npm install --save-dev prisma@6.11.1
+
+    error: Prisma 6.5.0 is not supported
+    caused by: its engine is not on npm, so nothing of it could be tried; `env check` and `evidence` still work
+    hint: npm install --save-dev prisma@6
+
+    error: Prisma 8.0.0-rc.19 is not supported
+    caused by: it has no `migrate reset`, `resolve` and `diff`, which the drill is made of; `env check` and `evidence` still work
+    hint: npm install --save-dev prisma@7
+    ");
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}
