@@ -25,8 +25,9 @@ pub struct Grams {
     seen: Box<[bool; HASHES]>,
     /// By hash.
     groups: Vec<Group>,
-    /// By group, in order: the needles that it represents, with their indexes.
-    needles: Vec<(u128, usize)>,
+    /// By group, in the order of their numbers: the needles that it represents, with their indexes.
+    numbers: Vec<(u128, usize)>,
+    needles: Vec<Vec<u8>>,
     /// Where in `groups` each hash begins.
     heads: Vec<usize>,
 }
@@ -37,7 +38,7 @@ struct Group {
     hash: usize,
     offset: usize,
     len: usize,
-    /// Where in `needles` they are.
+    /// Where in `numbers` they are.
     among: Range<usize>,
 }
 
@@ -53,16 +54,16 @@ impl Grams {
                 by_group.entry(group).or_default().push((number(bytes, 0, bytes.len()), index));
             }
         }
-        let (mut groups, mut needles) = (Vec::new(), Vec::new());
+        let (mut groups, mut numbers) = (Vec::new(), Vec::new());
         for ((hash, offset, len), mut group) in by_group {
             group.sort_unstable();
-            groups.push(Group { hash, offset, len, among: needles.len()..needles.len() + group.len() });
-            needles.extend(group);
+            groups.push(Group { hash, offset, len, among: numbers.len()..numbers.len() + group.len() });
+            numbers.extend(group);
         }
         let mut seen = Box::new([false; HASHES]);
         groups.iter().for_each(|group| seen[group.hash] = true);
         let heads = (0..=HASHES).map(|head| groups.partition_point(|group| group.hash < head)).collect();
-        Grams { seen, groups, heads, needles }
+        Grams { seen, groups, heads, numbers, needles: needles.to_vec() }
     }
 
     /// Calls `found` with the index of a needle and its position, for every place where one stands.
@@ -71,7 +72,7 @@ impl Grams {
             let eight = eight_from(text, at);
             let hashes = [hash(eight), hash(eight >> 16), hash(eight >> 32)];
             if self.seen[hashes[0]] | self.seen[hashes[1]] | self.seen[hashes[2]] {
-                for (step, hash) in hashes.into_iter().enumerate() {
+                for (step, hash) in hashes.into_iter().enumerate().filter(|(_, hash)| self.seen[*hash]) {
                     self.confirm(text, at + step * STRIDE, hash, &mut found);
                 }
             }
@@ -84,32 +85,32 @@ impl Grams {
         let of_hash = self.heads[hash]..self.heads[hash + 1];
         for group in self.groups[of_hash].iter().filter(|group| at >= group.offset) {
             let start = at - group.offset;
-            if start + group.len <= text.len()
-                && let Some(needle) = self.needle(group, number(text, start, group.len))
-            {
+            let there = text.get(start..start + group.len);
+            if let Some(needle) = there.and_then(|there| self.needle(group, number(text, start, group.len), there)) {
                 found(needle, start);
             }
         }
     }
 
-    fn needle(&self, group: &Group, there: u128) -> Option<usize> {
-        let among = &self.needles[group.among.clone()];
-        let at = among.binary_search_by_key(&there, |(needle, _)| *needle).ok()?;
-        Some(among[at].1)
+    fn needle(&self, group: &Group, number: u128, there: &[u8]) -> Option<usize> {
+        let among = &self.numbers[group.among.clone()];
+        let first = among.partition_point(|(other, _)| *other < number);
+        let alike = among[first..].iter().take_while(|(other, _)| *other == number);
+        alike.map(|(_, needle)| *needle).find(|needle| self.needles[*needle].eq_ignore_ascii_case(there))
     }
 }
 
-/// The `len` bytes at `at` in lower case, as one number: those are compared at once, and in the order of the bytes.
+/// The `len` bytes at `at` as one number, which is compared at once. What differs in case alone has the same, and so have a few others.
 #[inline]
 fn number(text: &[u8], at: usize, len: usize) -> u128 {
     let rest = &text[at..];
-    let mut bytes: [u8; LONGEST] = rest.first_chunk().copied().unwrap_or_else(|| {
+    let bytes: [u8; LONGEST] = rest.first_chunk().copied().unwrap_or_else(|| {
         let mut padded = [0; LONGEST];
         padded[..rest.len()].copy_from_slice(rest);
         padded
     });
-    bytes.make_ascii_lowercase();
-    u128::from_be_bytes(bytes) & u128::MAX << (8 * (LONGEST - len))
+    const FOLDED: u128 = u128::from_le_bytes([0x20; LONGEST]);
+    (u128::from_le_bytes(bytes) | FOLDED) << (8 * (LONGEST - len))
 }
 
 /// Where those `SHORTEST` bytes of a needle begin that text is least likely to hold.

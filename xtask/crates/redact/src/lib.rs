@@ -200,7 +200,8 @@ impl Detector {
         }
         let mut inner = Vec::new();
         self.explore(Source::of_view(view, encoding as usize), depth + 1, budget, &mut inner);
-        hits.extend(inner.into_iter().map(|hit| Hit { range: view.parent_range(hit.range), ..hit }));
+        let mut near = 0;
+        hits.extend(inner.into_iter().map(|hit| Hit { range: view.parent_range(hit.range, &mut near), ..hit }));
     }
 
     fn write_mask(&self, hit: &Hit, out: &mut Vec<u8>) {

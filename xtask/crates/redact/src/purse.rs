@@ -12,8 +12,8 @@ use memchr::memchr;
 use super::view::DECODED;
 
 /// In bytes. A log of any length in which some lines are encoded in several ways is read to its end, and so are the first
-/// hundreds of kilobytes in which all are.
-const FULL: i64 = 1 << 20;
+/// hundred kilobytes in which all are.
+const FULL: i64 = 1 << 19;
 
 /// How much must pass until an empty purse is full, as many times as much.
 const SLOWLY: i64 = 4;

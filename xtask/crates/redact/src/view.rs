@@ -116,9 +116,9 @@ impl View {
     }
 
     /// Every byte of the parent that took part in `range` of the text; a character of base64 that holds bits of it
-    /// counts.
-    pub fn parent_range(&self, range: Range<usize>) -> Range<usize> {
-        let (first, into_first) = self.piece(range.start);
+    /// counts. `near` is the piece at which the last range ended: most follow each other.
+    pub fn parent_range(&self, range: Range<usize>, near: &mut usize) -> Range<usize> {
+        let (first, into_first) = self.piece(range.start, near);
         let start = first.from
             + match first.kind {
                 Kind::Copy => into_first,
@@ -126,7 +126,7 @@ impl View {
                 Kind::Base64 => into_first * 4 / 3,
                 Kind::Hex => into_first * 2,
             };
-        let (last, into_last) = self.piece(range.end - 1);
+        let (last, into_last) = self.piece(range.end - 1, near);
         let end = last.from
             + match last.kind {
                 Kind::Copy => into_last + 1,
@@ -137,9 +137,16 @@ impl View {
         start..end
     }
 
-    fn piece(&self, at: usize) -> (&Piece, usize) {
-        let index = self.pieces.partition_point(|piece| piece.at <= at) - 1;
-        let piece = &self.pieces[index];
+    fn piece(&self, at: usize, near: &mut usize) -> (&Piece, usize) {
+        const NEXT: usize = 8;
+        let begins_before = |piece: &Piece| piece.at <= at;
+        let next = &self.pieces[*near..self.pieces.len().min(*near + NEXT)];
+        let found = next.iter().take_while(|piece| begins_before(piece)).count();
+        *near = match found {
+            0 | NEXT => self.pieces.partition_point(begins_before) - 1,
+            _ => *near + found - 1,
+        };
+        let piece = &self.pieces[*near];
         (piece, at - piece.at)
     }
 }
@@ -248,7 +255,7 @@ mod tests {
         let mut view = View::default();
         view.copy(b"ab%40", 0..2);
         view.escape(b"@", 2..5);
-        assert_eq!(view.parent_range(1..3), 1..5);
+        assert_eq!(view.parent_range(1..3, &mut 0), 1..5);
     }
 
     #[test]
@@ -257,7 +264,7 @@ mod tests {
         view.copy(b"a\x1b[mb\x1b[0m", 0..1);
         view.escape(b"", 1..4);
         view.copy(b"a\x1b[mb\x1b[0m", 4..5);
-        assert_eq!(view.parent_range(0..2), 0..5);
+        assert_eq!(view.parent_range(0..2, &mut 0), 0..5);
     }
 
     #[test]
@@ -265,8 +272,8 @@ mod tests {
         let mut view = View::default();
         view.begin_base64(10);
         view.text.extend_from_slice(b"abc");
-        assert_eq!(view.parent_range(0..1), 10..12);
-        assert_eq!(view.parent_range(1..2), 11..13);
-        assert_eq!(view.parent_range(2..3), 12..14);
+        assert_eq!(view.parent_range(0..1, &mut 0), 10..12);
+        assert_eq!(view.parent_range(1..2, &mut 0), 11..13);
+        assert_eq!(view.parent_range(2..3, &mut 0), 12..14);
     }
 }
