@@ -16,7 +16,7 @@ use super::view::DECODED;
 const FULL: i64 = 1 << 19;
 
 /// How much must pass until an empty purse is full, as many times as much.
-const SLOWLY: i64 = 4;
+const SLOWLY: i64 = 16;
 
 pub struct Purse {
     saved: i64,
@@ -96,7 +96,7 @@ mod tests {
         );
         assert_eq!(purse.allows(b"ghi\n"), (4, 1));
         assert_eq!(purse.pay(4, [(0..3, 3)].into_iter()), 4, "one encoding costs nothing");
-        assert_eq!(purse.pay(28, nothing()), 28);
+        assert_eq!(purse.pay(148, nothing()), 148);
         assert_eq!(purse.allows(b"0123456\n890\nabc\n"), (8, 1), "the line with which it is full again");
         assert_eq!(purse.pay(8, nothing()), 8);
         assert_eq!(purse.allows(b"abc\n"), (4, DECODED));
