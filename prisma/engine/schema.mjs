@@ -1,7 +1,7 @@
 /** What the datasource block of a Prisma schema says: up to Prisma 6 the URLs stand there, from 7 on in the config. */
 
-/** A comment, a text, a word, or anything else one by one. */
-const TOKEN = /\/\/[^\n]*|"(?:\\.|[^"\\])*"|\w+|\S/g
+/** A comment of either kind, a text, a word, or anything else one by one: as the interposer reads it, which checks what stands there. */
+const TOKEN = /\/\/[^\n]*|\/\*[^]*?\*\/|"(?:\\.|[^"\\])*"|[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|\S/gu
 
 /**
  * @param {string[]} texts the files of one schema
@@ -20,7 +20,7 @@ export const providerOf = (text) => valueOf(blockOf(text) ?? [], 'provider', {})
 
 function blockOf(text) {
   if (!text.includes('datasource')) return undefined
-  const tokens = text.match(TOKEN).filter((token) => !token.startsWith('//'))
+  const tokens = text.match(TOKEN).filter((token) => !/^\/[/*]/.test(token))
   const start = tokens.findIndex((token, at) => token === 'datasource' && tokens[at + 2] === '{')
   return start < 0 ? undefined : tokens.slice(start + 3, tokens.indexOf('}', start))
 }

@@ -18,6 +18,19 @@ test('a URL that is written out is read with its escapes, and a brace in it ends
   assert.deepEqual(datasourceOf([text], { S: 's' }), { url: 'postgresql://u:"}@h/d', shadowDatabaseUrl: 's' })
 })
 
+test('a datasource in a comment of either kind is none', () => {
+  const elsewhere = 'datasource old {\n  provider = "mysql"\n  url = "postgresql://u@elsewhere/d"\n}\n'
+  for (const before of [`/* ${elsewhere} */\n`, elsewhere.replace(/^/gm, '// ')]) {
+    const text = before + block('/* url = "postgresql://u@elsewhere/d" */ url = env("A")')
+    assert.deepEqual(datasourceOf([text], { A: 'a' }), { url: 'a', shadowDatabaseUrl: undefined })
+    assert.equal(providerOf(text), 'postgresql')
+  }
+})
+
+test('a word is one in any alphabet', () => {
+  assert.deepEqual(datasourceOf(['édatasource db {\n  url = "postgresql://u@elsewhere/d"\n}\n'], {}).url, undefined)
+})
+
 test('a variable that is not set is an error, but for the shadow database', () => {
   assert.throws(() => datasourceOf([block('url = env("A")')], {}), { message: 'Environment variable not found: A.' })
   assert.equal(datasourceOf([block('url = env("A")', 'shadowDatabaseUrl = env("S")')], { A: 'a' }).shadowDatabaseUrl, undefined)
