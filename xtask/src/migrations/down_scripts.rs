@@ -35,8 +35,7 @@ const WORKERS: usize = 2;
 pub fn of(session: &Session<'_>, history: &History, count: usize) -> Result<Vec<Down>> {
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
-    let all = history.migrations.len();
-    let histories: Vec<History> = (all - count + 1..=all).rev().map(|length| history.first(length)).collect();
+    let histories = histories(history, count);
     let mut downs = histories.iter().map(|history| ready(session, history)).collect::<Result<Vec<_>>>()?;
     for source in [by_catalogs, by_prisma] {
         let missing: Vec<Missing<'_>> = histories.iter().enumerate().filter(|(at, _)| downs[*at].is_none()).collect();
@@ -46,6 +45,20 @@ pub fn of(session: &Session<'_>, history: &History, count: usize) -> Result<Vec<
         }
     }
     downs.into_iter().map(|down| down.ok_or_else(|| Failure::bug("a migration without a way back"))).collect()
+}
+
+/// As `of`, where nobody has to be asked; None where one of them is not known yet.
+///
+/// # Errors
+/// `blocked` when a `down.sql` cannot be read.
+pub fn known(session: &Session<'_>, history: &History, count: usize) -> Result<Option<Vec<Down>>> {
+    histories(history, count).iter().map(|history| ready(session, history)).collect()
+}
+
+/// What each of the last `count` migrations is the end of, newest first.
+fn histories(history: &History, count: usize) -> Vec<History> {
+    let all = history.migrations.len();
+    (all - count + 1..=all).rev().map(|length| history.first(length)).collect()
 }
 
 /// Which of the scripts it is, and the history up to and with the migration that it takes back.

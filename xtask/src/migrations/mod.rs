@@ -10,6 +10,7 @@ pub mod forecast;
 pub mod harm;
 mod in_the_way;
 mod inventory;
+pub mod kept_rehearsal;
 pub mod losses;
 pub mod prints;
 mod prisma_diff;

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use postgres::{Row, Transaction};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Result};
 use crate::migrations::awaited::Awaited;
@@ -30,7 +31,7 @@ const ROWS: u64 = 20;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// One step of a rehearsal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RehearsedDown {
     pub removals: Vec<Removal>,
     /// The catalog of the history without the migration.
@@ -46,12 +47,14 @@ impl RehearsedDown {
 }
 
 /// What a throw-away database says of some down scripts before they run for real.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Rehearsal {
     /// The catalog of the whole history.
     pub start: Catalog,
     /// In the order of the scripts.
     pub rehearsed: Vec<RehearsedDown>,
+    /// Every script ran where there are rows, too, in its time.
+    pub had_rows: bool,
 }
 
 /// The server of the throw-away databases.
@@ -94,6 +97,7 @@ pub fn rehearse(
 
 /// What a script drops is told without rows; to whose loss, with rows.
 fn merged(mut rehearsal: Rehearsal, harms: Vec<Vec<Removal>>) -> Rehearsal {
+    rehearsal.had_rows = harms.len() == rehearsal.rehearsed.len();
     for (rehearsed, harms) in rehearsal.rehearsed.iter_mut().zip(harms) {
         let (dropped, changed): (Vec<_>, Vec<_>) = harms.into_iter().partition(Removal::is_drop);
         rehearsed.removals.retain(Removal::is_drop);
@@ -168,7 +172,7 @@ fn without_rows(
             present = after;
             rehearsed.push(RehearsedDown { removals, expected, found: seen(connection)? });
         }
-        Ok(Rehearsal { start, rehearsed })
+        Ok(Rehearsal { start, rehearsed, had_rows: false })
     })
 }
 

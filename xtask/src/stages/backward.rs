@@ -18,6 +18,7 @@ use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order, RolledBack};
 use crate::migrations::down_scripts;
 use crate::migrations::harm::Harm;
+use crate::migrations::kept_rehearsal;
 use crate::migrations::losses::{Loss, losses, schemas_of};
 use crate::migrations::prisma_status::ask_prisma;
 use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, Workplace, drafts, rehearse};
@@ -174,6 +175,12 @@ impl Stage for Backward {
     }
 }
 
+/// The scripts and their rehearsal, where an earlier run has made both.
+fn known(session: &Session<'_>, applied: &History, steps: usize) -> Result<Option<(Vec<Down>, Rehearsal)>> {
+    let Some(downs) = down_scripts::known(session, applied, steps)? else { return Ok(None) };
+    Ok(kept_rehearsal::known(session, applied, &downs)?.map(|rehearsal| (downs, rehearsal)))
+}
+
 /// The file in the evidence that holds a script.
 fn file_of(down: &Down) -> String {
     format!("down/{}.sql", down.migration)
@@ -200,8 +207,15 @@ impl Backward {
                 open: &|name| workshop.connect_to(name),
                 one_at_a_time: scratch_server::acts_on_server(session, &applied).is_some(),
             };
-            let downs = || down_scripts::of(workshop, &applied, steps);
-            let (downs, rehearsal) = rehearse(&place, &applied, prisma, steps, downs)?;
+            let (downs, rehearsal) = match known(workshop, &applied, steps)? {
+                Some(known) => known,
+                None => {
+                    let downs = || down_scripts::of(workshop, &applied, steps);
+                    let (downs, rehearsal) = rehearse(&place, &applied, prisma, steps, downs)?;
+                    kept_rehearsal::keep(workshop, &applied, &downs, &rehearsal)?;
+                    (downs, rehearsal)
+                }
+            };
             let (drafts, still) = drafts(&place, &applied, prisma, &downs, &rehearsal)?;
             Ok(RollbackPlan { downs, rehearsal, drafts, still })
         })

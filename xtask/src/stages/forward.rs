@@ -37,6 +37,7 @@ use crate::stages::preflight::{
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::stages::still_owed;
 use crate::stages::surroundings;
+use crate::tools::generated_client::GeneratedClient;
 use crate::tools::prisma::{self, Prisma};
 use crate::words::{counted, in_line, listed};
 use pin::Lease;
@@ -54,9 +55,13 @@ pub struct Inspection {
     leases: Leases,
     /// What the pending migrations take away, with what is in it.
     losses: Vec<Loss>,
+    /// The client that is there, where it is the schema's own already.
+    client: Option<GeneratedClient>,
     /// What the generated client will lack.
     of_the_client: Option<String>,
 }
+
+const GENERATE: &str = "generate";
 
 /// One way through the pin for each child that needs the database.
 struct Leases {
@@ -79,6 +84,8 @@ pub enum Builtin {
     CountAgain,
     /// Replay the history into a throw-away database, unless its catalog is known.
     Replay,
+    /// Look at the client again, in place of making it.
+    VerifyClient,
     VerifyLedger,
     VerifyCatalog,
     #[serde(rename = "round")]
@@ -110,6 +117,7 @@ impl Stage for Forward {
             sql: migration.sql.clone(),
         };
         let what = match pending.len() {
+            0 if inspection.client.is_some() => "nothing is pending; verify".to_owned(),
             0 => "nothing is pending; generate the client and verify".to_owned(),
             count => format!("apply {} and verify", counted(count, "migration")),
         };
@@ -189,7 +197,11 @@ impl Forward {
             Pass::Second(_) => Vec::new(),
             _ => forecast(session, &history, &before.standing.applied, &before.standing.pending)?,
         };
-        Ok(Inspection { history, before, leases, losses, of_the_client: prisma::of_the_client(session) })
+        let client = match self.pass {
+            Pass::Second(_) => None,
+            _ => GeneratedClient::known(session),
+        };
+        Ok(Inspection { history, before, leases, losses, client, of_the_client: prisma::of_the_client(session) })
     }
 
     /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.
@@ -211,14 +223,12 @@ impl Forward {
     fn apply_group(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Builtin>>> {
         let prisma = Prisma::new(session, &inspection.leases.deploy);
         let timeouts = session.settings.timeouts;
-        let generate = Step {
-            name: "generate",
-            does: "generate the Prisma client from the schema".to_owned(),
-            failure: "the client was not generated",
-            action: child(prisma.generate()?, timeouts.generate),
-        };
         Ok(vec![
-            self.pass.client(Builtin::Pass).unwrap_or(generate),
+            match (self.pass.client(Builtin::Pass), &inspection.client) {
+                (Some(of_the_first), _) => of_the_first,
+                (None, Some(client)) => verify_client(client),
+                (None, None) => generate(prisma.generate()?, timeouts.generate),
+            },
             Step {
                 name: "migrate deploy",
                 does: format!(
@@ -236,6 +246,24 @@ impl Forward {
 impl Inspection {
     pub fn lost(&self) -> impl Iterator<Item = &Loss> {
         self.losses.iter().filter(|loss| loss.values > 0)
+    }
+}
+
+fn generate(invocation: Invocation, deadline: Duration) -> Step<Builtin> {
+    Step {
+        name: GENERATE,
+        does: "generate the Prisma client from the schema".to_owned(),
+        failure: "the client was not generated",
+        action: child(invocation, deadline),
+    }
+}
+
+fn verify_client(client: &GeneratedClient) -> Step<Builtin> {
+    Step {
+        name: GENERATE,
+        does: format!("not again: check that {} is what was generated from this very schema", client.in_words()),
+        failure: "the client is not the schema's",
+        action: Action::Builtin(Builtin::VerifyClient),
     }
 }
 
@@ -297,6 +325,7 @@ impl Running<'_, Forward> {
             }
             Builtin::CountAgain => self.count_again(),
             Builtin::Replay => Ok(replay_first(self.session, &self.inspection.history)?.in_words()),
+            Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
             Builtin::Pass(action) => self.pass(action),
@@ -316,6 +345,27 @@ impl Running<'_, Forward> {
                 .because(grown.to_string())
                 .hint(Hint::run("forward --plan"))),
         }
+    }
+
+    /// It may have been changed since the plan was made.
+    fn verify_client(&self) -> Result<String> {
+        match GeneratedClient::known(self.session) {
+            Some(client) if Some(&client) == self.inspection.client.as_ref() => {
+                Ok(format!("not again: {} is what was generated from this very schema", client.in_words()))
+            }
+            _ => Err(Failure::different("the schema or its client was changed while the run went on")
+                .hint(Hint::run("forward"))),
+        }
+    }
+
+    /// What the next run need not generate, by the log of it.
+    fn keep_client(&self) {
+        let record = self.journal.record();
+        let mut steps = record.outcome.stages.last().into_iter().flat_map(|stage| &stage.steps);
+        let generated = steps.find(|step| step.name == GENERATE && step.exit_code == Some(0));
+        let log = generated.and_then(|step| Some(self.journal.run().folder().join(step.log.as_ref()?)));
+        drop(record);
+        log.into_iter().for_each(|log| GeneratedClient::keep(self.session, &log));
     }
 
     fn pass(&self, action: &pass::Builtin) -> Result<String> {
@@ -398,6 +448,7 @@ impl Running<'_, Forward> {
 
     /// Whatever came before, the record says what the database is now.
     fn record_state(&self) -> Result<()> {
+        self.keep_client();
         let after = self.after()?;
         after.record(self.journal, &self.inspection.before.counts)?;
         let (applied, pending) = (self.newly_applied(&after.standing), after.standing.pending.clone());

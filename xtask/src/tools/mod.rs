@@ -1,5 +1,6 @@
 //! The wrapped programs as values: which arguments, which environment. Nothing is spawned here.
 
+pub mod generated_client;
 pub mod prisma;
 pub mod reentry;
 pub mod splitter;

@@ -40,9 +40,18 @@ fn the_first_run_applies_everything_and_the_second_applies_nothing_and_still_ver
     let json = second.json();
     assert_eq!(json["migrations"]["applied"], json!([]));
     let steps = &json["stages"][0]["steps"];
+    let known = "not again: `prisma/generated/postgres` is what was generated from this very schema";
+    assert_eq!(generated(&json), (&json!(null), &json!(known)));
     let verified = steps.as_array().unwrap().iter().filter(|step| step["name"].as_str().unwrap().starts_with("verify"));
     assert!(verified.clone().count() == 2 && verified.clone().all(|step| step["status"] == "ok"), "{steps}");
     project.assert_no_secret(&[&first, &second]);
+}
+
+/// How Prisma's `generate` ended, and what the step found.
+fn generated(json: &Value) -> (&Value, &Value) {
+    let mut steps = json["stages"][0]["steps"].as_array().unwrap().iter();
+    let step = steps.find(|step| step["name"] == "generate").unwrap();
+    (&step["exit_code"], &step["detail"])
 }
 
 #[test]
@@ -51,7 +60,10 @@ fn rows_that_were_there_are_counted_before_and_after() {
     project.run(&["forward"]).expect(0);
     database.execute(r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#);
     project.migration("20260101000000_tidy", r#"delete from "Session" where id = '1';"#);
+    project.write("prisma/generated/postgres/index.js", "// Not what Prisma wrote.\n");
     let json = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0).json();
+    assert_eq!(generated(&json), (&json!(0), &json!(null)), "a client that was changed is made again");
+    assert!(!project.read("prisma/generated/postgres/index.js").contains("Not what"));
     assert_eq!(json["counts"]["before"]["public.Session"], 5);
     assert_eq!(json["counts"]["after"]["public.Session"], 4);
 }

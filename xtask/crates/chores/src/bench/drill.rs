@@ -10,7 +10,7 @@ use super::{silently, time};
 /// The whole `drill`, with all its checks, against the seven calls that the runbook has a user type
 ///
 /// Each is on a fresh database of one sandbox server, each pair in turn. `first` is a drill of a history that this machine has never seen;
-/// `again` finds the catalogs and down scripts of an earlier one in `.drill`. The budget is 0.5.
+/// `again` finds the catalogs, down scripts and rehearsals of an earlier one in `.drill`. The budget is 0.5.
 #[derive(clap::Args)]
 pub struct Options {
     /// Pairs
@@ -53,6 +53,7 @@ impl Options {
             plain.push(server.runbook(&format!("plain_{run}_test"))?);
             project.shell.remove_path(".drill/catalogs")?;
             project.shell.remove_path(".drill/down")?;
+            project.shell.remove_path(".drill/rehearsals")?;
             first.push(server.drill(&format!("first_{run}_test"))?);
             again.push(server.drill(&format!("again_{run}_test"))?);
         }
