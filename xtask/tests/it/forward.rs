@@ -22,7 +22,7 @@ fn strings(value: &Value) -> Vec<&str> {
 
 #[test]
 fn the_first_run_applies_everything_and_the_second_applies_nothing_and_still_verifies() {
-    let (project, database) = Project::on_staging("forward_twice");
+    let (project, database) = Project::on_staging_without_client("forward_twice");
     let first = project.run(&["forward", "--json"]).expect(0);
     let json = first.json();
     assert_eq!(json["schema"], "drill/v1");
@@ -114,7 +114,7 @@ fn a_table_whose_rows_the_owner_may_not_see_stops_only_what_needs_them() {
 
 #[test]
 fn the_evidence_says_what_ran_and_what_it_found() {
-    let (project, _) = Project::on_staging("forward_evidence");
+    let (project, _) = Project::on_staging_without_client("forward_evidence");
     let answer = project.run(&["forward", "--json"]).expect(0);
     let json = answer.json();
     let folder = json["evidence"].as_str().unwrap();

@@ -37,8 +37,32 @@ pub fn program() -> &'static Path {
     })
 }
 
+/// The client of this repo's schema, as the first project of a test run has Prisma generate it, and what the program knows of it: no other
+/// project waits for the same.
+fn generated_client() -> &'static Path {
+    static KEPT: OnceLock<PathBuf> = OnceLock::new();
+    KEPT.get_or_init(|| {
+        let (project, _database) = Project::on_staging_without_client("client");
+        project.run(&["forward"]).expect(0);
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("client");
+        let _ = fs::remove_dir_all(&kept);
+        GENERATED.iter().for_each(|folder| copy_tree(&project.path(folder), &kept.join(folder)));
+        kept
+    })
+}
+
+/// What `generate` writes, and what is kept of it.
+const GENERATED: [&str; 2] = ["prisma/generated", ".drill/clients"];
+
 impl Project {
     pub fn new() -> Project {
+        let project = Project::without_client();
+        GENERATED.iter().for_each(|folder| copy_tree(&generated_client().join(folder), &project.path(folder)));
+        project
+    }
+
+    /// As a bare clone is.
+    pub fn without_client() -> Project {
         install_packages();
         let folder = tempfile::Builder::new().prefix("drill project with spaces ").tempdir().unwrap();
         let project = Project { folder, env: BTreeMap::new() };
@@ -54,10 +78,18 @@ impl Project {
 
     /// A project whose staging target is a new database on the shared server.
     pub fn on_staging(name: &str) -> (Project, Database) {
+        Project::new().with_database(name)
+    }
+
+    /// As `on_staging`, where no client was generated yet.
+    pub fn on_staging_without_client(name: &str) -> (Project, Database) {
+        Project::without_client().with_database(name)
+    }
+
+    fn with_database(self, name: &str) -> (Project, Database) {
         let database = server::shared().database(name);
-        let project = Project::new();
-        project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
-        (project, database)
+        self.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
+        (self, database)
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
