@@ -22,6 +22,8 @@ const NAMES: &[&str] = &[
     // Migrations, and how far a drill came.
     "applied", "edited_after_apply", "failed", "landing", "migration", "missing_locally", "out_of_order", "pending",
     "rolled_back", "running", "snapshot", "taken",
+    // Impact.
+    "blocks", "indexed", "mode", "rewritten", "scanned",
     // Catalogs, privileges, losses and pairs.
     "catalog", "column", "follows", "grantee", "owner", "pair", "path", "privilege", "schemas", "signature", "table",
 ];

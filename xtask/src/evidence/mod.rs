@@ -10,6 +10,7 @@ mod entries;
 mod entry;
 mod feedback;
 pub mod folder;
+pub mod impact;
 mod lock;
 pub mod masking;
 pub mod outcome;

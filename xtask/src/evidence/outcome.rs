@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Refusal, Status};
+use crate::evidence::impact::Impact;
 use crate::hint::Aim;
 use crate::parity::comparison::Comparison;
 use crate::process::Exit;
@@ -52,6 +53,9 @@ pub struct Outcome {
     pub leftovers: Vec<Leftover>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rehearsal: Vec<Rehearsed>,
+    /// Of migrations that were tried beside rows, statement by statement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub impact: Vec<Impact>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parity: Option<Comparison>,
     /// What is worth knowing and no failure: an unclaimed database, grants that only the target has.
@@ -210,6 +214,7 @@ impl Outcome {
             migrations: None,
             leftovers: Vec::new(),
             rehearsal: Vec::new(),
+            impact: Vec::new(),
             parity: None,
             notes: Vec::new(),
             extra: BTreeMap::new(),

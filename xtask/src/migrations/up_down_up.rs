@@ -9,7 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Failure, Result};
+use crate::evidence::impact::Impact;
 use crate::migrations::down::{Down, try_out};
+use crate::migrations::impact::apply_measured;
 use crate::migrations::in_the_way::InTheWay;
 use crate::migrations::prints::{Print, prints_in};
 use crate::migrations::stock::stock_in;
@@ -17,7 +19,7 @@ use crate::postgres::connection::Connection;
 use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
 use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, in_throw_away_database, try_to_apply};
+use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 
 /// Rows that each table gets before a migration touches it: enough for a hash, few enough to cost nothing.
 const ROWS: u64 = 20;
@@ -34,6 +36,8 @@ pub struct MigrationTrial {
     pub failure: Option<Failure>,
     /// Tables that had no rows to lose, each as a sentence.
     pub unproven: Vec<String>,
+    /// What each statement of it did when it was applied first.
+    pub impacts: Vec<Impact>,
     /// Which tables had to be empty for it to apply, and why, each as a sentence.
     pub needs_empty: Vec<String>,
 }
@@ -69,12 +73,13 @@ pub fn rehearse_all(
                 go_on()?;
                 let unproven = in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
                 let before = State::read(connection, prisma.schemas)?;
-                if let Err(refused) = try_to_apply(connection, migration, prisma) {
-                    return in_the_way.widen(*refused, &before.filled(prisma.schemas));
-                }
+                let impacts = match apply_measured(connection, migration, prisma) {
+                    Ok(impacts) => impacts,
+                    Err(refused) => return in_the_way.widen(*refused, &before.filled(prisma.schemas)),
+                };
                 let needs_empty = std::mem::take(&mut in_the_way).told(&before.filled(prisma.schemas));
                 let trial = down_and_up(connection, migration, down, &before, prisma)?;
-                trials.push(MigrationTrial { unproven, needs_empty, ..trial });
+                trials.push(MigrationTrial { unproven, needs_empty, impacts, ..trial });
                 if !trials.last().is_some_and(MigrationTrial::is_clean) {
                     break;
                 }

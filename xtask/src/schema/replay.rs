@@ -14,7 +14,7 @@ use crate::schema::catalog::{CATALOG_VERSION, Catalog};
 use crate::schema::external::managed;
 use crate::schema::history::{History, Migration};
 use crate::schema::server_wide::{Shared, server_name};
-use crate::schema::statements::{Script, Version, split};
+use crate::schema::statements::{Script, Statement, Version, split};
 use crate::session::groundwork::Groundwork;
 
 const PREFIX: &str = "drill_replay_";
@@ -289,10 +289,25 @@ pub fn try_to_apply(
     migration: &Migration,
     prisma: AsPrisma<'_>,
 ) -> Result<(), Box<Refused>> {
+    apply_with(connection, migration, prisma, |connection, statement| {
+        Ok(connection.client().batch_execute(statement.text))
+    })
+}
+
+/// As `try_to_apply`, each statement sent by `send`.
+///
+/// # Errors
+/// As `apply`; what `send` says of itself.
+pub fn apply_with(
+    connection: &mut Connection,
+    migration: &Migration,
+    prisma: AsPrisma<'_>,
+    mut send: impl FnMut(&mut Connection, &Statement<'_>) -> Result<Result<(), postgres::Error>>,
+) -> Result<(), Box<Refused>> {
     begin(connection, prisma)?;
     let script = split(&migration.sql, prisma.release);
     for (number, statement) in script.statements.iter().enumerate() {
-        connection.client().batch_execute(statement.text).map_err(|error| {
+        send(connection, statement)?.map_err(|error| {
             let answer = error.as_db_error();
             let code = answer.map(|answer| answer.code().clone());
             let table = answer.and_then(|answer| Some((answer.schema()?.to_owned(), answer.table()?.to_owned())));

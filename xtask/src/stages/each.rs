@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::error::{Failure, Result};
+use crate::evidence::impact::{Impact, Work, worst};
 use crate::evidence::outcome::{Counts, Rehearsed, Verdict};
 use crate::guard::Demand;
 use crate::migrations::down::Down;
@@ -22,6 +23,7 @@ use crate::schema::platform;
 use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::impact_step;
 use crate::words::counted;
 
 pub struct Rehearse;
@@ -95,8 +97,13 @@ impl Stage for Rehearse {
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
-        let table = table(&running.journal.record().outcome.rehearsal);
+        let record = running.journal.record();
+        let (table, impacts) = (table(&record.outcome.rehearsal), record.outcome.impact.clone());
+        drop(record);
         table.iter().for_each(|line| running.journal.console.say(line));
+        // For a moment nearly all are in somebody's way.
+        let worst: Vec<_> = worst(&impacts, |_| true).into_iter().filter(|(_, way)| way.work > Work::Moment).collect();
+        impact_step::tell(running.journal, &worst);
         Ok(())
     }
 
@@ -115,10 +122,12 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
         rehearse_all(&mut workshop.connect()?, open, history, downs, prisma, go_on)
     })?;
     let rehearsed: Vec<Rehearsed> = trials.iter().map(rehearsed).collect();
+    let impacts: Vec<Impact> = trials.iter().flat_map(|trial| trial.impacts.clone()).collect();
     // A table is named once, although it stays empty from trial to trial.
     let unproven: BTreeSet<String> = trials.into_iter().flat_map(|trial| trial.unproven).collect();
     let mut record = journal.record();
     record.outcome.rehearsal.clone_from(&rehearsed);
+    record.outcome.impact = impacts;
     record.outcome.notes.extend(unproven);
     drop(record);
     verdict(&rehearsed)

@@ -31,6 +31,7 @@ use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
+use crate::stages::impact_step::{self, impact_step};
 use crate::stages::preflight::{
     check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
 };
@@ -84,6 +85,7 @@ pub enum Builtin {
     CountAgain,
     /// Replay the history into a throw-away database, unless its catalog is known.
     Replay,
+    Impact,
     /// Look at the client again, in place of making it.
     VerifyClient,
     VerifyLedger,
@@ -122,6 +124,7 @@ impl Stage for Forward {
             count => format!("apply {} and verify", counted(count, "migration")),
         };
         let mut groups = vec![vec![replay()]];
+        groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(Builtin::Impact)]));
         groups.extend(self.before_a_loss(inspection));
         groups.push(self.apply_group(session, inspection)?);
         groups.extend(verification().map(|step| vec![step]));
@@ -217,6 +220,11 @@ impl Forward {
             }]
         });
         snapshot.into_iter().chain(again).collect()
+    }
+
+    /// What comes again was measured the first time.
+    fn looks_at_impact(&self, inspection: &Inspection) -> bool {
+        !inspection.before.standing.pending.is_empty() && !matches!(self.pass, Pass::Second(_))
     }
 
     /// Beside the engine, which is the slowest: the client.
@@ -325,6 +333,7 @@ impl Running<'_, Forward> {
             }
             Builtin::CountAgain => self.count_again(),
             Builtin::Replay => Ok(replay_first(self.session, &self.inspection.history)?.in_words()),
+            Builtin::Impact => self.impact(),
             Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
@@ -345,6 +354,13 @@ impl Running<'_, Forward> {
                 .because(grown.to_string())
                 .hint(Hint::run("forward --plan"))),
         }
+    }
+
+    fn impact(&self) -> Result<String> {
+        let Inspection { history, before, .. } = self.inspection;
+        let standing = &before.standing;
+        let histories = (&history.only(&standing.applied), &history.only(&standing.pending));
+        impact_step::measure(self.session, self.journal, histories, &before.counts)
     }
 
     /// It may have been changed since the plan was made.

@@ -7,6 +7,7 @@ pub mod drill;
 pub mod each;
 pub mod forward;
 mod halfway;
+mod impact_step;
 pub mod mirror;
 pub mod parity;
 mod preflight;

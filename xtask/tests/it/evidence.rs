@@ -162,7 +162,7 @@ fn a_file_without_end_stops_nobody(project: &Project, run: &str) {
     project.run(&["evidence", "report", run, "--out", project.path("page.html").to_str().unwrap()]).expect(0);
     assert!(project.read("page.html").contains("not read: it is too large"));
     for (name, kind) in
-        [("03-migrate-deploy.log", "changed"), ("feedback-entry.md", ""), ("attestation.intoto.json", "missing")]
+        [("04-migrate-deploy.log", "changed"), ("feedback-entry.md", ""), ("attestation.intoto.json", "missing")]
     {
         let right = fs::read(folder.join(name)).ok();
         endless(name);

@@ -59,9 +59,16 @@ fn rows_that_were_there_are_counted_before_and_after() {
     let (project, database) = Project::on_staging("forward_rows");
     project.run(&["forward"]).expect(0);
     database.execute(r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#);
-    project.migration("20260101000000_tidy", r#"delete from "Session" where id = '1';"#);
+    let tidy = r#"delete from "Session" where id = '1'; create index tidy on "Session" (shop); create index on "DecisionLog" (scope);"#;
+    project.migration("20260101000000_tidy", tidy);
     project.write("prisma/generated/postgres/index.js", "// Not what Prisma wrote.\n");
-    let json = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0).json();
+    let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0);
+    let json = answer.json();
+    let told = "  `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of it\n  note: CREATE INDEX CONCURRENTLY in";
+    assert!(answer.stderr.contains(told), "{}", answer.stderr);
+    let blocked = |one: &Value| one["locks"].as_array().unwrap().iter().any(|lock| lock["blocks"] == "writes");
+    assert_eq!(json["impact"].as_array().unwrap().iter().map(blocked).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(json["impact"][1]["statement"], r#"create index tidy on "Session" (shop);"#);
     assert_eq!(generated(&json), (&json!(0), &json!(null)), "a client that was changed is made again");
     assert!(!project.read("prisma/generated/postgres/index.js").contains("Not what"));
     assert_eq!(json["counts"]["before"]["public.Session"], 5);
@@ -128,8 +135,8 @@ fn the_evidence_says_what_ran_and_what_it_found() {
     assert_eq!(
         files,
         [
-            "02-generate.log",
-            "03-migrate-deploy.log",
+            "03-generate.log",
+            "04-migrate-deploy.log",
             "catalog-after.json",
             "catalog-before.json",
             "counts.json",
@@ -139,7 +146,7 @@ fn the_evidence_says_what_ran_and_what_it_found() {
             "report.html"
         ]
     );
-    let log = project.read(&format!("{folder}/03-migrate-deploy.log"));
+    let log = project.read(&format!("{folder}/04-migrate-deploy.log"));
     assert!(
         log.starts_with("$ node ") && log.contains("4 migrations found") && log.contains("[exited 0 after"),
         "{log}"

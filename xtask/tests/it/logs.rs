@@ -13,9 +13,9 @@ fn a_log_that_is_not_whole_fails_its_step() {
     let mut command = project.shell("trap '' XFSZ; ulimit -f 16384; exec \"$@\"", &["forward", "--json"]);
     let answer = Project::answer(&mut command).expect(1);
     let json = answer.json();
-    let deploy = &json["stages"][0]["steps"][2];
+    let deploy = &json["stages"][0]["steps"][3];
     let said = ["status", "exit", "detail"].map(|key| &deploy[key]);
-    let message = "cannot write the whole of `03-migrate-deploy.log`";
+    let message = "cannot write the whole of `04-migrate-deploy.log`";
     assert_eq!(said, [&json!("failed"), &json!("success"), &json!(message)]);
     assert_eq!(
         json["error"],

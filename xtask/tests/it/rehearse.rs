@@ -105,6 +105,8 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
       5_fine    reversible
       6_empty   needs_empty_table  table "public"."u" has to be empty: ERROR: column "d" of relation "u" contains null values (SQLSTATE 23502)
       7_idle    reversible
+      `6_empty` line 1 blocks reads and writes of `public.u` for as long as it reads it whole
+      note: add the constraint as NOT VALID, and VALIDATE it in a later migration, which blocks no write; for SET NOT NULL do so with CHECK (… IS NOT NULL), after which it reads nothing
     error: not every migration can be taken back: 3 reversible, 1 lossy, 1 need an empty table, 1 leave something behind, 1 cannot be taken back
     caused by: `2_leaves`: function "public"."f"() is not expected
     caused by: `2_leaves`: it does not apply a second time

@@ -7,6 +7,7 @@
 
 mod database;
 mod identity;
+mod impact;
 mod logs;
 mod prose;
 mod scripts;
@@ -55,6 +56,7 @@ pub fn page(reading: &Reading) -> String {
     let sections: Vec<Section> = [
         timeline::section(reading),
         database::migrations(run),
+        impact::impact(run),
         database::rows(run),
         database::schema(reading),
         database::parity(reading),

@@ -1,0 +1,154 @@
+//! A migration sent as Prisma sends it, but for a look before each transaction ends.
+
+use std::time::Instant;
+
+use postgres::error::SqlState;
+
+use crate::error::Result;
+use crate::evidence::impact::Impact;
+use crate::migrations::impact::probe::Probe;
+use crate::postgres::connection::Connection;
+use crate::schema::history::Migration;
+use crate::schema::replay::{AsPrisma, Refused, apply_with};
+use crate::schema::statements::{Statement, Version, split};
+
+/// Letters of a statement that are shown.
+const SHOWN: usize = 120;
+
+const OUTSIDE: &str =
+    "it cannot run in a transaction, and outside of one nothing can be looked at before its locks are gone";
+
+/// Applies `migration`, and says what each of its statements did.
+///
+/// # Errors
+/// As `replay::try_to_apply`.
+pub fn apply_measured(
+    connection: &mut Connection,
+    migration: &Migration,
+    prisma: AsPrisma<'_>,
+) -> Result<Vec<Impact>, Box<Refused>> {
+    let mut watch = Watch::default();
+    apply_with(connection, migration, prisma, |connection, statement| {
+        let parts = split(statement.text, Version::NEWEST).statements;
+        match parts.len() > 1 {
+            // The file goes as one, and is one transaction for that; its statements are still told apart.
+            true => watch.as_one(connection, &parts),
+            false => watch.alone(connection, statement),
+        }
+    })?;
+    for impact in &mut watch.found {
+        impact.migration.clone_from(&migration.name);
+    }
+    Ok(watch.found)
+}
+
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) found: Vec<Impact>,
+    /// Where the transaction that is open began, in `found`.
+    since: usize,
+    in_block: bool,
+}
+
+pub(super) type Sent = std::result::Result<(), postgres::Error>;
+
+impl Watch {
+    /// A statement that is a request of its own.
+    fn alone(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
+        let was_in_block = std::mem::replace(&mut self.in_block, statement.nature.in_block);
+        if statement.nature.outside {
+            return self.unseen(connection, statement);
+        }
+        match (was_in_block, self.in_block) {
+            (true, true) => self.seen(connection, statement),
+            (false, false) => self.in_transaction(connection, statement),
+            _ => {
+                self.since = self.found.len();
+                Ok(connection.client().batch_execute(statement.text))
+            }
+        }
+    }
+
+    fn in_transaction(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
+        self.since = self.found.len();
+        if let Err(error) = connection.client().batch_execute("begin") {
+            return Ok(Err(error));
+        }
+        let sent = self.seen(connection, statement)?;
+        match sent {
+            Ok(()) => Ok(connection.client().batch_execute("commit")),
+            Err(error) => {
+                let _ = connection.client().batch_execute("rollback");
+                match error.code() {
+                    Some(&SqlState::ACTIVE_SQL_TRANSACTION) => self.unseen(connection, statement),
+                    _ => Ok(Err(error)),
+                }
+            }
+        }
+    }
+
+    /// Statements that Postgres takes as one request, and so as one transaction, unless one of them ends it.
+    fn as_one(&mut self, connection: &mut Connection, parts: &[Statement<'_>]) -> Result<Sent> {
+        self.since = self.found.len();
+        let own = parts.iter().any(|part| part.nature.in_block || part.nature.outside);
+        let begin = if own { "" } else { "begin" };
+        if let Err(error) = connection.client().batch_execute(begin) {
+            return Ok(Err(error));
+        }
+        for part in parts {
+            let sent = if own { self.alone(connection, part)? } else { self.seen(connection, part)? };
+            if let Err(error) = sent {
+                let _ = connection.client().batch_execute("rollback");
+                return Ok(Err(error));
+            }
+        }
+        Ok(connection.client().batch_execute(if own { "" } else { "commit" }))
+    }
+
+    fn unseen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
+        let begun = Instant::now();
+        let sent = connection.client().batch_execute(statement.text);
+        let unmeasured = Some(OUTSIDE.to_owned());
+        self.found.push(Impact { unmeasured, ms: milliseconds(begun), ..described(statement) });
+        Ok(sent)
+    }
+
+    /// Looks around a statement in the transaction that is open.
+    pub(super) fn seen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
+        let before = Probe::read(connection)?;
+        let begun = Instant::now();
+        if let Err(error) = connection.client().batch_execute(statement.text) {
+            return Ok(Err(error));
+        }
+        let ms = milliseconds(begun);
+        let mut impact = Probe::read(connection)?.since(&before);
+        let Impact { line, statement, .. } = described(statement);
+        if statement.to_lowercase().starts_with("truncate") {
+            // New files, and nothing in them.
+            impact.rewritten.clear();
+            impact.indexed.clear();
+            impact.scanned.clear();
+        }
+        self.found.push(Impact { line, statement, ms, ..impact });
+        // What came before it in this transaction holds its locks as long.
+        self.found[self.since..].iter_mut().for_each(|held| held.held_ms += ms);
+        Ok(Ok(()))
+    }
+}
+
+fn milliseconds(begun: Instant) -> f64 {
+    begun.elapsed().as_secs_f64() * 1000.0
+}
+
+/// Without the comments before it.
+fn described(statement: &Statement<'_>) -> Impact {
+    let own = statement.text.lines().skip(statement.line - statement.starts);
+    let words: Vec<&str> = own.flat_map(str::split_whitespace).collect();
+    let text = words.join(" ");
+    let text = text.trim_start_matches([';', ' ']);
+    let shown = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    Impact { line: statement.line, statement: shown, ..Impact::default() }
+}

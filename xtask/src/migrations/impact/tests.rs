@@ -1,0 +1,245 @@
+use std::fmt::Write;
+
+use postgres::error::SqlState;
+
+use super::measure::Watch;
+use super::*;
+use crate::evidence::impact::{Blocks, TableLock};
+use crate::postgres::server::open_as;
+use crate::rows::filler::fill_empty;
+use crate::schema::history::Migration;
+use crate::schema::statements::{Version, split};
+use crate::session::groundwork::Groundwork;
+
+const PRISMA: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+
+const TABLES: &str = "
+    create type mood as enum ('sad', 'ok');
+    create sequence numbers;
+    create table parent (id int primary key, code text unique, name varchar(20));
+    create table child (id int primary key, parent int, mood mood, at timestamp, note text, n int default 1);
+    alter table child add constraint positive check (n > -100) not valid;
+    create index child_note on child (note);
+    create table linked (id int primary key, parent int references parent (id));
+    create table parted (id int, at date) partition by range (at);
+    create table parted_1 partition of parted for values from ('2000-01-01') to ('2100-01-01');
+    create table loose (id int, at date);
+    create table base (n int);
+    create view names as select id, parent from linked;
+    create materialized view sums as select parent, count(*) as rows from child group by parent;
+    create unique index sums_parent on sums (parent);
+    create function touch() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger touched before update on child for each row execute function touch();";
+
+/// Kinds of statements, each on the tables above.
+const KINDS: [&str; 61] = [
+    "alter table child add column x int",
+    "alter table child add column x int not null default 7",
+    "alter table child add column x timestamptz default clock_timestamp()",
+    "alter table child add column x serial",
+    "alter table child add column x int generated always as (n * 2) stored",
+    "alter table child add column x int generated always as identity",
+    "alter table child drop column note",
+    "alter table child alter column n type bigint",
+    "alter table child alter column note type varchar(500)",
+    "alter table parent alter column name type varchar(40)",
+    "alter table parent alter column name type text",
+    "alter table parent alter column name type varchar(10)",
+    "alter table child alter column at type timestamptz",
+    "alter table child alter column n set not null",
+    "alter table child alter column n drop not null",
+    "alter table child alter column n set default 2",
+    "alter table child alter column n drop default",
+    "alter table child alter column note set statistics 500",
+    "alter table child alter column note set storage external",
+    "alter table child rename to children",
+    "alter table child rename column note to notes",
+    "alter table child add constraint fk foreign key (parent) references parent (id)",
+    "alter table child add constraint fk foreign key (parent) references parent (id) not valid",
+    "alter table child add constraint c check (n < 1000000)",
+    "alter table child add constraint c check (n < 1000000) not valid",
+    "alter table child validate constraint positive",
+    "alter table child add constraint u unique (note)",
+    "alter table child add constraint e exclude (id with =)",
+    "alter table linked drop constraint linked_parent_fkey",
+    "alter table child drop constraint positive",
+    "alter table child drop constraint child_pkey",
+    "alter table child set unlogged",
+    "alter table child set (fillfactor = 70)",
+    "alter table child set without oids",
+    "alter table child enable row level security",
+    "alter table child disable trigger touched",
+    "alter table child replica identity full",
+    "alter table child cluster on child_note",
+    "alter table child inherit base",
+    "alter table parted attach partition loose for values from ('1900-01-01') to ('2000-01-01')",
+    "alter table parted detach partition parted_1",
+    "create table fresh (id int references parent (id))",
+    "create table copied as select * from child",
+    "create table parted_2 partition of parted for values from ('1900-01-01') to ('2000-01-01')",
+    "create index i on child (parent)",
+    "create unique index i on child (id, note)",
+    "create index i on parted (id)",
+    "drop index child_note",
+    "reindex index child_note",
+    "reindex table child",
+    "cluster child using child_note",
+    "refresh materialized view sums",
+    "refresh materialized view concurrently sums",
+    "create trigger t after insert on child for each row execute function touch()",
+    "drop trigger touched on child",
+    "create policy p on child using (true)",
+    "create or replace view names as select id, parent, 1 as one from linked",
+    "alter type mood add value 'great'",
+    "update child set n = n + 1",
+    "truncate child",
+    "drop table linked cascade",
+];
+
+fn of(applied: &[&str], pending: &[&str], prisma: AsPrisma<'_>) -> Vec<Impact> {
+    let history = |scripts: &[&str], from: usize| History {
+        provider: None,
+        migrations: scripts.iter().enumerate().map(|(n, sql)| Migration::new((from + n).to_string(), *sql)).collect(),
+    };
+    let (applied, pending) = (history(applied, 0), history(pending, applied.len()));
+    let open = |name: &str| Ok(open_as("migrator", name));
+    impacts(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, || Ok(())).unwrap()
+}
+
+fn shown(impact: &Impact) -> String {
+    let mut line = String::new();
+    if impact.unmeasured.is_some() {
+        return " not measured".to_owned();
+    }
+    for TableLock { table, mode, blocks } in &impact.locks {
+        let short = mode.trim_end_matches("Lock");
+        write!(line, " {}:{short}({blocks:?})", table.trim_start_matches("public.")).unwrap();
+    }
+    for (what, tables) in [("rewrites", &impact.rewritten), ("indexes", &impact.indexed), ("reads", &impact.scanned)] {
+        if !tables.is_empty() {
+            write!(line, " {what} {}", tables.join(",").replace("public.", "")).unwrap();
+        }
+    }
+    let changed: Vec<String> =
+        impact.rows.iter().map(|(table, rows)| format!("{rows} of {}", table.replace("public.", ""))).collect();
+    if !changed.is_empty() {
+        write!(line, " changes {}", changed.join(",")).unwrap();
+    }
+    line
+}
+
+/// What another session cannot do to `table` now, by trying.
+fn waits(witness: &mut Connection, table: &str) -> Option<Blocks> {
+    let mut waits = |sql: &str| {
+        let answer = witness.client().batch_execute(&format!("{sql} from {table} where false"));
+        answer.is_err_and(|error| error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    };
+    match (waits("select *"), waits("delete")) {
+        (true, _) => Some(Blocks::ReadsAndWrites),
+        (false, true) => Some(Blocks::Writes),
+        (false, false) => None,
+    }
+}
+
+#[test]
+fn of_each_kind_is_said_what_it_does_and_what_another_session_then_waits_for() {
+    const NAMES: [&str; 6] = ["child", "parent", "linked", "parted", "loose", "base"];
+    let open = |name: &str| Ok(open_as("migrator", name));
+    let mut lines =
+        vec!["| statement | all wait for | writers wait for | work |".to_owned(), "|---|---|---|---|".to_owned()];
+    in_throw_away_database(&mut open_as("migrator", "postgres"), open, PRISMA, |connection| {
+        let name: String = connection.client().query_one("select current_database()::text", &[]).unwrap().get(0);
+        apply(connection, &Migration::new("tables", TABLES), PRISMA)?;
+        fill_empty(connection, &["public"], &["public.loose".to_owned()], ROWS)?;
+        let mut witness = open_as("migrator", &name);
+        witness.client().batch_execute("set search_path = public; set lock_timeout = 20").unwrap();
+        for sql in KINDS {
+            connection.client().batch_execute("set search_path = public; begin").unwrap();
+            let script = split(sql, Version::NEWEST);
+            let mut watch = Watch::default();
+            watch.seen(connection, &script.statements[0])?.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            let [said] = watch.found.as_slice() else { panic!("{sql}: {:?}", watch.found) };
+            for table in NAMES {
+                let name = format!("public.{table}");
+                let lock = said.locks.iter().find(|lock| lock.table == name && lock.blocks >= Blocks::Writes);
+                assert_eq!(lock.map(|lock| lock.blocks), waits(&mut witness, table), "{sql}: {table}");
+            }
+            connection.client().batch_execute("rollback").unwrap();
+            lines.push(row(sql, said));
+        }
+        Ok(())
+    })
+    .unwrap();
+    let (_, documented) = include_str!("../../../../docs/impact.md").split_once("<!-- kinds -->").unwrap();
+    assert_eq!(documented.trim(), lines.join("\n"), "the table of docs/impact.md");
+}
+
+/// As docs/impact.md has it.
+fn row(sql: &str, said: &Impact) -> String {
+    let blocks = |least: Blocks| {
+        let tables = said.locks.iter().filter(|lock| lock.blocks == least);
+        tables.map(|lock| lock.table.trim_start_matches("public.")).collect::<Vec<_>>().join(", ")
+    };
+    let kinds = [("rewrites", &said.rewritten), ("indexes", &said.indexed), ("reads", &said.scanned)];
+    let work: Vec<String> = kinds
+        .iter()
+        .filter(|(_, tables)| !tables.is_empty())
+        .map(|(what, tables)| format!("{what} {}", tables.join(", ").replace("public.", "")))
+        .collect();
+    let cells = [format!("`{sql}`"), blocks(Blocks::ReadsAndWrites), blocks(Blocks::Writes), work.join("; ")];
+    format!("| {} |", cells.join(" | ")).replace("|  |", "| |").replace("|  |", "| |")
+}
+
+#[test]
+fn what_cannot_run_in_a_transaction_is_applied_and_said_not_to_be_measured() {
+    let script = "create index concurrently i on child (parent);\nvacuum child;\nalter table child add column x int";
+    let impacts = of(&[TABLES], &[script], PRISMA);
+    let said: Vec<String> = impacts.iter().map(|one| format!("{}:{}", one.statement, shown(one))).collect();
+    insta::assert_snapshot!(said.join("\n"));
+    let alone = of(&[TABLES], &["reindex index concurrently child_note"], PRISMA);
+    assert!(alone[0].unmeasured.is_some(), "which the parser does not know as one");
+}
+
+#[test]
+fn a_lock_lasts_until_the_end_of_its_transaction() {
+    let script =
+        "alter table child add column x int;\nupdate child set n = (select 1 from pg_sleep(0.1)) where id is not null;";
+    let held = |script: &str, release: Version| {
+        let impacts = of(&[TABLES], &[script], AsPrisma { release, ..PRISMA });
+        impacts.iter().map(|one| (one.line, one.held_ms >= 90.0, one.ms >= 90.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(held(script, Version::NEWEST), [(1, false, false), (2, true, true)], "each is a transaction");
+    assert_eq!(held(script, Version::of("7.3.0")), [(1, true, false), (2, true, true)], "the file is one");
+    let block = format!("begin;\n{script}\ncommit;");
+    for release in [Version::NEWEST, Version::of("6.19.0")] {
+        assert_eq!(held(&block, release), [(2, true, false), (3, true, true)], "the script's own");
+    }
+}
+
+#[test]
+fn rows_that_are_in_the_way_are_left_out_and_what_comes_after_is_measured_beside_rows() {
+    let pending = [
+        "alter table child add column x int not null",
+        "alter table child alter column x set not null;\n\nalter table child alter column note set not null",
+    ];
+    let impacts = of(&[TABLES], &pending, PRISMA);
+    let said: Vec<String> =
+        impacts.iter().map(|one| format!("{} {}:{}", one.migration, one.line, shown(one))).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn of_what_the_parser_does_not_understand_the_whole_file_is_one() {
+    let script =
+        "do $$ begin execute 'alter table child alter n type bigint'; end $$;\nalter table child no such thing;";
+    let open = |name: &str| Ok(open_as("migrator", name));
+    let history = |sql: &str| History { provider: None, migrations: vec![Migration::new("0", sql)] };
+    let refused =
+        impacts(&mut open_as("migrator", "postgres"), open, &history(TABLES), &history(script), PRISMA, || Ok(()));
+    assert!(refused.unwrap_err().message.contains("does not apply"));
+    let rule =
+        "alter table child add column x int;\n/* a; */ create rule r as on delete to loose do also notify gone;\n";
+    let whole = of(&[TABLES], &[rule], PRISMA);
+    assert_eq!(whole.iter().map(|one| one.line).collect::<Vec<_>>(), [1]);
+    assert_eq!(shown(&whole[0]), " child:AccessExclusive(ReadsAndWrites) loose:AccessExclusive(ReadsAndWrites)");
+}
