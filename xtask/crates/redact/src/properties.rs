@@ -131,6 +131,7 @@ const FRAGMENTS: &[&str] = &[
     "SCRAM-SHA-256$",
     "-----BEGIN PRIVATE KEY-----",
     "[REDACTED]",
+    "[REDACTED",
     "%5c",
     "&quot;",
     "''",
@@ -190,6 +191,18 @@ fn a_secret_across_any_seam_of_an_endless_line_is_masked() {
         assert!(!out.contains("a1B2") && !out.contains("c3D4"), "{before}");
         assert_eq!(out.matches("[REDACTED_DATABASE_URL]").count(), 1, "{before}");
         assert_eq!(out.len(), line.len() - 9 + 23, "{before}");
+    }
+}
+
+/// A child may print how a mask begins, and cut its output anywhere.
+#[test]
+fn what_looks_like_a_mask_hides_nothing_of_the_next_line() {
+    let redactor = redactor("a1B2-c3D4");
+    for text in ["[REDACTED\npassword=p4ssw0rd\n", "[REDACTED_X\n\n x postgres://u:p4ssw0rd@h/d\n"] {
+        let whole = redactor.text(text);
+        assert!(!whole.contains("p4ssw0rd"), "{whole}");
+        let lines: Vec<usize> = text.split_inclusive('\n').map(str::len).collect();
+        assert_eq!(String::from_utf8_lossy(&in_chunks(&redactor, text.as_bytes(), &lines)), whole);
     }
 }
 

@@ -278,7 +278,11 @@ fn is_count(value: &[u8]) -> bool {
 pub fn is_in_mask(text: &[u8], at: usize) -> bool {
     let from = at.saturating_sub(LONGEST_MASK);
     let Some(opening) = memrchr(b'[', &text[from..=at]).map(|opening| from + opening) else { return false };
-    text[opening..].starts_with(MASK_OPENING) && memchr(b']', &text[opening..=at]).is_none()
+    let until = (at + 1).max(opening + MASK_OPENING.len());
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    text.get(opening..until)
+        .and_then(|mask| mask.strip_prefix(MASK_OPENING))
+        .is_some_and(|name| name.iter().all(is_of_name))
 }
 
 /// `{password=abc}` ends a value that nothing quotes.
@@ -374,6 +378,13 @@ mod tests {
         assert_eq!(masked("authorization: Basic aG90ZGFzaA=="), ["aG90ZGFzaA=="]);
         assert_eq!(masked("localhost:5432:db:me:pass word"), ["pass"]);
         assert_eq!(masked("SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy"), ["4096:c2FsdA==$c3RvcmVk:c2VydmVy"]);
+    }
+
+    #[test]
+    fn a_mask_ends_with_its_line_and_its_name() {
+        let text = b"[REDACTED_X\npassword=a9 [REDACTED secret=a9]";
+        assert!(is_in_mask(text, 0) && is_in_mask(text, 10) && !is_in_mask(text, 12), "the next line is no part of it");
+        assert!(is_in_mask(text, 32) && !is_in_mask(text, 35), "nor is what no name holds");
     }
 
     #[test]
