@@ -168,11 +168,12 @@ proptest! {
             0..40,
         ),
         long in 0usize..3,
+        end in prop::sample::select(vec!["", "\n", "\\x41%41\n"]),
         cuts in prop::collection::vec(1usize..200_000, 1..5),
     ) {
         let redactor = redactor("a1B2-c3D4");
-        let long_line = format!("pw a1B2-c3D4 {}", "so on, ".repeat(60)).repeat(long * 250);
-        let text = [parts.concat(), long_line, parts.concat()].concat();
+        let long_text = format!("pw a1B2-c3D4 {}{end}", "so on, ".repeat(60)).repeat(long * 250);
+        let text = [parts.concat(), long_text, parts.concat()].concat();
         let whole = redactor.bytes(text.as_bytes());
         prop_assert_eq!(&in_chunks(&redactor, text.as_bytes(), &cuts), &whole);
         prop_assert_eq!(redactor.scan(&whole), None);
