@@ -153,7 +153,7 @@ impl Stream {
                 self.redactor.0.write_mask(&hit, out);
             }
             let offset = self.given + (start - from) as u64;
-            self.first.get_or_insert(Finding { offset, what: self.redactor.0.describe(&hit) });
+            self.first.get_or_insert_with(|| Finding { offset, what: self.redactor.0.describe(&hit) });
             at = end;
         }
         self.is_masking = at == until && at > from;

@@ -261,9 +261,10 @@ impl<'a> Budget<'a> {
         if self.lines.is_empty() {
             self.divide();
         }
-        let is_there = |at: &usize| self.lines.get(*at).is_some_and(|allowance| allowance.line.start == start);
-        let near = [self.last, self.last + 1].into_iter().find(is_there);
-        self.last = near.unwrap_or_else(|| self.lines.partition_point(|allowance| allowance.line.start < start));
+        self.last += usize::from(self.lines[self.last].line.start != start);
+        if self.lines.get(self.last).is_none_or(|allowance| allowance.line.start != start) {
+            self.last = self.lines.partition_point(|allowance| allowance.line.start < start);
+        }
         &mut self.lines[self.last]
     }
 
