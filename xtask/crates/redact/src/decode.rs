@@ -115,7 +115,7 @@ pub fn escapes(encoding: Encoding, source: Source<'_>, budget: &mut Budget<'_>) 
                 view.copy(text, copied..line_end);
             }
             is_copying = false;
-            copied = memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+            copied = memrchr(b'\n', &text[line_end..at]).map_or(line_end, |newline| line_end + newline + 1);
             line_end = memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline + 1);
         }
         let Some(escape) = encoding.escape(&text[at..line_end]) else {
