@@ -99,7 +99,7 @@ pub fn percent(text: &[u8]) -> View {
 /// Copies every line that holds an escape, with its escapes replaced, and as far as the budget goes.
 pub fn escapes(encoding: Encoding, source: Source<'_>, budget: &mut Budget<'_>) -> View {
     let text = source.text;
-    let mut view = View::default();
+    let mut view = budget.view();
     let (mut copied, mut line_end, mut at) = (0, 0, 0);
     // What could have been taken off before the last encoding was, and for a form what a percent sign alone says.
     let is_tried = |range: Range<usize>| {
@@ -115,7 +115,7 @@ pub fn escapes(encoding: Encoding, source: Source<'_>, budget: &mut Budget<'_>) 
                 view.copy(text, copied..line_end);
             }
             is_copying = false;
-            copied = memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+            copied = memrchr(b'\n', &text[line_end..at]).map_or(line_end, |newline| line_end + newline + 1);
             line_end = memchr(b'\n', &text[at..]).map_or(text.len(), |newline| at + newline + 1);
         }
         let Some(escape) = encoding.escape(&text[at..line_end]) else {
@@ -268,6 +268,10 @@ const BASE64: [u8; 256] = {
     worth
 };
 
+/// The bits of each digit of a group that are the highest of a byte.
+const BASE64_HIGHEST: [u8; 4] = [0b10_0000, 0b1000, 0b10, 0];
+const HEX_HIGHEST: [u8; 2] = [0b1000, 0];
+
 const HEX: [u8; 256] = {
     let mut worth = [NO_DIGIT; 256];
     let mut value = 0;
@@ -284,7 +288,7 @@ const HEX: [u8; 256] = {
 /// group may begin at any digit: what stands before a run may look like part of it.
 pub fn binary(source: Source<'_>, shortest: usize, budget: &mut Budget<'_>) -> View {
     let text = source.text;
-    let mut view = View::default();
+    let mut view = budget.view();
     let (mut line, mut line_end) = (0, 0);
     let mut lines = source.lines();
     for_each_run(text, &BASE64, (shortest * 4).div_ceil(3), |from, run| {
@@ -301,7 +305,7 @@ pub fn binary(source: Source<'_>, shortest: usize, budget: &mut Budget<'_>) -> V
         let starts = if has_upper_case(run) { 0..4 } else { 0..0 };
         for start in starts {
             let digits = &run[start..];
-            if reads_as_text(digits, 4, 2, base64_bytes) && budget.allows(origin, digits.len()) {
+            if reads_as_text(digits, 2, &BASE64, BASE64_HIGHEST) && budget.allows(origin, digits.len()) {
                 view.begin_base64(from + start);
                 view.text.extend(base64_bytes(digits));
                 view.text.push(b'\n');
@@ -310,7 +314,7 @@ pub fn binary(source: Source<'_>, shortest: usize, budget: &mut Budget<'_>) -> V
         for_each_run(run, &HEX, shortest * 2, |into_run, run| {
             for start in 0..2 {
                 let digits = &run[start..];
-                if reads_as_text(digits, 2, 0, hex_bytes) && budget.allows(origin, digits.len()) {
+                if reads_as_text(digits, 0, &HEX, HEX_HIGHEST) && budget.allows(origin, digits.len()) {
                     view.begin_hex(from + into_run + start);
                     view.text.extend(hex_bytes(digits));
                     view.text.push(b'\n');
@@ -339,19 +343,21 @@ fn hex_bytes(digits: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// Whether the first, the last or the middle sixteen digits decode to ASCII but for `tolerated` bytes, as one character with
-/// an accent. Words, paths and digests are digits too, and must not cost a search; of those, the digests in hexadecimal
-/// are so many that they get no tolerance.
-fn reads_as_text<'a, I>(digits: &'a [u8], group: usize, tolerated: usize, bytes: impl Fn(&'a [u8]) -> I) -> bool
-where
-    I: Iterator<Item = u8>,
-{
+/// an accent: `worth` says by its place in a group which digits make a byte another. Words, paths and digests are digits
+/// too, and must not cost a search; of those, the digests in hexadecimal are so many that they get no tolerance.
+fn reads_as_text<const GROUP: usize>(digits: &[u8], tolerated: usize, worth: &[u8; 256], highest: [u8; GROUP]) -> bool {
     const SAMPLE: usize = 16;
-    let whole_groups = digits.len() - digits.len() % group;
-    let first = &digits[..whole_groups.min(SAMPLE)];
-    let (middle, last) = ((whole_groups - first.len()) / 2, whole_groups - first.len());
-    let sample = |from: usize| &digits[from - from % group..][..first.len()];
-    let is_text = |bytes: I| bytes.filter(|byte| !byte.is_ascii()).nth(tolerated).is_none();
-    [0, last, middle].into_iter().any(|from| is_text(bytes(sample(from))))
+    let whole_groups = digits.len() - digits.len() % GROUP;
+    let len = whole_groups.min(SAMPLE);
+    let (middle, last) = ((whole_groups - len) / 2, whole_groups - len);
+    let others = |group: &[u8; GROUP]| {
+        (0..GROUP).map(|place| usize::from(worth[usize::from(group[place])] & highest[place] != 0)).sum::<usize>()
+    };
+    let is_text = |from: usize| {
+        let (groups, _) = digits[from - from % GROUP..][..len].as_chunks();
+        groups.iter().map(others).sum::<usize>() <= tolerated
+    };
+    [0, last, middle].into_iter().any(is_text)
 }
 
 /// Calls `found` with the position and the bytes of each run of at least `shortest` digits. Most text holds none, and
@@ -426,6 +432,22 @@ mod tests {
     fn text_with_other_digits_before_it_and_an_accent_at_its_end_is_read() {
         let text = digits(b"ab48756e74657248756e74657248756e746572c3a441").text;
         assert!(text.windows(6).any(|window| window == b"Hunter"), "{text:?}");
+    }
+
+    #[test]
+    fn text_is_told_by_its_digits_as_by_what_they_decode_to() {
+        fn others(bytes: impl Iterator<Item = u8>) -> usize {
+            bytes.filter(|byte| !byte.is_ascii()).count()
+        }
+        let runs = (0..4096_u32).map(|seed| seed.wrapping_mul(0x9e37_79b1).to_be_bytes());
+        for [first, second, third, fourth] in runs {
+            let digits = [first, second, third, fourth].map(|byte| b"AZaz09+/_Qhw4gUP"[usize::from(byte % 16)]);
+            let least = others(base64_bytes(&digits));
+            assert!(reads_as_text(&digits, least, &BASE64, BASE64_HIGHEST), "{digits:?}");
+            assert!(least == 0 || !reads_as_text(&digits, least - 1, &BASE64, BASE64_HIGHEST), "{digits:?}");
+            let digits = [first, second, third, fourth].map(|byte| b"0123456789abcDEF"[usize::from(byte % 16)]);
+            assert_eq!(reads_as_text(&digits, 0, &HEX, HEX_HIGHEST), others(hex_bytes(&digits)) == 0, "{digits:?}");
+        }
     }
 
     #[test]

@@ -25,9 +25,8 @@ pub struct Grams {
     seen: Box<[bool; HASHES]>,
     /// By hash.
     groups: Vec<Group>,
-    /// By group, in the order of their numbers: the needles that it represents, with their indexes.
-    numbers: Vec<(u128, usize)>,
-    needles: Vec<Vec<u8>>,
+    /// By group, in the order of their numbers.
+    needles: Vec<Needle>,
     /// Where in `groups` each hash begins.
     heads: Vec<usize>,
 }
@@ -38,32 +37,44 @@ struct Group {
     hash: usize,
     offset: usize,
     len: usize,
-    /// Where in `numbers` they are.
+    /// Where in `needles` they are.
     among: Range<usize>,
+}
+
+/// As numbers, which are compared at once.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Needle {
+    /// With all its bytes folded: what differs in case alone has the same, and so have a few others.
+    folded: u128,
+    /// As it is, in lower case.
+    bytes: u128,
+    /// What differs between the cases of its letters.
+    case: u128,
+    index: usize,
 }
 
 impl Grams {
     /// `needles` are from `SHORTEST` to `LONGEST` bytes long, and in lower case.
     pub fn new(needles: &[Vec<u8>]) -> Self {
-        debug_assert!(needles.iter().all(|needle| (SHORTEST..=LONGEST).contains(&needle.len())));
+        assert!(needles.iter().all(|needle| (SHORTEST..=LONGEST).contains(&needle.len())));
         let mut by_group: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (index, bytes) in needles.iter().enumerate() {
             let rarest = rarest_window(bytes);
             for offset in rarest..rarest + STRIDE {
                 let group = (hash(eight_from(bytes, offset)), offset, bytes.len());
-                by_group.entry(group).or_default().push((number(bytes, 0, bytes.len()), index));
+                by_group.entry(group).or_default().push(Needle::new(bytes, index));
             }
         }
-        let (mut groups, mut numbers) = (Vec::new(), Vec::new());
+        let (mut groups, mut sorted) = (Vec::new(), Vec::new());
         for ((hash, offset, len), mut group) in by_group {
             group.sort_unstable();
-            groups.push(Group { hash, offset, len, among: numbers.len()..numbers.len() + group.len() });
-            numbers.extend(group);
+            groups.push(Group { hash, offset, len, among: sorted.len()..sorted.len() + group.len() });
+            sorted.extend(group);
         }
         let mut seen = Box::new([false; HASHES]);
         groups.iter().for_each(|group| seen[group.hash] = true);
         let heads = (0..=HASHES).map(|head| groups.partition_point(|group| group.hash < head)).collect();
-        Grams { seen, groups, heads, numbers, needles: needles.to_vec() }
+        Grams { seen, groups, heads, needles: sorted }
     }
 
     /// Calls `found` with the index of a needle and its position, for every place where one stands.
@@ -85,22 +96,39 @@ impl Grams {
         let of_hash = self.heads[hash]..self.heads[hash + 1];
         for group in self.groups[of_hash].iter().filter(|group| at >= group.offset) {
             let start = at - group.offset;
-            let there = text.get(start..start + group.len);
-            if let Some(needle) = there.and_then(|there| self.needle(group, number(text, start, group.len), there)) {
+            if start + group.len <= text.len()
+                && let Some(needle) = self.needle(group, number(text, start, group.len))
+            {
                 found(needle, start);
             }
         }
     }
 
-    fn needle(&self, group: &Group, number: u128, there: &[u8]) -> Option<usize> {
-        let among = &self.numbers[group.among.clone()];
-        let first = among.partition_point(|(other, _)| *other < number);
-        let alike = among[first..].iter().take_while(|(other, _)| *other == number);
-        alike.map(|(_, needle)| *needle).find(|needle| self.needles[*needle].eq_ignore_ascii_case(there))
+    fn needle(&self, group: &Group, there: u128) -> Option<usize> {
+        let among = &self.needles[group.among.clone()];
+        let folded = folded(there);
+        let first = if among.len() == 1 { 0 } else { among.partition_point(|needle| needle.folded < folded) };
+        let mut alike = among[first..].iter().take_while(|needle| needle.folded == folded);
+        alike.find(|needle| there | needle.case == needle.bytes).map(|needle| needle.index)
     }
 }
 
-/// The `len` bytes at `at` as one number, which is compared at once. What differs in case alone has the same, and so have a few others.
+impl Needle {
+    fn new(bytes: &[u8], index: usize) -> Self {
+        let cases = bytes.iter().map(|byte| if byte.is_ascii_lowercase() { CASE } else { 0 }).collect::<Vec<_>>();
+        let [bytes, case] = [bytes, &cases].map(|bytes| number(bytes, 0, bytes.len()));
+        Needle { folded: folded(bytes), bytes, case, index }
+    }
+}
+
+/// What differs between the cases of a letter.
+const CASE: u8 = 0x20;
+
+fn folded(number: u128) -> u128 {
+    number | u128::from_le_bytes([CASE; LONGEST])
+}
+
+/// The `len` bytes at `at`.
 #[inline]
 fn number(text: &[u8], at: usize, len: usize) -> u128 {
     let rest = &text[at..];
@@ -109,8 +137,7 @@ fn number(text: &[u8], at: usize, len: usize) -> u128 {
         padded[..rest.len()].copy_from_slice(rest);
         padded
     });
-    const FOLDED: u128 = u128::from_le_bytes([0x20; LONGEST]);
-    (u128::from_le_bytes(bytes) | FOLDED) << (8 * (LONGEST - len))
+    u128::from_le_bytes(bytes) << (8 * (LONGEST - len))
 }
 
 /// Where those `SHORTEST` bytes of a needle begin that text is least likely to hold.
@@ -159,7 +186,8 @@ mod tests {
 
     #[test]
     fn text_shorter_than_a_needle_holds_none() {
-        let grams = Grams::new(&[b"abcd".to_vec()]);
+        // What is read behind the end looks like blanks.
+        let grams = Grams::new(&[b"abcd".to_vec(), b"    ".to_vec()]);
         for text in ["", "a", "ab", "abc"] {
             grams.find(text.as_bytes(), |_, _| panic!("found in {text:?}"));
         }

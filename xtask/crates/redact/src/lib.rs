@@ -150,58 +150,57 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Detector {
-    /// What to mask in `text`, which should end with a line's end, in no order; and what was decoded for that. Of a line at
-    /// most `times` its own length is.
-    fn hits<'a>(&self, text: &'a [u8], times: usize) -> (Vec<Hit>, Budget<'a>) {
-        let mut hits = Vec::new();
-        let mut budget = Budget::new(text, times);
-        self.explore(Source::outermost(text), 0, &mut budget, &mut hits);
+    /// Adds what to mask in `text`, which should end with a line's end, in no order. Of a line at most as many times its own
+    /// length is decoded as the budget, which was made for `text`, says.
+    fn find(&self, text: &[u8], budget: &mut Budget<'_>, hits: &mut Vec<Hit>) {
+        self.explore(Source::outermost(text), 0, budget, hits);
         let hidden = |range| Hit { range, label: None, what: "a line of encodings in encodings" };
         hits.extend(budget.exceeded().map(hidden));
-        (hits, budget)
     }
 
     /// How many bytes the search of `text` goes through: in all views together, and by rules and comparisons in each.
     #[cfg(test)]
     fn work(&self, text: &[u8]) -> usize {
         work::taken();
-        self.hits(text, DECODED);
+        self.find(text, &mut Budget::new(text, DECODED), &mut Vec::new());
         text.len() + work::taken()
     }
 
-    /// Searches a text, then every view that one more encoding taken off gives.
+    /// Searches every view that one more encoding taken off gives, then the text itself, less the lines that were found to
+    /// be masked whole.
     fn explore(&self, source: Source<'_>, depth: usize, budget: &mut Budget<'_>, hits: &mut Vec<Hit>) {
-        self.needles.find(&self.known, source.text, hits);
-        if depth == DEPTH {
-            return;
+        let before = hits.len();
+        if depth < DEPTH {
+            self.explore_views(source, depth, budget, hits);
         }
+        let in_views = hits.len() - before;
+        for legible in budget.legible(source) {
+            self.needles.find(&self.known, source.text, legible, hits);
+        }
+        hits[before..].rotate_left(in_views);
+    }
+
+    fn explore_views(&self, source: Source<'_>, depth: usize, budget: &mut Budget<'_>, hits: &mut Vec<Hit>) {
         if let Some(shortest) = self.known.shortest() {
             let view = decode::binary(source, shortest, budget);
-            self.look_through(&view, Encoding::Binary, depth, budget, hits);
+            self.look_through(view, Encoding::Binary, depth, budget, hits);
         }
         for encoding in Encoding::ESCAPES {
             if encoding != Encoding::Form || self.known.has_space() {
                 let view = decode::escapes(encoding, source, budget);
-                self.look_through(&view, encoding, depth, budget, hits);
+                self.look_through(view, encoding, depth, budget, hits);
             }
         }
     }
 
-    fn look_through(
-        &self,
-        view: &View,
-        encoding: Encoding,
-        depth: usize,
-        budget: &mut Budget<'_>,
-        hits: &mut Vec<Hit>,
-    ) {
-        if view.is_empty() {
-            return;
+    fn look_through(&self, view: View, encoding: Encoding, depth: usize, budget: &mut Budget<'_>, hits: &mut Vec<Hit>) {
+        if !view.is_empty() {
+            let before = hits.len();
+            self.explore(Source::of_view(&view, encoding as usize), depth + 1, budget, hits);
+            let mut near = 0;
+            hits[before..].iter_mut().for_each(|hit| hit.range = view.parent_range(hit.range.clone(), &mut near));
         }
-        let mut inner = Vec::new();
-        self.explore(Source::of_view(view, encoding as usize), depth + 1, budget, &mut inner);
-        let mut near = 0;
-        hits.extend(inner.into_iter().map(|hit| Hit { range: view.parent_range(hit.range, &mut near), ..hit }));
+        budget.give_back(view);
     }
 
     fn write_mask(&self, hit: &Hit, out: &mut Vec<u8>) {
@@ -291,6 +290,19 @@ mod tests {
         let key = "-----BEGIN KEY-----\nMIIEabcdefghij0123\n-----END KEY-----";
         let lines = Redactor::new(&[("SIGNING_KEY".to_owned(), Secret::new(key))], &[]).masks();
         assert!(lines.contains(&"MIIEabcdefghij0123".to_owned()) && lines.iter().all(|mask| !mask.contains("%0A")));
+    }
+
+    /// Whoever prints lines that are masked whole anyway does not keep the rules busy with them.
+    #[test]
+    fn what_is_masked_whole_is_not_searched_and_what_stands_beside_it_is() {
+        let text = "password=Qp9-zz\npassword=Qp9-zz\\x41\x1b[1mpassword=Qp9-zz\npassword=Qp9-zz\\x41\n";
+        let mut hits = Vec::new();
+        redactor().0.find(text.as_bytes(), &mut Budget::new(text.as_bytes(), 1), &mut hits);
+        let mut found: Vec<_> = hits.iter().map(|hit| (&text[hit.range.clone()], hit.what)).collect();
+        found.sort();
+        let name = "secret by name";
+        let whole = ("password=Qp9-zz\\x41\x1b[1mpassword=Qp9-zz", "a line of encodings in encodings");
+        assert_eq!(found, [("Qp9-zz", name), ("Qp9-zz\\x41", name), ("Qp9-zz\\x41", name), whole]);
     }
 
     #[test]

@@ -75,8 +75,9 @@ impl Needles {
         Needles { grams: Grams::new(&needles), starts, public }
     }
 
-    /// Adds what `text` holds to `found`.
-    pub fn find(&self, known: &Known, text: &[u8], found: &mut Vec<Hit>) {
+    /// Adds what `lines` of `text` hold to `found`: whole lines, since nothing is read over their ends.
+    pub fn find(&self, known: &Known, text: &[u8], lines: Range<usize>, found: &mut Vec<Hit>) {
+        let (from, first, text) = (lines.start, found.len(), &text[lines]);
         let mut reading = Reading::of(text);
         self.grams.find(text, |needle, at| {
             let is_inside = reading.masked.start <= at && at + RULE_REST < reading.masked.end;
@@ -88,7 +89,7 @@ impl Needles {
                 };
                 if let Some(hit) = hit {
                     reading.masks(&hit.range);
-                    add(found, hit);
+                    add(found, first, Hit { range: from + hit.range.start..from + hit.range.end, ..hit });
                 }
             }
         });
@@ -186,7 +187,8 @@ impl<'a> Reading<'a> {
         let bytes = &literal.bytes;
         let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
         let before = text[..at].iter().rev().zip(bytes[..offset].iter().rev()).take_while(same).count();
-        let after = text[at..].iter().zip(&bytes[offset..]).take_while(same).count();
+        let seed = SEED.min(bytes.len() - offset);
+        let after = seed + text[at + seed..].iter().zip(&bytes[offset + seed..]).take_while(same).count();
         work::read(before + after);
         self.compared[index] = (begin, at + after);
         let is_public =
@@ -195,14 +197,35 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The same secret is seen by its first bytes, by its last, and by a rule: that is one hit.
-pub fn add(hits: &mut Vec<Hit>, hit: Hit) {
-    match hits.last_mut() {
-        Some(last) if last.range.start <= hit.range.end && hit.range.start <= last.range.end => {
-            last.range = last.range.start.min(hit.range.start)..last.range.end.max(hit.range.end);
-            last.label = last.label.or(hit.label);
+/// The same secret is seen by its first bytes, by its last, and by a rule: that is one hit. Most are found in order, and the
+/// others a few places back; `first` is the first of this text.
+fn add(hits: &mut Vec<Hit>, first: usize, hit: Hit) {
+    const NEAR: usize = 8;
+    let near = &hits[first.max(hits.len().saturating_sub(NEAR))..];
+    let behind = near.iter().rev().take_while(|other| hit.range.end < other.range.start).count();
+    let at = hits.len() - behind;
+    if !hits[first..at].last_mut().is_some_and(|last| last.takes_in(&hit)) {
+        hits.insert(at, hit);
+    }
+}
+
+/// Puts them in order, and makes one of those that overlap or touch.
+pub fn merge(hits: &mut Vec<Hit>) {
+    if !hits.is_sorted_by_key(|hit| hit.range.start) {
+        hits.sort_by_key(|hit| hit.range.start);
+    }
+    hits.dedup_by(|hit, last| last.takes_in(hit));
+}
+
+impl Hit {
+    /// Becomes one with `other`, if they overlap or touch.
+    fn takes_in(&mut self, other: &Hit) -> bool {
+        let touches = self.range.start <= other.range.end && other.range.start <= self.range.end;
+        if touches {
+            self.range = self.range.start.min(other.range.start)..self.range.end.max(other.range.end);
+            self.label = self.label.or(other.label);
         }
-        _ => hits.push(hit),
+        touches
     }
 }
 

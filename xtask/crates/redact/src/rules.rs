@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memrchr};
 
 use super::named;
 use super::shapes::{self, Bytes, TOKEN, run, set};
@@ -162,8 +162,8 @@ impl Rule {
 }
 
 /// The secret that rule number `rule` sees at the beginning of `text`, which starts at a trigger and ends with its
-/// line at the latest. `is_known` says whether a value is a weak secret of the target, which is a secret here even if
-/// it is a word.
+/// line at the latest, or before the next mask. `is_known` says whether a value is a weak secret of the target, which is
+/// a secret here even if it is a word.
 pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
     work::read(TRIED);
     let value = (RULES[rule].secret)(text)?;
@@ -177,9 +177,7 @@ pub fn secret_at(rule: usize, text: &[u8], is_known: impl Fn(&[u8]) -> bool) -> 
             !is_known(value) && (words::is_common(value) || is_after_colon && is_count(value))
         }
     };
-    // What holds a mask was judged when that was written: a rule that matches only now, matches the mask.
-    let is_masked = memmem::find(value, MASK_OPENING).is_some();
-    if innocent || is_masked || value.iter().all(|byte| b"*\\)]}.,".contains(byte)) {
+    if innocent || value.iter().all(|byte| b"*\\)]}.,".contains(byte)) {
         return None;
     }
     let skipped = value.as_ptr().addr() - text.as_ptr().addr();
@@ -278,7 +276,11 @@ fn is_count(value: &[u8]) -> bool {
 pub fn is_in_mask(text: &[u8], at: usize) -> bool {
     let from = at.saturating_sub(LONGEST_MASK);
     let Some(opening) = memrchr(b'[', &text[from..=at]).map(|opening| from + opening) else { return false };
-    text[opening..].starts_with(MASK_OPENING) && memchr(b']', &text[opening..=at]).is_none()
+    let until = (at + 1).max(opening + MASK_OPENING.len());
+    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    text.get(opening..until)
+        .and_then(|mask| mask.strip_prefix(MASK_OPENING))
+        .is_some_and(|name| name.iter().all(is_of_name))
 }
 
 /// `{password=abc}` ends a value that nothing quotes.
@@ -298,7 +300,8 @@ mod tests {
         for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
             for (index, rule) in RULES.iter().enumerate() {
                 if rule.spelled_out_triggers().any(|trigger| lower.as_bytes()[at..].starts_with(&trigger)) {
-                    let range = secret_at(index, &text.as_bytes()[at..], |_| false);
+                    let mask = text[at..].find("[REDACTED").unwrap_or(text.len() - at);
+                    let range = secret_at(index, &text.as_bytes()[at..][..mask], |_| false);
                     found.extend(range.map(|range| &text[at + range.start..at + range.end]));
                 }
             }
@@ -374,6 +377,13 @@ mod tests {
         assert_eq!(masked("authorization: Basic aG90ZGFzaA=="), ["aG90ZGFzaA=="]);
         assert_eq!(masked("localhost:5432:db:me:pass word"), ["pass"]);
         assert_eq!(masked("SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy"), ["4096:c2FsdA==$c3RvcmVk:c2VydmVy"]);
+    }
+
+    #[test]
+    fn a_mask_ends_with_its_line_and_its_name() {
+        let text = b"[REDACTED_X\npassword=a9 [REDACTED secret=a9]";
+        assert!(is_in_mask(text, 0) && is_in_mask(text, 10) && !is_in_mask(text, 12), "the next line is no part of it");
+        assert!(is_in_mask(text, 32) && !is_in_mask(text, 35), "nor is what no name holds");
     }
 
     #[test]

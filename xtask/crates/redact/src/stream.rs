@@ -8,9 +8,10 @@ use std::io::{self, Read, Write};
 
 use memchr::{memchr, memrchr};
 
-use super::needles::add;
+use super::needles::merge;
 use super::private_key::PrivateKey;
 use super::purse::Purse;
+use super::view::{Budget, Spare};
 use super::{Finding, Hit, Redactor};
 
 pub(super) const REGION: usize = 128 * 1024;
@@ -28,6 +29,10 @@ pub struct Stream {
     /// Whether the mask of the secret that reaches over the last seam was written already.
     is_masking: bool,
     private_key: PrivateKey,
+    spare: Spare,
+    /// What was found in the lines searched last, and in `pending` so far: empty between two searches.
+    found: Vec<Hit>,
+    hits: Vec<Hit>,
     /// Bytes of input given out so far.
     given: u64,
     first: Option<Finding>,
@@ -42,6 +47,9 @@ impl Stream {
             context: 0,
             is_masking: false,
             private_key: PrivateKey::default(),
+            spare: Spare::default(),
+            found: Vec::new(),
+            hits: Vec::new(),
             given: 0,
             first: None,
         }
@@ -106,34 +114,36 @@ impl Stream {
         }
     }
 
-    /// What to mask in `pending[..searched]`, as far as the purse lets us look.
-    fn search(&mut self, searched: usize) -> Vec<Hit> {
-        let mut hits = Vec::new();
+    /// Notes what to mask in `pending[..searched]`, as far as the purse lets us look.
+    fn search(&mut self, searched: usize) {
         let mut from = 0;
         while from < searched {
-            let text = &self.pending[from..searched];
+            let text = first_lines(&self.pending[from..searched]);
             let (len, times) = self.purse.allows(text);
-            let (found, budget) = self.redactor.0.hits(&text[..len], times);
+            let mut budget = Budget::reusing(std::mem::take(&mut self.spare), &text[..len], times);
+            self.redactor.0.find(&text[..len], &mut budget, &mut self.found);
             let paid = self.purse.pay(len, budget.costs());
+            self.spare = budget.spare();
+            merge(&mut self.found);
             let in_pending = |hit: Hit| Hit { range: from + hit.range.start..from + hit.range.end, ..hit };
-            hits.extend(found.into_iter().filter(|hit| hit.range.start < paid).map(in_pending));
+            self.hits.extend(self.found.drain(..).filter(|hit| hit.range.start < paid).map(in_pending));
             from += paid;
         }
-        hits
     }
 
     /// Searches `pending[..searched]` and gives out what lies between the context and `until`.
     fn redact(&mut self, searched: usize, until: usize, out: &mut Vec<u8>) {
-        let mut hits = self.search(searched);
+        self.search(searched);
         let from = self.context;
         let body = self.private_key.body_lines(&self.pending[from..until]);
-        hits.extend(body.into_iter().map(|line| Hit {
+        self.hits.extend(body.into_iter().map(|line| Hit {
             range: from + line.start..from + line.end,
             label: None,
             what: "private key",
         }));
+        merge(&mut self.hits);
         let mut at = from;
-        for hit in merged(hits) {
+        for hit in self.hits.drain(..) {
             let (start, end) = (hit.range.start.max(from), hit.range.end.min(until));
             if start >= end {
                 continue;
@@ -143,7 +153,7 @@ impl Stream {
                 self.redactor.0.write_mask(&hit, out);
             }
             let offset = self.given + (start - from) as u64;
-            self.first.get_or_insert(Finding { offset, what: self.redactor.0.describe(&hit) });
+            self.first.get_or_insert_with(|| Finding { offset, what: self.redactor.0.describe(&hit) });
             at = end;
         }
         self.is_masking = at == until && at > from;
@@ -152,12 +162,11 @@ impl Stream {
     }
 }
 
-/// In order, with those that overlap or touch made one.
-fn merged(mut hits: Vec<Hit>) -> Vec<Hit> {
-    hits.sort_by_key(|hit| hit.range.start);
-    let mut merged = Vec::with_capacity(hits.len());
-    hits.into_iter().for_each(|hit| add(&mut merged, hit));
-    merged
+/// As many lines as the processor's cache holds with all that is noted of them.
+fn first_lines(text: &[u8]) -> &[u8] {
+    const AT_ONCE: usize = 16 * 1024;
+    let rest = text.get(AT_ONCE..).unwrap_or_default();
+    memchr(b'\n', rest).map_or(text, |newline| &text[..=AT_ONCE + newline])
 }
 
 /// Copies `reader` to `writer` with every secret masked; what is complete is written and flushed before more is read.

@@ -40,15 +40,26 @@ pub struct Source<'a> {
 /// How many times its own length of each line may be decoded; a line that hides that much is masked whole.
 pub const DECODED: usize = 32;
 
-/// What is left to be decoded of each line of the outermost text.
+/// What is left to be decoded of each line of the outermost text; and the memory for it.
 pub struct Budget<'a> {
     text: &'a [u8],
     /// Of its own length, of each line.
     times: usize,
     /// Of the text, in order; found when the first is asked for, since most texts hold nothing to decode.
     lines: Vec<Allowance>,
+    /// Of any of them.
+    is_exceeded: bool,
     /// Into `lines`: what is asked for next is the same line or the one after it, most often.
     last: usize,
+    /// Empty ones.
+    views: Vec<View>,
+}
+
+/// Memory that was used for another text: to get it from the system takes longer than to decode into it.
+#[derive(Default)]
+pub struct Spare {
+    lines: Vec<Allowance>,
+    views: Vec<View>,
 }
 
 /// What may still be decoded of a line; nothing once more was asked for than was left.
@@ -137,6 +148,13 @@ impl View {
         start..end
     }
 
+    /// Those lines of the text that are so, of which the last ends at `end`.
+    fn lines_where(&self, end: usize, mut is_so: impl FnMut(&Line) -> bool) -> Vec<Range<usize>> {
+        let ends = self.lines.iter().skip(1).map(|line| line.at).chain([end]);
+        let lines = self.lines.iter().zip(ends).filter(|(line, _)| is_so(line));
+        lines.map(|(line, end)| line.at..end).collect()
+    }
+
     fn piece(&self, at: usize, near: &mut usize) -> (&Piece, usize) {
         const NEXT: usize = 8;
         let begins_before = |piece: &Piece| piece.at <= at;
@@ -199,7 +217,28 @@ impl Lines<'_> {
 
 impl<'a> Budget<'a> {
     pub fn new(text: &'a [u8], times: usize) -> Self {
-        Budget { text, times, lines: Vec::new(), last: 0 }
+        Budget::reusing(Spare::default(), text, times)
+    }
+
+    pub fn reusing(Spare { mut lines, views }: Spare, text: &'a [u8], times: usize) -> Self {
+        lines.clear();
+        Budget { text, times, lines, is_exceeded: false, last: 0, views }
+    }
+
+    pub fn spare(self) -> Spare {
+        Spare { lines: self.lines, views: self.views }
+    }
+
+    /// An empty view, to be given back.
+    pub fn view(&mut self) -> View {
+        self.views.pop().unwrap_or_default()
+    }
+
+    pub fn give_back(&mut self, mut view: View) {
+        view.text.clear();
+        view.pieces.clear();
+        view.lines.clear();
+        self.views.push(view);
     }
 
     /// Whether `bytes` more may be decoded of what came from `line`. All of a line costs its length however short its
@@ -210,6 +249,7 @@ impl<'a> Budget<'a> {
         let cost = if line.is_whole { allowance.line.len() } else { bytes };
         allowance.left = before.checked_sub(cost);
         let is_allowed = allowance.left.is_some();
+        self.is_exceeded |= !is_allowed;
         if is_allowed {
             work::read(cost);
         }
@@ -219,12 +259,20 @@ impl<'a> Budget<'a> {
     /// Of the line that begins at `start`.
     fn allowance(&mut self, start: usize) -> &mut Allowance {
         if self.lines.is_empty() {
-            self.lines = allowances(self.text, self.times);
+            self.divide();
         }
-        let is_there = |at: &usize| self.lines.get(*at).is_some_and(|allowance| allowance.line.start == start);
-        let near = [self.last, self.last + 1].into_iter().find(is_there);
-        self.last = near.unwrap_or_else(|| self.lines.partition_point(|allowance| allowance.line.start < start));
+        self.last += usize::from(self.lines[self.last].line.start != start);
+        if self.lines.get(self.last).is_none_or(|allowance| allowance.line.start != start) {
+            self.last = self.lines.partition_point(|allowance| allowance.line.start < start);
+        }
         &mut self.lines[self.last]
+    }
+
+    fn divide(&mut self) {
+        let mut start = 0;
+        let ends = memchr_iter(b'\n', self.text).chain([self.text.len()]);
+        let lines = ends.map(|end| std::mem::replace(&mut start, end + 1)..end);
+        self.lines.extend(lines.map(|line| Allowance { left: Some(line.len() * self.times), line }));
     }
 
     /// How many bytes of each line were decoded; of none at all, if of none any were asked for.
@@ -233,17 +281,29 @@ impl<'a> Budget<'a> {
         self.lines.iter().map(move |allowance| (allowance.line.clone(), cost(allowance)))
     }
 
+    /// What of `source` is worth a search: all but the lines that are masked whole.
+    pub fn legible(&mut self, source: Source<'_>) -> Vec<Range<usize>> {
+        let (all, mut from, mut legible) = (0..source.text.len(), 0, Vec::new());
+        if !self.is_exceeded {
+            return vec![all];
+        }
+        let lines: Vec<_> = match source.view {
+            Some(view) => view.lines_where(all.end, |line| self.allowance(line.origin).left.is_none()),
+            None => self.exceeded().map(|line| line.start..all.end.min(line.end + 1)).collect(),
+        };
+        for line in lines {
+            legible.push(from..line.start);
+            from = line.end;
+        }
+        legible.push(from..all.end);
+        legible.retain(|range| !range.is_empty());
+        legible
+    }
+
     /// The lines of which more would have been to decode.
     pub fn exceeded(&self) -> impl Iterator<Item = Range<usize>> {
         self.lines.iter().filter(|allowance| allowance.left.is_none()).map(|allowance| allowance.line.clone())
     }
-}
-
-fn allowances(text: &[u8], times: usize) -> Vec<Allowance> {
-    let mut start = 0;
-    let ends = memchr_iter(b'\n', text).chain([text.len()]);
-    let lines = ends.map(|end| std::mem::replace(&mut start, end + 1)..end);
-    lines.map(|line| Allowance { left: Some(line.len() * times), line }).collect()
 }
 
 #[cfg(test)]

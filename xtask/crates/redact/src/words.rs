@@ -1,7 +1,6 @@
 //! Words that logs of migrations are made of. A password that is one of them is masked only where a password stands,
 //! or the log would be destroyed.
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Lower case, sorted.
@@ -61,35 +60,43 @@ const COMMON: &[&str] = &[
     "yes", "your", "zone",
 ];
 
+/// No word is longer.
+const LONGEST: usize = 16;
+
 /// Whether `word` is one of them, in any case.
 pub fn is_common(word: &[u8]) -> bool {
-    const LONGEST: usize = 16;
     let mut lower = [0; LONGEST];
-    let Some(lower) = lower.get_mut(..word.len()) else { return false };
-    lower.copy_from_slice(word);
-    lower.make_ascii_lowercase();
-    let Some(first) = lower.first() else { return false };
-    let start = &starts()[usize::from(*first)];
-    let has_such = start.lengths & 1 << lower.len() != 0;
-    has_such && COMMON[start.words.clone()].binary_search_by(|common| common.as_bytes().cmp(lower)).is_ok()
+    let Some(letters) = lower.get_mut(..word.len()) else { return false };
+    letters.copy_from_slice(word);
+    letters.make_ascii_lowercase();
+    let start = &STARTS[usize::from(lower[0])];
+    // A zero at the end would not show in the number.
+    let has_such = start.lengths & 1 << word.len() != 0 && !word.ends_with(b"\0");
+    has_such && start.words.binary_search(&u128::from_be_bytes(lower)).is_ok()
 }
 
 /// The words that begin with one byte.
 struct Start {
-    words: Range<usize>,
+    /// As numbers, which are compared at once.
+    words: Vec<u128>,
     /// A bit for each of their lengths: most of what is asked for is of another.
     lengths: u32,
 }
 
-fn starts() -> &'static [Start; 256] {
-    static STARTS: LazyLock<[Start; 256]> = LazyLock::new(|| {
-        let before = |byte: usize| COMMON.partition_point(|word| usize::from(word.as_bytes()[0]) < byte);
-        std::array::from_fn(|byte| {
-            let words = before(byte)..before(byte + 1);
-            Start { lengths: COMMON[words.clone()].iter().fold(0, |lengths, word| lengths | 1 << word.len()), words }
-        })
-    });
-    &STARTS
+static STARTS: LazyLock<[Start; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|first| {
+        let words = COMMON.iter().map(|word| word.as_bytes()).filter(|word| usize::from(word[0]) == first);
+        Start {
+            lengths: words.clone().fold(0, |lengths, word| lengths | 1 << word.len()),
+            words: words.map(number).collect(),
+        }
+    })
+});
+
+fn number(word: &[u8]) -> u128 {
+    let mut bytes = [0; LONGEST];
+    bytes[..word.len()].copy_from_slice(word);
+    u128::from_be_bytes(bytes)
 }
 
 #[cfg(test)]
@@ -105,5 +112,6 @@ mod tests {
     #[test]
     fn case_does_not_matter() {
         assert!(is_common(b"Postgres") && is_common(b"VALID") && !is_common(b"Hunter2"));
+        assert!(!is_common(b"") && !is_common(b"valid\0") && !is_common(b"a word that is too long"));
     }
 }
