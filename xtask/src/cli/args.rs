@@ -162,13 +162,13 @@ pub struct Seed {
     /// How many rows each table gets
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub rows: u64,
-    /// How many percent of the new facts never reach the mirror, spread evenly
+    /// How many percent of the new rows never reach the mirror, spread evenly
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub mirror_drop: f64,
-    /// How many percent of the new facts reach the mirror twice
+    /// How many percent of the new rows reach the mirror twice
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub mirror_duplicate: f64,
-    /// How long a fact is on its way to the mirror: younger ones are not there yet
+    /// How long a row is on its way to the mirror: younger ones are not there yet
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub mirror_delay: u64,
 }
