@@ -45,6 +45,8 @@ pub enum Command {
     Restore(Restore),
     /// Mark a database as disposable staging, after showing what it is
     Claim(Claim),
+    /// Look at a repo, show the files that its first drill needs, and with --confirm write them
+    Init(Init),
     /// Start, stop, look at or fill the embedded Postgres
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -141,6 +143,22 @@ pub struct Claim {
     /// The name of the database, as proof that this one is meant
     #[arg(long, value_name = "DATABASE")]
     pub confirm: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Yes, write what was shown; what is there already stays as it is
+    #[arg(long)]
+    pub confirm: bool,
+    /// And then take every migration down and up on the embedded Postgres, as `drill --each --sandbox` does
+    #[arg(long)]
+    pub drill: bool,
+    /// A host that is staging, for a new drill.toml
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// The ref of a Supabase project that is staging, for a new drill.toml
+    #[arg(long, value_name = "REF")]
+    pub allow_project: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

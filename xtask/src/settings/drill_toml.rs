@@ -75,11 +75,13 @@ struct FilePrisma {
 
 impl FilePrisma {
     /// The variables with the database's, the direct and the shadow database's URL: as said here, else as the schema's datasource
-    /// says, else as they are called by custom. No two are one: what is not the database's own is then not told apart.
-    fn variables(&self, schema: &Path) -> [String; 3] {
+    /// or the config's says, else as they are called by custom. No two are one: what is not the database's own is then not told apart.
+    fn variables(&self, schema: &Path, config: &Path) -> [String; 3] {
         // The guard says what cannot be read of it.
         let files = schema_files::read(schema).unwrap_or_default();
-        let named = |said: &Option<String>, property| said.clone().or_else(|| schema_files::variable(&files, property));
+        let found =
+            |property| schema_files::variable(&files, property).or_else(|| prisma_places::variable(config, property));
+        let named = |said: &Option<String>, property| said.clone().or_else(|| found(property));
         let url = named(&self.url_env, "url").unwrap_or_else(|| "DATABASE_URL".to_owned());
         let direct = named(&self.direct_url_env, "directUrl");
         let direct = direct.filter(|name| self.direct_url_env.is_some() || *name != url);
@@ -227,11 +229,16 @@ impl File {
     }
 
     pub(super) fn prisma(&self, root: &Path) -> PrismaSettings {
+        let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
+        let config = named(&self.prisma.config).unwrap_or_else(|| prisma_places::config(root));
+        let schema = named(&self.prisma.schema).unwrap_or_else(|| prisma_places::schema(root, &config));
+        self.prisma_at(root, schema, config)
+    }
+
+    pub(super) fn prisma_at(&self, root: &Path, schema: PathBuf, config: PathBuf) -> PrismaSettings {
         let prisma = &self.prisma;
         let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
-        let config = named(&prisma.config).unwrap_or_else(|| prisma_places::config(root));
-        let schema = named(&prisma.schema).unwrap_or_else(|| prisma_places::schema(root, &config));
-        let [url_env, direct_url_env, shadow_url_env] = prisma.variables(&schema);
+        let [url_env, direct_url_env, shadow_url_env] = prisma.variables(&schema, &config);
         PrismaSettings {
             migrations: named(&prisma.migrations).unwrap_or_else(|| prisma_places::migrations(&config, &schema)),
             smoke: named(&prisma.smoke),
@@ -330,15 +337,19 @@ mod tests {
     #[test]
     fn the_variables_are_those_of_the_schema_unless_the_file_names_others() {
         let root = tempfile::tempdir().unwrap();
-        let schema = root.path().join("schema.prisma");
+        let [schema, config] = ["schema.prisma", "prisma.config.ts"].map(|name| root.path().join(name));
         let block = "datasource db {\n url = env(\"STAGING_DB\")\n directUrl = env(\"STAGING_DIRECT\")\n \
                      shadowDatabaseUrl = env(\"STAGING_DIRECT\")\n}\n";
         let mut file = FilePrisma::default();
-        assert_eq!(file.variables(&schema), ["DATABASE_URL", "DIRECT_URL", "SHADOW_DATABASE_URL"]);
+        assert_eq!(file.variables(&schema, &config), ["DATABASE_URL", "DIRECT_URL", "SHADOW_DATABASE_URL"]);
+        let theirs = "datasource: { url: env('POSTGRES_URL'), shadowDatabaseUrl: process.env.SHADOW! }";
+        std::fs::write(&config, theirs).unwrap();
+        assert_eq!(file.variables(&schema, &config), ["POSTGRES_URL", "DIRECT_URL", "SHADOW"]);
+        std::fs::remove_file(&config).unwrap();
         std::fs::write(&schema, block).unwrap();
-        assert_eq!(file.variables(&schema), ["STAGING_DB", "STAGING_DIRECT", "SHADOW_DATABASE_URL"]);
+        assert_eq!(file.variables(&schema, &config), ["STAGING_DB", "STAGING_DIRECT", "SHADOW_DATABASE_URL"]);
         file.direct_url_env = Some("OTHER".to_owned());
-        assert_eq!(file.variables(&schema), ["STAGING_DB", "OTHER", "STAGING_DIRECT"]);
+        assert_eq!(file.variables(&schema, &config), ["STAGING_DB", "OTHER", "STAGING_DIRECT"]);
     }
 
     #[test]

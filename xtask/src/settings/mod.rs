@@ -192,6 +192,12 @@ impl Settings {
         paths.map(|path| self.root.join(path)).collect()
     }
 
+    /// The same for a project whose files are elsewhere than drill.toml or the usual names say.
+    pub fn with_prisma_at(mut self, schema: PathBuf, config: PathBuf) -> Settings {
+        self.prisma = File::default().prisma_at(&self.root, schema, config);
+        self
+    }
+
     /// How to print, known before anything else can fail.
     pub fn output(global: &Global) -> Output {
         output(global, &environment())

@@ -54,6 +54,20 @@ pub fn migrations(config: &Path, schema: &Path) -> PathBuf {
     }
 }
 
+/// The variable that `config` takes a URL of its datasource from.
+pub fn variable(config: &Path, property: &str) -> Option<String> {
+    let text = text(config);
+    let value = value_of(text.split_once("datasource")?.1, property)?;
+    let from = ["env(", "process.env.", "process.env["].iter().find_map(|start| value.strip_prefix(start))?;
+    let name: String = from
+        .trim_start()
+        .trim_start_matches(['"', '\'', '`'])
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    (!name.is_empty()).then_some(name)
+}
+
 fn package(root: &Path) -> Option<String> {
     let text = file::read_text(&root.join("package.json"), file::LONGEST).ok()?;
     let package: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -81,11 +95,16 @@ fn text(path: &Path) -> String {
 
 /// The path written out behind `name:`, as one text or as the parts of a `path.join` or `path.resolve`.
 fn property(text: &str, name: &str) -> Option<String> {
+    value_of(text, name).and_then(written_out)
+}
+
+/// What follows `name:`.
+fn value_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.match_indices(name).find_map(|(at, _)| {
         let starts = !text[..at].ends_with(|c: char| c.is_alphanumeric() || "_$.".contains(c));
         let value =
             text[at + name.len()..].trim_start_matches(['"', '\'']).trim_start().strip_prefix(':')?.trim_start();
-        if starts { written_out(value) } else { None }
+        starts.then_some(value)
     })
 }
 

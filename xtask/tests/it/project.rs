@@ -38,6 +38,14 @@ pub fn program() -> &'static Path {
 }
 
 impl Project {
+    /// A folder for a repo of another kind, with room for its packages.
+    pub fn empty() -> Project {
+        install_packages();
+        let folder = tempfile::Builder::new().prefix("drill project with spaces ").tempdir().unwrap();
+        fs::create_dir(folder.path().join("node_modules")).unwrap();
+        Project { folder, env: BTreeMap::new() }
+    }
+
     pub fn new() -> Project {
         install_packages();
         let folder = tempfile::Builder::new().prefix("drill project with spaces ").tempdir().unwrap();
