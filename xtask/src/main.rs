@@ -10,6 +10,7 @@ mod evidence;
 mod files;
 mod guard;
 mod hint;
+mod init;
 mod interrupt;
 mod migrations;
 mod parity;

@@ -45,6 +45,8 @@ pub enum Command {
     Restore(Restore),
     /// Mark a database as disposable staging, after showing what it is
     Claim(Claim),
+    /// Look at a repo, show the files that its first drill needs, and with --confirm write them
+    Init(Init),
     /// Start, stop, look at or fill the embedded Postgres
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -143,6 +145,22 @@ pub struct Claim {
     pub confirm: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Yes, write what was shown; what is there already stays as it is
+    #[arg(long)]
+    pub confirm: bool,
+    /// And then take every migration down and up on the embedded Postgres, as `drill --each --sandbox` does
+    #[arg(long)]
+    pub drill: bool,
+    /// A host that is staging, for a new drill.toml
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// The ref of a Supabase project that is staging, for a new drill.toml
+    #[arg(long, value_name = "REF")]
+    pub allow_project: Vec<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Sandbox {
     /// Start it; create it the first time
@@ -162,13 +180,13 @@ pub struct Seed {
     /// How many rows each table gets
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub rows: u64,
-    /// How many percent of the new facts never reach the mirror, spread evenly
+    /// How many percent of the new rows never reach the mirror, spread evenly
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub mirror_drop: f64,
-    /// How many percent of the new facts reach the mirror twice
+    /// How many percent of the new rows reach the mirror twice
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub mirror_duplicate: f64,
-    /// How long a fact is on its way to the mirror: younger ones are not there yet
+    /// How long a row is on its way to the mirror: younger ones are not there yet
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub mirror_delay: u64,
 }

@@ -6,7 +6,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{env, evidence, sandbox};
+use crate::cli::{env, evidence, init, sandbox};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -90,6 +90,7 @@ fn name(command: &Command) -> &'static str {
         Command::Reset(_) => "reset",
         Command::Restore(_) => "restore",
         Command::Claim(_) => "claim",
+        Command::Init(_) => "init",
         Command::Sandbox(Sandbox::Up) => "sandbox up",
         Command::Sandbox(Sandbox::Down) => "sandbox down",
         Command::Sandbox(Sandbox::Status) => "sandbox status",
@@ -139,6 +140,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             runner.stage(&Restore { snapshot, skip_missing: args.skip_missing, confirm: args.confirm }, outcome)
         }
         Command::Claim(args) => runner.stage(&Claim { confirm: args.confirm.clone() }, outcome),
+        Command::Init(args) => init::run(args, &cli.global, &runner, outcome),
         Command::Sandbox(command) => sandbox::run(command, &runner, outcome),
         Command::Evidence(Evidence::List) => evidence::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),

@@ -4,5 +4,6 @@ pub mod args;
 pub mod dispatch;
 mod env;
 mod evidence;
+mod init;
 mod sandbox;
 mod seed;

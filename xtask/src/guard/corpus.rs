@@ -39,6 +39,7 @@ pub fn policy() -> Policy {
     let mut policy = Policy::new("staging");
     policy.allow_hosts = ["*.staging.hotdash.app", "localhost", "127.0.0.1", "::1"].map(String::from).into();
     policy.allow_projects = vec!["stagingrefabcdefghij".into()];
+    policy.application_variables = vec!["SHOPIFY_API_KEY".into()];
     policy
 }
 

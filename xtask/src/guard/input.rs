@@ -14,6 +14,7 @@ use crate::guard::{self, Candidate, Policy};
 use crate::hint::Hint;
 use crate::settings::Settings;
 use crate::settings::env_file;
+use crate::settings::prisma_places;
 use crate::settings::schema_files;
 use pin::file;
 use redact::Redactor;
@@ -249,6 +250,7 @@ fn policy(settings: &Settings) -> Policy {
         allow_databases: target.allow_databases.clone(),
         allow_schemas: target.allow_schemas.clone(),
         deny_systems: target.deny_systems.clone(),
+        application_variables: target.app_variables.clone(),
         url_env: settings.prisma.url_env.clone(),
         direct_url_env: settings.prisma.direct_url_env.clone(),
         shadow_url_env: settings.prisma.shadow_url_env.clone(),
@@ -296,8 +298,7 @@ fn not_for_prisma(settings: &Settings) -> Option<Refusal> {
 /// Prisma's config names a folder, and drill.toml something else, which the drill would hand to Prisma instead.
 fn beside_the_folder(settings: &Settings) -> Option<Refusal> {
     let (schema, config) = (&settings.prisma.schema, &settings.prisma.config);
-    let folder =
-        schema_of_config(&file::read_text(config, file::LONGEST).ok()?).map(|path| config.with_file_name(path))?;
+    let folder = prisma_places::schema_of(config)?;
     let (folder, schema) = (folder.canonicalize().ok().filter(|folder| folder.is_dir())?, schema.canonicalize().ok()?);
     (folder != schema).then(|| {
         let root = settings.root.canonicalize().unwrap_or_default();
@@ -306,17 +307,6 @@ fn beside_the_folder(settings: &Settings) -> Option<Refusal> {
         let seen = format!("`{config}` names the schema folder `{folder}`, and drill.toml names `{schema}`");
         Refusal::new("prisma-schema", seen, format!("write `schema = \"{folder}\"` under `[prisma]` in drill.toml"))
     })
-}
-
-/// The path that is written out behind `schema:`, as far as a program can be read without running it.
-fn schema_of_config(text: &str) -> Option<String> {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let mut values = lines.filter_map(|line| {
-        let value = line.trim_start().strip_prefix("schema")?.trim_start().strip_prefix(':')?.trim_start();
-        let quote = value.chars().next().filter(|c| "\"'`".contains(*c))?;
-        value[1..].split_once(quote).map(|(path, _)| path.to_owned())
-    });
-    values.next()
 }
 
 /// One file of a schema folder, named alone: its client would lack the models of the others. Such a folder has one datasource, and
@@ -352,21 +342,4 @@ fn part_of_a_folder(settings: &Settings) -> Option<Refusal> {
         }
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schema_that_a_config_writes_out_is_read() {
-        let of = |text: &str| schema_of_config(text);
-        assert_eq!(
-            of("export default defineConfig({\n  schema: \"prisma/schema\",\n})").as_deref(),
-            Some("prisma/schema")
-        );
-        assert_eq!(of("  // schema: 'old',\n  schema : 'new', // x").as_deref(), Some("new"));
-        assert_eq!(of("  schema: path.join('prisma', 'schema'),"), None);
-        assert_eq!(of("  schemas: ['a'],"), None);
-    }
 }

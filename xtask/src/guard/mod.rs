@@ -16,7 +16,7 @@ mod environment;
 mod form;
 pub mod input;
 mod mistakes;
-mod pattern;
+pub mod pattern;
 mod policy;
 pub mod prisma_schema;
 mod production_file;

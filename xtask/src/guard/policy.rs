@@ -55,7 +55,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Allows nothing yet; the names are Prisma's and the runbook's.
+    /// Allows nothing yet; the names are Prisma's own.
     pub fn new(target: impl Into<String>) -> Self {
         let list = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Policy {
@@ -68,7 +68,7 @@ impl Policy {
             url_env: "DATABASE_URL".into(),
             direct_url_env: "DIRECT_URL".into(),
             shadow_url_env: "SHADOW_DATABASE_URL".into(),
-            application_variables: list(&["SHOPIFY_API_KEY", "SHOPIFY_API_SECRET", "SHOPIFY_APP_URL"]),
+            application_variables: Vec::new(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Parity: do Prisma's tables and the mirror hold the same number of facts, and where do they not?
+//! Parity: do Prisma's tables and the mirror hold the same number of rows, and where do they not?
 //!
 //! What is here computes and no more: it knows no server, no clock and no file. `database::parity` brings the counts, `stages::parity`
 //! calls both in order, and docs/parity.md tells the rule and every verdict.

@@ -199,7 +199,8 @@ fn without_values(transaction: &mut Transaction<'_>, tables: &[Empty]) -> Result
     Ok(sentences)
 }
 
-fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Empty>> {
+/// A row a column, or one for a table that has none.
+fn columns(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Row>> {
     const COLUMNS: &str = "
         select pg_catalog.format('%I.%I', n.nspname, c.relname), a.attname::text, a.atttypid,
                pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull or t.typnotnull, a.atthasdef or a.attidentity <> '',
@@ -221,39 +222,56 @@ fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[S
                     join pg_catalog.pg_inherits i on i.inhrelid = p.oid and p.relispartition
                     join pg_catalog.pg_partitioned_table q on q.partrelid = i.inhparent
                    where i.inhparent = c.oid and a.attnum = any(q.partattrs))),
-               a.attgenerated <> '' as is_generated
+               a.attgenerated <> '' as is_generated, pg_catalog.row_security_active(c.oid)
           from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
           left join pg_catalog.pg_type t on t.oid = a.atttypid
          where n.nspname = any($1) and c.relname <> $2 and n.nspname || '.' || c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
-           and c.relpersistence <> 't' and not pg_catalog.row_security_active(c.oid)
+           and c.relpersistence <> 't'
          order by 1, a.attnum";
-    let rows =
-        transaction.query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except]).could_not("look at the tables to fill")?;
+    transaction.query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except]).could_not("look at the tables to fill")
+}
+
+/// The ways to make one row of a table, whatever it holds; as `Empty::ways` has them.
+///
+/// # Errors
+/// `failed` when the server cannot be asked.
+pub fn ways_of(transaction: &mut Transaction<'_>, schema: &str, table: &str) -> Result<Vec<String>> {
+    let name = transaction.query_one("select pg_catalog.format('%I.%I', $1::text, $2::text)", &[&schema, &table]);
+    let name: String = name.could_not("look at a table")?.get(0);
+    let columns = columns(transaction, &[schema], &[])?;
+    let kinds = Kinds::read(transaction)?;
+    let of_it = columns.iter().filter(|row| row.get::<_, &str>(0) == name);
+    Ok(empty(name.clone(), of_it, &kinds).ways())
+}
+
+fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Empty>> {
+    let rows = columns(transaction, schemas, except)?;
     let mut tables: Vec<(String, Vec<&Row>)> = Vec::new();
-    for row in &rows {
+    for row in rows.iter().filter(|row| !row.get::<_, bool>(10)) {
         match tables.last_mut() {
             Some((name, columns)) if *name == row.get::<_, String>(0) => columns.push(row),
             _ => tables.push((row.get(0), vec![row])),
         }
     }
-    let mut empty = Vec::new();
+    let mut without = Vec::new();
     for (name, columns) in tables {
         let any = transaction.query(&format!("select from {name} limit 1"), &[]);
         if any.could_not("look for rows")?.is_empty() {
-            empty.push((name, columns));
+            without.push((name, columns));
         }
     }
-    if empty.is_empty() {
+    if without.is_empty() {
         return Ok(Vec::new());
     }
     let kinds = Kinds::read(transaction)?;
-    let table = |(name, rows): (String, Vec<&Row>)| {
-        let columns = rows.into_iter().filter(|row| row.get::<_, Option<bool>>(9) == Some(false));
-        Empty { name, columns: columns.map(|row| column(row, &kinds)).collect() }
-    };
-    Ok(empty.into_iter().map(table).collect())
+    Ok(without.into_iter().map(|(name, columns)| empty(name, columns, &kinds)).collect())
+}
+
+fn empty<'a>(name: String, columns: impl IntoIterator<Item = &'a Row>, kinds: &Kinds) -> Empty {
+    let columns = columns.into_iter().filter(|row| row.get::<_, Option<bool>>(9) == Some(false));
+    Empty { name, columns: columns.map(|row| column(row, kinds)).collect() }
 }
 
 fn column(row: &Row, kinds: &Kinds) -> Column {

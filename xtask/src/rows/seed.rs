@@ -64,8 +64,8 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
             Failure::blocked("there is no mirror yet that rows could be missing from").hint(Hint::run("mirror"))
         );
     }
-    let feed = if fed { Script::read(settings, &settings.supabase.feed_sql)? } else { None };
-    let scripts = Script::read(settings, &settings.prisma.seed)?.into_iter().chain(feed);
+    let feed = if fed { Script::read(settings, settings.supabase.feed_sql.as_deref())? } else { None };
+    let scripts = Script::read(settings, settings.prisma.seed.as_deref())?.into_iter().chain(feed);
     run(&mut session.connect()?, target, &scripts.collect::<Vec<_>>(), wish)?;
     fill(session, wish.rows)?;
     Ok(gained(&before, &counts(&mut session.connection(), &schemas)?))
@@ -90,7 +90,9 @@ pub fn fill(session: &Session<'_>, rows: u64) -> Result<Counts> {
 /// # Errors
 /// As `seed`.
 pub fn feed(session: &Session<'_>, now: Timestamp) -> Result<u64> {
-    let Some(script) = Script::read(session.settings, &session.settings.supabase.feed_sql)? else { return Ok(0) };
+    let Some(script) = Script::read(session.settings, session.settings.supabase.feed_sql.as_deref())? else {
+        return Ok(0);
+    };
     let wish = Wish { rows: 0, only_empty: false, faults: MirrorFaults::default(), now };
     let gained = run(&mut session.connect()?, &session.target, &[script], &wish)?;
     Ok(gained.values().sum())
@@ -102,13 +104,15 @@ fn mirrors(settings: &Settings, schema: &str) -> Vec<String> {
 }
 
 impl Script {
-    /// None where the project has none.
-    fn read(settings: &Settings, path: &Path) -> Result<Option<Script>> {
+    /// None where the project names none.
+    fn read(settings: &Settings, path: Option<&Path>) -> Result<Option<Script>> {
+        let Some(path) = path else { return Ok(None) };
         let name = settings.shown(path);
         match file::read_text(path, file::LONGEST) {
             Ok(sql) => Ok(Some(Script { name, sql })),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Failure::failed(format!("cannot read `{name}`")).caused_by(error)),
+            Err(error) => {
+                Err(Failure::failed(format!("cannot read `{name}`, which drill.toml names")).caused_by(error))
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A running sandbox: where it is, and as whom one comes in.
 
+/// As scripts around the drill know it: a name that stays, whatever the project.
 pub const DATABASE: &str = "hotdash_sandbox";
 /// Owns the database, may create others (for replays and shadow databases) and roles, and is not a superuser: as on a hosted Postgres.
 /// It needs no password on loopback, since it can reach nothing but made-up rows; so the sandbox's URL holds no secret.

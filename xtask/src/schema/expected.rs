@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::files;
 use crate::postgres::connection::Connection;
 use crate::sandbox;
-use crate::schema::catalog::Catalog;
+use crate::schema::catalog::{Catalog, ObjectKey};
 use crate::schema::history::{History, Migration};
 use crate::schema::platform;
 use crate::schema::replay::{AsPrisma, cache_key, replay};
@@ -99,8 +99,23 @@ pub fn and_mirror(session: &Session<'_>, history: &History) -> Result<Option<His
 
 /// Whether `actual` has a table that only the mirror's script makes.
 pub fn has_mirror(plain: &Catalog, with_mirror: &Catalog, actual: &Catalog) -> bool {
+    of_the_mirror(plain, with_mirror).any(|key| actual.objects.contains_key(key))
+}
+
+/// The tables that only the mirror's script makes, each with its schema; none where the project has no such script.
+pub fn mirrors(session: &Session<'_>, history: &History) -> Result<Vec<(String, String)>> {
+    let Some(with_mirror) = with_mirror(session, history)? else { return Ok(Vec::new()) };
+    let plain = catalog(session, history)?.catalog;
+    let named = |key: &ObjectKey| match key.path.as_slice() {
+        [schema, table] => Some((schema.clone(), table.clone())),
+        _ => None,
+    };
+    Ok(of_the_mirror(&plain, &with_mirror.catalog).filter_map(named).collect())
+}
+
+fn of_the_mirror<'a>(plain: &'a Catalog, with_mirror: &'a Catalog) -> impl Iterator<Item = &'a ObjectKey> {
     let added = with_mirror.objects.keys().filter(|key| !plain.objects.contains_key(*key));
-    added.filter(|key| key.kind == "table").any(|key| actual.objects.contains_key(key))
+    added.filter(|key| key.kind == "table")
 }
 
 fn on_sandbox(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> Result<Catalog> {

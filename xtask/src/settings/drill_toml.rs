@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::env_file;
 use super::flags::Global;
 use super::pair::{self, FilePair};
+use super::prisma_places;
 use super::schema_files;
 use super::{EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings, Timeouts};
 use crate::error::{Failure, OrFail, Result};
@@ -35,6 +36,8 @@ struct FileTarget {
     allow_databases: Vec<String>,
     /// What `?schema=` may name: `prisma migrate reset` drops it.
     allow_schemas: Vec<String>,
+    /// The application's variables, which are passed on where there is no env file.
+    app_variables: Vec<String>,
     /// System identifiers of production servers (`select system_identifier from pg_control_system()`), refused whatever else fits.
     deny_systems: Vec<String>,
     /// PEM file with the certificate authority for `sslmode=verify-ca` and `verify-full`.
@@ -46,51 +49,39 @@ impl Default for FileTarget {
         let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
         FileTarget {
             env_file: env_file::DEFAULT.to_owned(),
-            allow_hosts: owned(&["*.staging.hotdash.app"]),
+            allow_hosts: Vec::new(),
             allow_projects: Vec::new(),
             allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
             allow_schemas: owned(&["public"]),
+            app_variables: Vec::new(),
             deny_systems: Vec::new(),
             ca_file: None,
         }
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct FilePrisma {
-    schema: String,
+    schema: Option<String>,
     migrations: Option<String>,
     config: Option<String>,
-    smoke: String,
-    seed: String,
+    smoke: Option<String>,
+    seed: Option<String>,
     url_env: Option<String>,
     direct_url_env: Option<String>,
     shadow_url_env: Option<String>,
 }
 
-impl Default for FilePrisma {
-    fn default() -> Self {
-        FilePrisma {
-            schema: "prisma/schema.postgres.prisma".to_owned(),
-            migrations: None,
-            config: None,
-            smoke: "prisma/smoke.mjs".to_owned(),
-            seed: "prisma/seed.sql".to_owned(),
-            url_env: None,
-            direct_url_env: None,
-            shadow_url_env: None,
-        }
-    }
-}
-
 impl FilePrisma {
     /// The variables with the database's, the direct and the shadow database's URL: as said here, else as the schema's datasource
-    /// says, else as they are called by custom. No two are one: what is not the database's own is then not told apart.
-    fn variables(&self, schema: &Path) -> [String; 3] {
+    /// or the config's says, else as they are called by custom. No two are one: what is not the database's own is then not told apart.
+    fn variables(&self, schema: &Path, config: &Path) -> [String; 3] {
         // The guard says what cannot be read of it.
         let files = schema_files::read(schema).unwrap_or_default();
-        let named = |said: &Option<String>, property| said.clone().or_else(|| schema_files::variable(&files, property));
+        let found =
+            |property| schema_files::variable(&files, property).or_else(|| prisma_places::variable(config, property));
+        let named = |said: &Option<String>, property| said.clone().or_else(|| found(property));
         let url = named(&self.url_env, "url").unwrap_or_else(|| "DATABASE_URL".to_owned());
         let direct = named(&self.direct_url_env, "directUrl");
         let direct = direct.filter(|name| self.direct_url_env.is_some() || *name != url);
@@ -101,20 +92,11 @@ impl FilePrisma {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct FileSupabase {
-    mirror_sql: String,
-    feed_sql: String,
-}
-
-impl Default for FileSupabase {
-    fn default() -> Self {
-        FileSupabase {
-            mirror_sql: "supabase/sql/analytics_facts_table.sql".to_owned(),
-            feed_sql: "supabase/sql/feed_facts.sql".to_owned(),
-        }
-    }
+    mirror_sql: Option<String>,
+    feed_sql: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -123,12 +105,12 @@ struct FileParity {
     threshold_pct: f64,
     /// Seconds.
     settle_seconds: u64,
-    pairs: Option<Vec<FilePair>>,
+    pairs: Vec<FilePair>,
 }
 
 impl Default for FileParity {
     fn default() -> Self {
-        FileParity { threshold_pct: 1.0, settle_seconds: 2, pairs: None }
+        FileParity { threshold_pct: 1.0, settle_seconds: 2, pairs: Vec::new() }
     }
 }
 
@@ -148,7 +130,7 @@ impl FileParity {
             return Err(wrong(format!("`settle_seconds` is more than {}", Self::MOST_SETTLE_SECONDS)));
         }
         Ok(ParitySettings {
-            pairs: self.pairs.as_deref().map_or_else(|| Ok(pair::defaults()), pair::checked)?,
+            pairs: pair::checked(&self.pairs)?,
             threshold_pct: self.threshold_pct,
             settle: Duration::from_secs(self.settle_seconds),
         })
@@ -229,6 +211,7 @@ impl File {
             allow_projects: file.allow_projects,
             allow_databases: file.allow_databases,
             allow_schemas: file.allow_schemas,
+            app_variables: file.app_variables,
             deny_systems: file.deny_systems,
             ca_file: file.ca_file.map(|path| root.join(path)),
         })
@@ -246,21 +229,21 @@ impl File {
     }
 
     pub(super) fn prisma(&self, root: &Path) -> PrismaSettings {
+        let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
+        let config = named(&self.prisma.config).unwrap_or_else(|| prisma_places::config(root));
+        let schema = named(&self.prisma.schema).unwrap_or_else(|| prisma_places::schema(root, &config));
+        self.prisma_at(root, schema, config)
+    }
+
+    pub(super) fn prisma_at(&self, root: &Path, schema: PathBuf, config: PathBuf) -> PrismaSettings {
         let prisma = &self.prisma;
-        let schema = root.join(&prisma.schema);
-        let beside = schema.parent().unwrap_or(root);
-        let [url_env, direct_url_env, shadow_url_env] = prisma.variables(&schema);
+        let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
+        let [url_env, direct_url_env, shadow_url_env] = prisma.variables(&schema, &config);
         PrismaSettings {
-            migrations: match &prisma.migrations {
-                Some(path) => root.join(path),
-                None => default_migrations(root, beside, &prisma.schema),
-            },
-            config: match &prisma.config {
-                Some(path) => root.join(path),
-                None => default_config(root, beside),
-            },
-            smoke: root.join(&prisma.smoke),
-            seed: root.join(&prisma.seed),
+            migrations: named(&prisma.migrations).unwrap_or_else(|| prisma_places::migrations(&config, &schema)),
+            smoke: named(&prisma.smoke),
+            seed: named(&prisma.seed),
+            config,
             schema,
             url_env,
             direct_url_env,
@@ -269,10 +252,8 @@ impl File {
     }
 
     pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {
-        SupabaseSettings {
-            mirror_sql: root.join(&self.supabase.mirror_sql),
-            feed_sql: root.join(&self.supabase.feed_sql),
-        }
+        let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
+        SupabaseSettings { mirror_sql: named(&self.supabase.mirror_sql), feed_sql: named(&self.supabase.feed_sql) }
     }
 
     pub(super) fn parity(&self) -> Result<ParitySettings> {
@@ -305,22 +286,6 @@ impl File {
     }
 }
 
-/// Prisma's own rule is the folder beside the file with the datasource, which in a schema folder may be within it; this repo keeps one history for each database.
-fn default_migrations(root: &Path, beside: &Path, schema: &str) -> PathBuf {
-    let ours = root.join("prisma/postgres/migrations");
-    let within = root.join(schema).join("migrations");
-    match () {
-        () if schema == FilePrisma::default().schema && ours.is_dir() => ours,
-        () if within.is_dir() => within,
-        () => beside.join("migrations"),
-    }
-}
-
-fn default_config(root: &Path, beside: &Path) -> PathBuf {
-    let ours = beside.join("postgres.config.ts");
-    if ours.is_file() { ours } else { root.join("prisma.config.ts") }
-}
-
 fn sandbox_target(in_file: bool, global: &Global) -> Result<TargetSettings> {
     if in_file {
         return Err(Failure::usage("`[targets.sandbox]` in drill.toml has no meaning")
@@ -343,6 +308,7 @@ pub(super) fn sandbox_settings() -> TargetSettings {
         allow_projects: Vec::new(),
         allow_databases: vec!["*_sandbox".to_owned()],
         allow_schemas: vec!["public".to_owned()],
+        app_variables: Vec::new(),
         deny_systems: Vec::new(),
         ca_file: None,
     }
@@ -371,27 +337,29 @@ mod tests {
     #[test]
     fn the_variables_are_those_of_the_schema_unless_the_file_names_others() {
         let root = tempfile::tempdir().unwrap();
-        let schema = root.path().join("schema.prisma");
+        let [schema, config] = ["schema.prisma", "prisma.config.ts"].map(|name| root.path().join(name));
         let block = "datasource db {\n url = env(\"STAGING_DB\")\n directUrl = env(\"STAGING_DIRECT\")\n \
                      shadowDatabaseUrl = env(\"STAGING_DIRECT\")\n}\n";
         let mut file = FilePrisma::default();
-        assert_eq!(file.variables(&schema), ["DATABASE_URL", "DIRECT_URL", "SHADOW_DATABASE_URL"]);
+        assert_eq!(file.variables(&schema, &config), ["DATABASE_URL", "DIRECT_URL", "SHADOW_DATABASE_URL"]);
+        let theirs = "datasource: { url: env('POSTGRES_URL'), shadowDatabaseUrl: process.env.SHADOW! }";
+        std::fs::write(&config, theirs).unwrap();
+        assert_eq!(file.variables(&schema, &config), ["POSTGRES_URL", "DIRECT_URL", "SHADOW"]);
+        std::fs::remove_file(&config).unwrap();
         std::fs::write(&schema, block).unwrap();
-        assert_eq!(file.variables(&schema), ["STAGING_DB", "STAGING_DIRECT", "SHADOW_DATABASE_URL"]);
+        assert_eq!(file.variables(&schema, &config), ["STAGING_DB", "STAGING_DIRECT", "SHADOW_DATABASE_URL"]);
         file.direct_url_env = Some("OTHER".to_owned());
-        assert_eq!(file.variables(&schema), ["STAGING_DB", "OTHER", "STAGING_DIRECT"]);
+        assert_eq!(file.variables(&schema, &config), ["STAGING_DB", "OTHER", "STAGING_DIRECT"]);
     }
 
     #[test]
-    fn the_history_of_a_schema_folder_is_within_it_or_beside_it() {
+    fn without_a_file_nothing_is_allowed_and_nothing_is_named() {
         let root = tempfile::tempdir().unwrap();
-        let of = |schema: &str| {
-            let migrations = default_migrations(root.path(), root.path().join(schema).parent().unwrap(), schema);
-            migrations.strip_prefix(root.path()).unwrap().display().to_string()
-        };
-        std::fs::create_dir_all(root.path().join("prisma/schema")).unwrap();
-        assert_eq!(of("prisma/schema"), "prisma/migrations");
-        std::fs::create_dir(root.path().join("prisma/migrations")).unwrap();
-        assert_eq!(["prisma", "prisma/schema", "prisma/schema.prisma"].map(of), ["prisma/migrations"; 3]);
+        let file = File::read(root.path()).unwrap();
+        let target = FileTarget::default();
+        assert_eq!([target.allow_hosts, target.allow_projects, target.app_variables].concat(), [""; 0]);
+        let (prisma, supabase) = (file.prisma(root.path()), file.supabase(root.path()));
+        let programs = [prisma.smoke, prisma.seed, supabase.mirror_sql, supabase.feed_sql];
+        assert!(programs.iter().all(Option::is_none) && file.parity().unwrap().pairs.is_empty());
     }
 }

@@ -8,6 +8,7 @@ mod drill_toml;
 pub mod env_file;
 pub mod flags;
 pub mod pair;
+pub mod prisma_places;
 pub mod schema_files;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,8 @@ pub struct TargetSettings {
     pub allow_projects: Vec<String>,
     pub allow_databases: Vec<String>,
     pub allow_schemas: Vec<String>,
+    /// The application's variables, which children get from the process environment where there is no env file.
+    pub app_variables: Vec<String>,
     pub deny_systems: Vec<String>,
     pub ca_file: Option<PathBuf>,
 }
@@ -80,9 +83,9 @@ pub struct PrismaSettings {
     pub migrations: PathBuf,
     pub config: PathBuf,
     /// A Node program that opens the database with the generated client and reads every model.
-    pub smoke: PathBuf,
-    /// SQL that makes rows for the sandbox; it need not be there.
-    pub seed: PathBuf,
+    pub smoke: Option<PathBuf>,
+    /// SQL that makes rows for the sandbox.
+    pub seed: Option<PathBuf>,
     pub url_env: String,
     pub direct_url_env: String,
     pub shadow_url_env: String,
@@ -90,9 +93,9 @@ pub struct PrismaSettings {
 
 #[derive(Debug, Clone)]
 pub struct SupabaseSettings {
-    pub mirror_sql: PathBuf,
-    /// SQL that copies new rows into the mirror, as the app does; it need not be there.
-    pub feed_sql: PathBuf,
+    pub mirror_sql: Option<PathBuf>,
+    /// SQL that copies new rows into the mirror, as the app does.
+    pub feed_sql: Option<PathBuf>,
 }
 
 impl SupabaseSettings {
@@ -101,9 +104,10 @@ impl SupabaseSettings {
     /// # Errors
     /// `blocked` when it is there and cannot be read.
     pub fn script(&self) -> Result<Option<String>> {
-        match file::read_text(&self.mirror_sql, file::LONGEST) {
+        let Some(path) = &self.mirror_sql else { return Ok(None) };
+        match file::read_text(path, file::LONGEST) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some).blocked(|| format!("cannot read `{}`", self.mirror_sql.display())),
+            read => read.map(Some).blocked(|| format!("cannot read `{}`", path.display())),
         }
     }
 }
@@ -188,6 +192,12 @@ impl Settings {
         paths.map(|path| self.root.join(path)).collect()
     }
 
+    /// The same for a project whose files are elsewhere than drill.toml or the usual names say.
+    pub fn with_prisma_at(mut self, schema: PathBuf, config: PathBuf) -> Settings {
+        self.prisma = File::default().prisma_at(&self.root, schema, config);
+        self
+    }
+
     /// How to print, known before anything else can fail.
     pub fn output(global: &Global) -> Output {
         output(global, &environment())
@@ -223,6 +233,11 @@ impl Settings {
     /// The ignored folder for what belongs to this machine alone.
     pub fn private_dir(&self) -> PathBuf {
         self.root.join(".drill")
+    }
+
+    /// The mirror's script as a person would type it; drill.toml's key where it names none.
+    pub fn mirror_shown(&self) -> String {
+        self.supabase.mirror_sql.as_deref().map_or_else(|| "mirror_sql".to_owned(), |path| self.shown(path))
     }
 
     /// A path as a person would type it in the project's folder.

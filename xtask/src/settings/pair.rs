@@ -75,25 +75,6 @@ struct FileSide {
     time: Option<String>,
 }
 
-/// HotDash's two kinds of facts, as its app mirrors them.
-pub fn defaults() -> Vec<Pair> {
-    let text = |name: &str| name.to_owned();
-    let pair = |fact_type: &str, key: &str| Pair {
-        name: text(key),
-        prisma: Side {
-            table: text("DashboardFact"),
-            filter: BTreeMap::from([(text("factType"), text(fact_type))]),
-            time: text("createdAt"),
-        },
-        mirror: Side {
-            table: text("facts"),
-            filter: BTreeMap::from([(text("topic"), text("dashboard.analytics")), (text("key"), text(key))]),
-            time: text("created_at"),
-        },
-    };
-    vec![pair("dashboard.session.opened", "view"), pair("dashboard.refresh.triggered", "refresh")]
-}
-
 /// The pairs that a file names, checked.
 ///
 /// # Errors
@@ -163,13 +144,6 @@ mod tests {
 
     fn read(pair: &str) -> Result<Vec<Pair>> {
         checked(&toml::from_str::<File>(pair).unwrap().pairs)
-    }
-
-    #[test]
-    fn the_pairs_of_the_committed_file_are_the_defaults() {
-        let file: toml::Table = include_str!("../../../drill.toml").parse().unwrap();
-        let pairs: File = file["parity"].clone().try_into().unwrap();
-        assert_eq!(checked(&pairs.pairs).unwrap(), defaults());
     }
 
     #[test]

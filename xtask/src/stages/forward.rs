@@ -128,7 +128,9 @@ impl Stage for Forward {
         groups.extend(self.before_a_loss(inspection));
         groups.push(self.apply_group(session, inspection)?);
         groups.extend(verification().map(|step| vec![step]));
-        groups.extend(self.smoke.then(|| vec![smoke(session, &inspection.leases)]));
+        if self.smoke {
+            groups.push(vec![smoke(session, &inspection.leases)?]);
+        }
         groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
@@ -315,13 +317,13 @@ fn way_out(drift: &drift::Drift) -> Hint {
     }
 }
 
-fn smoke(session: &Session<'_>, leases: &Leases) -> Step<Builtin> {
-    Step {
+fn smoke(session: &Session<'_>, leases: &Leases) -> Result<Step<Builtin>> {
+    Ok(Step {
         name: "smoke",
         does: "open the database with the generated client and read every model".to_owned(),
         failure: "the generated client cannot use the database",
-        action: child(Prisma::new(session, &leases.smoke).smoke(), session.settings.timeouts.smoke),
-    }
+        action: child(Prisma::new(session, &leases.smoke).smoke()?, session.settings.timeouts.smoke),
+    })
 }
 
 impl Running<'_, Forward> {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use postgres_protocol::escape::escape_identifier;
 use serde::Serialize;
 
 use crate::clock;
@@ -14,6 +15,7 @@ use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::postgres::service_role::{self, Trial};
+use crate::rows::filler::ways_of;
 use crate::rows::seed;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
@@ -25,13 +27,14 @@ use crate::schema::history::History;
 use crate::schema::platform;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::settings::Settings;
 use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
 
 pub struct Mirror {
-    /// Also fill a mirror that has no facts, so that a drill on the sandbox has something to compare.
+    /// Also fill a mirror that has no rows, so that a drill on the sandbox has something to compare.
     pub feed: bool,
 }
 
@@ -67,7 +70,7 @@ impl Stage for Mirror {
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let supabase = Supabase::find(session.settings)?;
-        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+        let path = session.settings.mirror_shown();
         Ok(Plan {
             stage: "mirror",
             summary: format!("mirror on {}: run `{path}` and verify.", session.settings.target.name),
@@ -101,7 +104,7 @@ impl Stage for Mirror {
                 )],
                 vec![step(
                     "verify write",
-                    "write a fact as the service role, read it back, roll both back",
+                    "write a row as the service role, read it back, roll both back",
                     "the service role cannot write the mirror",
                     Builtin::VerifyWrite,
                 )],
@@ -123,7 +126,7 @@ impl Stage for Mirror {
         match action {
             Builtin::Replay => replay(session, inspection),
             Builtin::VerifyCatalog => verify_catalog(session, journal, inspection),
-            Builtin::VerifyWrite => verify_write(session),
+            Builtin::VerifyWrite => verify_write(session, &inspection.history),
             Builtin::Feed => feed(session),
         }
     }
@@ -140,11 +143,7 @@ impl Stage for Mirror {
 impl Mirror {
     /// As `inspect`, of a state that was read before or that is only foreseen.
     pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
-        let path = session.settings.shown(&session.settings.supabase.mirror_sql);
-        let sql = session.settings.supabase.script()?.ok_or_else(|| {
-            Failure::blocked(format!("there is no `{path}`"))
-                .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
-        })?;
+        let sql = session.settings.supabase.script()?.ok_or_else(|| no_script(session.settings))?;
         if !before.has_ledger(session) {
             return Err(Failure::blocked("the database has no migrations yet, and the mirror comes after them")
                 .because("Prisma refuses a database that has tables and no ledger (P3005)")
@@ -152,6 +151,15 @@ impl Mirror {
         }
         Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
     }
+}
+
+/// Nothing makes the mirror.
+pub fn no_script(settings: &Settings) -> Failure {
+    match settings.supabase.mirror_sql {
+        Some(_) => Failure::blocked(format!("there is no `{}`", settings.mirror_shown())),
+        None => Failure::blocked("drill.toml names no script that makes a mirror"),
+    }
+    .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
 }
 
 fn step(name: &'static str, does: &str, failure: &'static str, action: Builtin) -> Step<Builtin> {
@@ -181,23 +189,32 @@ fn verify_catalog(session: &Session<'_>, journal: &Journal<'_>, inspection: &Ins
         .hint(Hint::run("forward")))
 }
 
-fn verify_write(session: &Session<'_>) -> Result<String> {
-    let schema = &session.target.dsn().schema;
-    Ok(match service_role::try_to_write(&mut session.connection(), &session.target, schema)? {
-        Trial::Writes => "the service role wrote a fact and read it back; both rolled back".to_owned(),
-        Trial::NoSuchRole => "not tried: this server has no role `service_role`".to_owned(),
+fn verify_write(session: &Session<'_>, history: &History) -> Result<String> {
+    let tables = expected::mirrors(session, history)?;
+    let mut connection = session.connection();
+    for (schema, table) in &tables {
+        let ways = connection.read(|transaction| ways_of(transaction, schema, table))?;
+        let name = format!("{}.{}", escape_identifier(schema), escape_identifier(table));
+        if service_role::try_to_write(&mut connection, &session.target, &name, &ways)? == Trial::NoSuchRole {
+            return Ok("not tried: this server has no role `service_role`".to_owned());
+        }
+    }
+    let names: Vec<String> = tables.iter().map(|(schema, table)| format!("`{schema}.{table}`")).collect();
+    Ok(match names.as_slice() {
+        [] => "not tried: the script makes no table".to_owned(),
+        names => format!("the service role wrote a row to {} and read it back; rolled back", names.join(" and ")),
     })
 }
 
 fn feed_step() -> Step<Builtin> {
-    let does = "copy the facts into the mirror as the app does, if it has none";
+    let does = "copy rows into the mirror as the app does, if it has none";
     step("feed", does, "the mirror was not fed", Builtin::Feed)
 }
 
 fn feed(session: &Session<'_>) -> Result<String> {
     Ok(match seed::feed(session, clock::now())? {
-        0 => "it has facts already, or there are none to copy".to_owned(),
-        rows => format!("{rows} facts copied"),
+        0 => "it has rows already, or there are none to copy".to_owned(),
+        rows => format!("{rows} rows copied"),
     })
 }
 
@@ -207,4 +224,65 @@ fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
     let owed = still_owed::notes(session, &after.catalog, after.standing.is_clean())?;
     journal.record().outcome.notes.extend(owed);
     after.record(journal, &inspection.before.counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::proven;
+    use crate::postgres::server::Database;
+
+    const ROLE: &str =
+        "do $$ begin create role service_role; exception when duplicate_object or unique_violation then null; end $$;
+                        grant usage on schema public to service_role;";
+
+    /// What the trial says of the table `mirror` that `sql` makes.
+    fn tried(sql: &str) -> String {
+        let mut database = Database::new();
+        database.run(&format!("{ROLE} {sql}"));
+        let ways = |transaction: &mut postgres::Transaction<'_>| ways_of(transaction, "public", "The mirror");
+        let ways = database.connection.read(ways).unwrap();
+        let said = service_role::try_to_write(&mut database.connection, &proven(), "public.\"The mirror\"", &ways);
+        assert_eq!(
+            database.ask::<i64>("select count(*) from \"The mirror\""),
+            database.ask::<i64>("select count(*) from kept")
+        );
+        said.map_or_else(
+            |failure| failure.causes().fold(failure.message.clone(), |all, cause| all + ": " + &cause),
+            |done| format!("{done:?}"),
+        )
+    }
+
+    #[test]
+    fn a_row_is_tried_in_whatever_table_the_script_makes() {
+        let grant =
+            "grant insert, select on \"The mirror\" to service_role; create view kept as select * from \"The mirror\";";
+        for table in [
+            "create table \"The mirror\" (id uuid primary key default gen_random_uuid(), topic text not null, value jsonb not null)",
+            "create table \"The mirror\" (id smallint primary key, kind text not null check (kind in ('a', 'b')), day date not null)",
+            "create table \"The mirror\" (id int primary key, half int generated always as (id / 2) stored) partition by range (id);
+             create table half partition of \"The mirror\" default",
+            "create table \"The mirror\" (id int primary key, note varchar(3) unique); insert into \"The mirror\" select n, n::text from generate_series(1, 9) n",
+            "create table \"The mirror\" (id int primary key); alter table \"The mirror\" enable row level security;
+             create policy p on \"The mirror\" to service_role using (true)",
+        ] {
+            assert_eq!(tried(&format!("{table}; {grant}")), "Writes", "{table}");
+        }
+    }
+
+    #[test]
+    fn a_role_that_may_not_write_or_read_it_back_is_told_so() {
+        let kept = "create view kept as select * from \"The mirror\";";
+        let said = [
+            tried(&format!("create table \"The mirror\" (id int primary key); {kept}")),
+            tried(&format!(
+                "create table \"The mirror\" (id int primary key); {kept} grant insert, select on \"The mirror\" to service_role;
+                 alter table \"The mirror\" enable row level security; create policy p on \"The mirror\" for insert to service_role with check (true)"
+            )),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        could not write to public."The mirror" as the service role: ERROR: permission denied for table The mirror (SQLSTATE 42501)
+        could not write to public."The mirror" as the service role: ERROR: new row violates row-level security policy for table "The mirror" (SQLSTATE 42501)
+        "#);
+    }
 }

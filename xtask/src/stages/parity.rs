@@ -60,9 +60,8 @@ impl Stage for Parity {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let pairs = &session.settings.parity.pairs;
         if pairs.is_empty() {
-            return Err(Failure::blocked("`[parity] pairs` names no pair to compare")
-                .because("`pairs` of `[parity]` in drill.toml is empty")
-                .hint("remove the key for the defaults, or add a `[[parity.pairs]]`"));
+            return Err(Failure::blocked("nothing is compared: drill.toml names no pair of a table and its mirror")
+                .hint("add a `[[parity.pairs]]` to drill.toml; docs/configuration.md says what one is"));
         }
         let tables: Vec<&str> =
             pairs.iter().flat_map(|pair| Which::BOTH.map(|which| pair.side(which).table.as_str())).collect();

@@ -274,7 +274,7 @@ fn reset_step(session: &Session<'_>, inspection: &Inspection) -> Result<Step<Bui
 
 fn mirror_step(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Builtin>>> {
     let Some(sql) = &inspection.mirror else { return Ok(None) };
-    let path = session.settings.shown(&session.settings.supabase.mirror_sql);
+    let path = session.settings.mirror_shown();
     Ok(Some(Step {
         name: "supabase db query",
         does: format!("make the mirror again, which went with the schema: run `{path}`"),

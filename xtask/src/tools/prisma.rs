@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{OrFail, Result};
+use crate::error::{Failure, OrFail, Result};
 use crate::hint::{Aim, Hint, READ_THE_LOG};
 use crate::postgres::causes::{self, Whose};
 use crate::process::Invocation;
@@ -202,9 +202,17 @@ impl<'a> Prisma<'a> {
         Ok(self.with_url(self.cli(reset_words(self.release()))?))
     }
 
-    /// The project's own program if it has one: it knows where its client is.
-    pub fn smoke(&self) -> Invocation {
-        self.with_url(self.invocation(&self.session.settings.prisma.smoke))
+    /// The project's own program: it knows where its client is.
+    ///
+    /// # Errors
+    /// `blocked` where drill.toml names none.
+    pub fn smoke(&self) -> Result<Invocation> {
+        let named = self.session.settings.prisma.smoke.as_deref();
+        let program = named.ok_or_else(|| {
+            Failure::blocked("drill.toml names no program that opens the database with the generated client")
+                .hint("name one as `smoke` under `[prisma]` in drill.toml")
+        })?;
+        Ok(self.with_url(self.invocation(program)))
     }
 
     fn with_url(&self, invocation: Invocation) -> Invocation {

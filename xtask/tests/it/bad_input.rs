@@ -34,14 +34,14 @@ fn an_env_file_that_somebody_named_is_there_or_nothing_happens() {
     project.run(&["env", "check", "--env-file", ".env.staging"]).expect(4);
     project.run(&["env", "check", "--env-file", "no/such/folder"]).expect(4);
     project.run(&["env", "check"]).expect(0);
-    project.write("drill.toml", &format!("{DRILL_TOML}env_file = \".env.preview\"\n"));
+    project.drill_toml(&format!("{DRILL_TOML}env_file = \".env.preview\"\n"));
     let by_file = project.run(&["env", "check"]).expect(4);
     assert!(
         by_file.stderr.starts_with("error: there is no `.env.preview`, which drill.toml names\n"),
         "{}",
         by_file.stderr
     );
-    project.write("drill.toml", &format!("{DRILL_TOML}env_file = \".env.staging\"\n"));
+    project.drill_toml(&format!("{DRILL_TOML}env_file = \".env.staging\"\n"));
     project.run(&["env", "check"]).expect(0);
     std::os::unix::fs::symlink("nowhere", project.path(".env.staging")).unwrap();
     let dangling = project.run(&["env", "check"]).expect(4);
@@ -106,7 +106,7 @@ fn what_is_no_plain_file_is_refused_at_once_wherever_one_is_read() {
             if path == "ca.pem" {
                 project.write(".env.staging", &env_file.replace("a_test", "a_test?sslaccept=strict"));
             }
-            project.write("drill.toml", &format!("{DRILL_TOML}{named}"));
+            project.drill_toml(&format!("{DRILL_TOML}{named}"));
             put(what, &project.path(path));
             for command in commands {
                 let begun = Instant::now();
@@ -147,11 +147,11 @@ fn an_unknown_target() {
 #[test]
 fn a_broken_drill_toml_names_the_line() {
     let project = Project::new();
-    project.write("drill.toml", "[targets.staging]\nallow_hosts = [\"a.staging.hotdash.app\"]\nallow_host = 1\n");
+    project.drill_toml("[targets.staging]\nallow_hosts = [\"a.staging.hotdash.app\"]\nallow_host = 1\n");
     let answer = project.run(&["forward"]).expect(2);
     insta::assert_snapshot!(answer.stderr, @r"
     error: `drill.toml` cannot be read at line 3
-    caused by: unknown field `allow_host`, expected one of `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `allow_schemas`, `deny_systems`, `ca_file`
+    caused by: unknown field `allow_host`, expected one of `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `allow_schemas`, `app_variables`, `deny_systems`, `ca_file`
     hint: correct that line; docs/configuration.md lists every key
     ");
 }
@@ -159,7 +159,7 @@ fn a_broken_drill_toml_names_the_line() {
 #[test]
 fn a_production_host_is_refused_before_anything_is_spawned() {
     let project = Project::new();
-    project.write("drill.toml", "");
+    project.drill_toml("");
     project.write(".env.staging", "DATABASE_URL=postgresql://u:Sup3r-S3cret-Pw@db.hotdash.app:5432/hotdash\n");
     let answer = project.run(&["forward", "--json"]).expect(3);
     let json = answer.json();
@@ -252,7 +252,7 @@ fn a_wrong_password_and_a_closed_port() {
 #[test]
 fn supabase_transaction_pooler_is_blocked_before_it_is_dialled() {
     let project = Project::new();
-    project.write("drill.toml", "[targets.staging]\nallow_projects = [\"stagingrefabcdefghij\"]\n");
+    project.drill_toml("[targets.staging]\nallow_projects = [\"stagingrefabcdefghij\"]\n");
     let host = "aws-0-eu-central-1.pooler.supabase.com:6543";
     let url = format!("postgresql://postgres.stagingrefabcdefghij:Sup3r-S3cret-Pw@{host}/postgres");
     project.write(".env.staging", &format!("DATABASE_URL={url}\n"));
@@ -266,7 +266,7 @@ fn supabase_transaction_pooler_is_blocked_before_it_is_dialled() {
 #[test]
 fn a_sqlite_history_is_not_applied_to_postgres() {
     let (project, database) = Project::on_staging("bad_history");
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[prisma]\nmigrations = \"prisma/migrations\"\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[prisma]\nmigrations = \"prisma/migrations\"\n"));
     let answer = project.run(&["forward"]).expect(4);
     insta::assert_snapshot!(answer.prose(), @r"
     error: `prisma/migrations` is a history for `sqlite`, not for Postgres (P3019)

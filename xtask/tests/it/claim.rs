@@ -297,7 +297,7 @@ fn a_dump_into_a_fresh_server_at_the_same_address_does_not_pass_where_the_system
     };
     let (first, original) = begin();
     let project = Project::new();
-    project.write("drill.toml", "[targets.staging]\nallow_hosts = [\"127.0.0.1\"]\nallow_databases = [\"*_test\"]\n");
+    project.drill_toml("[targets.staging]\nallow_hosts = [\"127.0.0.1\"]\nallow_databases = [\"*_test\"]\n");
     project.write(".env.staging", &format!("DATABASE_URL={}\n", original.url()));
     claim(&project, &original).expect(0);
     // There is no snapshot, which is asked for when the guard has said yes.

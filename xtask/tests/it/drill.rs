@@ -93,7 +93,7 @@ fn on_the_sandbox_it_goes_from_nothing_there_and_all_the_way_back_and_every_row_
 fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row() {
     let (project, database) = with_sessions("drill_staging");
     add_mirror(&project);
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[parity]\nsettle_seconds = 0\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[parity]\nsettle_seconds = 0\n"));
     database.execute(OPENED);
     let before = sessions(&database);
     let plan = project.run(&["drill", "--plan"]).expect(0);
@@ -151,10 +151,32 @@ fn without_a_claim_or_a_mirror_nothing_runs() {
     project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
     let answer = project.run(&["drill"]).expect(4);
     insta::assert_snapshot!(answer.prose(), @r"
-    error: there is no `supabase/sql/analytics_facts_table.sql`, so there is no mirror to drill
-    note: where the project has one, name it as `mirror_sql` under `[supabase]` in drill.toml
+    error: there is no `supabase/sql/analytics_facts_table.sql`, which drill.toml names, so there is no mirror to drill
+    note: drill.toml names the mirror's script as `mirror_sql` under `[supabase]`
     hint: cargo xtask drill --no-mirror
     ");
+    // Another project has none, and says so by naming none.
+    let names_none = project.read("drill.toml").replace("mirror_sql", "# mirror_sql");
+    let names_nothing = names_none.split("[[parity.pairs]]").next().unwrap().replace("smoke = ", "# smoke = ");
+    let first_line = |drill_toml: &str, args: &[&str], code| {
+        project.write("drill.toml", drill_toml);
+        let answer = project.run(args).expect(code);
+        let lines = answer.stdout.lines().take(1).chain(answer.stderr.lines().filter(|line| line.contains("r: ")));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let said = [
+        first_line(&names_none, &["drill", "--plan"], 0),
+        first_line(&names_nothing, &["drill", "--plan"], 0),
+        first_line(&names_nothing, &["mirror"], 4),
+        first_line(&names_nothing, &["forward", "--smoke"], 4),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r"
+    drill on staging: forward, backward, forward, parity; mirror is left out, since drill.toml names no `mirror_sql`.
+    drill on staging: forward, backward, forward; mirror is left out, since drill.toml names no `mirror_sql`; parity is left out, since drill.toml names no `[[parity.pairs]]`.
+    error: drill.toml names no script that makes a mirror
+    error: drill.toml names no program that opens the database with the generated client
+    ");
+    project.drill_toml(DRILL_TOML);
     let resume = project.run(&["drill", "--resume", "--no-mirror"]).expect(2);
     says(&resume, &["cannot be used with"]);
     let resume = project.run(&["drill", "--resume"]).expect(2);

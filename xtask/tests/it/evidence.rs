@@ -497,7 +497,7 @@ fn a_signature_names_its_signer_and_a_record_that_should_be_signed_and_is_not_is
         "{said}"
     );
 
-    project.write("drill.toml", &format!("[evidence]\nallowed_signers = \"signers\"\n{}", crate::project::DRILL_TOML));
+    project.drill_toml(&format!("[evidence]\nallowed_signers = \"signers\"\n{}", crate::project::DRILL_TOML));
     let said = project.verify(0).stdout;
     assert!(said.ends_with(", and signed by ana@example.com\n"), "{said}");
     let signature = project.run_folder(&by_ana).join("run.json.sig");
@@ -645,7 +645,7 @@ fn with_mounts(command: &std::process::Command, mounts: &str) -> std::process::O
 #[test]
 fn a_read_only_feedback_folder_costs_the_entry_its_place_and_nothing_else() {
     let project = Project::new();
-    project.write("drill.toml", &format!("[evidence]\ndir = \"proof of runs\"\n{}", crate::project::DRILL_TOML));
+    project.drill_toml(&format!("[evidence]\ndir = \"proof of runs\"\n{}", crate::project::DRILL_TOML));
     fs::create_dir(project.path("feedback")).unwrap();
     let command = project.command_refused();
     let output =

@@ -294,7 +294,7 @@ fn who_keeps_the_deploy_waiting_is_named_at_once_and_when_it_is_stopped() {
     project.run(&["forward"]).expect(0);
     project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
     project.migration("20260101000000_room", "alter table \"Session\" add column room text;");
-    project.write("drill.toml", &format!("{DRILL_TOML}[timeouts]\nmigrate = 25\nsettle = 1\n"));
+    project.drill_toml(&format!("{DRILL_TOML}[timeouts]\nmigrate = 25\nsettle = 1\n"));
     let mut holder = database.connect();
     holder
         .batch_execute("set application_name = 'nightly'; begin; lock table \"Session\" in access share mode")

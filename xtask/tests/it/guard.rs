@@ -146,7 +146,7 @@ fn env_check_leaves_the_network_alone() {
     project.run(&["env", "check"]).expect(0);
     assert!(listener.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
     // Any other command does knock: the port is the right one.
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[timeouts]\nconnect = 1\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[timeouts]\nconnect = 1\n"));
     project.run(&["forward"]).expect(4);
     listener.accept().unwrap();
     assert!(!trap.sprung());
@@ -155,7 +155,7 @@ fn env_check_leaves_the_network_alone() {
 #[test]
 fn all_refusals_come_at_once_and_as_json() {
     let mut project = Project::new();
-    project.write("drill.toml", POLICY);
+    project.drill_toml(POLICY);
     let lines = "DATABASE_URL=postgresql://u:Sup3r-S3cret-Pw@prod.example.com/hotdash\nDIRECT_URL=\nSUPABASE_URL=https://api.hotdash.app\n";
     project.write(".env.staging", lines);
     project.env.insert("RES_OPTIONS".to_owned(), "ndots:10".to_owned());
@@ -215,17 +215,17 @@ fn spoil(project: &mut Project, url: &str, how: &str) {
             let schema = project.read("prisma/schema.postgres.prisma");
             let listed = schema.replacen("\"postgresql\"", "\"postgresql\"\n  schemas = [\"public\", \"audit\"]", 1);
             project.write("prisma/whole/deep/main.prisma", &listed);
-            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole\"\n"));
+            project.drill_toml(&format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole\"\n"));
         }
         "a schema folder with a file that cannot be read" => {
             project.write("prisma/whole/main.prisma", &project.read("prisma/schema.postgres.prisma"));
             std::os::unix::fs::symlink("nowhere", project.path("prisma/whole/models.prisma")).unwrap();
-            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole\"\n"));
+            project.drill_toml(&format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole\"\n"));
         }
         "one file of a schema folder" => {
             project.write("prisma/whole/main.prisma", "datasource db {\n  provider = \"postgresql\"\n}\n");
             project.write("prisma/whole/models/shelf.prisma", "model Shelf {\n  id Int @id\n}\n");
-            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole/main.prisma\"\n"));
+            project.drill_toml(&format!("{DRILL_TOML}[prisma]\nschema = \"prisma/whole/main.prisma\"\n"));
         }
         "another schema than the folder that the config names" => {
             project.write("prisma/whole/main.prisma", &project.read("prisma/schema.postgres.prisma"));
@@ -234,7 +234,7 @@ fn spoil(project: &mut Project, url: &str, how: &str) {
         }
         "a schema of another ending" => {
             project.write("prisma/schema.txt", &project.read("prisma/schema.postgres.prisma"));
-            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nschema = \"prisma/schema.txt\"\n"));
+            project.drill_toml(&format!("{DRILL_TOML}[prisma]\nschema = \"prisma/schema.txt\"\n"));
         }
         "a schema that Prisma could not read" => {
             let schema = project.read("prisma/schema.postgres.prisma");

@@ -153,7 +153,7 @@ fn ctrl_c_ends_a_question() {
 fn a_deadline_stops_a_migration_and_says_what_the_database_is() {
     let (project, database) = Project::on_staging("interrupt_deadline");
     project.migration("20260101000000_slow", SLOW);
-    project.write("drill.toml", &format!("{}\n[timeouts]\nmigrate = 3\n", crate::project::DRILL_TOML));
+    project.drill_toml(&format!("{}\n[timeouts]\nmigrate = 3\n", crate::project::DRILL_TOML));
     let answer = project.run(&["forward"]).expect(1);
     // How far it came in this time is the machine's.
     let failure = answer.failure();

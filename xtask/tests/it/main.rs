@@ -8,6 +8,7 @@ mod project;
 mod record_schema;
 mod server;
 mod server_wide;
+mod stranger;
 
 mod backward;
 mod bad_input;
@@ -17,6 +18,7 @@ mod drill;
 mod evidence;
 mod forward;
 mod guard;
+mod init;
 mod interrupt;
 mod killed;
 mod layers;

@@ -13,7 +13,7 @@ fn staging(project: &Project, host: &str, more: &str) {
 fn project() -> Project {
     let project = Project::new();
     let hosts = DRILL_TOML.replace("[\"127.0.0.1\"]", "[\"*.staging.hotdash.app\"]");
-    project.write("drill.toml", &format!("{hosts}allow_projects = [\"stagingrefabcdefghij\"]\n"));
+    project.drill_toml(&format!("{hosts}allow_projects = [\"stagingrefabcdefghij\"]\n"));
     project
 }
 
@@ -121,7 +121,7 @@ fn a_refused_target_a_merge_conflict_and_a_folder_that_cannot_be_leave_it_as_it_
 #[test]
 fn the_next_run_says_what_has_rotated() {
     let (project, database) = Project::on_staging("matrix_rotation");
-    project.write("drill.toml", &DRILL_TOML.replace("[\"127.0.0.1\"]", "[\"127.0.0.1\", \"localhost\"]"));
+    project.drill_toml(&DRILL_TOML.replace("[\"127.0.0.1\"]", "[\"127.0.0.1\", \"localhost\"]"));
     let claim = || project.run(&["claim", "--confirm", &database.name, "--json"]).expect(0).json();
     assert_eq!(claim().get("notes"), None);
     project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url_at("localhost")));

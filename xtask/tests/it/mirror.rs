@@ -35,7 +35,7 @@ fn the_script_is_applied_once_and_a_second_time_changes_nothing() {
     let json = first.json();
     assert_eq!(
         step(&json, "verify write")["detail"],
-        "the service role wrote a fact and read it back; both rolled back"
+        "the service role wrote a row to `public.facts` and read it back; rolled back"
     );
     assert_eq!(json["counts"]["after"]["public.facts"], 0);
     assert!(database.one::<bool>("select relrowsecurity from pg_class where oid = 'public.facts'::regclass"));

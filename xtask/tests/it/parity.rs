@@ -23,7 +23,7 @@ fn with_tables(name: &str) -> (Project, Database) {
 }
 
 fn configure(project: &Project, parity: &str) {
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[parity]\n{parity}\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[parity]\n{parity}\n"));
 }
 
 /// A view every ten seconds from 13:00 to 15:00 on 9 October 2026, one an hour in the ten days before, and a refresh a minute; then the
@@ -364,10 +364,10 @@ fn while_counting(project: &Project, database: &Database, meanwhile: impl FnOnce
 #[test]
 fn a_count_that_takes_too_long_or_loses_its_server_is_not_a_count() {
     let (project, database) = with_facts("parity_slow");
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[timeouts]\nquery = 1\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[timeouts]\nquery = 1\n"));
     let slow = while_counting(&project, &database, |_, _| {}).expect(4);
     assert_eq!(parity_json(&project, &slow)["reason"], "statement_timeout");
-    project.write("drill.toml", DRILL_TOML);
+    project.drill_toml(DRILL_TOML);
     let lost = while_counting(&project, &database, |_, pid| {
         server::shared().superuser("postgres").execute("select pg_terminate_backend($1)", &[&pid]).unwrap();
     })
@@ -478,16 +478,15 @@ fn a_configuration_that_compares_nothing_sensible_is_refused_by_name() {
     error: `drill.toml` cannot be used: `settle_seconds` is more than 3600
     hint: correct `[parity]`; docs/configuration.md lists every key
 
-    error: `drill.toml` cannot be read at line 7
+    error: `drill.toml` cannot be read at line 8
     caused by: unknown field `treshold`, expected one of `threshold_pct`, `settle_seconds`, `pairs`
     hint: correct that line; docs/configuration.md lists every key
 
     error: `drill.toml` cannot be used: the pair `a` names `x; drop`, which is not a plain identifier
     hint: correct `[[parity.pairs]]`; docs/configuration.md lists every key
 
-    error: `[parity] pairs` names no pair to compare
-    caused by: `pairs` of `[parity]` in drill.toml is empty
-    hint: remove the key for the defaults, or add a `[[parity.pairs]]`
+    error: nothing is compared: drill.toml names no pair of a table and its mirror
+    hint: add a `[[parity.pairs]]` to drill.toml; docs/configuration.md says what one is
     "#);
 }
 
@@ -520,7 +519,7 @@ fn the_feeder_mirrors_what_it_seeds_and_loses_what_it_is_told_to() {
     let pairs = within["parity"]["pairs"].as_array().unwrap();
     assert!(pairs.iter().all(|pair| pair["delta"].as_i64().unwrap() < 0), "half a percent is gone: {pairs:?}");
     project.run(&["sandbox", "seed", "--rows", "1000", "--mirror-drop", "7.5"]).expect(0);
-    project.write("drill.toml", &format!("{}\n[parity]\nsettle_seconds = 0\n", DRILL_TOML));
+    project.drill_toml(&format!("{}\n[parity]\nsettle_seconds = 0\n", DRILL_TOML));
     let breach = project.run(&["parity", "--sandbox", "--json"]).expect(5).json();
     assert_eq!(breach["status"], "different");
     let wrong = project.run(&["sandbox", "seed", "--mirror-drop", "101"]).expect(2);

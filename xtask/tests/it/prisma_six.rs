@@ -47,7 +47,7 @@ fn project(name: &str) -> (Project, Database) {
     for (name, sql) in HISTORY {
         project.write(&format!("prisma/migrations/{name}/migration.sql"), sql);
     }
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[prisma]\nschema = \"prisma/schema.prisma\"\n"));
+    project.write("drill.toml", DRILL_TOML);
     let url = database.url();
     project.write(".env.staging", &format!("STAGING_DB={url}\nSTAGING_DIRECT={url}\n"));
     (project, database)

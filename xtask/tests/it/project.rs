@@ -55,6 +55,14 @@ fn generated_client() -> &'static Path {
 const GENERATED: [&str; 2] = ["prisma/generated", ".drill/clients"];
 
 impl Project {
+    /// A folder for a repo of another kind, with room for its packages.
+    pub fn empty() -> Project {
+        install_packages();
+        let folder = tempfile::Builder::new().prefix("drill project with spaces ").tempdir().unwrap();
+        fs::create_dir(folder.path().join("node_modules")).unwrap();
+        Project { folder, env: BTreeMap::new() }
+    }
+
     pub fn new() -> Project {
         let project = Project::without_client();
         GENERATED.iter().for_each(|folder| copy_tree(&generated_client().join(folder), &project.path(folder)));
@@ -72,8 +80,25 @@ impl Project {
             fs::copy(workspace().join(file), project.path(file)).unwrap();
         }
         symlink(workspace().join("node_modules"), project.path("node_modules")).unwrap();
-        project.write("drill.toml", DRILL_TOML);
+        project.drill_toml(DRILL_TOML);
         project
+    }
+
+    /// Writes drill.toml: `text`, and what this repo's own names of its files and pairs.
+    pub fn drill_toml(&self, text: &str) {
+        let with_keys = |text: String, section: &str| {
+            let is_missing = |line: &&str| !text.contains(&format!("\n{} = ", line.split(' ').next().unwrap()));
+            let missing: String = ours(section).filter(is_missing).map(|line| format!("{line}\n")).collect();
+            match text.split_once(&format!("[{section}]\n")) {
+                Some((before, after)) => format!("{before}[{section}]\n{missing}{after}"),
+                None => format!("{text}\n[{section}]\n{missing}"),
+            }
+        };
+        let pairs = if text.contains("pairs") { "" } else { our_pairs() };
+        self.write(
+            "drill.toml",
+            &format!("{}{pairs}", ["prisma", "supabase"].into_iter().fold(text.to_owned(), with_keys)),
+        );
     }
 
     /// A project whose staging target is a new database on the shared server.
@@ -232,8 +257,22 @@ impl Answer {
 pub const DRILL_TOML: &str = r#"
 [targets.staging]
 allow_hosts = ["127.0.0.1"]
+app_variables = ["SHOPIFY_API_KEY", "SHOPIFY_API_SECRET", "SHOPIFY_APP_URL"]
 allow_databases = ["*_test"]
 "#;
+
+const OURS: &str = include_str!("../../../drill.toml");
+
+/// The keys that this repo's own drill.toml has in a section, a line each.
+fn ours(section: &str) -> impl Iterator<Item = &'static str> {
+    let (_, rest) = OURS.split_once(&format!("\n[{section}]\n")).unwrap();
+    rest.split("\n\n").next().unwrap().lines()
+}
+
+/// What this repo compares.
+fn our_pairs() -> &'static str {
+    OURS[OURS.find("[[parity.pairs]]").unwrap()..].split("\n[evidence]").next().unwrap()
+}
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -238,7 +238,7 @@ fn a_stale_schema_cache_is_told_from_a_missing_table_and_reloaded() {
     database.execute("alter table facts_elsewhere rename to facts");
     deaf.be_deaf();
     use_key(&project, &database, &deaf, SECRET_KEY);
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[timeouts]\nconnect = 1\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[timeouts]\nconnect = 1\n"));
     let stale = project.run(&REST).expect(4);
     assert_eq!(obstacle(&project, &stale)[0], "supabase.schema_cache_stale");
     assert!(stale.stderr.contains("NOTIFY pgrst, 'reload schema'"), "{}", stale.stderr);

@@ -8,8 +8,7 @@ use crate::server::Database;
 fn with_schema(name: &str) -> (Project, Database) {
     let (project, database) = Project::on_staging(name);
     project.write(".env.staging", &format!("DATABASE_URL={}?schema=shop\n", database.url()));
-    project
-        .write("drill.toml", &DRILL_TOML.replace("\nallow_databases", "\nallow_schemas = [\"shop\"]\nallow_databases"));
+    project.drill_toml(&DRILL_TOML.replace("\nallow_databases", "\nallow_schemas = [\"shop\"]\nallow_databases"));
     database.execute("create table public.bystander (id int); insert into public.bystander values (1)");
     (project, database)
 }
@@ -69,7 +68,7 @@ fn a_schema_folder_is_generated_whole() {
         "",
         &[("shelf", "model Shelf {\n  id Int @id\n}\n"), ("book", "model Book {\n  id Int @id\n}\n")],
     );
-    project.write("drill.toml", &format!("{DRILL_TOML}{FOLDER}"));
+    project.drill_toml(&format!("{DRILL_TOML}{FOLDER}"));
     project.migration(
         "1_init",
         "create table \"Shelf\" (id integer primary key); create table \"Book\" (id integer primary key)",
@@ -92,7 +91,7 @@ fn a_schema_folder_is_generated_whole() {
     let kind = "select data_type::text from information_schema.columns where table_name = 'Book'";
     assert_eq!(database.one::<String>(kind), "integer");
     // The file with the datasource alone would make a client without any model.
-    project.write("drill.toml", &format!("{DRILL_TOML}{}", FOLDER.replace("prisma/whole", "prisma/whole/main.prisma")));
+    project.drill_toml(&format!("{DRILL_TOML}{}", FOLDER.replace("prisma/whole", "prisma/whole/main.prisma")));
     let prose = project.run(&["forward"]).expect(3).prose();
     assert!(prose.contains("write `schema = \"prisma/whole\"` under `[prisma]` in drill.toml"), "{prose}");
 }
@@ -120,11 +119,11 @@ fn several_schemas_go_the_whole_way() {
     project.migration("2_note", "alter table \"audit\".\"Log\" add column note text");
     let with_note = AUDIT.replace("  shelfId Int\n", "  shelfId Int\n  note String?\n");
     project.write("prisma/whole/models/audit.prisma", &with_note);
-    project.write("drill.toml", &format!("{DRILL_TOML}{FOLDER}"));
+    project.drill_toml(&format!("{DRILL_TOML}{FOLDER}"));
     let prose = project.run(&["forward"]).expect(3).prose();
     let line = "write `allow_schemas = [\"public\", \"audit\"]` under `[targets.staging]` in drill.toml";
     assert!(prose.contains(line), "{prose}");
-    project.write("drill.toml", &format!("{DRILL_TOML}allow_schemas = [\"public\", \"audit\"]\n{FOLDER}"));
+    project.drill_toml(&format!("{DRILL_TOML}allow_schemas = [\"public\", \"audit\"]\n{FOLDER}"));
 
     project.run(&["forward"]).expect(0);
     database.execute("insert into \"Shelf\" (label) select 's' from generate_series(1, 3)");
@@ -166,7 +165,7 @@ fn a_schema_that_a_migration_makes_from_nothing_goes_up_down_and_up() {
          create table \"audit\".\"Log\" (id serial primary key, \"shelfId\" integer not null,
            constraint \"Log_shelfId_fkey\" foreign key (\"shelfId\") references \"public\".\"Shelf\" (id) on update cascade on delete restrict)",
     );
-    project.write("drill.toml", &format!("{DRILL_TOML}allow_schemas = [\"public\", \"audit\"]\n{FOLDER}"));
+    project.drill_toml(&format!("{DRILL_TOML}allow_schemas = [\"public\", \"audit\"]\n{FOLDER}"));
     project.run(&["claim", "--confirm", &database.name]).expect(0);
     project.run(&["drill", "--no-mirror"]).expect(0);
     let each = project.run(&["drill", "--each", "--json"]).expect(0).json();

@@ -79,7 +79,7 @@ fn evidence_redact_masks_what_it_can_whatever_is_wrong_with_the_settings() {
     };
     let env_file = "DATABASE_URL=postgresql://u:Hunter2-Z@127.0.0.1:5432/x_test\n";
     let mut project = Project::new();
-    project.write("drill.toml", "[targets.staging]\nenv_file = \"secret/env\"\nalow_hosts = []\n");
+    project.drill_toml("[targets.staging]\nenv_file = \"secret/env\"\nalow_hosts = []\n");
     project.write("secret/env", env_file);
     let (code, stdout, stderr) = pipe(&project, &[]);
     assert_eq!((code, stdout.as_str()), (2, "pw [REDACTED_DATABASE_URL] and open sesame-street end\n"));
@@ -93,7 +93,7 @@ fn evidence_redact_masks_what_it_can_whatever_is_wrong_with_the_settings() {
     assert_eq!(pipe(&project, &[]).0, 2);
     project.env.clear();
     // Of a file that no parser accepts, every value is a secret.
-    project.write("drill.toml", "");
+    project.drill_toml("");
     project.write(".env.staging", &format!("{env_file}GREETING=open sesame-street\n"));
     let (code, stdout, _) = pipe(&project, &[]);
     assert_eq!((code, stdout.as_str()), (0, "pw [REDACTED] and [REDACTED] end\n"));

@@ -25,7 +25,7 @@ fn behind_a_network(project: &Project, database: &Database, timeouts: &str) -> N
     let network = Network::to(database.port).unwrap();
     let url = database.url().replace(&format!(":{}/", database.port), &format!(":{}/", network.port));
     project.write(".env.staging", &format!("DATABASE_URL={url}\n"));
-    project.write("drill.toml", &format!("{DRILL_TOML}\n[timeouts]\n{timeouts}\n"));
+    project.drill_toml(&format!("{DRILL_TOML}\n[timeouts]\n{timeouts}\n"));
     network
 }
 

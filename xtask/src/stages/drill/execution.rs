@@ -34,14 +34,15 @@ pub struct Execution<'a> {
 impl Execution<'_> {
     pub fn all(&self) -> Result<()> {
         let mut state = self.inspection.before.clone();
-        for phase in self.inspection.phases() {
+        let from = self.inspection.progress.stage;
+        for phase in Phase::ALL.into_iter().filter(|phase| phase.number() >= from) {
+            if let Some((_, why)) = self.inspection.left_out.iter().find(|(other, _)| *other == phase) {
+                self.journal.skip(phase.name(), why)?;
+                continue;
+            }
             self.begin(phase, &state)?;
             self.recorded(phase, self.phase(phase, state))?;
             state = self.left_by(phase)?;
-        }
-        if self.inspection.progress.no_mirror {
-            self.journal.skip("mirror", "as asked (--no-mirror)")?;
-            self.journal.skip("parity", "as asked (--no-mirror)")?;
         }
         self.progress().stage = Phase::ALL.len() + 1;
         Ok(())

@@ -36,7 +36,7 @@ use crate::words::in_line;
 use execution::Execution;
 use phase::Phase;
 pub use planning::Drill;
-use planning::{Inspection, PARITY, Planned, add, check_mirror, mirror};
+use planning::{Inspection, PARITY, Planned, add, check_mirror, left_out, mirror};
 
 impl Stage for Drill {
     type Inspection = Inspection;
@@ -70,8 +70,20 @@ impl Stage for Drill {
                 schema_files::digest(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?
             }
         };
-        let mut inspection =
-            Inspection { history, before, progress, earlier, baseline, way: None, schema, losses: Vec::new() };
+        let why = |phase| Some((phase, left_out(session.settings, progress.no_mirror, phase)?));
+        let left_out = Phase::ALL.into_iter().filter_map(why).collect();
+        let losses_to_come = Vec::new();
+        let mut inspection = Inspection {
+            history,
+            before,
+            progress,
+            earlier,
+            baseline,
+            way: None,
+            schema,
+            losses: losses_to_come,
+            left_out,
+        };
         inspection.way = self.way(session, &inspection)?;
         inspection.losses = self.lost(session, &inspection, losses)?;
         Ok(inspection)

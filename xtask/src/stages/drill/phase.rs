@@ -39,8 +39,4 @@ impl Phase {
             other => other.name(),
         }
     }
-
-    pub fn is_of_the_mirror(self) -> bool {
-        self >= Phase::Mirror
-    }
 }

@@ -17,6 +17,7 @@ use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::scratch_server::acts_on_server;
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::stages::backward::{self, Backward, Extent};
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass};
 use crate::stages::drill::phase::Phase;
@@ -57,6 +58,8 @@ pub struct Inspection {
     pub schema: String,
     /// What forward and backward would take away of what is there now.
     pub losses: Vec<Loss>,
+    /// The stages that it does without, and why.
+    pub left_out: Vec<(Phase, &'static str)>,
 }
 
 /// A stage as it was planned before the first one began.
@@ -86,15 +89,25 @@ impl Promise {
 }
 
 /// # Errors
-/// `blocked` where the project has no mirror and `--no-mirror` is not given.
+/// `blocked` where the script that drill.toml names is not there, and `--no-mirror` is not given.
 pub fn check_mirror(session: &Session<'_>) -> Result<()> {
-    if session.settings.supabase.script()?.is_some() {
+    if session.settings.supabase.mirror_sql.is_none() || session.settings.supabase.script()?.is_some() {
         return Ok(());
     }
-    let path = session.settings.shown(&session.settings.supabase.mirror_sql);
-    Err(Failure::blocked(format!("there is no `{path}`, so there is no mirror to drill"))
-        .note("where the project has one, name it as `mirror_sql` under `[supabase]` in drill.toml")
+    let path = session.settings.mirror_shown();
+    Err(Failure::blocked(format!("there is no `{path}`, which drill.toml names, so there is no mirror to drill"))
+        .note("drill.toml names the mirror's script as `mirror_sql` under `[supabase]`")
         .hint(Hint::run("drill --no-mirror")))
+}
+
+/// Why the drill does without a stage of the mirror; None for one that it runs.
+pub fn left_out(settings: &Settings, no_mirror: bool, phase: Phase) -> Option<&'static str> {
+    match phase {
+        Phase::Mirror | Phase::Parity if no_mirror => Some("as asked (--no-mirror)"),
+        Phase::Mirror if settings.supabase.mirror_sql.is_none() => Some("since drill.toml names no `mirror_sql`"),
+        Phase::Parity if settings.parity.pairs.is_empty() => Some("since drill.toml names no `[[parity.pairs]]`"),
+        _ => None,
+    }
 }
 
 /// Adds the plan of a stage, as `inspect` foresees it, as one step of the drill's.
@@ -157,7 +170,14 @@ impl Drill {
 
     pub fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
         let names: Vec<&str> = inspection.phases().map(Phase::name).collect();
-        let without = if inspection.progress.no_mirror { "; without a mirror, as asked (--no-mirror)" } else { "" };
+        let without = match (inspection.progress.no_mirror, inspection.left_out.as_slice()) {
+            (_, []) => String::new(),
+            (true, _) => "; without a mirror, as asked (--no-mirror)".to_owned(),
+            (false, left_out) => {
+                let each = left_out.iter().map(|(phase, why)| format!("; {} is left out, {why}", phase.name()));
+                each.collect()
+            }
+        };
         format!("drill on {}: {}{without}.", session.settings.target.name, names.join(", "))
     }
 
@@ -227,8 +247,9 @@ impl Drill {
 impl Inspection {
     /// What is to be done, in order.
     pub fn phases(&self) -> impl Iterator<Item = Phase> + use<> {
-        let (from, mirror) = (self.progress.stage, !self.progress.no_mirror);
-        Phase::ALL.into_iter().filter(move |phase| phase.number() >= from && (mirror || !phase.is_of_the_mirror()))
+        let (from, left_out) = (self.progress.stage, self.left_out.clone());
+        let runs = move |phase: &Phase| !left_out.iter().any(|(other, _)| other == phase);
+        Phase::ALL.into_iter().filter(move |phase| phase.number() >= from && runs(phase))
     }
 
     /// The database when `phase` begins: as it is now for the first, and as its history says for the others, whose rows

@@ -4,11 +4,13 @@
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chores::setup;
 use xshell::{Cmd, Shell, TempDir, cmd};
 
 use super::xtask;
+
+const OURS: &str = include_str!("../../../../../drill.toml");
 
 pub struct Scratch {
     folder: TempDir,
@@ -17,6 +19,7 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// With these targets and timeouts, and all else as this repo has it.
     pub fn new(drill_toml: &str) -> Result<Scratch> {
         let shell = chores::shell()?;
         let folder = shell.create_temp_dir()?;
@@ -24,7 +27,8 @@ impl Scratch {
         shell.copy_file(xtask(&shell)?, root.join("xtask"))?;
         cmd!(shell, "cp -r prisma supabase package.json package-lock.json .gitignore {root}").quiet().run()?;
         symlink(setup::packages().join("node_modules"), root.join("node_modules"))?;
-        shell.write_file(root.join("drill.toml"), drill_toml)?;
+        let (_, ours) = OURS.split_once("\n[prisma]\n").context("drill.toml has a section `[prisma]`")?;
+        shell.write_file(root.join("drill.toml"), format!("{drill_toml}\n[prisma]\n{ours}"))?;
         shell.change_dir(root);
         Ok(Scratch { folder, shell })
     }

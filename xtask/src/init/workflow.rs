@@ -1,0 +1,46 @@
+//! The workflow for GitHub: the embedded Postgres for everybody, then staging for branches of the repository itself.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::init::change::Change;
+use crate::init::packages::Manager;
+use crate::init::recipes::PROGRAM;
+use crate::init::repo::Repo;
+
+const PATH: &str = ".github/workflows/staging-drill.yml";
+const TEMPLATE: &str = include_str!("staging-drill.yml");
+
+pub fn change(repo: &Repo<'_>) -> Result<Option<Change>> {
+    Ok(Change::new_file(repo.root(), PATH, || text(repo)))
+}
+
+fn text(repo: &Repo<'_>) -> String {
+    let prisma = &repo.prisma;
+    let around = |path: &Path| path.parent().map(|folder| repo.shown(folder)).filter(|folder| !folder.is_empty());
+    let mut paths: Vec<String> = [around(&prisma.schema), around(&prisma.migrations)]
+        .into_iter()
+        .flatten()
+        .map(|path| format!("{path}/**"))
+        .collect();
+    paths.extend([repo.shown(&prisma.schema), "drill.toml".to_owned(), repo.manager.lock(repo.root()).to_owned()]);
+    paths.dedup();
+    let paths: Vec<String> = paths.iter().map(|path| format!("      - {path:?}")).collect();
+    let setup: String = setup(repo.manager).iter().map(|line| format!("      {line}\n")).collect();
+    let values = [
+        ("@PATHS\n", format!("{}\n", paths.join("\n"))),
+        ("@SETUP\n", setup),
+        ("@PROGRAM", PROGRAM.to_owned()),
+        ("@URL_ENV", prisma.url_env.clone()),
+    ];
+    values.iter().fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value))
+}
+
+fn setup(manager: Manager) -> Vec<String> {
+    let before = match manager {
+        Manager::Npm => None,
+        Manager::Pnpm | Manager::Yarn => Some("- run: corepack enable"),
+        Manager::Bun => Some("- uses: oven-sh/setup-bun@v2"),
+    };
+    before.map(str::to_owned).into_iter().chain([format!("- run: {}", manager.installs())]).collect()
+}
