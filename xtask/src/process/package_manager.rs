@@ -38,6 +38,17 @@ impl PackageManager {
         })
     }
 
+    /// A script of package.json.
+    pub fn run(self, script: &str) -> Hint {
+        let words = match self {
+            PackageManager::Npm => "npm run",
+            PackageManager::Pnpm => "pnpm run",
+            PackageManager::Yarn => "yarn run",
+            PackageManager::Bun => "bun run",
+        };
+        Hint::shell(words).arg(script)
+    }
+
     /// Brings exactly this version of a package, for development.
     pub fn add(self, package: &str) -> Hint {
         let words = match self {
