@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 const PACKAGE = '@prisma/schema-engine-wasm'
 
 /**
- * Finds the engine for the CLI that is installed for the folder we run in, else beside this file.
+ * Finds the engine that the drill names, else the one for the CLI that is installed for the folder we run in, else beside this file.
  *
  * @param {string} [folder] where to look first
  * @returns {{commit: string, glue: string, wasm: string, twin: string}} the engine commit, and the paths of the
@@ -18,6 +18,7 @@ const PACKAGE = '@prisma/schema-engine-wasm'
  * @throws {Error} one line with the fix, if a package is missing or the commits differ
  */
 export function findEngine(folder = process.cwd()) {
+  if (process.env.STAGING_DRILL_WASM) return namedByDrill(JSON.parse(process.env.STAGING_DRILL_WASM))
   const cli = findCli(folder)
   const wanted = wantedVersion(cli)
   const engine = resolveFrom(cli, `${PACKAGE}/schema_engine_bg`) ?? resolveFrom(import.meta.url, `${PACKAGE}/schema_engine_bg`)
@@ -29,6 +30,12 @@ export function findEngine(folder = process.cwd()) {
   }
   const wasm = join(dirname(engine), 'schema_engine_bg.wasm')
   return { commit: commitOf(found), glue: engine, wasm, twin: join(dirname(cli), 'build', 'schema_engine_bg.wasm') }
+}
+
+/** Under Yarn's Plug'n'Play the CLI lies in an archive, which only Yarn's own hook opens. */
+function namedByDrill(named) {
+  if (named.hook) createRequire(named.hook)(named.hook).setup()
+  return named
 }
 
 /**

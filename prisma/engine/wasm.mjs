@@ -3,6 +3,7 @@
  *
  * It is compiled here instead of imported, since Node 20 imports WebAssembly only behind a flag.
  */
+import { readFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { log } from './log.mjs'
 import { readEngine } from './version.mjs'
@@ -26,11 +27,23 @@ export function loadEngine(found) {
 
 async function load(found) {
   const [glue, module] = await Promise.all([import(pathToFileURL(found.glue)), WebAssembly.compile(readEngine(found))])
+  checkFit(found, glue, module)
   const { exports } = await WebAssembly.instantiate(module, { './schema_engine_bg.js': glue })
   globalThis.PRISMA_WASM_PANIC_REGISTRY = { set_message: (message) => (panic = message) }
   glue.__wbg_set_wasm(exports)
   exports.__wbindgen_start()
   return glue
+}
+
+/** Both halves name all that they want of each other, so halves of two releases go together or are told apart before anything runs. */
+function checkFit(found, glue, module) {
+  const given = new Set(WebAssembly.Module.exports(module).map(({ name }) => name))
+  const taken = readFileSync(found.glue, 'utf8').matchAll(/\bwasm\.(\w+)/g)
+  const lacks = [
+    ...WebAssembly.Module.imports(module).filter(({ name }) => typeof glue[name] !== 'function').map(({ name }) => name),
+    ...[...taken].map(([, name]) => name).filter((name) => !given.has(name)),
+  ]
+  if (lacks.length > 0) throw new Error(`The halves of the WebAssembly schema engine do not go together: \`${lacks[0]}\` is missing.`)
 }
 
 /**

@@ -1,4 +1,4 @@
-//! Who installs the repo's packages, and whether Prisma's are there, whole and of one version.
+//! Whether Prisma's packages are there, whole and of one version.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,83 +7,10 @@ use pin::file;
 use serde_json::Value;
 
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::Hint;
+use crate::process::locate::{Toolbox, is_plug_and_play};
+use crate::process::package_manager::PackageManager;
 use crate::process::release;
 use crate::settings::{PrismaSettings, Settings};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manager {
-    Npm,
-    Pnpm,
-    Yarn,
-    Bun,
-}
-
-/// The lock files, and whose they are.
-const LOCKS: [(&str, Manager); 6] = [
-    ("pnpm-lock.yaml", Manager::Pnpm),
-    ("yarn.lock", Manager::Yarn),
-    ("bun.lock", Manager::Bun),
-    ("bun.lockb", Manager::Bun),
-    ("package-lock.json", Manager::Npm),
-    ("npm-shrinkwrap.json", Manager::Npm),
-];
-
-impl Manager {
-    /// As `packageManager` of package.json says, else as the first lock file that is there; npm where nothing does.
-    pub fn of(root: &Path) -> Manager {
-        let said = manifest(root).and_then(|manifest| Some(manifest.get("packageManager")?.as_str()?.to_owned()));
-        let all = [Manager::Npm, Manager::Pnpm, Manager::Yarn, Manager::Bun];
-        let named =
-            all.into_iter().find(|one| said.as_ref().is_some_and(|said| said.split('@').next() == Some(one.name())));
-        let locked = || LOCKS.iter().find(|(lock, _)| root.join(lock).exists()).map(|(_, manager)| *manager);
-        named.or_else(locked).unwrap_or(Manager::Npm)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Manager::Npm => "npm",
-            Manager::Pnpm => "pnpm",
-            Manager::Yarn => "yarn",
-            Manager::Bun => "bun",
-        }
-    }
-
-    /// What installs exactly what the lock file says.
-    pub fn installs(self) -> &'static str {
-        match self {
-            Manager::Npm => "npm ci",
-            Manager::Pnpm => "pnpm install --frozen-lockfile",
-            Manager::Yarn => "yarn install --immutable",
-            Manager::Bun => "bun install --frozen-lockfile",
-        }
-    }
-
-    pub fn adds(self) -> &'static str {
-        match self {
-            Manager::Npm => "npm install --save-exact",
-            Manager::Pnpm => "pnpm add --save-exact",
-            Manager::Yarn => "yarn add --exact",
-            Manager::Bun => "bun add --exact",
-        }
-    }
-
-    /// What starts a program of the packages.
-    pub fn runs(self) -> &'static str {
-        match self {
-            Manager::Npm => "npx",
-            Manager::Pnpm => "pnpm exec",
-            Manager::Yarn => "yarn",
-            Manager::Bun => "bunx",
-        }
-    }
-
-    /// The lock file that is there.
-    pub fn lock(self, root: &Path) -> &'static str {
-        let own = LOCKS.iter().filter(|(_, manager)| *manager == self).map(|(lock, _)| *lock);
-        own.clone().find(|lock| root.join(lock).exists()).or_else(|| own.into_iter().next()).unwrap_or_default()
-    }
-}
 
 const PRISMA: [&str; 2] = ["prisma", "@prisma/client"];
 
@@ -91,7 +18,11 @@ const PRISMA: [&str; 2] = ["prisma", "@prisma/client"];
 ///
 /// # Errors
 /// `blocked` where none is named, it is not installed or only half, is there in two versions, or is one that the drill does not know.
-pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: Manager) -> Result<String> {
+pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: PackageManager) -> Result<String> {
+    if is_plug_and_play(&settings.root) {
+        // There are no folders to look into; Yarn's own program answers, when Prisma is asked about the schema.
+        return Ok(Toolbox::find(&Settings { prisma: prisma.clone(), ..settings.clone() })?.prisma.version);
+    }
     let folders = folders(&settings.root, &prisma.schema);
     let wanted: BTreeSet<&str> =
         PRISMA.into_iter().filter(|name| folders.iter().any(|folder| names(folder, name))).collect();
@@ -105,23 +36,21 @@ pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: Manager)
         let is_there =
             if broken.is_some() { "is there only in part" } else { "is not there, and package.json asks for it" };
         return Err(Failure::blocked(format!("the packages are not installed whole: `{what}` {is_there}"))
-            .hint(Hint::shell(manager.installs())));
+            .hint(manager.install()));
     }
     let version = |name: &str| found.iter().find(|one| one.name == name).and_then(|one| one.version.clone());
     let Some(cli) = version(PRISMA[0]) else {
-        return Err(Failure::blocked("package.json does not name `prisma`").hint(Hint::shell(manager.adds()).arg(
-            match version(PRISMA[1]) {
-                Some(client) => format!("prisma@{client}"),
-                None => "prisma@7".to_owned(),
-            },
-        )));
+        let wanted = version(PRISMA[1]).unwrap_or_else(|| "7".to_owned());
+        return Err(
+            Failure::blocked("package.json does not name `prisma`").hint(manager.add(&format!("prisma@{wanted}")))
+        );
     };
     one_version(settings, &found, &cli, manager)?;
-    release::check(&cli)?;
+    release::check(&cli, manager)?;
     Ok(cli)
 }
 
-fn one_version(settings: &Settings, found: &[Installed], cli: &str, manager: Manager) -> Result<()> {
+fn one_version(settings: &Settings, found: &[Installed], cli: &str, manager: PackageManager) -> Result<()> {
     if found.iter().all(|one| one.version.as_deref() == Some(cli)) {
         return Ok(());
     }
@@ -129,7 +58,7 @@ fn one_version(settings: &Settings, found: &[Installed], cli: &str, manager: Man
         format!("{} in `{}`", one.version.as_deref().unwrap_or_default(), settings.shown(&one.folder))
     };
     let each: Vec<String> = found.iter().map(each).collect();
-    let hint = PRISMA.iter().fold(Hint::shell(manager.adds()), |hint, name| hint.arg(format!("{name}@{cli}")));
+    let hint = manager.change(&PRISMA.map(|name| format!("{name}@{cli}")));
     Err(Failure::blocked(format!("Prisma is installed in two versions: {}", each.join(", "))).hint(hint))
 }
 

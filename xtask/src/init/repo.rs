@@ -10,10 +10,11 @@ use crate::error::{Failure, Result};
 use crate::guard::pattern::may_be_dropped;
 use crate::guard::prisma_schema::Datasource;
 use crate::hint::{Hint, quoted};
-use crate::init::packages::{self, Manager};
+use crate::init::packages;
 use crate::init::search::{self, Found};
 use crate::init::validate;
 use crate::interrupt::Interrupt;
+use crate::process::package_manager::PackageManager;
 use crate::process::release::major;
 use crate::schema::history::History;
 use crate::settings::{PrismaSettings, Settings, env_file};
@@ -29,7 +30,7 @@ pub struct Repo<'a> {
     pub settings: &'a Settings,
     pub prisma: PrismaSettings,
     pub release: String,
-    pub manager: Manager,
+    pub manager: PackageManager,
     pub allowed: Allowed,
     datasource: Datasource,
     history: History,
@@ -57,16 +58,19 @@ pub fn read(settings: &Settings, allowed: Allowed) -> Result<Repo<'_>> {
         true => settings.prisma.clone(),
         false => settings.clone().with_prisma_at(schema, config).prisma,
     };
-    let manager = Manager::of(root);
+    let manager = PackageManager::of(root);
     let release = packages::installed(settings, &prisma, manager)?;
     let history = history(settings, &prisma, &release, manager)?;
     let variables = variables(root, &prisma);
     Ok(Repo { settings, prisma, release, manager, allowed, datasource, history, variables })
 }
 
-fn history(settings: &Settings, prisma: &PrismaSettings, release: &str, manager: Manager) -> Result<History> {
+fn history(settings: &Settings, prisma: &PrismaSettings, release: &str, manager: PackageManager) -> Result<History> {
     let (folder, schema) = (settings.shown(&prisma.migrations), settings.shown(&prisma.schema));
-    let history = if prisma.migrations.is_dir() { History::load(&prisma.migrations)? } else { History::default() };
+    let history = match prisma.migrations.is_dir() {
+        true => History::of(&Settings { prisma: prisma.clone(), ..settings.clone() })?,
+        false => History::default(),
+    };
     if let Some(other) = history.provider.as_deref().filter(|other| *other != "postgresql") {
         return Err(Failure::blocked(format!("`{folder}` is a history for `{other}`, and the drill is for Postgres"))
             .hint("name the Postgres history as `migrations` under `[prisma]` in drill.toml"));
@@ -79,7 +83,7 @@ fn history(settings: &Settings, prisma: &PrismaSettings, release: &str, manager:
     Ok(history)
 }
 
-fn first_migration(folder: &str, schema: &str, release: &str, manager: Manager) -> Hint {
+fn first_migration(folder: &str, schema: &str, release: &str, manager: PackageManager) -> Hint {
     let to = if major(release) == Some(6) { "--to-schema-datamodel" } else { "--to-schema" };
     let [first, schema] = [quoted(&format!("{folder}/0_init")), quoted(schema)];
     let diff = format!("prisma migrate diff --from-empty {to} {schema} --script --output {first}/migration.sql");

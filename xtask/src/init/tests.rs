@@ -154,7 +154,7 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
     two versions: Prisma is installed in two versions: 7.10.0 in `node_modules/prisma`, 6.19.3 in `node_modules/@prisma/client`
       yarn add --exact prisma@7.10.0 @prisma/client@7.10.0
     Prisma 8: Prisma 8.0.0-rc.19 is not supported
-      npm install --save-dev prisma@7
+      npm install --save-dev --save-exact prisma@7
     "#);
 }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::error::{Failure, OrFail, Result};
 use crate::hint::{Hint, quoted};
-use crate::init::packages::Manager;
 use crate::interrupt::Interrupt;
 use crate::process::locate::{Engine, Toolbox};
+use crate::process::package_manager::PackageManager;
 use crate::process::{self, Exit, Invocation};
 use crate::session::environment;
 use crate::session::prisma_config::NOWHERE;
@@ -19,7 +19,7 @@ const MOST: usize = 6;
 
 /// # Errors
 /// `blocked` with Prisma's own words where it cannot, or where a program is missing.
-pub fn schema(settings: &Settings, manager: Manager, interrupt: &Interrupt) -> Result<()> {
+pub fn schema(settings: &Settings, manager: PackageManager, interrupt: &Interrupt) -> Result<()> {
     let toolbox = Toolbox::find(settings)?;
     let home = Temporary::new().blocked(|| "cannot make a temporary folder")?;
     let schema = settings.shown(&settings.prisma.schema);

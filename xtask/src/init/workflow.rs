@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use crate::error::Result;
+use crate::hint::Aim;
 use crate::init::change::Change;
-use crate::init::packages::Manager;
 use crate::init::recipes::PROGRAM;
 use crate::init::repo::Repo;
+use crate::process::package_manager::PackageManager;
 
 const PATH: &str = ".github/workflows/staging-drill.yml";
 const TEMPLATE: &str = include_str!("staging-drill.yml");
@@ -36,11 +37,15 @@ fn text(repo: &Repo<'_>) -> String {
     values.iter().fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
-fn setup(manager: Manager) -> Vec<String> {
+fn setup(manager: PackageManager) -> Vec<String> {
     let before = match manager {
-        Manager::Npm => None,
-        Manager::Pnpm | Manager::Yarn => Some("- run: corepack enable"),
-        Manager::Bun => Some("- uses: oven-sh/setup-bun@v2"),
+        PackageManager::Npm => None,
+        PackageManager::Pnpm | PackageManager::Yarn => Some("- run: corepack enable"),
+        PackageManager::Bun => Some("- uses: oven-sh/setup-bun@v2"),
     };
-    before.map(str::to_owned).into_iter().chain([format!("- run: {}", manager.installs())]).collect()
+    before
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("- run: {}", manager.install().line(&Aim::default()))])
+        .collect()
 }

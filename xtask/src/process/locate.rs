@@ -7,14 +7,19 @@ use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::native_engine::{self, Platform};
+use crate::process::package_manager::PackageManager;
+use crate::process::packages;
+use crate::process::pnp;
+use crate::process::prisma_cli::{self, Package, Project};
 use crate::process::release::{self, major};
+use crate::process::wasm_engine::Wanted;
+pub use crate::process::wasm_engine::WasmEngine;
 use crate::process::{self, Exit, Invocation};
 use crate::settings::Settings;
 
 /// The oldest Node that Prisma 7 runs on.
 const NODE_MAJOR: u32 = 20;
 const ENGINE: &str = "prisma/engine/schema-engine.mjs";
-const TWIN: &str = "@prisma/schema-engine-wasm";
 
 #[derive(Debug, Clone)]
 pub struct Toolbox {
@@ -23,20 +28,13 @@ pub struct Toolbox {
     pub engine: Engine,
 }
 
-/// A program that came as an npm package.
-#[derive(Debug, Clone)]
-pub struct Package {
-    pub script: PathBuf,
-    pub version: String,
-}
-
 /// What answers when Prisma's CLI asks its schema engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Engine {
     /// Prisma's own binary, downloaded when its package was installed, or named by the user.
     Native(PathBuf),
     /// The same engine as WebAssembly, run by our Node program.
-    Wasm { program: PathBuf, version: String },
+    Wasm { program: PathBuf, engine: WasmEngine },
 }
 
 impl Engine {
@@ -45,7 +43,10 @@ impl Engine {
             Engine::Native(path) => {
                 format!("native ({})", path.file_name().unwrap_or_default().to_string_lossy())
             }
-            Engine::Wasm { version, .. } => format!("wasm ({version})"),
+            Engine::Wasm { engine: WasmEngine { version, glue_of: Some(glue), .. }, .. } => {
+                format!("wasm ({version}, with the JavaScript of {glue})")
+            }
+            Engine::Wasm { engine, .. } => format!("wasm ({})", engine.version),
         }
     }
 }
@@ -56,17 +57,16 @@ impl Toolbox {
     pub fn find(settings: &Settings) -> Result<Toolbox> {
         let node = on_path(settings, "node")
             .ok_or_else(|| Failure::blocked("`node` is not on PATH").hint("install Node 20 or newer"))?;
-        let prisma = prisma(settings)?;
+        let prisma = prisma(settings, &node)?;
         let engine = engine(settings, &prisma)?;
         Ok(Toolbox { node, prisma, engine })
     }
 
     /// Whether the library is there without which Prisma 6 starts no command.
     pub fn has_query_engine(&self) -> bool {
-        let real = self.prisma.script.canonicalize().unwrap_or_default();
-        let engines = real.ancestors().map(|folder| folder.join("node_modules/@prisma/engines"));
-        let files = engines.filter_map(|engines| std::fs::read_dir(engines).ok()).flatten().filter_map(Result::ok);
-        files.map(|file| file.file_name()).any(|name| name.to_string_lossy().starts_with("libquery_engine"))
+        let folders = self.prisma.engines.iter().filter_map(|engines| std::fs::read_dir(engines).ok());
+        let mut files = folders.flatten().filter_map(Result::ok);
+        files.any(|file| file.file_name().to_string_lossy().starts_with("libquery_engine"))
     }
 
     /// Asks Node for its version; 40 ms, so callers do it beside something else.
@@ -97,22 +97,24 @@ pub fn needs_install(settings: &Settings) -> bool {
     settings.root.join("package-lock.json").is_file() && !settings.root.join("node_modules").exists()
 }
 
-fn prisma(settings: &Settings) -> Result<Package> {
-    let script = in_packages(settings, "prisma/build/index.js").or_else(|| {
-        let found = on_path(settings, "prisma")?.canonicalize().ok()?;
-        found.ends_with("build/index.js").then_some(found)
-    });
-    let script =
-        script.ok_or_else(|| Failure::blocked("the Prisma CLI is not installed").hint(Hint::shell("npm ci")))?;
-    let folder = script.ancestors().nth(2).unwrap_or(&script);
-    let version = package_version(folder).ok_or_else(|| {
-        Failure::blocked(format!("cannot tell the version of `{}`", script.display())).hint(Hint::shell("npm ci"))
-    })?;
-    release::check(&version)?;
-    Ok(Package { script, version })
+/// Whether Yarn's Plug'n'Play stands for `node_modules` in `folder`, or above.
+pub fn is_plug_and_play(folder: &Path) -> bool {
+    folder.ancestors().any(|folder| folder.join(pnp::HOOK).is_file())
 }
 
-/// The user's own choice, else the binary beside the CLI, else our program around its WebAssembly twin.
+fn prisma(settings: &Settings, node: &Path) -> Result<Package> {
+    let project = Project { root: &settings.root, schema: &settings.prisma.schema, node };
+    let package = match project.prisma()? {
+        Some(package) => package,
+        None => on_path(settings, "prisma").and_then(|found| prisma_cli::of_path(&found)).ok_or_else(|| {
+            Failure::blocked("the Prisma CLI is not installed").hint(PackageManager::of(&settings.root).install())
+        })?,
+    };
+    release::check(&package.version, PackageManager::of(&settings.root))?;
+    Ok(package)
+}
+
+/// The user's own choice, else the binary beside the CLI, else our program around the same engine as WebAssembly.
 fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
     if let Some(path) = settings.variable("PRISMA_SCHEMA_ENGINE_BINARY") {
         let path = settings.root.join(path);
@@ -123,80 +125,41 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
                 .hint("unset PRISMA_SCHEMA_ENGINE_BINARY, or correct it"))
         };
     }
-    if let Some(path) = native_engine::of_cli(&prisma.script, &Platform::here()) {
+    let folder = prisma.script.ancestors().nth(2).unwrap_or(&prisma.script);
+    if let Some(path) = native_engine::of_cli(folder, prisma.engines.as_deref(), &Platform::here()) {
         return Ok(Engine::Native(path));
     }
     // A project that does not carry our program uses the one of this workspace, with the packages beside it.
-    let base = [&settings.root, &settings.home].into_iter().find(|base| base.join(ENGINE).is_file());
-    let base = base.ok_or_else(|| no_engine().because(format!("`{ENGINE}` is missing too")))?;
-    let version = twin(prisma, &base.join(ENGINE))?;
-    Ok(Engine::Wasm { program: base.join(ENGINE), version })
-}
-
-/// The version of the engine's WebAssembly package, found as our program finds it: from the CLI, else beside that program.
-/// An engine of another commit may write other migrations.
-fn twin(prisma: &Package, program: &Path) -> Result<String> {
-    let wanted = near(&prisma.script, "@prisma/engines-version");
-    let found = near(&prisma.script, TWIN).or_else(|| near(program, TWIN));
-    match (found, wanted) {
-        (Some(found), Some(wanted)) if commit(&found) == commit(&wanted) => Ok(found),
-        (Some(found), None) => Ok(found),
-        (found, wanted) => Err(no_twin(prisma, found, wanted)),
-    }
-}
-
-fn no_twin(prisma: &Package, found: Option<String>, wanted: Option<String>) -> Failure {
-    let release = &prisma.version;
-    if let Some(nearest) = release::nearest_with_twin(release) {
-        return no_engine()
-            .because(format!("npm has no `{TWIN}` for Prisma {release}; the nearest release with one is {nearest}"))
-            .hint(Hint::shell("npm install --save-dev").arg(format!("prisma@{nearest}")));
-    }
-    let lack = match &found {
-        Some(found) => format!("the package `{TWIN}` is {found}, of another commit than Prisma {release} wants"),
-        None => format!("the package `{TWIN}` is missing too"),
+    let programs = [&settings.root, &settings.home].map(|base| base.join(ENGINE));
+    let program = programs.into_iter().find(|program| program.is_file()).ok_or_else(|| {
+        Failure::blocked("Prisma's schema engine is not here")
+            .because(format!("`{ENGINE}` is missing too"))
+            .hint(PackageManager::of(&settings.root).install())
+    })?;
+    let wanted = Wanted {
+        root: &settings.root,
+        cli: &prisma.script,
+        release: &prisma.version,
+        version: prisma.wanted.as_deref(),
+        hook: prisma.hook.as_deref(),
+        program: &program,
+        cache: settings.private_dir().join("engines"),
+        npm: on_path(settings, "npm"),
     };
-    match wanted {
-        Some(wanted) => no_engine()
-            .because(lack)
-            .hint(Hint::shell("npm install --save-dev --save-exact").arg(format!("{TWIN}@{wanted}"))),
-        None => no_engine().because(lack),
-    }
-}
-
-/// `7.10.0-4.0edf323e…` ends with the commit.
-fn commit(version: &str) -> &str {
-    version.rsplit('.').next().unwrap_or(version)
-}
-
-/// The version of the package that Node would load from `file`'s real place, which under pnpm is not where the project sees it.
-fn near(file: &Path, package: &str) -> Option<String> {
-    let real = file.canonicalize().ok()?;
-    let version =
-        |from: &Path| from.ancestors().find_map(|folder| package_version(&folder.join("node_modules").join(package)));
-    // Under pnpm the engines lie beside the CLI, and what they need beside the engines.
-    version(&real).or_else(|| {
-        let engines = real.ancestors().find_map(|it| it.join("node_modules/@prisma/engines").canonicalize().ok())?;
-        version(&engines)
-    })
-}
-
-fn no_engine() -> Failure {
-    Failure::blocked("Prisma's schema engine is not here")
-        .because("its download was blocked or skipped when the package was installed")
-        .hint(Hint::shell("npm ci"))
+    let engine = wanted.find()?;
+    Ok(Engine::Wasm { program, engine })
 }
 
 /// The Supabase CLI's binary and version: from the project's packages (past its shim, which starts Node first), else on PATH.
 pub fn supabase(settings: &Settings) -> Option<(PathBuf, String)> {
     if let Some(folder) = in_packages(settings, "supabase") {
-        let version = package_version(&folder)?;
+        let version = packages::version(&folder)?;
         let binary = in_packages(settings, &format!("@supabase/cli-{}/bin/supabase", platform()));
         return Some((binary.or_else(|| in_packages(settings, ".bin/supabase"))?, version));
     }
     let program = on_path(settings, "supabase")?;
     let folder = program.canonicalize().ok()?;
-    let version = folder.ancestors().skip(1).take(3).find_map(package_version)?;
+    let version = folder.ancestors().skip(1).take(3).find_map(packages::version)?;
     Some((program, version))
 }
 
@@ -254,16 +217,7 @@ fn link_libraries(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> 
 
 /// A file or folder of the project's packages.
 fn in_packages(settings: &Settings, path: &str) -> Option<PathBuf> {
-    Some(settings.root.join("node_modules").join(path)).filter(|path| path.exists())
-}
-
-fn package_version(folder: &Path) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Manifest {
-        version: String,
-    }
-    let text = std::fs::read(folder.join("package.json")).ok()?;
-    serde_json::from_slice::<Manifest>(&text).ok().map(|manifest| manifest.version)
+    packages::find(&settings.root, path)
 }
 
 #[cfg(test)]
@@ -279,8 +233,7 @@ mod tests {
         let node = folder.path().join("node");
         std::fs::write(&node, "#!/bin/sh\nsleep 300\n").unwrap();
         std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let prisma = Package { script: PathBuf::new(), version: String::new() };
-        let toolbox = Toolbox { node, prisma, engine: Engine::Native(PathBuf::new()) };
+        let toolbox = Toolbox { node, prisma: Package::default(), engine: Engine::Native(PathBuf::new()) };
         let interrupt = Interrupt::default();
         interrupt.pretend(signal_hook::consts::SIGINT);
         let failure = toolbox.node_version(&interrupt).unwrap_err();

@@ -9,10 +9,15 @@ mod invocation;
 pub mod locate;
 mod log;
 pub mod native_engine;
+pub mod package_manager;
+mod packages;
+mod pnp;
+pub mod prisma_cli;
 pub mod release;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod wasm_engine;
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -80,14 +80,13 @@ fn openssl_in(folder: &Path) -> Option<String> {
     names.filter_map(version).max().map(|version| (*version).to_owned())
 }
 
-/// The engine that was downloaded for the CLI whose script is `cli`. Its package is found as Node would find it from the CLI's
-/// real place, which under pnpm is not where the project sees it.
-pub fn of_cli(cli: &Path, platform: &Platform) -> Option<PathBuf> {
-    let real = cli.canonicalize().ok()?;
-    let mut packages = real.ancestors().map(|folder| folder.join("node_modules/@prisma/engines"));
-    let engines = packages.find(|package| package.is_dir())?;
-    let mut files = platform.targets().into_iter().map(|target| engines.join(format!("schema-engine-{target}")));
-    files.find(|file| is_program(file))
+/// The engine that was downloaded for the CLI whose package is the folder `cli`, into that of `@prisma/engines` or, as bundlers leave
+/// it, into its own.
+pub fn of_cli(cli: &Path, engines: Option<&Path>, platform: &Platform) -> Option<PathBuf> {
+    let own = [cli.to_owned(), cli.join("build")];
+    let folders: Vec<PathBuf> = engines.map(Path::to_owned).into_iter().chain(own).collect();
+    let names = platform.targets().into_iter().map(|target| format!("schema-engine-{target}"));
+    names.flat_map(|name| folders.iter().map(move |folder| folder.join(&name))).find(|file| is_program(file))
 }
 
 /// A download that was broken off is not executable yet.
@@ -103,6 +102,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::process::packages;
 
     const CLI: &str = "prisma/build/index.js";
 
@@ -125,7 +125,9 @@ mod tests {
     }
 
     fn found(project: &TempDir, platform: &Platform) -> Option<String> {
-        let file = of_cli(&project.path().join("node_modules").join(CLI), platform)?;
+        let cli = project.path().join("node_modules/prisma").canonicalize().unwrap();
+        let engines = packages::find_beside(&cli, "@prisma/engines");
+        let file = of_cli(&cli, engines.as_deref(), platform)?;
         Some(file.file_name().unwrap().to_str().unwrap().to_owned())
     }
 
@@ -212,6 +214,14 @@ mod tests {
         symlink(&engines, cli.join("@prisma/engines")).unwrap();
         symlink(cli.join("prisma"), project.path().join("node_modules/prisma")).unwrap();
         let here = linux("x86_64", "debian", Some("3.0.x"));
+        assert_eq!(found(&project, &here).as_deref(), Some("schema-engine-debian-openssl-3.0.x"));
+    }
+
+    #[test]
+    fn an_engine_beside_the_cli_itself_is_found_too() {
+        let here = linux("x86_64", "debian", Some("3.0.x"));
+        let project = npm(&[]);
+        write(&project.path().join("node_modules/prisma/schema-engine-debian-openssl-3.0.x"), 0o755);
         assert_eq!(found(&project, &here).as_deref(), Some("schema-engine-debian-openssl-3.0.x"));
     }
 

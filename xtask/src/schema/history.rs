@@ -9,6 +9,8 @@ use crate::digest::sha256;
 use crate::error::{Failure, Result};
 
 use crate::error::OrFail;
+use crate::schema::no_script::{self, SCRIPT};
+use crate::settings::Settings;
 use pin::file;
 
 /// One migration of the folder.
@@ -45,16 +47,29 @@ pub struct History {
 }
 
 impl History {
-    /// Reads the folder `dir`. Plain files and symbolic links in it are passed over, as Prisma does.
+    /// The history of the project.
+    ///
+    /// # Errors
+    /// As `load`.
+    pub fn of(settings: &Settings) -> Result<History> {
+        History::load(&settings.root, &settings.prisma.migrations)
+    }
+
+    /// Reads the folder `dir` of the project in `root`. Plain files and symbolic links in it are passed over, as Prisma does.
     ///
     /// # Errors
     /// `blocked` when it cannot be read, when a migration has no `migration.sql` (Prisma's P3015), when that is not
     /// UTF-8 or begins with a byte order mark, or when the lock is not TOML.
-    pub fn load(dir: &Path) -> Result<History> {
-        let mut migrations = Vec::new();
+    fn load(root: &Path, dir: &Path) -> Result<History> {
+        let (mut migrations, mut without) = (Vec::new(), Vec::new());
         for name in folders(dir)? {
-            let sql = read(&dir.join(&name).join("migration.sql"))?.ok_or_else(|| no_script(&name))?;
-            migrations.push(Migration::new(name, sql));
+            match read(&dir.join(&name).join(SCRIPT))? {
+                Some(sql) => migrations.push(Migration::new(name, sql)),
+                None => without.push(name),
+            }
+        }
+        if !without.is_empty() {
+            return Err(no_script::failure(root, dir, &without));
         }
         Ok(History { provider: provider(&dir.join("migration_lock.toml"))?, migrations })
     }
@@ -122,11 +137,6 @@ fn refused_encoding(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn no_script(name: &str) -> Failure {
-    Failure::blocked(format!("the migration `{name}` has no migration.sql"))
-        .hint("restore the file from git, or remove the folder if it was never applied")
-}
-
 fn provider(lock: &Path) -> Result<Option<String>> {
     let Some(text) = read(lock)? else { return Ok(None) };
     let table: toml::Table = text.parse().blocked(|| format!("`{}` is not TOML", lock.display()))?;
@@ -172,9 +182,10 @@ mod tests {
                 ("20250101_a/down.sql", "select 0"),
                 ("migration_lock.toml", "# do not edit\nprovider = \"postgresql\"\n"),
                 ("README.md", "hello"),
+                (".DS_Store", ""),
             ],
         );
-        let history = History::load(&folder.0).unwrap();
+        let history = History::load(&folder.0, &folder.0).unwrap();
         assert_eq!(history.provider.as_deref(), Some("postgresql"));
         assert_eq!(
             history.migrations,
@@ -186,18 +197,23 @@ mod tests {
     #[test]
     fn what_cannot_be_a_history_is_named() {
         let empty = Folder::new("empty", &[("20250101_a/notes.txt", "")]);
-        let failure = History::load(&empty.0).unwrap_err();
+        let failure = History::load(&empty.0, &empty.0).unwrap_err();
         assert_eq!(failure.status, Status::Blocked);
-        assert_eq!(failure.message, "the migration `20250101_a` has no migration.sql");
+        assert_eq!(failure.message, "the migration `20250101_a` has no migration.sql (P3015)");
         let lock = Folder::new("lock", &[("migration_lock.toml", "provider: postgresql")]);
-        assert!(History::load(&lock.0).unwrap_err().message.ends_with("migration_lock.toml` is not TOML"));
-        assert!(History::load(&lock.0.join("missing")).unwrap_err().message.starts_with("cannot read the migrations"));
+        assert!(History::load(&lock.0, &lock.0).unwrap_err().message.ends_with("migration_lock.toml` is not TOML"));
+        assert!(
+            History::load(&lock.0, &lock.0.join("missing"))
+                .unwrap_err()
+                .message
+                .starts_with("cannot read the migrations")
+        );
         let latin1 = Folder::new("latin1", &[("20250101_a/migration.sql", "")]);
         fs::write(latin1.0.join("20250101_a/migration.sql"), [0xe9]).unwrap();
-        assert_eq!(History::load(&latin1.0).unwrap_err().status, Status::Blocked);
+        assert_eq!(History::load(&latin1.0, &latin1.0).unwrap_err().status, Status::Blocked);
         let causes = |bytes: &[u8]| {
             fs::write(latin1.0.join("20250101_a/migration.sql"), bytes).unwrap();
-            History::load(&latin1.0).unwrap_err().causes().collect::<Vec<_>>()
+            History::load(&latin1.0, &latin1.0).unwrap_err().causes().collect::<Vec<_>>()
         };
         assert_eq!(causes(b"\xff\xfes\0"), ["it is UTF-16, not UTF-8"]);
         assert_eq!(

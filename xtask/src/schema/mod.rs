@@ -8,6 +8,7 @@ pub mod external;
 pub mod history;
 pub mod ledger;
 pub mod mentions;
+pub mod no_script;
 pub mod oids;
 pub mod owed;
 pub mod place;

@@ -56,7 +56,7 @@ pub fn as_prisma<'s>(session: &'s Session<'_>, schemas: &'s [&'s str]) -> Result
 fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
     let PrismaConfig { init_shadow_db, external_tables, external_enums, .. } = prisma_config::read(session)?;
     let external = External::new(&external_tables, &external_enums);
-    let history = History::load(&session.settings.prisma.migrations)?;
+    let history = History::of(session.settings)?;
     let mirror = session.settings.supabase.script()?;
     let scripts = history.migrations.iter().map(|migration| migration.sql.as_str());
     let mentions = Mentions::of(scripts.chain(mirror.as_deref()));

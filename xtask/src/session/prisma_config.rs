@@ -36,6 +36,7 @@ pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
     }
     let settings = &session.settings.prisma;
     let mut invocation = Invocation::new(&session.toolbox.node, &session.settings.root)
+        .args(&session.toolbox.prisma.node_arguments)
         .args(["-e", LOADER])
         .arg(&session.toolbox.prisma.script)
         .arg(path)

@@ -103,7 +103,7 @@ impl Stage for Backward {
     /// `usage` when there is no such way back; `different` when folder and ledger disagree; `blocked` when a script
     /// fails in the rehearsal. Nothing was changed then.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         let before = DatabaseState::read(session, &history)?.whole()?;
         let way = self.way(session, &history, &before.standing)?;
         Inspection::new(session, history, before, way, self.drilled)

@@ -51,7 +51,7 @@ impl Stage for Rehearse {
     /// # Errors
     /// `failed` when Prisma cannot tell the way back from a migration.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         let count = history.migrations.len();
         let mut downs =
             scratch_server::open(session, &history, |workshop| down_scripts::of(workshop, &history, count))?;

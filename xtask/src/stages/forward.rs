@@ -104,7 +104,7 @@ impl Stage for Forward {
     /// # Errors
     /// Whatever would make Prisma fail or mislead later, said now and in full.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         check_providers(session, &history)?;
         let before = DatabaseState::read(session, &history)?;
         self.inspect_from(session, history, before)

@@ -63,7 +63,7 @@ impl Stage for Mirror {
     const DEMAND: Demand = Demand::Additive;
 
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         let before = DatabaseState::read(session, &history)?;
         self.inspect_from(session, history, before)
     }

@@ -94,7 +94,7 @@ impl Stage for Reset {
     /// a second time, or when something outside of the schema would go with it and could not be put back.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         refuse_deploy(&mut session.connection())?;
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         let before = Standpoint::read(session, &history)?;
         let dropped = session.target.schemas_of_reset();
         let owed = Owed::read(session)?;

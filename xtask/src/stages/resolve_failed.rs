@@ -78,7 +78,7 @@ impl Stage for ResolveFailed {
     /// # Errors
     /// `usage` when nothing failed; `different`, naming what was left behind, when only a person can settle it.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         let before = DatabaseState::read(session, &history)?.whole()?;
         let standing = &before.standing;
         check_standing(standing)?;

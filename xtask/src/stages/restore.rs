@@ -399,7 +399,7 @@ fn give_back(running: &Running<'_, Restore>) -> Result<String> {
 
 /// What hangs on a table needs the migration that makes it.
 fn pending(session: &Session<'_>, failure: Failure) -> Failure {
-    let history = History::load(&session.settings.prisma.migrations);
+    let history = History::of(session.settings);
     match history.and_then(|history| DatabaseState::read(session, &history)) {
         Ok(state) if !state.standing.is_clean() => failure.hint(Hint::run("forward")),
         _ => failure,

@@ -74,6 +74,7 @@ impl<'a> Prisma<'a> {
 
     fn invocation(&self, script: &Path) -> Invocation {
         Invocation::new(&self.session.toolbox.node, &self.session.settings.root)
+            .args(&self.session.toolbox.prisma.node_arguments)
             .arg(self.shown(script))
             .envs(self.session.child_environment())
     }
@@ -92,11 +93,12 @@ impl<'a> Prisma<'a> {
     }
 
     /// Needs no database, so it gets URLs that lead to none: a config that asks for them with `env()`, and any of Prisma 7.0, would
-    /// end it without.
+    /// end it without. Of itself it would install packages that it does not find.
     pub fn generate(&self) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
         let names = [&settings.url_env, &settings.direct_url_env];
-        Ok(self.cli(&["generate", "--no-hints"])?.envs(names.map(|name| (name, NOWHERE))))
+        let invocation = self.cli(&["generate", "--no-hints"])?.env("PRISMA_GENERATE_SKIP_AUTOINSTALL", "1");
+        Ok(invocation.envs(names.map(|name| (name, NOWHERE))))
     }
 
     pub fn deploy(&self) -> Result<Invocation> {

@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{OrFail, Result};
 use crate::postgres::ready;
-use crate::process::locate::{Engine, Toolbox};
+use crate::process::locate::{Engine, Toolbox, WasmEngine};
 use crate::tools::splitter;
 use pin::{Expected, interposer};
 
 const VARIABLE: &str = "STAGING_DRILL_ENGINE";
+/// For our engine program: the files of the engine.
+const WASM: &str = "STAGING_DRILL_WASM";
 
 /// What the interposer needs to know; it goes through the environment of Prisma's CLI and holds no secret.
 #[derive(Serialize, Deserialize)]
@@ -25,25 +27,32 @@ pub struct EngineReentry {
     /// Of Prisma; told to our engine program, since the native engine takes scripts apart by itself.
     #[serde(skip)]
     release: String,
+    /// Told to our engine program: which halves of the engine it puts together.
+    #[serde(skip)]
+    wasm: Option<WasmEngine>,
 }
 
 impl EngineReentry {
     pub fn new(toolbox: &Toolbox, expected: Expected) -> EngineReentry {
-        let (engine, via_node) = match &toolbox.engine {
-            Engine::Native(path) => (path.clone(), None),
-            Engine::Wasm { program, .. } => (program.clone(), Some(toolbox.node.clone())),
+        let (engine, via_node, wasm) = match &toolbox.engine {
+            Engine::Native(path) => (path.clone(), None, None),
+            Engine::Wasm { program, engine } => (program.clone(), Some(toolbox.node.clone()), Some(engine.clone())),
         };
-        EngineReentry { engine, via_node, expected, release: toolbox.prisma.version.clone() }
+        EngineReentry { engine, via_node, expected, release: toolbox.prisma.version.clone(), wasm }
     }
 
     /// The variables that put us between Prisma and its engine, and let our own engine program ask us about scripts.
-    pub fn environment(&self) -> Result<[(String, String); 3]> {
+    pub fn environment(&self) -> Result<Vec<(String, String)>> {
         let broke = "cannot stand before the engine";
         let ourselves = ourselves().bug(broke)?;
         let door = serde_json::to_string(self).bug(broke)?;
         let splitter = splitter::advertisement(&ourselves, &self.release);
         let binary = ("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string());
-        Ok([binary, (VARIABLE.to_owned(), door), splitter])
+        let mut variables = vec![binary, (VARIABLE.to_owned(), door), splitter];
+        if let Some(wasm) = &self.wasm {
+            variables.push((WASM.to_owned(), serde_json::to_string(wasm).bug(broke)?));
+        }
+        Ok(variables)
     }
 
     /// Whether this process was started as an engine.

@@ -50,7 +50,7 @@ impl Execution<'_> {
 
     fn phase(&self, phase: Phase, before: DatabaseState) -> Result<()> {
         let history = self.inspection.history.clone();
-        let is_the_same = History::load(&self.session.settings.prisma.migrations)?.digest() == history.digest();
+        let is_the_same = History::of(self.session.settings)?.digest() == history.digest();
         if !is_the_same {
             return Err(Failure::different("the migrations were changed while the drill ran").hint(Hint::run("drill")));
         }

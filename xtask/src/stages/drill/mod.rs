@@ -48,7 +48,7 @@ impl Stage for Drill {
     /// # Errors
     /// Whatever any of its stages would be stopped by, as far as it can be known before.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        let history = History::load(&session.settings.prisma.migrations)?;
+        let history = History::of(session.settings)?;
         check_providers(session, &history)?;
         let before = DatabaseState::read(session, &history)?.whole()?;
         let earlier = if self.resume { Some(Earlier::find(session, &history, &before)?) } else { None };
