@@ -271,16 +271,16 @@ fn is_count(value: &[u8]) -> bool {
     number.len() < 10 && number.iter().all(u8::is_ascii_digit)
 }
 
-/// Whether `at` lies in a mask. The name of a variable may hold a trigger (`[REDACTED_SHOPIFY_API_SECRET]: …`)
-/// without naming what follows.
+/// Whether `at` lies in a mask, whole as we write it. The name of a variable may hold a trigger
+/// (`[REDACTED_SHOPIFY_API_SECRET]: …`) without naming what follows.
 pub fn is_in_mask(text: &[u8], at: usize) -> bool {
     let from = at.saturating_sub(LONGEST_MASK);
     let Some(opening) = memrchr(b'[', &text[from..=at]).map(|opening| from + opening) else { return false };
-    let until = (at + 1).max(opening + MASK_OPENING.len());
-    let is_of_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    text.get(opening..until)
-        .and_then(|mask| mask.strip_prefix(MASK_OPENING))
-        .is_some_and(|name| name.iter().all(is_of_name))
+    let Some(name) = text[opening..].strip_prefix(MASK_OPENING) else { return false };
+    let is_of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+    let len = name.iter().take(LONGEST_MASK).take_while(is_of_name).count();
+    let is_mask = name.get(len) == Some(&b']') && (len == 0 || name[0] == b'_');
+    is_mask && at < opening + MASK_OPENING.len() + len
 }
 
 /// `{password=abc}` ends a value that nothing quotes.
@@ -380,10 +380,13 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_ends_with_its_line_and_its_name() {
-        let text = b"[REDACTED_X\npassword=a9 [REDACTED secret=a9]";
-        assert!(is_in_mask(text, 0) && is_in_mask(text, 10) && !is_in_mask(text, 12), "the next line is no part of it");
-        assert!(is_in_mask(text, 32) && !is_in_mask(text, 35), "nor is what no name holds");
+    fn only_what_is_written_as_a_mask_is_one() {
+        let text = b"[REDACTED] [REDACTED_A_SECRET]secret";
+        let masked: Vec<_> = (0..text.len()).filter(|at| is_in_mask(text, *at)).collect();
+        assert_eq!(masked, (0..9).chain(11..29).collect::<Vec<_>>());
+        for text in ["[REDACTED_X\n]", "[REDACTED secret]", "[REDACTEDsecret]", "[REDACTED_X", "[REDACTED"] {
+            assert!(!(0..text.len()).any(|at| is_in_mask(text.as_bytes(), at)), "{text}");
+        }
     }
 
     #[test]
