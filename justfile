@@ -52,3 +52,7 @@ test *args:
 # What CI runs
 ci:
     .ci/run
+
+# The tables of tests that CI has no time for
+ci-long:
+    cargo chore ci-long

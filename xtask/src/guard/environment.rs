@@ -66,9 +66,11 @@ pub fn forwarded_markers() -> &'static [&'static str] {
     MARKERS
 }
 
-/// True for an exported variable that could move or configure a client, and is therefore left behind.
+/// True for an exported variable that could move or configure a client, and is therefore left behind. No client reads one that begins
+/// with `PG_` (libpq's have no such mark), and projects call their own URL so.
 pub fn moves_a_client(name: &str) -> bool {
-    let prefixed = MOVING_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !HARMLESS.contains(&name);
+    let prefixed = MOVING_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let prefixed = prefixed && !HARMLESS.contains(&name) && !name.starts_with("PG_");
     (prefixed || name == "DEBUG") && !MARKERS.contains(&name)
 }
 
@@ -87,6 +89,16 @@ mod tests {
         for marker in forwarded_markers() {
             assert!(!moves_a_client(marker), "{marker}");
             assert!(is_reserved(marker), "an env file must not set or clear {marker}");
+        }
+    }
+
+    #[test]
+    fn a_projects_own_url_may_be_called_after_postgres() {
+        for name in ["PG_URL", "PG_DATABASE_URL"] {
+            assert!(!is_reserved(name), "{name}");
+        }
+        for name in ["PGHOST", "PGSERVICEFILE", "PGURL", "PG"] {
+            assert!(is_reserved(name), "{name}");
         }
     }
 

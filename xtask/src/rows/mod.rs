@@ -4,5 +4,6 @@ pub mod filler;
 mod likely;
 mod made_value;
 pub mod seed;
+mod seed_program;
 pub mod snapshot;
 mod ways;

@@ -15,6 +15,7 @@ use crate::hint::Hint;
 use crate::postgres::connection::{Connection, CouldNot, failure};
 use crate::postgres::counts::{Counts, counts, counts_in};
 use crate::rows::filler::fill_empty;
+use crate::rows::seed_program;
 use crate::session::Session;
 use crate::settings::Settings;
 use pin::file;
@@ -41,6 +42,17 @@ pub struct Wish {
     pub now: Timestamp,
 }
 
+impl Wish {
+    /// As a program finds it in its environment.
+    fn as_variables(&self) -> [(&'static str, String); 3] {
+        [
+            ("DRILL_ROWS", self.rows.to_string()),
+            ("DRILL_ONLY_EMPTY", self.only_empty.to_string()),
+            ("DRILL_NOW", self.now.to_string()),
+        ]
+    }
+}
+
 /// The project's scripts that make rows, in the order in which they run.
 struct Script {
     /// As messages name it.
@@ -48,7 +60,7 @@ struct Script {
     sql: String,
 }
 
-/// Runs the project's seed and feeds its mirror, in one transaction; then fills what is still empty. Returns how many rows each
+/// Runs the project's seed and feeds its mirror, in one transaction unless the seed is a program; then fills what is still empty. Returns how many rows each
 /// table gained.
 ///
 /// # Errors
@@ -64,8 +76,11 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
             Failure::blocked("there is no mirror yet that rows could be missing from").hint(Hint::run("mirror"))
         );
     }
+    let (programs, sql): (Vec<&Path>, Vec<&Path>) =
+        settings.prisma.seed.as_deref().into_iter().partition(|seed| seed_program::is_one(seed));
+    programs.into_iter().try_for_each(|program| seed_program::run(session, program, &wish.as_variables()))?;
     let feed = if fed { Script::read(settings, settings.supabase.feed_sql.as_deref())? } else { None };
-    let scripts = Script::read(settings, settings.prisma.seed.as_deref())?.into_iter().chain(feed);
+    let scripts = Script::read(settings, sql.first().copied())?.into_iter().chain(feed);
     run(&mut session.connect()?, target, &scripts.collect::<Vec<_>>(), wish)?;
     fill(session, wish.rows)?;
     Ok(gained(&before, &counts(&mut session.connection(), &schemas)?))

@@ -1,7 +1,9 @@
 // Reads a Prisma config with Prisma's own loader, and prints what no migration says. Arguments: the CLI's script, the config.
+const { realpathSync } = require("node:fs");
 const { createRequire } = require("node:module");
 const [script, configFile] = process.argv.slice(1);
-const { loadConfigFromFile } = createRequire(script)("@prisma/config");
+// From its real place: where pnpm links packages, what they need lies beside that alone.
+const { loadConfigFromFile } = createRequire(realpathSync(script))("@prisma/config");
 loadConfigFromFile({ configFile }).then(({ config, error }) => {
   if (error) throw error.error ?? new Error(error._tag);
   const said = {

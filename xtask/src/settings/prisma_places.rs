@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use pin::file;
 
+use super::schema_files;
+
 /// In the order in which Prisma's loader tries them (measured on `@prisma/config` 7.10).
 const EXTENSIONS: [&str; 6] = ["js", "ts", "mjs", "cjs", "mts", "cts"];
 const CONFIGS: [&str; 5] =
@@ -39,19 +41,25 @@ pub fn schema_of(config: &Path) -> Option<PathBuf> {
     property(&text(config), "schema").map(|path| beside(config, &path))
 }
 
-/// What `config` names, else the folder within the schema folder or beside the schema: Prisma's own rule is the folder beside the
-/// file with the datasource, which in a schema folder may be within it.
+/// What `config` names, else the folder beside the file with the datasource.
 pub fn migrations(config: &Path, schema: &Path) -> PathBuf {
     let text = text(config);
     let block = text.split_once("migrations").map_or("", |(_, block)| block);
     let block = block.split_once('{').filter(|(between, _)| between.trim() == ":").map_or("", |(_, block)| block);
     let named = property(block.split('}').next().unwrap_or_default(), "path");
-    let within = schema.join("migrations");
-    match named {
-        Some(path) => beside(config, &path),
-        None if within.is_dir() => within,
-        None => schema.with_file_name("migrations"),
+    named.map_or_else(|| with_datasource(schema).with_file_name("migrations"), |path| beside(config, &path))
+}
+
+/// The file that has the datasource.
+fn with_datasource(schema: &Path) -> PathBuf {
+    if !schema.is_dir() {
+        return schema.to_path_buf();
     }
+    let has_one =
+        |text: &[u8]| String::from_utf8_lossy(text).lines().any(|line| line.trim_start().starts_with("datasource "));
+    let files = schema_files::read(schema).unwrap_or_default();
+    let found = files.into_iter().find(|(_, text)| has_one(text));
+    found.map_or_else(|| schema.join("schema.prisma"), |(path, _)| path)
 }
 
 /// The variable that `config` takes a URL of its datasource from.
@@ -172,10 +180,10 @@ mod tests {
                 &[("schema.prisma", ""), ("prisma/schema.prisma", "")],
                 ["prisma.config.ts", "schema.prisma", "migrations"],
             ),
-            (&[("prisma/schema/a.prisma", "")], ["prisma.config.ts", "prisma/schema", "prisma/migrations"]),
+            (&[("prisma/schema/a.prisma", "")], ["prisma.config.ts", "prisma/schema", "prisma/schema/migrations"]),
             (
-                &[("prisma/schema/a.prisma", ""), ("prisma/schema/migrations/x", "")],
-                ["prisma.config.ts", "prisma/schema", "prisma/schema/migrations"],
+                &[("prisma/schema/a.prisma", "// datasource x"), ("prisma/schema/b/c.prisma", "\ndatasource db {")],
+                ["prisma.config.ts", "prisma/schema", "prisma/schema/b/migrations"],
             ),
             (
                 &[("package.json", package), ("prisma/schema.prisma", "")],

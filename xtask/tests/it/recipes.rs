@@ -77,6 +77,7 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
         ("check-staging", "cargo xtask env check \"$@\""),
         ("test", "cargo test \"$@\""),
         ("ci", ".ci/run"),
+        ("ci-long", "cargo chore ci-long"),
     ];
     assert_eq!(recipes, expected);
 }

@@ -132,4 +132,34 @@ fn seeding_fills_every_table_and_needs_tables() {
     }
     let none = project.run(&["sandbox", "seed", "--rows", "0", "--json"]).expect(0).json();
     assert_eq!(none["counts"]["after"]["public.Session"], 1234);
+
+    let toml = project.read("drill.toml").replace("prisma/seed.sql", "prisma/seed.mjs");
+    project.write("drill.toml", &toml);
+    let absent = project.run(&["sandbox", "seed"]).expect(1);
+    project.write("prisma/seed.mjs", SEED);
+    let by_program = project.run(&["sandbox", "seed", "--rows", "7", "--json"]).expect(0).json();
+    let tables =
+        ["Session", "DecisionLog"].map(|table| by_program["counts"]["after"][format!("public.{table}")].as_u64());
+    assert_eq!(tables, [Some(1234), Some(1241)], "{}", by_program["counts"]);
+    project.write(
+        "prisma/seed.mjs",
+        "console.error('no shop is called ' + process.env.DRILL_ONLY_EMPTY); process.exit(3)",
+    );
+    let failed = project.run(&["sandbox", "seed", "--rows", "7"]).expect(1);
+    insta::assert_snapshot!(format!("{}\n{}", absent.failure(), failed.failure()), @r"
+    error: there is no `prisma/seed.mjs`, which drill.toml names as `seed`
+    error: `prisma/seed.mjs` exited with code 3
+    caused by: no shop is called false
+    note: what it had written by then is in the sandbox
+    hint: correct `prisma/seed.mjs`
+    ");
 }
+
+/// A project's own seed: it knows what no type says.
+const SEED: &str = r#"
+import pg from "pg";
+const client = new pg.Client(process.env.DATABASE_URL);
+await client.connect();
+await client.query(`insert into "DecisionLog" (scope, actor, action) select 'ops', 'seed ' || n, 'x' from generate_series(1, $1::int) n`, [process.env.DRILL_ROWS]);
+await client.end();
+"#;

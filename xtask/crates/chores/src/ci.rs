@@ -4,6 +4,9 @@ use anyhow::Result;
 use chores::{cargo, setup, shell};
 use xshell::Shell;
 
+/// The feature that has them built.
+const LONG: &str = "xtask/long";
+
 pub fn run() -> Result<()> {
     let shell = shell()?;
     step("what the tests need");
@@ -11,7 +14,9 @@ pub fn run() -> Result<()> {
     step("format");
     cargo(&shell).args(["fmt", "--check"]).run()?;
     step("clippy");
-    cargo(&shell).args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]).run()?;
+    cargo(&shell)
+        .args(["clippy", "--workspace", "--all-targets", "--features", LONG, "--locked", "--", "-D", "warnings"])
+        .run()?;
     step("the README's first command, as from a bare clone");
     forget_packages(&shell)?;
     cargo(&shell).args(["xtask", "drill", "--sandbox"]).run()?;
@@ -20,6 +25,14 @@ pub fn run() -> Result<()> {
     forget_packages(&shell)?;
     // Many tests wait, for servers and for time to pass: two of them leave two cores idle half of it.
     Ok(cargo(&shell).args(["test"]).env("RUST_TEST_THREADS", "3").run()?)
+}
+
+/// Tests that start Prisma hundreds of times, and would not fit CI's time.
+pub fn long() -> Result<()> {
+    setup::system_programs()?;
+    let shell = shell()?;
+    let tests = cargo(&shell).args(["test", "--package", "xtask", "--features", LONG, "--test", "long"]);
+    Ok(tests.env("RUST_TEST_THREADS", "3").run()?)
 }
 
 fn step(name: &str) {

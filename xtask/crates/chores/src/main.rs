@@ -18,6 +18,8 @@ enum Chore {
     Bench(bench::Bench),
     /// Everything that must hold before a change lands
     Ci,
+    /// The tables of tests that CI has no time for; some ten minutes
+    CiLong,
     /// Write docs/cli.md again, from what `--help` says
     Docs,
 }
@@ -26,6 +28,7 @@ fn main() -> Result<()> {
     match Chore::parse() {
         Chore::Bench(bench) => bench.run(),
         Chore::Ci => ci::run(),
+        Chore::CiLong => ci::long(),
         Chore::Docs => docs(),
     }
 }

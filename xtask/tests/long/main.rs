@@ -1,0 +1,18 @@
+//! Tables that would not fit CI's fifteen minutes: `cargo chore ci-long`. As the tests beside it, against the real CLIs and a real Postgres.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
+#![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
+
+#[path = "../it/project.rs"]
+#[allow(dead_code, reason = "shared with CI's tests")]
+mod project;
+#[path = "../it/record_schema.rs"]
+#[allow(dead_code, reason = "shared with CI's tests")]
+mod record_schema;
+#[path = "../it/server.rs"]
+#[allow(dead_code, reason = "shared with CI's tests")]
+mod server;
+#[path = "../it/stranger.rs"]
+mod stranger;
+
+mod strangers;
