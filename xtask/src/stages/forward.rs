@@ -32,7 +32,8 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
 use crate::stages::preflight::{
-    check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
+    check_history, check_providers, check_schema, check_squash, check_standing, failed_before, leftover, remarks,
+    replay_first,
 };
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::stages::still_owed;
@@ -178,6 +179,7 @@ impl Stage for Forward {
 impl Forward {
     /// As `inspect`, of a state that was read before or that is only foreseen.
     pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
+        check_history(session, &history, &before.standing.in_ledger())?;
         check_standing(&before.standing)?;
         if let Some(name) = before.standing.failed.first() {
             return Err(failed_before(session, &history, &before, name));
@@ -296,7 +298,7 @@ impl Running<'_, Forward> {
                 take_snapshot(self.session, self.journal, "forward", &schemas)
             }
             Builtin::CountAgain => self.count_again(),
-            Builtin::Replay => Ok(replay_first(self.session, &self.inspection.history)?.in_words()),
+            Builtin::Replay => self.replay(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
             Builtin::Pass(action) => self.pass(action),
@@ -316,6 +318,14 @@ impl Running<'_, Forward> {
                 .because(grown.to_string())
                 .hint(Hint::run("forward --plan"))),
         }
+    }
+
+    fn replay(&self) -> Result<String> {
+        std::thread::scope(|scope| {
+            let schema = scope.spawn(|| check_schema(self.session));
+            let replayed = replay_first(self.session, &self.inspection.history)?.in_words();
+            schema.join().unwrap_or(Ok(())).map(|()| replayed)
+        })
     }
 
     fn pass(&self, action: &pass::Builtin) -> Result<String> {

@@ -2,5 +2,6 @@
 
 pub mod prisma;
 pub mod reentry;
+pub mod schema_reading;
 pub mod splitter;
 pub mod supabase;
