@@ -59,9 +59,12 @@ impl History {
     ///
     /// # Errors
     /// `blocked` when it cannot be read, when a migration has no `migration.sql` (Prisma's P3015), when that is not
-    /// UTF-8 or begins with a byte order mark, or when the lock is not TOML.
+    /// UTF-8 or begins with a byte order mark, or when the lock is not TOML; and when there is no such folder.
     fn load(root: &Path, dir: &Path) -> Result<History> {
         let (mut migrations, mut without) = (Vec::new(), Vec::new());
+        if !dir.exists() {
+            return Err(no_script::no_history(root, dir));
+        }
         for name in folders(dir)? {
             match read(&dir.join(&name).join(SCRIPT))? {
                 Some(sql) => migrations.push(Migration::new(name, sql)),
@@ -200,14 +203,10 @@ mod tests {
         let failure = History::load(&empty.0, &empty.0).unwrap_err();
         assert_eq!(failure.status, Status::Blocked);
         assert_eq!(failure.message, "the migration `20250101_a` has no migration.sql (P3015)");
-        let lock = Folder::new("lock", &[("migration_lock.toml", "provider: postgresql")]);
+        let lock = Folder::new("lock", &[("migration_lock.toml", "provider: postgresql"), ("1_a/migration.sql", "")]);
         assert!(History::load(&lock.0, &lock.0).unwrap_err().message.ends_with("migration_lock.toml` is not TOML"));
-        assert!(
-            History::load(&lock.0, &lock.0.join("missing"))
-                .unwrap_err()
-                .message
-                .starts_with("cannot read the migrations")
-        );
+        let failure = History::load(&lock.0, &lock.0.join("missing")).unwrap_err();
+        assert_eq!(failure.message, "there are no migrations in `missing`, so there is nothing to rehearse");
         let latin1 = Folder::new("latin1", &[("20250101_a/migration.sql", "")]);
         fs::write(latin1.0.join("20250101_a/migration.sql"), [0xe9]).unwrap();
         assert_eq!(History::load(&latin1.0, &latin1.0).unwrap_err().status, Status::Blocked);

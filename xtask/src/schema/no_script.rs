@@ -38,6 +38,14 @@ pub fn failure(root: &Path, dir: &Path, names: &[String]) -> Failure {
     }
 }
 
+/// A project that only pushes its schema has no history to rehearse. Prisma's guide to baselining has the way to a first one.
+pub fn no_history(root: &Path, dir: &Path) -> Failure {
+    let shown = dir.strip_prefix(root).unwrap_or(dir).display();
+    Failure::blocked(format!("there are no migrations in `{shown}`, so there is nothing to rehearse"))
+        .note("`prisma db push` leaves none; where the history lies elsewhere, name it as `migrations` under `[prisma]` in drill.toml")
+        .hint("make the first one from the schema as Prisma's guide to baselining says, with `prisma migrate diff --from-empty --script`")
+}
+
 /// What likely makes the script in `folder`, or takes the folder away where it is a leftover.
 fn generator(root: &Path, folder: &Path) -> Option<Hint> {
     let files: Vec<String> =

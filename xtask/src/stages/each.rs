@@ -24,6 +24,7 @@ use crate::schema::scratch_server;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::impact_step;
+use crate::stages::preflight::{check_history, check_providers};
 use crate::words::counted;
 
 pub struct Rehearse;
@@ -52,6 +53,8 @@ impl Stage for Rehearse {
     /// `failed` when Prisma cannot tell the way back from a migration.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::of(session.settings)?;
+        check_providers(session, &history)?;
+        check_history(session, &history, &[])?;
         let count = history.migrations.len();
         let mut downs =
             scratch_server::open(session, &history, |workshop| down_scripts::of(workshop, &history, count))?;

@@ -33,7 +33,8 @@ use crate::settings::EvidenceSettings;
 use crate::stages::drill::pass::{self, Pass};
 use crate::stages::impact_step::{self, impact_step};
 use crate::stages::preflight::{
-    check_providers, check_squash, check_standing, failed_before, leftover, remarks, replay_first,
+    check_history, check_providers, check_schema, check_squash, check_standing, failed_before, leftover, remarks,
+    replay_first,
 };
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::stages::still_owed;
@@ -191,6 +192,7 @@ impl Stage for Forward {
 impl Forward {
     /// As `inspect`, of a state that was read before or that is only foreseen.
     pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
+        check_history(session, &history, &before.standing.in_ledger())?;
         check_standing(&before.standing)?;
         if let Some(name) = before.standing.failed.first() {
             return Err(failed_before(session, &history, &before, name));
@@ -334,7 +336,7 @@ impl Running<'_, Forward> {
                 take_snapshot(self.session, self.journal, "forward", &schemas)
             }
             Builtin::CountAgain => self.count_again(),
-            Builtin::Replay => Ok(replay_first(self.session, &self.inspection.history)?.in_words()),
+            Builtin::Replay => self.replay(),
             Builtin::Impact => self.impact(),
             Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
@@ -384,6 +386,15 @@ impl Running<'_, Forward> {
         let log = generated.and_then(|step| Some(self.journal.run().folder().join(step.log.as_ref()?)));
         drop(record);
         log.into_iter().for_each(|log| GeneratedClient::keep(self.session, &log));
+    }
+
+    fn replay(&self) -> Result<String> {
+        std::thread::scope(|scope| {
+            let schema = scope.spawn(|| check_schema(self.session));
+            let replayed = replay_first(self.session, &self.inspection.history)?.in_words();
+            let schema = schema.join().unwrap_or_else(|_| Err(Failure::bug("the reading of the schema panicked")));
+            schema.map(|()| replayed)
+        })
     }
 
     fn pass(&self, action: &pass::Builtin) -> Result<String> {

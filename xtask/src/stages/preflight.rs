@@ -2,20 +2,24 @@
 
 use postgres_protocol::escape::escape_literal;
 
+use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
 use crate::guard::prisma_schema;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
+use crate::process::{self, Exit};
 use crate::schema::catalog::Difference;
 use crate::schema::drift;
 use crate::schema::expected::{self, Expected};
 use crate::schema::history::History;
 use crate::schema::ledger::LEDGER_TABLE;
+use crate::schema::no_script;
 use crate::session::Session;
 use crate::settings::schema_files;
 use crate::stages::still_owed;
+use crate::tools::schema_reading;
 use crate::words::listed;
 
 /// Prisma finds this out too (P3019), but only after it has created a database that was missing.
@@ -49,6 +53,37 @@ pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
                 .because("`migration_lock.toml` says so")
                 .hint("name the Postgres history as `migrations` under `[prisma]` in drill.toml"))
         }
+    }
+}
+
+/// Asks Prisma's engine what it makes of the schema, unless it has passed before: the CLI would say so while the migrations are applied.
+///
+/// # Errors
+/// `blocked` when it cannot be read.
+pub fn check_schema(session: &Session<'_>) -> Result<()> {
+    let schema = schema_files::digest(&session.settings.prisma.schema).unwrap_or_default();
+    let passed = session.settings.private_dir().join("schemas");
+    let passed = passed.join(sha256(format!("{schema}\n{}", session.toolbox.engine.in_words())));
+    if passed.is_file() {
+        return Ok(());
+    }
+    let question = schema_reading::question(session)?;
+    let (exit, said) = process::capture(&question, session.settings.timeouts.generate, session.interrupt)?;
+    schema_reading::judge(&said)?;
+    if exit == Exit::Success && !said.is_empty() {
+        // What cannot be kept is asked again.
+        let _ = passed.parent().map(std::fs::create_dir_all);
+        let _ = std::fs::write(passed, "");
+    }
+    Ok(())
+}
+
+/// A project that has no migration, neither here nor in the ledger: nothing could be rehearsed, and nothing verified.
+pub fn check_history(session: &Session<'_>, history: &History, ledger: &[String]) -> Result<()> {
+    let settings = session.settings;
+    match history.migrations.is_empty() && ledger.is_empty() {
+        true => Err(no_script::no_history(&settings.root, &settings.prisma.migrations)),
+        false => Ok(()),
     }
 }
 

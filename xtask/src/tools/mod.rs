@@ -3,5 +3,6 @@
 pub mod generated_client;
 pub mod prisma;
 pub mod reentry;
+pub mod schema_reading;
 pub mod splitter;
 pub mod supabase;

@@ -49,9 +49,7 @@ impl EngineReentry {
         let splitter = splitter::advertisement(&ourselves, &self.release);
         let binary = ("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), ourselves.display().to_string());
         let mut variables = vec![binary, (VARIABLE.to_owned(), door), splitter];
-        if let Some(wasm) = &self.wasm {
-            variables.push((WASM.to_owned(), serde_json::to_string(wasm).bug(broke)?));
-        }
+        variables.extend(self.wasm.as_ref().map(wasm).transpose()?);
         Ok(variables)
     }
 
@@ -65,6 +63,11 @@ impl EngineReentry {
         let via_node = self.via_node.as_deref();
         interposer::run(&arguments, &self.expected, &self.engine, via_node, ready::lets_in)
     }
+}
+
+/// The variable that names the engine's halves.
+pub fn wasm(engine: &WasmEngine) -> Result<(String, String)> {
+    Ok((WASM.to_owned(), serde_json::to_string(engine).bug("cannot name the engine's files")?))
 }
 
 /// This program, by a path that holds while it runs, whatever becomes of the file: a `cargo build` beside a drill replaces it.

@@ -309,3 +309,33 @@ fn evidence_that_cannot_be_written_stops_the_run_before_it_begins() {
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
     assert!(!server::shared().log().contains("bad_evidence_owner CREATE TABLE"));
 }
+
+/// Prisma itself would say so in `generate`, beside which the migrations are applied.
+#[test]
+fn a_schema_that_prisma_cannot_read_and_a_project_without_migrations_are_refused_before_anything_is_applied() {
+    let (project, database) = Project::on_staging("unreadable_schema");
+    let schema = project.read("prisma/schema.postgres.prisma").replacen("String", "Strin", 1);
+    project.write("prisma/schema.postgres.prisma", &schema);
+    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+    let answer = project.run(&["forward"]).expect(4);
+    insta::assert_snapshot!(answer.failure(), @r#"
+    error: Prisma cannot read the schema (P1012)
+    caused by: Type "Strin" is neither a built-in type, nor refers to another model, composite type, or enum.
+    note: nothing was changed
+    note: the database now: 0 migrations applied by this run, 4 pending
+    hint: correct `prisma/schema.postgres.prisma:18`; `prisma validate` says whether it is right
+    "#);
+    let schema = schema.replacen("Strin", "String", 1);
+    project.write("prisma/schema.postgres.prisma", &schema);
+    let migrations = project.path("prisma/postgres/migrations");
+    fs::rename(&migrations, project.path("kept")).unwrap();
+    fs::create_dir(&migrations).unwrap();
+    let [empty, each] = [vec!["forward"], vec!["drill", "--each"]].map(|words| project.run(&words).expect(4).failure());
+    assert_eq!(empty, each);
+    insta::assert_snapshot!(empty, @r"
+    error: there are no migrations in `prisma/postgres/migrations`, so there is nothing to rehearse
+    note: `prisma db push` leaves none; where the history lies elsewhere, name it as `migrations` under `[prisma]` in drill.toml
+    hint: make the first one from the schema as Prisma's guide to baselining says, with `prisma migrate diff --from-empty --script`
+    ");
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}

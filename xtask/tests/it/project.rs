@@ -51,8 +51,8 @@ fn generated_client() -> &'static Path {
     })
 }
 
-/// What `generate` writes, and what is kept of it.
-const GENERATED: [&str; 2] = ["prisma/generated", ".drill/clients"];
+/// What `generate` writes, and what is kept of it and of the schema.
+const GENERATED: [&str; 3] = ["prisma/generated", ".drill/clients", ".drill/schemas"];
 
 impl Project {
     /// A folder for a repo of another kind, with room for its packages.
