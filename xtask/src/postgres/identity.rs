@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, CouldNot};
 
 /// The server's own words about itself and the database we are in.
@@ -31,10 +31,23 @@ pub struct Identity {
     pub address: Option<SocketAddr>,
 }
 
+/// The oldest major version that its makers still mended when this was written, in 2025.
+const OLDEST: i32 = 14;
+
 impl Identity {
     /// 17 for 17.10.
     pub fn major_version(&self) -> i32 {
         self.version_number / 10_000
+    }
+
+    /// # Errors
+    /// `blocked` on a server that is older than what the drill's questions were written for.
+    pub fn check_version(&self) -> Result<()> {
+        if self.major_version() >= OLDEST {
+            return Ok(());
+        }
+        Err(Failure::blocked(format!("Postgres {} is not supported: {OLDEST} is the oldest that is", self.version))
+            .hint("move staging to a server of the major version that production has, or will have"))
     }
 }
 
@@ -105,5 +118,17 @@ mod tests {
         assert_eq!(identity.system_identifier, None);
         assert_eq!(identity.user, "clerk");
         assert!(!identity.may_create_databases);
+    }
+
+    #[test]
+    fn what_is_older_than_postgres_14_is_refused_in_a_line() {
+        let mut database = Database::new();
+        let mut identity = identity(&mut database.connection).unwrap();
+        identity.check_version().unwrap();
+        (identity.version_number, identity.version) = (130_022, "13.22".to_owned());
+        let refused = identity.check_version().unwrap_err();
+        assert_eq!(refused.message, "Postgres 13.22 is not supported: 14 is the oldest that is");
+        identity.version_number = 140_000;
+        identity.check_version().unwrap();
     }
 }

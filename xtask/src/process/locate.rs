@@ -174,6 +174,19 @@ fn platform() -> String {
     format!("{os}-{arch}")
 }
 
+/// A Postgres of this machine in place of the embedded one, as `[sandbox] bin_dir` names it.
+///
+/// # Errors
+/// `blocked` when it is not there.
+pub fn other_postgres(programs: &Path) -> Result<PathBuf> {
+    match ["initdb", "postgres"].iter().find(|program| !programs.join(program).is_file()) {
+        None => Ok(programs.to_path_buf()),
+        Some(missing) => Err(Failure::blocked(format!("there is no `{missing}` in `{}`", programs.display()))
+            .because("`bin_dir` under `[sandbox]` in drill.toml names that folder")
+            .hint("name the folder that `pg_config --bindir` prints as `bin_dir`")),
+    }
+}
+
 /// The folder with `bin/postgres` for this platform.
 ///
 /// # Errors

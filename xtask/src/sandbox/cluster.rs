@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::Hint;
+use crate::hint::{Hint, quoted};
 use crate::interrupt::Interrupt;
 use crate::postgres;
 use crate::process::locate;
@@ -36,14 +36,17 @@ pub struct Cluster {
 impl Cluster {
     pub fn find(settings: &Settings, base: &Path, interrupt: &Interrupt) -> Result<Cluster> {
         let search_path = settings.variable("PATH").unwrap_or("/usr/bin:/bin").to_owned();
-        let native = locate::embedded_postgres(settings, interrupt)?;
         let privileges = Privileges::find(&search_path, interrupt);
         // `nobody` cannot walk into a private home, so its cluster lies where it can.
         let base = match privileges {
             Privileges::Nobody => nobody_base(base)?,
             _ => base.to_path_buf(),
         };
-        let programs = privileges.programs(&native, &base)?.join("bin");
+        let programs = match &settings.sandbox_programs {
+            // As the machine has it for all its users.
+            Some(programs) => locate::other_postgres(programs)?,
+            None => privileges.programs(&locate::embedded_postgres(settings, interrupt)?, &base)?.join("bin"),
+        };
         Ok(Cluster {
             base,
             name: "staging drill: sandbox",
@@ -65,6 +68,24 @@ impl Cluster {
     fn invocation(&self, program: &str) -> Invocation {
         let invocation = self.privileges.invocation(&self.programs.join(program), &self.base);
         invocation.env("PATH", &self.search_path).env("LC_ALL", "C").env("TZ", "UTC")
+    }
+
+    /// A data folder is of one major version for ever.
+    ///
+    /// # Errors
+    /// `blocked` when the one that is there was made by another than `programs` are of.
+    pub fn check_version(&self) -> Result<()> {
+        let Ok(made_by) = fs::read_to_string(self.data().join("PG_VERSION")) else { return Ok(()) };
+        let (_, said) = process::capture(&self.invocation("postgres").arg("--version"), START, &self.interrupt)?;
+        match major(&String::from_utf8_lossy(&said)) {
+            Some(major) if major != made_by.trim() => Err(Failure::blocked(format!(
+                "the sandbox was made by Postgres {}, and this is Postgres {major}",
+                made_by.trim()
+            ))
+            .note("its rows are made up; the next command makes a new one")
+            .hint(Hint::Shell(format!("rm -r {}", quoted(&self.base.display().to_string()))))),
+            _ => Ok(()),
+        }
     }
 
     pub fn initialise(&self, password: &Secret) -> Result<()> {
@@ -258,4 +279,10 @@ fn free_port(wanted: Option<u16>) -> Result<u16> {
         .and_then(|listener| listener.local_addr())
         .blocked(|| "no free port on loopback")?;
     Ok(listener.port())
+}
+
+/// "17" in "postgres (PostgreSQL) 17.10 (Debian 17.10-1)", and in "postgres (PostgreSQL) 17beta1".
+fn major(said: &str) -> Option<&str> {
+    let version = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    version.split(|c: char| !c.is_ascii_digit()).next()
 }

@@ -76,6 +76,7 @@ fn resume(cluster: &Cluster, base: &Path, state: State) -> Result<Sandbox> {
     if let Some((pid, port)) = cluster.running() {
         return Ok(Sandbox { port, pid, started: false });
     }
+    cluster.check_version()?;
     let started = cluster.start(Some(state.port))?;
     if started.port != state.port || cluster.data() != state.data {
         save(base, &State { port: started.port, data: cluster.data(), ..state })?;

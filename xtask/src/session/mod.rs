@@ -97,6 +97,7 @@ impl<'a> Session<'a> {
         let lease = pin.own_token(NAME);
         let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
         let identity = Identity { address: Some(pin.address()), ..identity(&mut connection)? };
+        identity.check_version()?;
         let observed = observed(&identity, claim::read(&mut connection)?);
         let target = guard::prove(candidate, &observed, demand)
             .map_err(|refusals| refused(settings, &dsn.database, refusals))?;

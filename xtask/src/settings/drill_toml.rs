@@ -25,6 +25,7 @@ pub(super) struct File {
     parity: FileParity,
     evidence: FileEvidence,
     timeouts: FileTimeouts,
+    sandbox: FileSandbox,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -135,6 +136,13 @@ impl FileParity {
             settle: Duration::from_secs(self.settle_seconds),
         })
     }
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct FileSandbox {
+    /// Another Postgres of this machine, by the folder of `initdb` and `postgres`.
+    bin_dir: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -269,6 +277,10 @@ impl File {
             qa: root.join(&file.qa),
             allowed_signers: file.allowed_signers.as_ref().map(|path| root.join(path)),
         }
+    }
+
+    pub(super) fn sandbox_programs(&self, root: &Path) -> Option<PathBuf> {
+        self.sandbox.bin_dir.as_ref().map(|path| root.join(path))
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {

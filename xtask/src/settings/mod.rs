@@ -38,6 +38,8 @@ pub struct Settings {
     pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
     pub timeouts: Timeouts,
+    /// Where the sandbox's Postgres is, if it is not the embedded one.
+    pub sandbox_programs: Option<PathBuf>,
     pub environment: BTreeMap<String, String>,
     pub output: Output,
     /// Whether a sandbox run writes to the committed evidence and feedback files too.
@@ -175,6 +177,7 @@ impl Settings {
             parity: file.parity()?,
             evidence: file.evidence(&root),
             timeouts: file.timeouts(),
+            sandbox_programs: file.sandbox_programs(&root),
             output: output(global, &environment),
             record: global.record,
             root,

