@@ -189,10 +189,10 @@ fn random() -> Result<u64> {
 
 /// The encoding and locale clauses that make a new database sort and fold like the one that we are in.
 fn locale_of_ours(admin: &mut Connection) -> Result<String> {
-    // `to_jsonb`, because the column of the locale has one name in Postgres 15 and 16 and another in 17.
+    // `to_jsonb`, because the column of the locale has one name in Postgres 15 and 16 and another in 17, and 14 knows the C library alone.
     const LOCALE: &str = "
         select pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text,
-               d.datlocprovider::text,
+               coalesce(pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'datlocprovider', ''),
                coalesce(pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'datlocale',
                         pg_catalog.to_jsonb(d) operator(pg_catalog.->>) 'daticulocale')
           from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()";
@@ -201,6 +201,7 @@ fn locale_of_ours(admin: &mut Connection) -> Result<String> {
     let provider = match row.get(3) {
         "i" => format!("locale_provider icu icu_locale {}", literal(4)),
         "b" => format!("locale_provider builtin builtin_locale {}", literal(4)),
+        "" => String::new(),
         _ => "locale_provider libc".to_owned(),
     };
     Ok(format!("encoding {} lc_collate {} lc_ctype {} {provider}", literal(0), literal(1), literal(2)))
@@ -252,7 +253,12 @@ fn create_schemas(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<(
     for schema in prisma.schemas.iter().filter(|schema| !is_made(schema)) {
         let name = escape_identifier(schema);
         let sql = format!("set client_min_messages = warning; drop schema if exists {name}; create schema {name}");
-        connection.client().batch_execute(&sql).could_not("prepare the throw-away database")?;
+        let made = match connection.client().batch_execute(&sql) {
+            // Up to Postgres 14 `public` is the superuser's in a new database, and everybody may create in it.
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) && *schema == "public" => Ok(()),
+            other => other,
+        };
+        made.could_not("prepare the throw-away database")?;
     }
     Ok(())
 }
