@@ -200,7 +200,12 @@ fn each_kind_of_repo_gets_what_fits_it() {
         ),
         (
             "what is there already",
-            &[("drill.toml", "[targets.staging]\n"), (".env.staging.example", "X=\n"), (".gitlab-ci.yml", "x")],
+            &[
+                ("drill.toml", "[targets.staging]\n"),
+                (".env.staging.example", "X=\n"),
+                (".gitlab-ci.yml", "x"),
+                (".gitignore", ".env.*\n/.drill/"),
+            ],
         ),
     ];
     let mut told = String::new();
@@ -347,10 +352,11 @@ fn each_kind_of_repo_gets_what_fits_it() {
         xtask restore "$@"
     ==== what is there already
     -- .gitignore
-    # The staging drill: secrets, and what is of this machine only.
-    .env.staging
-    !.env.staging.example
+    .env.*
     /.drill/
+
+    # The staging drill: secrets, and what is of this machine only.
+    !.env.staging.example
     /feedback/.*.new
     "#);
 }
