@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Failure, OrFail, Result};
 use crate::hint::Hint;
-use crate::process::release;
+use crate::process::locate::Toolbox;
 use crate::settings::{PrismaSettings, Settings};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +90,12 @@ const PRISMA: [&str; 2] = ["prisma", "@prisma/client"];
 /// The release of Prisma that is installed, the same wherever it is.
 ///
 /// # Errors
-/// `blocked` where none is named, it is not installed or only half, is there in two versions, or is one that the drill does not know.
+/// `blocked` where none is named, it is not installed or only half, or is there in two versions.
 pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: Manager) -> Result<String> {
+    // Under Plug'n'Play there is no folder to look at.
+    if settings.root.join(".pnp.cjs").is_file() {
+        return Toolbox::find(settings).map(|toolbox| toolbox.prisma.version);
+    }
     let folders = folders(&settings.root, &prisma.schema);
     let wanted: BTreeSet<&str> =
         PRISMA.into_iter().filter(|name| folders.iter().any(|folder| names(folder, name))).collect();
@@ -117,7 +121,6 @@ pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: Manager)
         )));
     };
     one_version(settings, &found, &cli, manager)?;
-    release::check(&cli)?;
     Ok(cli)
 }
 

@@ -97,6 +97,15 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
         ("a schema for MySQL", &[("prisma/schema.prisma", &mysql)]),
         ("a history for SQLite", &[("prisma/migrations/migration_lock.toml", "provider = \"sqlite\"\n")]),
         ("two schemas", &[("prisma/schema.prisma", ""), ("a/x.prisma", POSTGRES), ("b/y.prisma", POSTGRES)]),
+        (
+            "a drill.toml without the schema",
+            &[
+                ("drill.toml", "\n"),
+                ("prisma/schema.prisma", &mysql),
+                ("packages/db/x.prisma", POSTGRES),
+                ("packages/db/prisma.config.cjs", "//"),
+            ],
+        ),
         ("a schema that does not parse", &[("prisma/schema.prisma", "datasource db {\n provider = \"postgresql\"\n")]),
         ("only pushed", &pushed),
         ("not installed", &[("node_modules/prisma/package.json", ""), ("node_modules/prisma/build/index.js", "")]),
@@ -113,7 +122,6 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
                 ("yarn.lock", "x"),
             ],
         ),
-        ("Prisma 8", &[("node_modules/prisma/package.json", "{ \"version\": \"8.0.0-rc.19\" }")]),
     ];
     let said = kinds.map(|(what, files)| {
         // The folder that only-pushed leaves behind is none of Prisma's doing.
@@ -141,6 +149,8 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
       name the Postgres history as `migrations` under `[prisma]` in drill.toml
     two schemas: there are 2 schemas for Postgres: `a/x.prisma`, `b/y.prisma`
       name one in drill.toml: `[prisma]` and below it `schema = "a/x.prisma"`
+    a drill.toml without the schema: drill.toml does not name the schema for Postgres, `packages/db/x.prisma`
+      write below `[prisma]` in drill.toml: `schema = "packages/db/x.prisma"` and `config = "packages/db/prisma.config.cjs"`
     a schema that does not parse: `prisma/schema.prisma` cannot be read for certain at line 1: this block does not end
       correct `prisma/schema.prisma`; `npx prisma validate` and `npx prisma format` say what Prisma makes of it
     only pushed: there are no migrations in `prisma/migrations`: this schema was only ever pushed, and a drill rehearses migrations
@@ -153,8 +163,6 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
       npm ci
     two versions: Prisma is installed in two versions: 7.10.0 in `node_modules/prisma`, 6.19.3 in `node_modules/@prisma/client`
       yarn add --exact prisma@7.10.0 @prisma/client@7.10.0
-    Prisma 8: Prisma 8.0.0-rc.19 is not supported
-      npm install --save-dev prisma@7
     "#);
 }
 
