@@ -16,7 +16,8 @@ pub fn change(repo: &Repo<'_>) -> Result<Option<Change>> {
 
 fn with_lines(text: &str) -> String {
     let is_there = |line: &str| text.lines().any(|there| there.trim_end() == line);
-    let is_missing = |line: &&&str| !is_there(line) && !(**line == ENV_FILE && WIDER.into_iter().any(is_there));
+    let is_covered = |line: &str| line == ENV_FILE && WIDER.into_iter().any(is_there);
+    let is_missing = |line: &&&str| !is_there(line) && !is_covered(line);
     let missing: String = LINES.iter().filter(is_missing).map(|line| format!("{line}\n")).collect();
     let lines = if missing.is_empty() { missing } else { format!("{HEADING}\n{missing}") };
     appended(text, &lines)

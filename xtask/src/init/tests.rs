@@ -84,6 +84,20 @@ fn settings(root: &Path) -> Settings {
     .unwrap()
 }
 
+/// What is said of a repo that nothing is written to, and its hint.
+fn refused(files: Files<'_>) -> String {
+    let kind = Kind::of(files);
+    // Folders that files were taken out of are none of a package manager's or Prisma's doing.
+    for folder in ["prisma/migrations/1_init", "node_modules/prisma/build", "node_modules/prisma"] {
+        let _ = fs::remove_dir(kind.folder.path().join(folder));
+    }
+    let before = kind.files();
+    let failure = kind.changes().unwrap_err();
+    assert_eq!(kind.files(), before);
+    let hint = failure.hint.as_ref().map(|hint| hint.line(&crate::hint::Aim::default())).unwrap_or_default();
+    format!("{}\n  {hint}", failure.message)
+}
+
 #[test]
 fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_is_written() {
     let mysql = POSTGRES.replace("postgresql", "mysql");
@@ -123,19 +137,7 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
             ],
         ),
     ];
-    let said = kinds.map(|(what, files)| {
-        // The folder that only-pushed leaves behind is none of Prisma's doing.
-        let kind = Kind::of(files);
-        let _ = fs::remove_dir(kind.folder.path().join("prisma/migrations/1_init"));
-        if what == "not installed" {
-            fs::remove_dir_all(kind.folder.path().join("node_modules")).unwrap();
-        }
-        let before = kind.files();
-        let failure = kind.changes().unwrap_err();
-        assert_eq!(kind.files(), before);
-        let hint = failure.hint.as_ref().map(|hint| hint.line(&crate::hint::Aim::default())).unwrap_or_default();
-        format!("{what}: {}\n  {hint}", failure.message)
-    });
+    let said = kinds.map(|(what, files)| format!("{what}: {}", refused(files)));
     insta::assert_snapshot!(said.join("\n"), @r#"
     no package: there is no `package.json` here
       name the folder of the project with `--root`
