@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::error::{Failure, OrFail, Result};
 use crate::process::locate::{Toolbox, is_plug_and_play};
 use crate::process::package_manager::PackageManager;
-use crate::process::release;
 use crate::settings::{PrismaSettings, Settings};
 
 const PRISMA: [&str; 2] = ["prisma", "@prisma/client"];
@@ -17,7 +16,7 @@ const PRISMA: [&str; 2] = ["prisma", "@prisma/client"];
 /// The release of Prisma that is installed, the same wherever it is.
 ///
 /// # Errors
-/// `blocked` where none is named, it is not installed or only half, is there in two versions, or is one that the drill does not know.
+/// `blocked` where none is named, it is not installed or only half, or is there in two versions.
 pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: PackageManager) -> Result<String> {
     if is_plug_and_play(&settings.root) {
         // There are no folders to look into; Yarn's own program answers, when Prisma is asked about the schema.
@@ -46,7 +45,6 @@ pub fn installed(settings: &Settings, prisma: &PrismaSettings, manager: PackageM
         );
     };
     one_version(settings, &found, &cli, manager)?;
-    release::check(&cli, manager)?;
     Ok(cli)
 }
 

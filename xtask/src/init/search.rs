@@ -23,7 +23,7 @@ pub struct Found {
 /// The schema that settings find, if it is for Postgres; else the only one in the repo that is.
 ///
 /// # Errors
-/// `blocked` where there is none, or more than one, or one that cannot be read.
+/// `blocked` where there is none, or more than one, one that cannot be read, or one that a drill.toml which is there does not name.
 pub fn schema(settings: &Settings) -> Result<Found> {
     let (schema, config) = (settings.prisma.schema.clone(), settings.prisma.config.clone());
     if schema.exists() {
@@ -46,8 +46,19 @@ pub fn schema(settings: &Settings) -> Result<Found> {
 fn found(settings: &Settings, file: &Path) -> Result<Found> {
     let schema = whole(file, &settings.root);
     let config = config(&schema, &settings.root);
+    // It stays as it is, so what every later command reads must be right already.
+    if settings.root.join("drill.toml").exists() {
+        return Err(unnamed(settings, &schema, &config));
+    }
     let datasource = datasource(settings, &schema)?.unwrap_or_default();
     Ok(Found { schema, config, datasource })
+}
+
+fn unnamed(settings: &Settings, schema: &Path, config: &Path) -> Failure {
+    let named = [("schema", schema), ("config", config)].into_iter().filter(|(_, path)| path.exists());
+    let lines: Vec<String> = named.map(|(key, path)| format!("`{key} = {:?}`", settings.shown(path))).collect();
+    Failure::blocked(format!("drill.toml does not name the schema for Postgres, `{}`", settings.shown(schema)))
+        .hint(format!("write below `[prisma]` in drill.toml: {}", lines.join(" and ")))
 }
 
 fn is_postgres(datasource: &Datasource) -> bool {

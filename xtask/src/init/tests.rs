@@ -84,6 +84,20 @@ fn settings(root: &Path) -> Settings {
     .unwrap()
 }
 
+/// What is said of a repo that nothing is written to, and its hint.
+fn refused(files: Files<'_>) -> String {
+    let kind = Kind::of(files);
+    // Folders that files were taken out of are none of a package manager's or Prisma's doing.
+    for folder in ["prisma/migrations/1_init", "node_modules/prisma/build", "node_modules/prisma"] {
+        let _ = fs::remove_dir(kind.folder.path().join(folder));
+    }
+    let before = kind.files();
+    let failure = kind.changes().unwrap_err();
+    assert_eq!(kind.files(), before);
+    let hint = failure.hint.as_ref().map(|hint| hint.line(&crate::hint::Aim::default())).unwrap_or_default();
+    format!("{}\n  {hint}", failure.message)
+}
+
 #[test]
 fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_is_written() {
     let mysql = POSTGRES.replace("postgresql", "mysql");
@@ -97,6 +111,15 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
         ("a schema for MySQL", &[("prisma/schema.prisma", &mysql)]),
         ("a history for SQLite", &[("prisma/migrations/migration_lock.toml", "provider = \"sqlite\"\n")]),
         ("two schemas", &[("prisma/schema.prisma", ""), ("a/x.prisma", POSTGRES), ("b/y.prisma", POSTGRES)]),
+        (
+            "a drill.toml without the schema",
+            &[
+                ("drill.toml", "\n"),
+                ("prisma/schema.prisma", &mysql),
+                ("packages/db/x.prisma", POSTGRES),
+                ("packages/db/prisma.config.cjs", "//"),
+            ],
+        ),
         ("a schema that does not parse", &[("prisma/schema.prisma", "datasource db {\n provider = \"postgresql\"\n")]),
         ("only pushed", &pushed),
         ("not installed", &[("node_modules/prisma/package.json", ""), ("node_modules/prisma/build/index.js", "")]),
@@ -113,21 +136,8 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
                 ("yarn.lock", "x"),
             ],
         ),
-        ("Prisma 8", &[("node_modules/prisma/package.json", "{ \"version\": \"8.0.0-rc.19\" }")]),
     ];
-    let said = kinds.map(|(what, files)| {
-        // The folder that only-pushed leaves behind is none of Prisma's doing.
-        let kind = Kind::of(files);
-        let _ = fs::remove_dir(kind.folder.path().join("prisma/migrations/1_init"));
-        if what == "not installed" {
-            fs::remove_dir_all(kind.folder.path().join("node_modules")).unwrap();
-        }
-        let before = kind.files();
-        let failure = kind.changes().unwrap_err();
-        assert_eq!(kind.files(), before);
-        let hint = failure.hint.as_ref().map(|hint| hint.line(&crate::hint::Aim::default())).unwrap_or_default();
-        format!("{what}: {}\n  {hint}", failure.message)
-    });
+    let said = kinds.map(|(what, files)| format!("{what}: {}", refused(files)));
     insta::assert_snapshot!(said.join("\n"), @r#"
     no package: there is no `package.json` here
       name the folder of the project with `--root`
@@ -141,6 +151,8 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
       name the Postgres history as `migrations` under `[prisma]` in drill.toml
     two schemas: there are 2 schemas for Postgres: `a/x.prisma`, `b/y.prisma`
       name one in drill.toml: `[prisma]` and below it `schema = "a/x.prisma"`
+    a drill.toml without the schema: drill.toml does not name the schema for Postgres, `packages/db/x.prisma`
+      write below `[prisma]` in drill.toml: `schema = "packages/db/x.prisma"` and `config = "packages/db/prisma.config.cjs"`
     a schema that does not parse: `prisma/schema.prisma` cannot be read for certain at line 1: this block does not end
       correct `prisma/schema.prisma`; `npx prisma validate` and `npx prisma format` say what Prisma makes of it
     only pushed: there are no migrations in `prisma/migrations`: this schema was only ever pushed, and a drill rehearses migrations
@@ -153,8 +165,6 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
       npm ci
     two versions: Prisma is installed in two versions: 7.10.0 in `node_modules/prisma`, 6.19.3 in `node_modules/@prisma/client`
       yarn add --exact prisma@7.10.0 @prisma/client@7.10.0
-    Prisma 8: Prisma 8.0.0-rc.19 is not supported
-      npm install --save-dev --save-exact prisma@7
     "#);
 }
 
@@ -200,7 +210,12 @@ fn each_kind_of_repo_gets_what_fits_it() {
         ),
         (
             "what is there already",
-            &[("drill.toml", "[targets.staging]\n"), (".env.staging.example", "X=\n"), (".gitlab-ci.yml", "x")],
+            &[
+                ("drill.toml", "[targets.staging]\n"),
+                (".env.staging.example", "X=\n"),
+                (".gitlab-ci.yml", "x"),
+                (".gitignore", ".env.*\n/.drill/"),
+            ],
         ),
     ];
     let mut told = String::new();
@@ -347,10 +362,11 @@ fn each_kind_of_repo_gets_what_fits_it() {
         xtask restore "$@"
     ==== what is there already
     -- .gitignore
-    # The staging drill: secrets, and what is of this machine only.
-    .env.staging
-    !.env.staging.example
+    .env.*
     /.drill/
+
+    # The staging drill: secrets, and what is of this machine only.
+    !.env.staging.example
     /feedback/.*.new
     "#);
 }

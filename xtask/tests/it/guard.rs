@@ -175,12 +175,10 @@ fn all_refusals_come_at_once_and_as_json() {
 fn spoil(project: &mut Project, url: &str, how: &str) {
     let env_file = format!("DATABASE_URL={url}\n");
     match how {
-        "another database's pattern" => project.write(
-            "drill.toml",
-            "[targets.staging]\nallow_hosts = [\"127.0.0.1\"]\nallow_databases = [\"*_staging\"]\n",
-        ),
-        "another host" => project.write(
-            "drill.toml",
+        "another database's pattern" => {
+            project.drill_toml("[targets.staging]\nallow_hosts = [\"127.0.0.1\"]\nallow_databases = [\"*_staging\"]\n")
+        }
+        "another host" => project.drill_toml(
             "[targets.staging]\nallow_hosts = [\"*.staging.hotdash.app\"]\nallow_databases = [\"*_test\"]\n",
         ),
         "a second address in a parameter" => {

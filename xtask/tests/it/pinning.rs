@@ -356,10 +356,8 @@ fn a_dns_answer_that_changes_after_the_check_moves_nobody() {
     let database = first.database("dns");
     let twin = other.database_named(&database.name);
     let project = Project::new();
-    project.write(
-        "drill.toml",
-        "[targets.staging]\nallow_hosts = [\"*.staging.hotdash.app\"]\nallow_databases = [\"*_test\"]\n",
-    );
+    project
+        .drill_toml("[targets.staging]\nallow_hosts = [\"*.staging.hotdash.app\"]\nallow_databases = [\"*_test\"]\n");
     project.write(".env.staging", &format!("DATABASE_URL={}?sslmode=disable\n", database.url_at(HOST)));
     project.write("hosts", &format!("127.0.0.2 {HOST}\n127.0.0.1 localhost\n"));
     // The migration waits for the test, in this database alone: the replay has another.
