@@ -1,11 +1,13 @@
 // Reads a Prisma config with Prisma's own loader, and prints what no migration says. Arguments: the CLI's script, the config.
 const { createRequire } = require("node:module");
+const { dirname, resolve } = require("node:path");
 const [script, configFile] = process.argv.slice(1);
 const { loadConfigFromFile } = createRequire(script)("@prisma/config");
 loadConfigFromFile({ configFile }).then(({ config, error }) => {
   if (error) throw error.error ?? new Error(error._tag);
   const said = {
     init_shadow_db: config.migrations?.initShadowDb,
+    migrations: config.migrations?.path && resolve(dirname(configFile), config.migrations.path),
     external_tables: config.tables?.external,
     external_enums: config.enums?.external,
   };

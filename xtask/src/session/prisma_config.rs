@@ -1,6 +1,7 @@
 //! What the project's Prisma config says of things that no migration makes, read with Prisma's own loader.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -22,6 +23,8 @@ pub struct PrismaConfig {
     /// What somebody else makes and changes, each as `schema.name`.
     pub external_tables: Vec<String>,
     pub external_enums: Vec<String>,
+    /// Where Prisma looks for the history, whatever the drill does.
+    migrations: Option<PathBuf>,
     /// What the loader says against it.
     error: Option<String>,
 }
@@ -54,9 +57,25 @@ pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
     }
     let said = String::from_utf8_lossy(&said);
     let config: PrismaConfig = serde_json::from_str(said.lines().last().unwrap_or_default()).blocked(unreadable)?;
-    match config.error {
+    match &config.error {
         Some(error) => Err(Failure::blocked(unreadable()).because(error).hint("correct it as the message says")),
-        None => Ok(config),
+        None => config.of_this_history(session),
+    }
+}
+
+impl PrismaConfig {
+    /// A deploy applies what the config names.
+    fn of_this_history(self, session: &Session<'_>) -> Result<PrismaConfig> {
+        let ours = &session.settings.prisma.migrations;
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let Some(theirs) = self.migrations.as_ref().filter(|theirs| real(theirs) != real(ours)) else {
+            return Ok(self);
+        };
+        let [theirs, ours, config] =
+            [theirs, ours, &session.settings.prisma.config].map(|path| session.settings.shown(path));
+        Err(Failure::blocked(format!("`{config}` has the migrations in `{theirs}`, and the drill reads `{ours}`"))
+            .because("Prisma would apply others than were looked at")
+            .hint(format!("write `migrations = \"{theirs}\"` under `[prisma]` in drill.toml")))
     }
 }
 
@@ -86,8 +105,13 @@ pub fn names_shadow(session: &Session<'_>) -> bool {
     text.contains("shadowDatabaseUrl")
 }
 
-/// Whether the text names one of the settings, or brings in a file that may.
+/// Whether the text names one of the settings, brings in a file that may, or works a path out.
 fn may_tell(text: &str) -> bool {
+    let worked_out = |value: &str| !value.trim_start().starts_with(['"', '\'', '`']);
+    text.split("path:").skip(1).any(worked_out) || names_a_setting(text)
+}
+
+fn names_a_setting(text: &str) -> bool {
     ["initShadowDb", "external", "from \"./", "from './", "from \"../", "from '../", "require("]
         .iter()
         .any(|word| text.contains(word))
