@@ -1,5 +1,8 @@
 //! What the project's Prisma config says of things that no migration makes, read with Prisma's own loader.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
 
 use crate::error::{Failure, OrFail, Result};
@@ -20,6 +23,8 @@ pub struct PrismaConfig {
     /// What somebody else makes and changes, each as `schema.name`.
     pub external_tables: Vec<String>,
     pub external_enums: Vec<String>,
+    /// Where Prisma looks for the history, whatever the drill does.
+    migrations: Option<PathBuf>,
     /// What the loader says against it.
     error: Option<String>,
 }
@@ -41,6 +46,7 @@ pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
         .arg(&session.toolbox.prisma.script)
         .arg(path)
         .envs(session.child_environment());
+    invocation = invocation.envs(asked_for(session));
     for name in [&settings.url_env, &settings.direct_url_env, &settings.shadow_url_env] {
         invocation = invocation.env(name, NOWHERE);
     }
@@ -51,15 +57,74 @@ pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
     }
     let said = String::from_utf8_lossy(&said);
     let config: PrismaConfig = serde_json::from_str(said.lines().last().unwrap_or_default()).blocked(unreadable)?;
-    match config.error {
+    match &config.error {
         Some(error) => Err(Failure::blocked(unreadable()).because(error).hint("correct it as the message says")),
-        None => Ok(config),
+        None => config.of_this_history(session),
     }
 }
 
-/// Whether the text names one of the settings, or brings in a file that may.
+impl PrismaConfig {
+    /// A deploy applies what the config names.
+    fn of_this_history(self, session: &Session<'_>) -> Result<PrismaConfig> {
+        let ours = &session.settings.prisma.migrations;
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let Some(theirs) = self.migrations.as_ref().filter(|theirs| real(theirs) != real(ours)) else {
+            return Ok(self);
+        };
+        let [theirs, ours, config] =
+            [theirs, ours, &session.settings.prisma.config].map(|path| session.settings.shown(path));
+        Err(Failure::blocked(format!("`{config}` has the migrations in `{theirs}`, and the drill reads `{ours}`"))
+            .because("Prisma would apply others than were looked at")
+            .hint(format!("write `migrations = \"{theirs}\"` under `[prisma]` in drill.toml")))
+    }
+}
+
+/// Variables that the config insists on, and the child would not have: `env("…")` ends the command where one is missing, also where
+/// nothing of the command depends on it. They lead nowhere; what the command needs is set after them.
+pub fn asked_for(session: &Session<'_>) -> BTreeMap<String, &'static str> {
+    let known = session.child_environment();
+    let text = file::read_text(&session.settings.prisma.config, file::LONGEST).unwrap_or_default();
+    insisted_on(&text).filter(|name| !known.contains_key(*name)).map(|name| (name.to_owned(), NOWHERE)).collect()
+}
+
+/// The names within `env("…")` and `env<Env>("…")`, as far as they are written out.
+fn insisted_on(text: &str) -> impl Iterator<Item = &str> {
+    text.split("env").skip(1).filter_map(|call| {
+        let call = call.strip_prefix('<').and_then(|kind| Some(kind.split_once('>')?.1)).unwrap_or(call);
+        let argument = call.trim_start().strip_prefix('(')?.trim_start();
+        let quote = argument.chars().next().filter(|c| "\"'`".contains(*c))?;
+        let name = argument[1..].split_once(quote)?.0;
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        is_name.then_some(name)
+    })
+}
+
+/// Whether the config gives Prisma a shadow database.
+pub fn names_shadow(session: &Session<'_>) -> bool {
+    let text = file::read_text(&session.settings.prisma.config, file::LONGEST).unwrap_or_default();
+    text.contains("shadowDatabaseUrl")
+}
+
+/// Whether the text names one of the settings, brings in a file that may, or works a path out.
 fn may_tell(text: &str) -> bool {
+    let worked_out = |value: &str| !value.trim_start().starts_with(['"', '\'', '`']);
+    text.split("path:").skip(1).any(worked_out) || names_a_setting(text)
+}
+
+fn names_a_setting(text: &str) -> bool {
     ["initShadowDb", "external", "from \"./", "from './", "from \"../", "from '../", "require("]
         .iter()
         .any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_that_a_config_insists_on_are_read_off_its_text() {
+        let text = "import { env } from 'prisma/config';\nurl: env(\"A\"), shadowDatabaseUrl: env( 'B_1' ), directUrl: env<Env>('C'),
+            other: env(name), x: process.env.D, y: env(`E`), z: env(\"a b\"), last: env('";
+        assert_eq!(insisted_on(text).collect::<Vec<_>>(), ["A", "B_1", "C", "E"]);
+    }
 }

@@ -10,7 +10,7 @@ use crate::process::release;
 use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
-use crate::session::prisma_config::NOWHERE;
+use crate::session::prisma_config::{self, NOWHERE};
 use crate::tools::reentry::EngineReentry;
 use pin::{Expected, Lease};
 use redact::Secret;
@@ -84,7 +84,27 @@ impl<'a> Prisma<'a> {
         let door = EngineReentry::new(&self.session.toolbox, self.lease.expected(None));
         let invocation = self.invocation(&self.session.toolbox.prisma.script).args(words);
         let invocation = invocation.envs(self.without_query_engine()).envs(door.environment()?);
-        Ok(invocation.args(self.config()).arg("--schema").arg(self.shown(&settings.schema)))
+        let invocation = invocation.envs(prisma_config::asked_for(self.session));
+        Ok(invocation.args(self.config_without_shadow(words)?).arg("--schema").arg(self.shown(&settings.schema)))
+    }
+
+    /// The project's config; for a command that works on the database one that names no shadow database, where theirs does: the engine
+    /// would be told of it, and the interposer refuses one that is not the drill's own.
+    fn config_without_shadow(&self, words: &[&str]) -> Result<Vec<String>> {
+        let named = words.first() == Some(&"migrate") && prisma_config::names_shadow(self.session);
+        if !named || self.release() == Release::Six {
+            return Ok(self.config().collect());
+        }
+        let settings = &self.session.settings.prisma;
+        let [config, schema, migrations] =
+            [&settings.config, &settings.schema, &settings.migrations].map(|path| serde_json::json!(path));
+        let text = format!(
+            "import theirs from {config};\nexport default {{ ...theirs, schema: {schema}, \
+             migrations: {{ ...theirs.migrations, path: {migrations} }}, \
+             datasource: {{ ...theirs.datasource, shadowDatabaseUrl: undefined }} }};\n"
+        );
+        let ours = self.session.temporary("prisma.config.ts", &text)?;
+        Ok(vec!["--config".to_owned(), ours.display().to_string()])
     }
 
     /// Relative to the project where that is enough: evidence is committed, and this machine's folders do not belong in it.
@@ -134,6 +154,7 @@ impl<'a> Prisma<'a> {
             .args(self.config_of_a_diff(output)?)
             .envs(self.without_query_engine())
             .envs(door.environment()?)
+            .envs(prisma_config::asked_for(self.session))
             .env(&settings.shadow_url_env, shadow_url.expose());
         Ok(self.with(invocation, &url))
     }

@@ -312,7 +312,7 @@ fn evidence_that_cannot_be_written_stops_the_run_before_it_begins() {
 
 /// Prisma itself would say so in `generate`, beside which the migrations are applied.
 #[test]
-fn a_schema_that_prisma_cannot_read_and_a_project_without_migrations_are_refused_before_anything_is_applied() {
+fn what_prisma_cannot_read_or_reads_elsewhere_is_refused_before_anything_is_applied() {
     let (project, database) = Project::on_staging("unreadable_schema");
     let schema = project.read("prisma/schema.postgres.prisma").replacen("String", "Strin", 1);
     project.write("prisma/schema.postgres.prisma", &schema);
@@ -327,6 +327,15 @@ fn a_schema_that_prisma_cannot_read_and_a_project_without_migrations_are_refused
     "#);
     let schema = schema.replacen("Strin", "String", 1);
     project.write("prisma/schema.postgres.prisma", &schema);
+    let config = project.read("prisma/postgres.config.ts");
+    let elsewhere = "export default { migrations: { path: [\"postgres\", \"other\"].join(\"/\") } };";
+    project.write("prisma/postgres.config.ts", elsewhere);
+    insta::assert_snapshot!(project.run(&["forward"]).expect(4).failure(), @r#"
+    error: `prisma/postgres.config.ts` has the migrations in `prisma/postgres/other`, and the drill reads `prisma/postgres/migrations`
+    caused by: Prisma would apply others than were looked at
+    hint: write `migrations = "prisma/postgres/other"` under `[prisma]` in drill.toml
+    "#);
+    project.write("prisma/postgres.config.ts", &config);
     let migrations = project.path("prisma/postgres/migrations");
     fs::rename(&migrations, project.path("kept")).unwrap();
     fs::create_dir(&migrations).unwrap();

@@ -90,6 +90,14 @@ fn a_schema_folder_is_generated_whole() {
     project.run(&["backward"]).expect(0);
     let kind = "select data_type::text from information_schema.columns where table_name = 'Book'";
     assert_eq!(database.one::<String>(kind), "integer");
+    // A developer's own shadow database, for which nothing is set here, and which no engine may be told of.
+    let shadow = "url: env<Env>(\"DATABASE_URL\"), shadowDatabaseUrl: env(\"SHADOW_OF_DEV\")";
+    project.write(
+        "prisma/postgres.config.ts",
+        &config.replace("url: env(\"DATABASE_URL\")", shadow).replace("export", "type Env = object; export"),
+    );
+    project.run(&["forward"]).expect(0);
+    assert_eq!(database.one::<String>(kind), "bigint");
     // The file with the datasource alone would make a client without any model.
     project.drill_toml(&format!("{DRILL_TOML}{}", FOLDER.replace("prisma/whole", "prisma/whole/main.prisma")));
     let prose = project.run(&["forward"]).expect(3).prose();
