@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
+use crate::process::engine_program;
 use crate::process::native_engine::{self, Platform};
+use crate::process::npm_cache::NpmCache;
 use crate::process::package_manager::PackageManager;
 use crate::process::packages;
 use crate::process::pnp;
@@ -19,7 +21,6 @@ use crate::settings::Settings;
 
 /// The oldest Node that Prisma 7 runs on.
 const NODE_MAJOR: u32 = 20;
-const ENGINE: &str = "prisma/engine/schema-engine.mjs";
 
 #[derive(Debug, Clone)]
 pub struct Toolbox {
@@ -129,13 +130,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
     if let Some(path) = native_engine::of_cli(folder, prisma.engines.as_deref(), &Platform::here()) {
         return Ok(Engine::Native(path));
     }
-    // A project that does not carry our program uses the one of this workspace, with the packages beside it.
-    let programs = [&settings.root, &settings.home].map(|base| base.join(ENGINE));
-    let program = programs.into_iter().find(|program| program.is_file()).ok_or_else(|| {
-        Failure::blocked("Prisma's schema engine is not here")
-            .because(format!("`{ENGINE}` is missing too"))
-            .hint(PackageManager::of(&settings.root).install())
-    })?;
+    let program = engine_program::find(settings)?;
     let wanted = Wanted {
         root: &settings.root,
         cli: &prisma.script,
@@ -193,15 +188,30 @@ pub fn other_postgres(programs: &Path) -> Result<PathBuf> {
 /// `blocked` when the package is missing, or its libraries were never linked and cannot be.
 pub fn embedded_postgres(settings: &Settings, interrupt: &Interrupt) -> Result<PathBuf> {
     let package = format!("@embedded-postgres/{}", platform());
-    let folder = in_packages(settings, &package).ok_or_else(|| {
-        Failure::blocked(format!("the embedded Postgres (`{package}`) is not installed")).hint(Hint::shell("npm ci"))
-    })?;
+    let folder = match in_packages(settings, &package) {
+        Some(folder) => folder,
+        None => brought_postgres(settings, &package)?,
+    };
     let native = folder.join("native");
     let links = native.join("pg-symlinks.json");
     if links.is_file() && unlinked(&native, &links) {
         link_libraries(settings, &folder, interrupt)?;
     }
     Ok(native)
+}
+
+/// The release of the embedded Postgres that the drill brings where the project has none: that of this workspace's package.json.
+const POSTGRES: &str = "17.10.0-beta.17";
+
+fn brought_postgres(settings: &Settings, package: &str) -> Result<PathBuf> {
+    let wanted = format!("{package}@{POSTGRES}");
+    let brought = NpmCache::new(settings, "postgres").bring(POSTGRES, &wanted, |_| Ok(()))?;
+    let folder = brought.map_err(|why| {
+        Failure::blocked(format!("the embedded Postgres (`{package}`) is not installed"))
+            .because(why)
+            .hint(PackageManager::of(&settings.root).add(&wanted))
+    })?;
+    Ok(folder.join("node_modules").join(package))
 }
 
 /// The package ships its libraries' links as a list, and makes them in an install script that npm can be told to skip.

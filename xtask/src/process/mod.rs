@@ -3,12 +3,14 @@
 //! A child gets exactly the environment it is given, its own process group, a closed stdin and a deadline; its output is
 //! masked before the first byte reaches the log. On a deadline or a signal the whole group ends, not only the child.
 
+mod engine_program;
 mod exit;
 mod group;
 mod invocation;
 pub mod locate;
 mod log;
 pub mod native_engine;
+mod npm_cache;
 pub mod package_manager;
 mod packages;
 mod pnp;

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::error::{Failure, OrFail, Result};
+use crate::error::{Failure, Result};
+use crate::process::npm_cache::NpmCache;
 use crate::process::package_manager::PackageManager;
 use crate::process::packages;
-use crate::process::{self, Exit, release};
+use crate::process::release;
 
 const PACKAGE: &str = "@prisma/schema-engine-wasm";
 const GLUE: &str = "schema_engine_bg.js";
@@ -101,29 +102,11 @@ impl Wanted<'_> {
         self.cli.with_file_name(WASM)
     }
 
-    /// Into a folder of our own, through the npm settings of the project and of its user; there whole or not at all.
+    /// Into a folder of our own.
     fn brought(&self, version: &str) -> Result<PathBuf> {
-        let npm = self.npm.as_ref().ok_or_else(|| self.not_brought(version, "`npm` is not on PATH"))?;
-        let unwritable = || format!("cannot write to `{}`", self.cache.display());
-        std::fs::create_dir_all(&self.cache).blocked(unwritable)?;
-        let place = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.cache).blocked(unwritable)?;
-        std::fs::write(place.path().join("package.json"), "{}").blocked(unwritable)?;
-        if let Some(settings) = self.root.ancestors().map(|folder| folder.join(".npmrc")).find(|file| file.is_file()) {
-            std::os::unix::fs::symlink(settings, place.path().join(".npmrc")).blocked(unwritable)?;
-        }
-        let package = format!("{PACKAGE}@{version}");
-        let words =
-            ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=silent", &package];
-        match process::run_visibly(npm, &words, place.path())? {
-            Exit::Success => {}
-            exit => return Err(self.not_brought(version, &format!("`npm install {package}` {}", exit.in_words()))),
-        }
-        let folder = self.cache.join(version);
-        match std::fs::rename(place.path(), &folder) {
-            // Another run has brought it meanwhile.
-            Err(_) if folder.is_dir() => {}
-            renamed => renamed.blocked(unwritable)?,
-        }
+        let cache = NpmCache { root: self.root, folder: self.cache.clone(), npm: self.npm.clone() };
+        let brought = cache.bring(version, &format!("{PACKAGE}@{version}"), |_| Ok(()))?;
+        let folder = brought.map_err(|why| self.not_brought(version, &why))?;
         Ok(folder.join("node_modules").join(PACKAGE))
     }
 

@@ -295,33 +295,36 @@ fn lay_traps_for_supabase(project: &mut Project, twin: &Database) {
     project.env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
 }
 
-/// Proves that a config of Prisma that ignores the target is stopped before its engine dials, and that nothing is changed anywhere:
-/// neither with another database, nor with another one as the shadow, which the engine would wipe.
+/// Proves that a config of Prisma that ignores the target is stopped before its engine dials, with nothing changed anywhere, and that a
+/// shadow of its own, which the engine would wipe, is never dialled.
 #[test]
 fn a_config_that_leads_elsewhere_is_stopped_before_the_engine_dials() {
     let (project, database) = Project::on_staging("config");
     let (second, twin) = decoy(&database);
     let elsewhere = pieced_together(&twin.url());
-    let shadow_of_target = "process.env.DATABASE_URL";
-    for (url, shadow, led) in [
-        (elsewhere.as_str(), "undefined", format!("127.0.0.1:{}/{}", twin.port, twin.name)),
-        ("process.env.DATABASE_URL", elsewhere.as_str(), format!("127.0.0.1:{}/{}", twin.port, twin.name)),
-        ("process.env.DATABASE_URL", shadow_of_target, database.name.clone()),
-    ] {
+    let forward = |url: &str, shadow: &str, code: i32| {
         project.write("prisma/postgres.config.ts", &config("", url, shadow));
         let before = second.mentions(&twin.name);
-        let answer = project.run(&["forward"]).expect(1);
-        assert!(answer.stderr.contains(&led), "{led} is missing in:\n{}", answer.stderr);
+        let answer = project.run(&["forward"]).expect(code);
         assert_eq!(second.mentions(&twin.name), before, "{}", second.log());
         project.assert_no_secret_but_in(&[&answer], &["prisma/postgres.config.ts"]);
         // What nobody gave is not made up: no consent, no shadow.
         let variables = variables(&project, "prisma-environment.json");
         assert_eq!(variables["PRISMA_USER_CONSENT_FOR_DANGEROUS_AI_ACTION"], Value::Null);
         assert_eq!(variables["SHADOW_DATABASE_URL"], Value::Null);
-    }
-    for database in [&database, &twin] {
-        assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
-    }
+        assert_eq!(twin.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+        answer
+    };
+    let stopped = forward(&elsewhere, "undefined", 1);
+    let led = format!("127.0.0.1:{}/{}", twin.port, twin.name);
+    assert!(stopped.stderr.contains(&led), "{led} is missing in:\n{}", stopped.stderr);
+    assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+    // No engine is told of another shadow than the drill's own, so none is wiped: not the twin, and not the target itself.
+    let ours = "process.env.DATABASE_URL";
+    forward(ours, &elsewhere, 0);
+    database.execute(r#"insert into "Session" (id, shop, state, "accessToken") values ('a', 's', 's', 't')"#);
+    forward(ours, ours, 0);
+    assert_eq!(database.one::<i64>(r#"select count(*) from "Session""#), 1);
 }
 
 /// The built binary in a namespace where `/etc/hosts` is a file of the project, which the test can rewrite while a run is under way.

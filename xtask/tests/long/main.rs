@@ -15,4 +15,5 @@ mod server;
 #[path = "../it/stranger.rs"]
 mod stranger;
 
+mod majors;
 mod strangers;

