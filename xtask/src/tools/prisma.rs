@@ -91,7 +91,7 @@ impl<'a> Prisma<'a> {
     /// The project's config; for a command that works on the database one that names no shadow database, where theirs does: the engine
     /// would be told of it, and the interposer refuses one that is not the drill's own.
     fn config_without_shadow(&self, words: &[&str]) -> Result<Vec<String>> {
-        let named = words.first() == Some(&"migrate") && prisma_config::names_shadow(self.session);
+        let named = words.first() == Some(&"migrate") && prisma_config::gives_shadow(self.session);
         if !named || self.release() == Release::Six {
             return Ok(self.config().collect());
         }
