@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use postgres::error::SqlState;
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
@@ -111,7 +112,14 @@ fn drop_schemas(connection: &mut Connection, schemas: &[&str]) -> Result<()> {
         let name = escape_identifier(schema);
         let sql =
             format!("set client_min_messages = warning; drop schema if exists {name} cascade; create schema {name}");
-        connection.client().batch_execute(&sql).could_not("empty the throw-away database")
+        let dropped = match connection.client().batch_execute(&sql) {
+            // Up to Postgres 14 `public` is the superuser's; whatever is in it here is ours.
+            Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) && *schema == "public" => {
+                connection.client().batch_execute("drop owned by current_user cascade")
+            }
+            other => other,
+        };
+        dropped.could_not("empty the throw-away database")
     })
 }
 
