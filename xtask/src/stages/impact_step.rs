@@ -45,19 +45,32 @@ pub fn measure(
             return Ok("not measured; the record says why".to_owned());
         }
     };
-    let on_target = |table: &str| rows.get(table).is_some_and(|rows| *rows > 0);
-    let worst = worst(&found, on_target);
+    let schemas = session.target.schemas();
+    let worst = worst(&found, |table| may_hold_rows(table, rows, &schemas));
     tell(journal, &worst);
-    let told = match worst.len() {
-        0 => "none blocks reads or writes of a table that holds rows here".to_owned(),
-        some => format!(
-            "{} in the way of tables that hold rows here",
-            if some == 1 { "1 is".to_owned() } else { format!("{some} are") }
-        ),
-    };
-    let statements = counted(found.len(), "statement");
+    let said = verdict(&found, worst.len());
     journal.record().outcome.impact = found;
-    Ok(format!("{statements} of {} measured: {told}", counted(pending.migrations.len(), "migration")))
+    Ok(said)
+}
+
+/// What was counted says so itself. Of another schema nothing was: in doubt it holds some.
+fn may_hold_rows(table: &str, rows: &Counts, schemas: &[&str]) -> bool {
+    let is_of = |schema: &&str| table.strip_prefix(*schema).is_some_and(|rest| rest.starts_with('.'));
+    rows.get(table).map_or_else(|| !schemas.iter().any(is_of), |rows| *rows > 0)
+}
+
+fn verdict(found: &[Impact], in_the_way: usize) -> String {
+    let unmeasured = found.iter().filter(|impact| impact.unmeasured.is_some()).count();
+    let told = match in_the_way {
+        0 => "none blocks reads or writes of a table that holds rows here".to_owned(),
+        1 => "1 migration is in the way of tables that hold rows here".to_owned(),
+        some => format!("{some} migrations are in the way of tables that hold rows here"),
+    };
+    let not = match unmeasured {
+        0 => String::new(),
+        some => format!("; {some} not measured, since it cannot run in a transaction"),
+    };
+    format!("{} measured: {told}{not}", counted(found.len() - unmeasured, "statement"))
 }
 
 /// One line for each migration, and one for each way out.
@@ -90,4 +103,34 @@ fn measured(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     })?;
     kept::keep(&file, &found);
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_measured_is_not_said_to_be() {
+        let seen = Impact::default;
+        let unseen = || Impact { unmeasured: Some("why".to_owned()), ..Impact::default() };
+        let none = "none blocks reads or writes of a table that holds rows here";
+        assert_eq!(verdict(&[seen(), seen()], 0), format!("2 statements measured: {none}"));
+        assert_eq!(
+            verdict(&[seen(), unseen()], 0),
+            format!("1 statement measured: {none}; 1 not measured, since it cannot run in a transaction")
+        );
+        assert_eq!(
+            verdict(&[seen()], 1),
+            "1 statement measured: 1 migration is in the way of tables that hold rows here"
+        );
+    }
+
+    #[test]
+    fn a_table_that_nobody_counted_may_hold_rows() {
+        let rows: Counts =
+            [("public.full", 3), ("public.empty", 0)].map(|(table, rows)| (table.to_owned(), rows)).into();
+        let holds = |table: &str| may_hold_rows(table, &rows, &["public"]);
+        assert!(holds("public.full") && holds("audit.trail") && holds("public_too.t"));
+        assert!(!holds("public.empty") && !holds("public.new"), "what the migrations make is empty");
+    }
 }

@@ -30,10 +30,12 @@ pub fn apply_measured(
     let mut watch = Watch::default();
     apply_with(connection, migration, prisma, |connection, statement| {
         let parts = split(statement.text, Version::NEWEST).statements;
-        match parts.len() > 1 {
-            // The file goes as one, and is one transaction for that; its statements are still told apart.
-            true => watch.as_one(connection, &parts),
-            false => watch.alone(connection, statement),
+        match parts.as_slice() {
+            [] | [_] => watch.alone(connection, statement),
+            // One request is one transaction, in which Postgres refuses such a statement. It has to say so here, too.
+            parts if parts.iter().any(|part| part.nature.outside) => watch.unseen(connection, statement),
+            // The file goes as one; its statements are still told apart.
+            parts => watch.as_one(connection, parts),
         }
     })?;
     for impact in &mut watch.found {
@@ -90,7 +92,7 @@ impl Watch {
     /// Statements that Postgres takes as one request, and so as one transaction, unless one of them ends it.
     fn as_one(&mut self, connection: &mut Connection, parts: &[Statement<'_>]) -> Result<Sent> {
         self.since = self.found.len();
-        let own = parts.iter().any(|part| part.nature.in_block || part.nature.outside);
+        let own = parts.iter().any(|part| part.nature.in_block);
         let begin = if own { "" } else { "begin" };
         if let Err(error) = connection.client().batch_execute(begin) {
             return Ok(Err(error));

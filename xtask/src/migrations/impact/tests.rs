@@ -217,6 +217,20 @@ fn a_lock_lasts_until_the_end_of_its_transaction() {
 }
 
 #[test]
+fn what_postgres_refuses_in_one_request_is_refused_here_too() {
+    let history = |sql: &str| History { provider: None, migrations: vec![Migration::new("0", sql)] };
+    let script = "create index concurrently i on child (parent);\nalter table child add column x int;";
+    let applies = |release: &str| {
+        let (open, prisma) =
+            (|name: &str| Ok(open_as("migrator", name)), AsPrisma { release: Version::of(release), ..PRISMA });
+        impacts(&mut open_as("migrator", "postgres"), open, &history(TABLES), &history(script), prisma, || Ok(()))
+            .is_ok()
+    };
+    assert!(applies("7.10.0"), "each statement is a request");
+    assert!(!applies("7.3.0") && !applies("6.19.3"), "the file is one");
+}
+
+#[test]
 fn rows_that_are_in_the_way_are_left_out_and_what_comes_after_is_measured_beside_rows() {
     let pending = [
         "alter table child add column x int not null",

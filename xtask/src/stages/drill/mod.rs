@@ -72,7 +72,6 @@ impl Stage for Drill {
         };
         let why = |phase| Some((phase, left_out(session.settings, progress.no_mirror, phase)?));
         let left_out = Phase::ALL.into_iter().filter_map(why).collect();
-        let losses_to_come = Vec::new();
         let mut inspection = Inspection {
             history,
             before,
@@ -81,7 +80,7 @@ impl Stage for Drill {
             baseline,
             way: None,
             schema,
-            losses: losses_to_come,
+            losses: Vec::new(),
             left_out,
         };
         inspection.way = self.way(session, &inspection)?;
