@@ -47,6 +47,12 @@ pub fn open(database: &str) -> Connection {
     open_as("postgres", database)
 }
 
+/// Who makes throw-away databases in the tests: a member of no role, so that what other tests do to theirs meanwhile is no change
+/// to it.
+pub fn open_as_migrator() -> Connection {
+    open_as("migrator", "postgres")
+}
+
 pub fn open_as(role: &str, database: &str) -> Connection {
     Connection::open(&Secret::new(url(role, database)), "xtask tests", Duration::from_secs(60)).unwrap()
 }

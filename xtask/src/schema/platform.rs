@@ -193,7 +193,7 @@ fn stand_in(role: &str, schemas: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::server::open_as;
+    use crate::postgres::server::{open_as, open_as_migrator};
     use crate::schema::history::Migration;
     use crate::schema::replay::replay;
 
@@ -206,7 +206,7 @@ mod tests {
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(n.to_string(), *sql)).collect();
         let history = History { provider: None, migrations };
         let open = |name: &str| Ok(open_as("migrator", name));
-        let catalog = replay(&mut open_as("migrator", "postgres"), open, &history, prisma)?;
+        let catalog = replay(&mut open_as_migrator(), open, &history, prisma)?;
         Ok(catalog.objects.keys().filter(|key| key.kind == "schema").map(|key| key.name()).collect())
     }
 

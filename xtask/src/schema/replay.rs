@@ -408,7 +408,7 @@ mod tests {
 
     use super::*;
     use crate::error::Status;
-    use crate::postgres::server::{Database, open, open_as};
+    use crate::postgres::server::{Database, open, open_as, open_as_migrator};
     use crate::schema::catalog::{catalog, diff};
 
     fn history(scripts: &[&str]) -> History {
@@ -440,7 +440,7 @@ mod tests {
             opened.borrow_mut().push(name.to_owned());
             Ok(open(name))
         };
-        let answer = replay(&mut Database::new().connection, remember, &history(scripts), PUBLIC);
+        let answer = replay(&mut open_as_migrator(), remember, &history(scripts), PUBLIC);
         (answer, opened.into_inner())
     }
 
@@ -463,7 +463,7 @@ mod tests {
             });
             Ok(())
         };
-        with_throw_away_database(&mut open_as("migrator", "postgres"), Groundwork::NONE, visit).unwrap();
+        with_throw_away_database(&mut open_as_migrator(), Groundwork::NONE, visit).unwrap();
         assert!(!exists(&kept));
     }
 
@@ -471,8 +471,8 @@ mod tests {
     fn a_role_that_is_missing_on_somebody_elses_server_is_not_made_there() {
         let groundwork =
             Groundwork { roles: vec!["create role never_laid nologin".to_owned()], ..Groundwork::default() };
+        with_throw_away_database(&mut open_as_migrator(), &groundwork, |_| Ok(())).unwrap();
         let mut database = Database::new();
-        with_throw_away_database(&mut database.connection, &groundwork, |_| Ok(())).unwrap();
         let made = "select exists (select from pg_catalog.pg_roles where rolname = 'never_laid')";
         assert!(!database.connection.client().query_one(made, &[]).unwrap().get::<_, bool>(0));
         groundwork.lay_roles(&mut database.connection).unwrap();
@@ -511,7 +511,7 @@ mod tests {
         let apply = |sql: &str, release: &str| {
             let prisma = AsPrisma { release: Version::of(release), ..PUBLIC };
             let open = |name: &str| Ok(open(name));
-            replay(&mut Database::new().connection, open, &history(&[sql]), prisma).map(|catalog| catalog.objects.len())
+            replay(&mut open_as_migrator(), open, &history(&[sql]), prisma).map(|catalog| catalog.objects.len())
         };
         assert!(apply(CONCURRENTLY, "7.4.0").is_ok());
         let refused = "ERROR: CREATE INDEX CONCURRENTLY cannot run inside a transaction block (SQLSTATE 25001)";
@@ -562,14 +562,14 @@ mod tests {
             name.replace(database.to_owned());
             panic!("while connecting to {database}")
         };
-        let mut admin = Database::new().connection;
+        let mut admin = open_as_migrator();
         let caught = catch_unwind(AssertUnwindSafe(|| replay(&mut admin, panicking, &history(&GOOD), PUBLIC)));
         assert!(caught.is_err() && !exists(&name.into_inner()));
     }
 
     #[test]
     fn another_datasource_schema_is_made_and_searched_alone() {
-        let mut admin = Database::new().connection;
+        let mut admin = open_as_migrator();
         let scripts = ["create table t (id int)", "create table extra.t (id int)"];
         let prisma = AsPrisma { schemas: &["app", "extra"], ..PUBLIC };
         let catalog = replay(&mut admin, |name| Ok(open(name)), &history(&scripts), prisma).unwrap();
@@ -593,10 +593,9 @@ mod tests {
 
     #[test]
     fn only_our_own_old_leftovers_are_dropped() {
-        let mut admin = Database::new();
-        let now = admin.ask::<i64>("select extract(epoch from now())::int8");
+        let now = Database::new().ask::<i64>("select extract(epoch from now())::int8");
         let make = |name: &str, comment: Option<String>| {
-            let mut server = open("postgres");
+            let mut server = open_as_migrator();
             server.client().batch_execute(&format!("create database {name}")).unwrap();
             if let Some(comment) = comment {
                 server
@@ -610,7 +609,7 @@ mod tests {
         make("drill_replay_unmarked", None);
         make("drill_replay_misread", Some(format!("{MARKER}yesterday")));
         make("named_otherwise", Some(format!("{MARKER}{}", now - 2 * STALE_AFTER)));
-        replay(&mut admin.connection, |name| Ok(open(name)), &history(&[]), PUBLIC).unwrap();
+        replay(&mut open_as_migrator(), |name| Ok(open(name)), &history(&[]), PUBLIC).unwrap();
         let left = [
             "drill_replay_old",
             "drill_replay_young",

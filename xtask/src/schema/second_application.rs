@@ -148,7 +148,7 @@ fn not_again(failure: Failure, migration: &str, outlived: &[&Outlasting], droppe
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::server::{Database, open};
+    use crate::postgres::server::{Database, open, open_as_migrator};
     use crate::schema::history::Migration;
     use crate::schema::statements::Version;
     use crate::session::groundwork::Groundwork;
@@ -166,8 +166,7 @@ mod tests {
     fn tried_against(scripts: &[&str], there: &BTreeSet<Outlasting>) -> Result<bool> {
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(format!("{n}"), *sql)).collect();
         let history = History { provider: None, migrations };
-        let mut admin = Database::new();
-        applies_again(&mut admin.connection, |name| Ok(open(name)), &history, PUBLIC, (PUBLIC.schemas, there))
+        applies_again(&mut open_as_migrator(), |name| Ok(open(name)), &history, PUBLIC, (PUBLIC.schemas, there))
     }
 
     #[test]
@@ -180,7 +179,7 @@ mod tests {
         let said = made.map(|sql| {
             let refused = tried(&["create table shelf (id int)", sql]).unwrap_err();
             let causes: Vec<String> = refused.causes().collect();
-            assert_eq!(refused.status.exit_code(), 4);
+            assert_eq!(refused.status.exit_code(), 4, "{refused:?}");
             format!("{}\n  {}\n  {}", refused.message, causes.join(", "), refused.notes.join("\n  "))
         });
         insta::assert_snapshot!(said.join("\n"), @r#"
@@ -224,9 +223,8 @@ mod tests {
         let prisma = AsPrisma { schemas: &schemas, groundwork: &groundwork, ..PUBLIC };
         let tried = |sql: &str| {
             let history = History { provider: None, migrations: vec![Migration::new("1", sql)] };
-            let mut admin = Database::new();
             let against = (&schemas[..], &BTreeSet::new());
-            applies_again(&mut admin.connection, |name| Ok(open(name)), &history, prisma, against)
+            applies_again(&mut open_as_migrator(), |name| Ok(open(name)), &history, prisma, against)
         };
         assert!(tried("create schema if not exists trail; create table trail.step (id int)").unwrap());
         let refused = tried("create schema trail").unwrap_err();

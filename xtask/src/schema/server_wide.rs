@@ -250,11 +250,13 @@ mod tests {
     #[test]
     fn a_role_that_appeared_and_a_setting_are_named() {
         let mut database = Database::new();
+        // Other tests make roles meanwhile.
+        database.connection.client().batch_execute("begin isolation level repeatable read").unwrap();
         let before = Shared::read(&mut database.connection).unwrap();
-        database.run("begin");
-        database.connection.client().batch_execute("create role made_unseen; grant reader to made_unseen").unwrap();
+        let make = "savepoint made; create role made_unseen; grant reader to made_unseen";
+        database.connection.client().batch_execute(make).unwrap();
         let failure = before.verify_same(&Shared::read(&mut database.connection).unwrap()).unwrap_err();
-        database.connection.client().batch_execute("rollback").unwrap();
+        database.connection.client().batch_execute("rollback to made").unwrap();
         let causes: Vec<String> = failure.causes().collect();
         assert_eq!(causes, ["new: member made_unseen of reader", "new: role made_unseen:"]);
         before.verify_same(&Shared::read(&mut database.connection).unwrap()).unwrap();

@@ -5,7 +5,7 @@ use postgres::error::SqlState;
 use super::measure::Watch;
 use super::*;
 use crate::evidence::impact::{Blocks, TableLock};
-use crate::postgres::server::open_as;
+use crate::postgres::server::{open_as, open_as_migrator};
 use crate::rows::filler::fill_empty;
 use crate::schema::history::Migration;
 use crate::schema::statements::{Version, split};
@@ -103,7 +103,7 @@ fn of(applied: &[&str], pending: &[&str], prisma: AsPrisma<'_>) -> Vec<Impact> {
     };
     let (applied, pending) = (history(applied, 0), history(pending, applied.len()));
     let open = |name: &str| Ok(open_as("migrator", name));
-    impacts(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, || Ok(())).unwrap()
+    impacts(&mut open_as_migrator(), open, &applied, &pending, prisma, || Ok(())).unwrap()
 }
 
 fn shown(impact: &Impact) -> String {
@@ -147,7 +147,7 @@ fn of_each_kind_is_said_what_it_does_and_what_another_session_then_waits_for() {
     let open = |name: &str| Ok(open_as("migrator", name));
     let mut lines =
         vec!["| statement | all wait for | writers wait for | work |".to_owned(), "|---|---|---|---|".to_owned()];
-    in_throw_away_database(&mut open_as("migrator", "postgres"), open, PRISMA, |connection| {
+    in_throw_away_database(&mut open_as_migrator(), open, PRISMA, |connection| {
         let name: String = connection.client().query_one("select current_database()::text", &[]).unwrap().get(0);
         apply(connection, &Migration::new("tables", TABLES), PRISMA)?;
         fill_empty(connection, &["public"], &["public.loose".to_owned()], ROWS)?;
@@ -223,8 +223,7 @@ fn what_postgres_refuses_in_one_request_is_refused_here_too() {
     let applies = |release: &str| {
         let (open, prisma) =
             (|name: &str| Ok(open_as("migrator", name)), AsPrisma { release: Version::of(release), ..PRISMA });
-        impacts(&mut open_as("migrator", "postgres"), open, &history(TABLES), &history(script), prisma, || Ok(()))
-            .is_ok()
+        impacts(&mut open_as_migrator(), open, &history(TABLES), &history(script), prisma, || Ok(())).is_ok()
     };
     assert!(applies("7.10.0"), "each statement is a request");
     assert!(!applies("7.3.0") && !applies("6.19.3"), "the file is one");
@@ -248,8 +247,7 @@ fn of_what_the_parser_does_not_understand_the_whole_file_is_one() {
         "do $$ begin execute 'alter table child alter n type bigint'; end $$;\nalter table child no such thing;";
     let open = |name: &str| Ok(open_as("migrator", name));
     let history = |sql: &str| History { provider: None, migrations: vec![Migration::new("0", sql)] };
-    let refused =
-        impacts(&mut open_as("migrator", "postgres"), open, &history(TABLES), &history(script), PRISMA, || Ok(()));
+    let refused = impacts(&mut open_as_migrator(), open, &history(TABLES), &history(script), PRISMA, || Ok(()));
     assert!(refused.unwrap_err().message.contains("does not apply"));
     let rule =
         "alter table child add column x int;\n/* a; */ create rule r as on delete to loose do also notify gone;\n";
