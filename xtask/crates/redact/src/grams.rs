@@ -37,6 +37,8 @@ struct Group {
     hash: usize,
     offset: usize,
     len: usize,
+    /// What of a number is of a needle this long.
+    mask: u128,
     /// Where in `needles` they are.
     among: Range<usize>,
 }
@@ -68,7 +70,8 @@ impl Grams {
         let (mut groups, mut sorted) = (Vec::new(), Vec::new());
         for ((hash, offset, len), mut group) in by_group {
             group.sort_unstable();
-            groups.push(Group { hash, offset, len, among: sorted.len()..sorted.len() + group.len() });
+            let among = sorted.len()..sorted.len() + group.len();
+            groups.push(Group { hash, offset, len, mask: mask(len), among });
             sorted.extend(group);
         }
         let mut seen = Box::new([false; HASHES]);
@@ -97,7 +100,7 @@ impl Grams {
         for group in self.groups[of_hash].iter().filter(|group| at >= group.offset) {
             let start = at - group.offset;
             if start + group.len <= text.len()
-                && let Some(needle) = self.needle(group, number(text, start, group.len))
+                && let Some(needle) = self.needle(group, number(text, start) & group.mask)
             {
                 found(needle, start);
             }
@@ -116,7 +119,7 @@ impl Grams {
 impl Needle {
     fn new(bytes: &[u8], index: usize) -> Self {
         let cases = bytes.iter().map(|byte| if byte.is_ascii_lowercase() { CASE } else { 0 }).collect::<Vec<_>>();
-        let [bytes, case] = [bytes, &cases].map(|bytes| number(bytes, 0, bytes.len()));
+        let [bytes, case] = [bytes, &cases].map(|bytes| number(bytes, 0));
         Needle { folded: folded(bytes), bytes, case, index }
     }
 }
@@ -128,16 +131,20 @@ fn folded(number: u128) -> u128 {
     number | u128::from_le_bytes([CASE; LONGEST])
 }
 
-/// The `len` bytes at `at`.
+fn mask(len: usize) -> u128 {
+    u128::MAX >> (8 * (LONGEST - len))
+}
+
+/// The `LONGEST` bytes at `at`, with zeros where the text has ended.
 #[inline]
-fn number(text: &[u8], at: usize, len: usize) -> u128 {
+fn number(text: &[u8], at: usize) -> u128 {
     let rest = &text[at..];
     let bytes: [u8; LONGEST] = rest.first_chunk().copied().unwrap_or_else(|| {
         let mut padded = [0; LONGEST];
         padded[..rest.len()].copy_from_slice(rest);
         padded
     });
-    u128::from_le_bytes(bytes) << (8 * (LONGEST - len))
+    u128::from_le_bytes(bytes)
 }
 
 /// Where those `SHORTEST` bytes of a needle begin that text is least likely to hold.

@@ -37,6 +37,8 @@ pub struct Needles {
     starts: Vec<Vec<Start>>,
     /// By literal: its public parts, once a part of it was seen.
     public: Vec<OnceLock<Vec<usize>>>,
+    /// Of masks that are there already.
+    masks: memmem::Finder<'static>,
 }
 
 #[derive(Clone, Copy)]
@@ -72,13 +74,13 @@ impl Needles {
         starts.retain(|needle, _| needle.len() >= grams::SHORTEST);
         let (needles, starts): (Vec<_>, _) = starts.into_iter().unzip();
         let public = known.literals.iter().map(|_| OnceLock::new()).collect();
-        Needles { grams: Grams::new(&needles), starts, public }
+        Needles { grams: Grams::new(&needles), starts, public, masks: memmem::Finder::new(MASK_OPENING) }
     }
 
     /// Adds what `lines` of `text` hold to `found`: whole lines, since nothing is read over their ends.
     pub fn find(&self, known: &Known, text: &[u8], lines: Range<usize>, found: &mut Vec<Hit>) {
         let (from, first, text) = (lines.start, found.len(), &text[lines]);
-        let mut reading = Reading::of(text);
+        let mut reading = Reading::of(text, &self.masks);
         self.grams.find(text, |needle, at| {
             let is_inside = reading.masked.start <= at && at + RULE_REST < reading.masked.end;
             for start in &self.starts[needle] {
@@ -100,6 +102,7 @@ impl Needles {
 /// length, whatever a child prints.
 struct Reading<'a> {
     text: &'a [u8],
+    masks: &'a memmem::Finder<'static>,
     /// The line of the last trigger.
     line: Range<usize>,
     /// From where on in it the next mask was looked for, and where that is: at the line's end, if there is none.
@@ -113,9 +116,9 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn of(text: &'a [u8]) -> Self {
+    fn of(text: &'a [u8], masks: &'a memmem::Finder<'static>) -> Self {
         let settled = [const { 0..0 }; RULES.len()];
-        Reading { text, line: 0..0, mask: (0, 0), masked: 0..0, settled, compared: Vec::new() }
+        Reading { text, masks, line: 0..0, mask: (0, 0), masked: 0..0, settled, compared: Vec::new() }
     }
 
     /// What a rule may read from its trigger at `at`: its line, as far as a rule reads, and up to the next mask, since what
@@ -129,7 +132,7 @@ impl<'a> Reading<'a> {
         let (from, mask) = self.mask;
         if at < from || mask < at {
             let until = if at < from { (from + MASK_OPENING.len() - 1).min(self.line.end) } else { self.line.end };
-            let found = memmem::find(&self.text[at..until], MASK_OPENING).map(|mask| at + mask);
+            let found = self.masks.find(&self.text[at..until]).map(|mask| at + mask);
             self.mask = (at, found.unwrap_or(if at < from { mask } else { self.line.end }));
         }
         at..self.mask.1.min(at + RULE_REACH)
@@ -185,16 +188,34 @@ impl<'a> Reading<'a> {
             return None;
         }
         let bytes = &literal.bytes;
-        let same = |(a, b): &(&u8, &u8)| a.eq_ignore_ascii_case(b);
-        let before = text[..at].iter().rev().zip(bytes[..offset].iter().rev()).take_while(same).count();
+        let before = alike_backwards(&text[..at], &bytes[..offset]);
         let seed = SEED.min(bytes.len() - offset);
-        let after = seed + text[at + seed..].iter().zip(&bytes[offset + seed..]).take_while(same).count();
+        let after = seed + alike(&text[at + seed..], &bytes[offset + seed..]);
         work::read(before + after);
         self.compared[index] = (begin, at + after);
         let is_public =
             |part: &Range<usize>| part.len() <= public[index].get_or_init(|| known.public_parts(bytes))[part.start];
         literal_hit(literal, is_public, text, offset - before..offset + after, at - before..at + after)
     }
+}
+
+/// Compared at once as long as the case is the same, too, which it nearly always is.
+const AT_ONCE: usize = 8;
+
+/// How many bytes at the beginning of both are the same in any case.
+fn alike(text: &[u8], secret: &[u8]) -> usize {
+    let chunks = text.chunks_exact(AT_ONCE).zip(secret.chunks_exact(AT_ONCE));
+    let exactly = AT_ONCE * chunks.take_while(|(a, b)| a == b).count();
+    let rest = text[exactly..].iter().zip(&secret[exactly..]);
+    exactly + rest.take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
+}
+
+/// As `alike`, at the end of both.
+fn alike_backwards(text: &[u8], secret: &[u8]) -> usize {
+    let chunks = text.rchunks_exact(AT_ONCE).zip(secret.rchunks_exact(AT_ONCE));
+    let exactly = AT_ONCE * chunks.take_while(|(a, b)| a == b).count();
+    let rest = text[..text.len() - exactly].iter().rev().zip(secret[..secret.len() - exactly].iter().rev());
+    exactly + rest.take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
 /// The same secret is seen by its first bytes, by its last, and by a rule: that is one hit. Most are found in order, and the
@@ -324,4 +345,24 @@ fn is_bounded(text: &[u8], range: &Range<usize>) -> bool {
     let before = range.start.checked_sub(1).map(|at| text[at]);
     let after = text.get(range.end).copied();
     ![before, after].into_iter().flatten().any(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_alike_is_counted_to_the_byte_in_any_case() {
+        let secret: Vec<u8> = (b'a'..=b'y').collect();
+        for other in 0..secret.len() {
+            let mut text = secret.clone();
+            text[other] = b'!';
+            let lengths = (alike(&text, &secret), alike_backwards(&text, &secret));
+            assert_eq!(lengths, (other, secret.len() - 1 - other));
+            text[other] = secret[other].to_ascii_uppercase();
+            assert_eq!((alike(&text, &secret), alike_backwards(&text, &secret)), (25, 25));
+        }
+        assert_eq!((alike(b"abcdefghij", &secret), alike_backwards(b"qrstuvwxy", &secret)), (10, 9));
+        assert_eq!((alike(b"", &secret), alike_backwards(&secret, b"")), (0, 0));
+    }
 }

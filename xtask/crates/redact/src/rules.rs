@@ -189,22 +189,26 @@ const URL_REACH: usize = 384;
 
 /// `://user:password@`, as RFC 3986 has it, except that an `@` may stand in the password.
 fn url_password(text: &[u8]) -> Option<&[u8]> {
-    let slashes = memchr(b'/', text)?;
-    let authority = up_to(&text[slashes + 2..], &AUTHORITY_ENDS);
+    let authority = up_to(&text[slashes(text)? + 2..], &AUTHORITY_ENDS);
     password_of(&authority[..memrchr(b'@', authority)?])
+}
+
+/// How far away the first slash is: a few bytes, which are looked at sooner than a search is begun.
+fn slashes(text: &[u8]) -> Option<usize> {
+    text.iter().position(|byte| *byte == b'/')
 }
 
 /// As `url_password`, but the password may also hold a raw `/`, `#` or `?`: only the last `@` ends it. (Not so for
 /// http, whose paths may hold one.) Where there is none, the URL was cut off, or its parser took the password's end
 /// for the host.
 fn database_url_password(text: &[u8]) -> Option<&[u8]> {
-    let slashes = memchr(b'/', text)?;
-    let url = &text[slashes + 2..text.len().min(URL_REACH)];
+    let url = &text[slashes(text)? + 2..text.len().min(URL_REACH)];
     let authority = up_to(url, &AUTHORITY_ENDS);
     memchr(b':', authority)?;
     // Asked first: it is quick, and where there is none, what stands behind the host need not be read.
-    let is_whole = memchr(b'@', url).is_some();
-    match memrchr(b'@', if is_whole { up_to(url, &URL_ENDS) } else { authority }) {
+    let is_whole = memchr(b'@', &url[authority.len()..]).is_some();
+    let whole = || &url[..authority.len() + up_to(&url[authority.len()..], &URL_ENDS).len()];
+    match memrchr(b'@', if is_whole { whole() } else { authority }) {
         Some(at) => password_of(&url[..at]),
         None => password_of(authority).filter(|_| !url.starts_with(b"[")),
     }
