@@ -131,7 +131,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let args::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
             runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
         }
-        Command::Mirror => runner.stage(&Mirror { feed: false }, outcome),
+        Command::Mirror => runner.stage(&Mirror { feed: false, lease: None }, outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => runner.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),

@@ -30,6 +30,12 @@ pub fn wait(child: &Handle, deadline: Instant, interrupt: &Interrupt) -> Result<
     .bug("lost a child process")
 }
 
+/// Ends the group at once.
+pub fn end(child: &Handle) {
+    signal(child, Signal::KILL);
+    let _ = child.wait();
+}
+
 fn first(child: &Handle, deadline: Instant, interrupt: &Interrupt, woken: &Receiver<()>) -> std::io::Result<Exit> {
     loop {
         let stopped =

@@ -16,29 +16,26 @@ mod packages;
 mod pnp;
 pub mod prisma_cli;
 pub mod release;
+mod started;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod wasm_engine;
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use exit::Exit;
 pub use invocation::Invocation;
+pub use started::Started;
 
 use crate::error::{Failure, OrFail, Result};
 use crate::interrupt::Interrupt;
-use log::Log;
 use redact::Redactor;
 
-/// How long the pipes may stay open after the child has ended: a program that left the group can hold them for ever.
-const DRAIN: Duration = Duration::from_secs(2);
 const STDOUT: usize = 0;
 const STDERR: usize = 1;
 
@@ -75,19 +72,7 @@ pub fn run(
     redactor: &Redactor,
     interrupt: &Interrupt,
 ) -> Result<Finished> {
-    let begun = Instant::now();
-    let log = Arc::new(Mutex::new(Log::new(log, &format!("$ {}\n", invocation.shown()), redactor)));
-    let taking = Arc::clone(&log);
-    let (exit, drained) =
-        supervise(invocation, deadline, interrupt, move |stream, bytes| lock(&taking).take(stream, bytes))?;
-    let duration = begun.elapsed();
-    let (tail, broken) = lock(&log).finish(&last_line(exit, duration, drained));
-    Ok(Finished { exit, tail, duration, broken })
-}
-
-fn last_line(exit: Exit, duration: Duration, drained: bool) -> String {
-    let held = if drained { "" } else { "; another program held its output open, which was read no further" };
-    format!("[{} after {} ms{held}]\n", exit.in_words(), duration.as_millis())
+    Started::new(invocation)?.run(deadline, log, redactor, interrupt)
 }
 
 /// Runs a short, trusted query of a tool (`git rev-parse`, `node --version`) and returns its stdout.
@@ -102,7 +87,7 @@ pub fn capture(invocation: &Invocation, deadline: Duration, interrupt: &Interrup
             lock(&taking).extend_from_slice(bytes);
         }
     };
-    match supervise(invocation, deadline, interrupt, take)?.0 {
+    match Started::new(invocation)?.supervise(deadline, interrupt, take)?.0 {
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
         exit => Ok((exit, std::mem::take(&mut lock(&said)))),
     }
@@ -118,44 +103,6 @@ pub fn run_visibly(program: &Path, args: &[&str], dir: &Path) -> Result<Exit> {
 pub fn start_detached(invocation: &Invocation, log: File) -> Result<u32> {
     let server = invocation.start(|expression| Ok(expression.stderr_to_stdout().stdout_file(log)))?;
     server.pids().first().copied().ok_or_else(|| Failure::bug("a server was started and has no pid"))
-}
-
-/// Runs a child to its end and gives `take` what comes on each stream, and nothing at its end. Returns how the child ended, and
-/// whether both streams did.
-fn supervise(
-    invocation: &Invocation,
-    deadline: Duration,
-    interrupt: &Interrupt,
-    take: impl Fn(usize, &[u8]) + Clone + Send + 'static,
-) -> Result<(Exit, bool)> {
-    let until = Instant::now() + deadline;
-    let (done, drained) = channel::<()>();
-    let child = invocation.start(|expression| {
-        let (stdout, to_stdout) = io::pipe()?;
-        let (stderr, to_stderr) = io::pipe()?;
-        for (stream, pipe) in [(STDOUT, stdout), (STDERR, stderr)] {
-            let (take, done) = (take.clone(), done.clone());
-            thread::spawn(move || {
-                pump(pipe, |bytes| take(stream, bytes));
-                drop(done);
-            });
-        }
-        Ok(expression.stdout_file(to_stdout).stderr_file(to_stderr))
-    })?;
-    drop(done);
-    let exit = group::wait(&child, until, interrupt)?;
-    Ok((exit, drained.recv_timeout(DRAIN) == Err(RecvTimeoutError::Disconnected)))
-}
-
-fn pump(mut stream: impl Read, take: impl Fn(&[u8])) {
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        match stream.read(&mut chunk) {
-            Ok(count @ 1..) => take(&chunk[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            _ => return take(&[]),
-        }
-    }
 }
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,5 +1,7 @@
 use std::fs::File;
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use signal_hook::consts::SIGINT;
 

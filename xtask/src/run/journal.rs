@@ -17,14 +17,16 @@ use crate::evidence::views;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
-use crate::process::{self, Finished, Invocation};
+use crate::process::{Finished, Invocation, Started};
 use crate::run::console::Console;
+use crate::run::early::Early;
 use redact::Redactor;
 
 pub struct Journal<'a> {
     pub console: &'a Console,
     pub interrupt: &'a Interrupt,
     pub redactor: Redactor,
+    pub early: Early,
     run: Run,
     adopted: Vec<Adopted>,
     record: Mutex<Record>,
@@ -57,7 +59,8 @@ impl<'a> Journal<'a> {
         debug.line(format!("{} {} begins: {}", record.tools.drill, run.name(), record.argv.join(" ")));
         let (record, subfolder) = (Mutex::new(record), Mutex::default());
         let lock = OnceLock::new();
-        Ok(Journal { console, interrupt, redactor, run, adopted, record, debug, lock, subfolder })
+        let early = Early::default();
+        Ok(Journal { console, interrupt, redactor, early, run, adopted, record, debug, lock, subfolder })
     }
 
     /// Gives the journal the lock of this run, to ask before each step whether it is still held.
@@ -128,6 +131,7 @@ impl<'a> Journal<'a> {
     /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns
     /// what the run came to, which a leak or a record that cannot be written makes worse.
     pub fn close(&self, result: Result<()>) -> Result<()> {
+        self.early.end();
         let result = match self.run.purge_leaks() {
             Ok(leaked) if leaked.is_empty() => result,
             Ok(leaked) => Err(leak_failure(&leaked)),
@@ -241,7 +245,11 @@ impl Stage<'_, '_> {
         let (shown, dir) = (invocation.shown(), invocation.dir.display());
         self.journal.debug.line(format!("{name}: $ {shown}\nin {dir}, given {}", given.join(" ")));
         let running = self.journal.console.step(name);
-        let finished = process::run(invocation, deadline, file, &self.journal.redactor, self.journal.interrupt)?;
+        let child = match self.journal.early.take(invocation) {
+            Some(waiting) => waiting,
+            None => Started::new(invocation)?,
+        };
+        let finished = child.run(deadline, file, &self.journal.redactor, self.journal.interrupt)?;
         self.journal.debug.line(format!("{name}: {}", finished.exit.in_words()));
         let whole = finished.whole(&log);
         let hole = whole.as_ref().err().map(|failure| failure.message.clone());

@@ -2,6 +2,7 @@
 
 pub mod consent;
 pub mod console;
+pub mod early;
 pub mod journal;
 pub mod lock_watch;
 pub mod plan;

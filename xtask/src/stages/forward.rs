@@ -67,8 +67,12 @@ const GENERATE: &str = "generate";
 
 /// One way through the pin for each child that needs the database.
 struct Leases {
-    deploy: Lease,
+    deploy: Arc<Lease>,
     smoke: Lease,
+}
+
+pub fn lease_of_deploy(session: &Session<'_>) -> Lease {
+    session.lease("prisma migrate deploy")
 }
 
 #[derive(Default)]
@@ -198,7 +202,8 @@ impl Forward {
             return Err(failed_before(session, &history, &before, name));
         }
         check_squash(session, &history, &before)?;
-        let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
+        let deploy = self.pass.deploy().unwrap_or_else(|| Arc::new(lease_of_deploy(session)));
+        let leases = Leases { deploy, smoke: session.lease("smoke") };
         let losses = match self.pass {
             // What it takes away again was there after the first, and is compared with that.
             Pass::Second(_) => Vec::new(),
@@ -233,13 +238,14 @@ impl Forward {
 
     /// Beside the engine, which is the slowest: the client.
     fn apply_group(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Builtin>>> {
-        let prisma = Prisma::new(session, &inspection.leases.deploy);
         let timeouts = session.settings.timeouts;
         Ok(vec![
             match (self.pass.client(Builtin::Pass), &inspection.client) {
                 (Some(of_the_first), _) => of_the_first,
                 (None, Some(client)) => verify_client(client),
-                (None, None) => generate(prisma.generate()?, timeouts.generate),
+                (None, None) => {
+                    generate(Prisma::new(session, &inspection.leases.deploy).generate()?, timeouts.generate)
+                }
             },
             Step {
                 name: "migrate deploy",
@@ -249,13 +255,17 @@ impl Forward {
                     inspection.history.migrations.len()
                 ),
                 failure: "the migrations were not applied",
-                action: child(prisma.deploy()?, timeouts.migrate),
+                action: child(inspection.deploy(session)?, timeouts.migrate),
             },
         ])
     }
 }
 
 impl Inspection {
+    fn deploy(&self, session: &Session<'_>) -> Result<Invocation> {
+        Prisma::new(session, &self.leases.deploy).deploy()
+    }
+
     pub fn lost(&self) -> impl Iterator<Item = &Loss> {
         self.losses.iter().filter(|loss| loss.values > 0)
     }
@@ -389,6 +399,7 @@ impl Running<'_, Forward> {
     }
 
     fn replay(&self) -> Result<String> {
+        self.journal.early.start(&self.inspection.deploy(self.session)?, &self.inspection.leases.deploy, None);
         std::thread::scope(|scope| {
             let schema = scope.spawn(|| check_schema(self.session));
             let replayed = replay_first(self.session, &self.inspection.history)?.in_words();
@@ -435,7 +446,16 @@ impl Running<'_, Forward> {
         Ok(state)
     }
 
+    /// While this forward is verified and the way back is taken, Prisma's CLI gets ready for the next one.
+    fn start_next(&self) -> Result<()> {
+        if let Pass::First { next: Some(lease), .. } = &self.options.pass {
+            self.journal.early.start(&Prisma::new(self.session, lease).deploy()?, lease, None);
+        }
+        Ok(())
+    }
+
     fn verify_ledger(&self) -> Result<String> {
+        self.start_next()?;
         let after = self.after()?;
         let standing = &after.standing;
         if let Some(name) = standing.failed.iter().chain(&standing.running).chain(&standing.pending).next() {

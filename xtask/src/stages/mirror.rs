@@ -4,6 +4,8 @@
 //! After forward, never before: Prisma refuses a database with tables and no ledger (P3005).
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use postgres_protocol::escape::escape_identifier;
 use serde::Serialize;
@@ -36,13 +38,15 @@ use pin::Lease;
 pub struct Mirror {
     /// Also fill a mirror that has no rows, so that a drill on the sandbox has something to compare.
     pub feed: bool,
+    /// The lease of a CLI that was started early.
+    pub lease: Option<Arc<Lease>>,
 }
 
 pub struct Inspection {
     history: History,
     sql: String,
     before: DatabaseState,
-    lease: Lease,
+    lease: Arc<Lease>,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,8 +153,25 @@ impl Mirror {
                 .because("Prisma refuses a database that has tables and no ledger (P3005)")
                 .hint(Hint::run("forward")));
         }
-        Ok(Inspection { history, sql, before, lease: session.lease("supabase db query") })
+        let lease = self.lease.clone().unwrap_or_else(|| Arc::new(lease(session)));
+        Ok(Inspection { history, sql, before, lease })
     }
+}
+
+/// The CLI gives a login ten seconds (measured on 3.1).
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn lease(session: &Session<'_>) -> Lease {
+    session.lease("supabase db query")
+}
+
+/// Starts the CLI before its turn. What keeps it from starting is told at its turn.
+pub fn start_early(session: &Session<'_>, journal: &Journal<'_>) -> Option<Arc<Lease>> {
+    let script = session.settings.supabase.script().ok()??;
+    let lease = Arc::new(lease(session));
+    let invocation = Supabase::find(session.settings).and_then(|cli| cli.query(session, &lease, &script)).ok()?;
+    journal.early.start(&invocation, &lease, Some(PATIENCE));
+    Some(lease)
 }
 
 /// Nothing makes the mirror.

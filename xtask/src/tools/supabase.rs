@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::hint::{Hint, READ_THE_LOG};
 use crate::process::Invocation;
@@ -60,7 +61,8 @@ impl Supabase {
     /// # Errors
     /// `failed` when the script cannot be laid out for the CLI to read.
     pub fn query(&self, session: &Session<'_>, lease: &Lease, script: &str) -> Result<Invocation> {
-        let file = session.temporary("query.sql", &as_one_statement(script))?;
+        // Another script has another name: a CLI that was started early may have read it already.
+        let file = session.temporary(&format!("query-{:.12}.sql", sha256(script)), &as_one_statement(script))?;
         let url = lease.url_without_password();
         let empty = session.empty_folder()?;
         // Without a workdir it looks for `supabase/` in every folder above, and temporary ones lie where every user may make one.

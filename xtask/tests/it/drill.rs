@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::backward::{applied, apply, with_history};
 use crate::interrupt::stop;
+use crate::pinning::await_true;
 use crate::project::{Answer, DRILL_TOML, Project};
 use crate::server::{self, Database, workspace};
 
@@ -229,6 +230,7 @@ fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() 
     assert_eq!(json["leftovers"][0]["kind"], "function");
     assert_eq!(json["migrations"]["pending"], json!([]), "nothing was taken back");
     says(&answer, &["the drill stopped in stage 2 of 5: backward", "hint: cargo xtask drill --resume"]);
+    assert_eq!(project.programs(), [""; 0], "Prisma's CLI, which was started early, is gone");
     let still = project.run(&["drill", "--resume", "--json"]).expect(5);
     assert_eq!(stages(&still.json()), ["backward different"]);
     let draft = project.read(&format!("{}/down/2_f.sql", json["evidence"].as_str().unwrap()));
@@ -364,6 +366,32 @@ fn sigterm_in_the_second_forward_leaves_a_true_record_and_a_drill_that_can_be_re
     assert_eq!(sessions(&database), before, "what backward dropped is back, value by value");
     says(&project.run(&["drill", "--resume"]).expect(2), &["went through: nothing is left to resume"]);
     project.assert_no_secret(&[&answer, &resumed]);
+}
+
+/// Prisma's CLI for the second forward is there while backward waits for a lock; the server hears nothing of it.
+#[test]
+fn sigkill_while_a_program_waits_for_its_turn_ends_that_too_and_its_turn_never_comes() {
+    let (project, database) = with_sessions("drill_kill_early");
+    let mut holder = database.connect();
+    holder.batch_execute("begin; lock table \"Session\" in access share mode").unwrap();
+    let drill = project.start(&["drill", "--no-mirror", "--accept-data-loss"]);
+    let waits = "exists (select from pg_locks where not granted and relation = '\"Session\"'::regclass)";
+    await_true(&database, &format!("select {waits}"));
+    let early: Vec<String> = project.programs().into_iter().filter(|line| line.contains("migrate deploy")).collect();
+    assert_eq!(early.len(), 1, "{early:?}");
+    let of_early = "select count(*) from pg_stat_activity
+                     where datname = current_database() and application_name = 'staging drill: prisma migrate deploy'";
+    assert_eq!(database.one::<i64>(of_early), 0);
+    stop(drill, Signal::KILL);
+    let begun = Instant::now();
+    while !project.programs().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", project.programs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(holder);
+    await_true(&database, &format!("select not {waits}"));
+    assert_eq!((database.one::<i64>(of_early), applied(&database).len()), (0, 4));
+    project.run(&["drill", "--resume", "--accept-data-loss"]).expect(0);
 }
 
 /// Points the target at another claimed database with the same history.

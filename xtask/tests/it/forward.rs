@@ -286,6 +286,7 @@ fn a_migration_that_applies_nowhere_never_reaches_the_target() {
     let json = project.run(&["forward", "--json"]).expect(4).json();
     let steps = json["stages"][0]["steps"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| step["name"].as_str().unwrap()).collect::<Vec<_>>(), ["replay"]);
+    assert_eq!(project.programs(), [""; 0], "Prisma's CLI, which was started early, is gone");
 }
 
 #[test]

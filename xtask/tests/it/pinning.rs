@@ -341,7 +341,7 @@ fn with_own_hosts(project: &Project, args: &[&str]) -> Command {
     command
 }
 
-fn await_true(database: &Database, sql: &str) {
+pub fn await_true(database: &Database, sql: &str) {
     let begun = Instant::now();
     while !database.one::<bool>(sql) {
         assert!(begun.elapsed() < Duration::from_secs(60), "never true: {sql}");

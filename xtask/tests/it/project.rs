@@ -170,6 +170,15 @@ impl Project {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// The command lines of the programs that stand in the project's folder.
+    pub fn programs(&self) -> Vec<String> {
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+        let here = processes
+            .filter(|process| std::fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == self.folder.path()));
+        let lines = here.filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok());
+        lines.map(|line| line.replace('\0', " ")).filter(|line| !line.is_empty()).collect()
+    }
+
     /// Every file that commands wrote or found, but for the env file, which holds the secret by right.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();

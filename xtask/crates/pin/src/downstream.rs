@@ -62,11 +62,12 @@ pub async fn serve(shared: Arc<Shared>, mut client: TcpStream) {
         Err(_) => return,
         Ok(Ok(Greeting::Cancel(key))) => return cancel(&shared, key).await,
         Ok(Ok(Greeting::Session(grant, wishes))) => {
-            let mut revoked = grant.revoked.clone();
             let mut outcome = Ok(());
-            // `changed` ends when the lease that holds the other side is dropped.
-            let session = async { outcome = converse(&shared, &mut client, &grant, &wishes).await };
-            first_of(session, revoked.changed()).await;
+            let session = async {
+                grant.turn().await;
+                outcome = converse(&shared, &mut client, &grant, &wishes).await;
+            };
+            first_of(session, grant.revoked()).await;
             outcome
         }
         Ok(Err(refusal)) => Err(refusal),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::dsn::Dsn;
 use crate::pinned_url::{self, Expected, PASSED_ON};
-use crate::shared::Shared;
+use crate::shared::{Shared, Stands};
 use redact::Secret;
 
 /// 192 bits; in bytes.
@@ -27,8 +27,19 @@ pub struct Lease {
     id: u64,
     purpose: String,
     token: Secret,
+    held: Arc<watch::Sender<bool>>,
     /// Dropped with the lease, which every connection of it notices.
     _alive: watch::Sender<()>,
+}
+
+/// Keeps those who come with a lease waiting at the pin, until it is dropped: nothing of them reaches the server before.
+#[must_use = "a hold that is dropped at once holds nobody"]
+pub struct Hold(Arc<watch::Sender<bool>>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
+    }
 }
 
 impl Lease {
@@ -38,8 +49,15 @@ impl Lease {
         getrandom::fill(&mut bytes).expect("the system has randomness");
         let token = Secret::new(URL_SAFE_NO_PAD.encode(bytes));
         let (alive, revoked) = watch::channel(());
-        let id = shared.add_grant(token.clone(), purpose, ours, revoked);
-        Lease { shared, dsn, port, id, purpose: purpose.to_owned(), token, _alive: alive }
+        let (holder, held) = watch::channel(false);
+        let id = shared.add_grant(token.clone(), purpose, ours, Stands { held, revoked });
+        Lease { shared, dsn, port, id, purpose: purpose.to_owned(), token, held: Arc::new(holder), _alive: alive }
+    }
+
+    /// For a child that is started before its turn.
+    pub fn hold(&self) -> Hold {
+        self.held.send_replace(true);
+        Hold(Arc::clone(&self.held))
     }
 
     /// Lets this lease reach one more database of the same server: the shadow or throw-away database of this run.

@@ -46,7 +46,7 @@ use tokio::sync::watch;
 
 pub use error::{PinError, Unanswered};
 pub use identity::Identity;
-pub use lease::Lease;
+pub use lease::{Hold, Lease};
 pub use pinned_url::{Expected, PASSED_ON};
 use shared::Shared;
 pub use shared::{Backend, Violation};

@@ -53,8 +53,31 @@ pub struct Grant {
     /// Whether it is for our own process: no child that ends, and nobody else stops what it waits for.
     pub ours: bool,
     pub databases: Vec<String>,
+    stands: Stands,
+}
+
+/// What becomes of a token in the hands of its lease.
+#[derive(Clone)]
+pub struct Stands {
+    /// Whether it opens nothing yet.
+    pub held: watch::Receiver<bool>,
     /// Ends when the lease is dropped.
     pub revoked: watch::Receiver<()>,
+}
+
+impl Grant {
+    /// Until the lease lets in who comes with it; for ever, where it is dropped before.
+    pub async fn turn(&self) {
+        let mut held = self.stands.held.clone();
+        if held.wait_for(|held| !held).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Until the lease is dropped.
+    pub async fn revoked(&self) {
+        let _ = self.stands.revoked.clone().changed().await;
+    }
 }
 
 /// A server process that was started for a child.
@@ -93,12 +116,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn add_grant(&self, token: Secret, purpose: &str, ours: bool, revoked: watch::Receiver<()>) -> u64 {
+    pub fn add_grant(&self, token: Secret, purpose: &str, ours: bool, stands: Stands) -> u64 {
         let mut state = self.state();
         state.next_grant += 1;
         let id = state.next_grant;
         let databases = vec![self.identity.database.clone()];
-        state.grants.push(Grant { id, token, purpose: purpose.to_owned(), ours, databases, revoked });
+        state.grants.push(Grant { id, token, purpose: purpose.to_owned(), ours, databases, stands });
         id
     }
 

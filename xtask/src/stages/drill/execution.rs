@@ -1,7 +1,7 @@
 //! Runs a drill's stages one after the other, and holds what is true between them: what would run is what the plan
 //! has shown, and what a stage says that it left is what the next one finds.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Migrations;
@@ -16,9 +16,11 @@ use crate::schema::history::History;
 use crate::session::Session;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
 use crate::stages::drill::phase::Phase;
-use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise, mirror};
+use crate::stages::drill::planning::{self, Drill, Inspection, PARITY, Planned, Promise};
 use crate::stages::drill::progress::{self, Progress};
-use crate::stages::forward::Forward;
+use crate::stages::forward::{self, Forward};
+use crate::stages::mirror::{self, Mirror};
+use pin::Lease;
 
 pub struct Execution<'a> {
     pub options: &'a Drill,
@@ -29,6 +31,10 @@ pub struct Execution<'a> {
     pub progress: Mutex<Progress>,
     /// Where the first forward led.
     pub baseline: OnceLock<Baseline>,
+    /// The second forward's way through the pin, where its Prisma was started early.
+    pub deploy: OnceLock<Arc<Lease>>,
+    /// The mirror's, where its CLI was started early.
+    pub mirror: OnceLock<Arc<Lease>>,
 }
 
 impl Execution<'_> {
@@ -56,16 +62,18 @@ impl Execution<'_> {
         }
         match phase {
             Phase::Forward => {
-                let stage = self.options.first_forward(self.session);
+                let next = self.deploy.get_or_init(|| Arc::new(forward::lease_of_deploy(self.session)));
+                let stage = self.options.first_forward(self.session, Some(Arc::clone(next)));
                 self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
             Phase::Backward => self.backward(before),
             Phase::ForwardAgain => {
+                self.start_mirror();
                 let stage = self.second_forward(&before)?;
                 self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
             Phase::Mirror => {
-                let stage = mirror(self.session);
+                let stage = Mirror { lease: self.mirror.get().cloned(), ..planning::mirror(self.session) };
                 self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
             Phase::Parity => self.stage(phase, &PARITY, PARITY.inspect(self.session)?),
@@ -105,13 +113,26 @@ impl Execution<'_> {
         self.stage(Phase::Backward, &self.options.backward(self.session, self.inspection), inspected)
     }
 
+    fn start_mirror(&self) {
+        let follows = !self.inspection.left_out.iter().any(|(phase, _)| *phase == Phase::Mirror);
+        let lease = follows.then(|| mirror::start_early(self.session, self.journal)).flatten();
+        let _ = lease.map(|lease| self.mirror.set(lease));
+    }
+
     fn second_forward(&self, before: &DatabaseState) -> Result<Forward> {
         let baseline = self.baseline.get().cloned().ok_or_else(|| Failure::bug("a second forward without a first"))?;
         let Progress { snapshot, dropped, .. } = self.progress().clone();
         let (taken, schema) = (before.standing.pending.clone(), self.inspection.schema.clone());
         Ok(Forward {
             smoke: false,
-            pass: Pass::Second(Box::new(SecondPass { baseline, taken, schema, dropped, snapshot })),
+            pass: Pass::Second(Box::new(SecondPass {
+                baseline,
+                taken,
+                schema,
+                dropped,
+                snapshot,
+                deploy: self.deploy.get().cloned(),
+            })),
             accept_data_loss: false,
         })
     }

@@ -58,7 +58,7 @@ impl Stage for Drill {
         }
         let mut losses = Vec::new();
         if progress.stage == Phase::Forward.number() {
-            let forward = self.first_forward(session).inspect_from(session, history.clone(), before.clone())?;
+            let forward = self.first_forward(session, None).inspect_from(session, history.clone(), before.clone())?;
             losses = forward.lost().cloned().collect();
         }
         let is_between = (Phase::Backward.number()..=Phase::ForwardAgain.number()).contains(&progress.stage);
@@ -101,7 +101,7 @@ impl Stage for Drill {
             let state = inspection.foreseen(session, phase);
             let history = inspection.history.clone();
             match phase {
-                Phase::Forward => add(&mut plan, session, &self.first_forward(session), |stage| {
+                Phase::Forward => add(&mut plan, session, &self.first_forward(session, None), |stage| {
                     stage.inspect_from(session, history, state)
                 })?,
                 Phase::Backward => self.add_backward(session, inspection, &mut plan)?,
@@ -168,7 +168,9 @@ impl Stage for Drill {
     ) -> Result<()> {
         let progress = Mutex::new(inspection.progress.clone());
         let baseline = inspection.baseline.clone().map(OnceLock::from).unwrap_or_default();
-        let execution = Execution { options: self, session, journal, inspection, plan, progress, baseline };
+        let (deploy, mirror) = Default::default();
+        let execution =
+            Execution { options: self, session, journal, inspection, plan, progress, baseline, deploy, mirror };
         let result = execution.all();
         journal.subfolder("");
         let recorded = execution.record();

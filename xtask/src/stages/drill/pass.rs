@@ -2,6 +2,7 @@
 //! back to where the first one led, and brings back the rows that backward dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -23,6 +24,7 @@ use crate::schema::place::Place;
 use crate::session::Session;
 use crate::settings::schema_files;
 use crate::words::listed;
+use pin::Lease;
 
 /// Which forward it is.
 pub enum Pass {
@@ -31,6 +33,8 @@ pub enum Pass {
     /// The first of a drill; on the sandbox, each empty table gets so many rows.
     First {
         seed: Option<u64>,
+        /// For the deploy of the second, which is started when the first one's has ended.
+        next: Option<Arc<Lease>>,
     },
     Second(Box<SecondPass>),
 }
@@ -46,6 +50,8 @@ pub struct SecondPass {
     pub dropped: Vec<Loss>,
     /// The name of the snapshot that has it; None without consent that anything may go.
     pub snapshot: Option<String>,
+    /// The lease of a deploy that was started early.
+    pub deploy: Option<Arc<Lease>>,
 }
 
 /// Where the first forward led: rows and schema when it had ended.
@@ -78,12 +84,19 @@ impl Pass {
         })
     }
 
+    pub fn deploy(&self) -> Option<Arc<Lease>> {
+        match self {
+            Pass::Second(second) => second.deploy.clone(),
+            _ => None,
+        }
+    }
+
     /// Comes after the verification.
     pub fn steps<A>(&self, wrap: impl Fn(Builtin) -> A) -> Vec<Step<A>> {
         let step = |name, does: String, failure, own| Step { name, does, failure, action: Action::Builtin(wrap(own)) };
         match self {
-            Pass::Alone | Pass::First { seed: None } => Vec::new(),
-            Pass::First { seed: Some(rows) } => vec![step(
+            Pass::Alone | Pass::First { seed: None, .. } => Vec::new(),
+            Pass::First { seed: Some(rows), .. } => vec![step(
                 "seed",
                 format!("fill empty tables with {rows} made-up rows each, so that there is something to lose"),
                 "the tables were not filled",

@@ -1,6 +1,7 @@
 //! The plan of a whole drill: each stage as it is foreseen before the first one begins, and what must still be so when its turn comes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -26,6 +27,7 @@ use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
 use crate::stages::parity::Parity;
 use crate::stages::preflight::replay_first;
+use pin::Lease;
 
 /// How many rows each of the sandbox's empty tables gets.
 pub const ROWS: u64 = 1000;
@@ -141,7 +143,7 @@ pub fn add<S: Stage>(
 }
 
 pub fn mirror(session: &Session<'_>) -> Mirror {
-    Mirror { feed: session.settings.target.is_sandbox() }
+    Mirror { feed: session.settings.target.is_sandbox(), lease: None }
 }
 
 impl Drill {
@@ -163,9 +165,9 @@ impl Drill {
         self.accept_data_loss || session.settings.target.is_sandbox()
     }
 
-    pub fn first_forward(&self, session: &Session<'_>) -> Forward {
+    pub fn first_forward(&self, session: &Session<'_>, next: Option<Arc<Lease>>) -> Forward {
         let seed = session.settings.target.is_sandbox().then_some(ROWS);
-        Forward { smoke: false, pass: Pass::First { seed }, accept_data_loss: self.may_lose(session) }
+        Forward { smoke: false, pass: Pass::First { seed, next }, accept_data_loss: self.may_lose(session) }
     }
 
     pub fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
@@ -239,7 +241,7 @@ impl Drill {
             Baseline { counts: before.counts.clone(), values: BTreeMap::new(), catalog: before.catalog.clone() };
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
-        let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot };
+        let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot, deploy: None };
         Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false }
     }
 }

@@ -85,6 +85,32 @@ fn every_kind_of_password_login_works() {
 }
 
 #[test]
+fn who_comes_before_its_turn_waits_at_the_pin_and_the_server_hears_nothing() {
+    let pin = pin();
+    let lease = pin.token("early");
+    let hold = lease.hold();
+    let (url, other) = (lease.url(), pin.token("other"));
+    let early = std::thread::spawn(move || try_client(&url).map(|mut client| client.execute("select 1", &[])));
+    let seen = "select count(*) from pg_stat_activity where application_name = 'staging drill: early'";
+    let mut watch = client(&other.url());
+    for _ in 0..20 {
+        assert_eq!(watch.query_one(seen, &[]).unwrap().get::<_, i64>(0), 0);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!early.is_finished() && !pin.backends().iter().any(|backend| backend.purpose == "early"));
+    drop(hold);
+    early.join().unwrap().unwrap().unwrap();
+    let lease = pin.token("never");
+    let (hold, url) = (lease.hold(), lease.url());
+    let never = std::thread::spawn(move || try_client(&url).is_err());
+    std::thread::sleep(Duration::from_millis(50));
+    drop(lease);
+    assert!(never.join().unwrap(), "its lease is gone");
+    drop(hold);
+    assert!(!pin.backends().iter().any(|backend| backend.purpose == "never"));
+}
+
+#[test]
 fn the_causes_of_a_failed_login_are_told_apart() {
     let failed = |dsn: Dsn| open(&dsn).err().expect("it worked");
     let wrong = Some(Secret::new("wrong-Secret"));
