@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -114,6 +115,30 @@ impl Staging {
         assert_eq!(stop(child, Signal::KILL).code, -1);
         self.end_sessions();
         server.batch_execute("delete from gates.gate").unwrap();
+    }
+
+    /// Kills a reset as soon as its record says that it is at `step`: where nothing is changed, no statement marks the place.
+    fn kill_in_step(&self, step: &str) {
+        let seen = self.runs();
+        let child = self.project.start(&["reset", "--confirm"]);
+        let begun = Instant::now();
+        let is_there = || {
+            let run = self.runs().into_iter().find(|run| !seen.contains(run))?;
+            let record: Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).ok()?).ok()?;
+            record["stages"][0]["steps"].as_array()?.iter().find(|it| it["name"] == step && it["status"] == "running")?;
+            Some(())
+        };
+        while is_there().is_none() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "never in {step}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(stop(child, Signal::KILL).code, -1, "{step}");
+        self.end_sessions();
+    }
+
+    fn runs(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.project.path("feedback/evidence")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     /// What the killed run and its children left at work on the server.
@@ -232,6 +257,10 @@ fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
         ("DROP FUNCTION", "staging_drill_fence"),
     ];
     let mut said = staging.killed_at(&gates);
+    for step in ["snapshot", "verify ledger", "verify catalog"] {
+        staging.kill_in_step(step);
+        said.push(format!("{step}: {}", staging.came_back("restore --confirm")));
+    }
     // A reset is killed, and the next one gives back what that one took, and no more.
     staging.kill(&["reset", "--confirm"], ("ALTER DEFAULT PRIVILEGES", "killed_anon"));
     insta::assert_snapshot!(staging.reset_without_an_engine().failure(), @r"
@@ -263,6 +292,9 @@ fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
     CREATE TABLE facts: restore --confirm, mirror, restore --confirm
     CREATE TRIGGER greet_new: restore --confirm
     DROP FUNCTION staging_drill_fence: restore --confirm
+    snapshot: restore --confirm
+    verify ledger: restore --confirm
+    verify catalog: restore --confirm
     no engine: restore --confirm
     restore, thrice: restore --confirm
     ");
