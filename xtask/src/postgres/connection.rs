@@ -16,7 +16,10 @@ use redact::Secret;
 pub const MIGRATING_ROLE: &str = "<migrating role>";
 
 /// How often a session is prepared before a role's limit of a millisecond is believed to be longer than we are quick.
-const TRIES: usize = 5;
+const TRIES: usize = 40;
+
+/// How many sessions are begun before it is believed that the server ends them whatever we do: a role's limit may do so before it is lifted.
+const SESSIONS: usize = 10;
 
 /// A session is asked whether it is still there when it was not for this long.
 const TRUSTED: Duration = Duration::from_millis(200);
@@ -39,11 +42,21 @@ impl Connection {
         let mut config: postgres::Config =
             url.expose().parse().map_err(|_| Failure::bug("the pin's address is not a Postgres URL"))?;
         config.application_name(name).connect_timeout(timeout);
+        let mut begun = 1;
+        loop {
+            let mut connection = Connection::begin(&config, timeout)?;
+            match connection.prepare_session() {
+                Ok(()) => return Ok(connection),
+                Err(_) if connection.client.is_closed() && begun < SESSIONS => begun += 1,
+                Err(error) => return Err(not_prepared(config.get_user().unwrap_or_default(), error)),
+            }
+        }
+    }
+
+    fn begin(config: &postgres::Config, timeout: Duration) -> Result<Connection> {
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
         let client = config.connect(NoTls).map_err(refused_by_server)?;
-        let mut connection = Connection { client, statement_timeout: timeout, seen: Instant::now() };
-        connection.prepare_session(config.get_user().unwrap_or_default())?;
-        Ok(connection)
+        Ok(Connection { client, statement_timeout: timeout, seen: Instant::now() })
     }
 
     /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
@@ -104,7 +117,7 @@ impl Connection {
         Canceller(self.client.cancel_token())
     }
 
-    fn prepare_session(&mut self, user: &str) -> Result<()> {
+    fn prepare_session(&mut self) -> Result<(), postgres::Error> {
         let sql = own_settings::sql(self.statement_timeout, false);
         let mut prepared = self.client.batch_execute(&sql);
         for _ in 1..TRIES {
@@ -112,7 +125,7 @@ impl Connection {
                 prepared = self.client.batch_execute(&sql);
             }
         }
-        prepared.map_err(|error| not_prepared(user, error))
+        prepared
     }
 }
 

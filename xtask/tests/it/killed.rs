@@ -125,7 +125,10 @@ impl Staging {
         let is_there = || {
             let run = self.runs().into_iter().find(|run| !seen.contains(run))?;
             let record: Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).ok()?).ok()?;
-            record["stages"][0]["steps"].as_array()?.iter().find(|it| it["name"] == step && it["status"] == "running")?;
+            record["stages"][0]["steps"]
+                .as_array()?
+                .iter()
+                .find(|it| it["name"] == step && it["status"] == "running")?;
             Some(())
         };
         while is_there().is_none() {

@@ -197,11 +197,11 @@ fn terminate(drill: &std::process::Child) {
 #[test]
 fn rows_in_flight_that_arrive_are_no_breach() {
     let (project, database) = with_facts("parity_flight");
-    configure(&project, "settle_seconds = 4");
+    configure(&project, "settle_seconds = 6");
     let drill = started_on_a_breach(&project, &database);
     database.execute("insert into facts select * from late");
     let answer = ended(drill).expect(0);
-    let line = "count: `view`, `refresh` are within 1 % (counted again after 4 s, for rows in flight)";
+    let line = "count: `view`, `refresh` are within 1 % (counted again after 6 s, for rows in flight)";
     assert!(answer.stderr.contains(line), "{}", answer.stderr);
     let json = parity_json(&project, &answer);
     let views: Vec<&Value> = json["looks"].as_array().unwrap().iter().map(|look| &look["pairs"][0]["mirror"]).collect();
