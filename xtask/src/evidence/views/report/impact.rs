@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::evidence::impact::{Blocks, Impact, TableLock};
 use crate::evidence::outcome::Outcome;
+use crate::evidence::views::report::lanes::lanes;
 use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::section::Section;
 use crate::words::{number, size};
@@ -17,6 +18,7 @@ pub fn impact(run: &Outcome) -> Option<Section> {
     }
     let body = html! {
         p { "Measured statement by statement in a throw-away database with few made-up rows: locks and work are those of a large table, times are not." }
+        @if let Some(picture) = lanes(&run.impact) { (picture) }
         div class="scroll" {
             table {
                 thead { tr { th { "Migration" } th { "Statement" } th { "Blocks" } th { "Work" } th { "WAL" } } }

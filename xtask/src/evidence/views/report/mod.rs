@@ -8,6 +8,7 @@
 mod database;
 mod identity;
 mod impact;
+mod lanes;
 mod logs;
 mod prose;
 mod scripts;

@@ -135,7 +135,7 @@ fn bar(span: Span, end: u64, tone: &str) -> Markup {
     }
 }
 
-fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     format!("{}.{}%", part * 100 / whole, part * 1000 / whole % 10)
 }
 
