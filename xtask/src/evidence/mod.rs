@@ -5,6 +5,7 @@
 pub mod abandoned;
 mod chain;
 pub mod debug_log;
+pub mod deploy;
 mod digest_witnesses;
 mod entries;
 mod entry;

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::{Failure, Result};
+use crate::evidence::deploy::Deploy;
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
@@ -24,12 +25,15 @@ use crate::process::Invocation;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::Once;
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::blocked_behind;
+use crate::stages::deploy_tries::{self, Tries};
 use crate::stages::drill::pass::{self, Pass};
 use crate::stages::impact_step::{self, impact_step};
 use crate::stages::preflight::{
@@ -64,6 +68,7 @@ pub struct Inspection {
 }
 
 const GENERATE: &str = "generate";
+const DEPLOY: &str = "migrate deploy";
 
 /// One way through the pin for each child that needs the database.
 struct Leases {
@@ -75,6 +80,8 @@ struct Leases {
 pub struct Memory {
     /// What was read when no child works any more, and again when we have changed rows ourselves.
     state: Mutex<Option<Arc<DatabaseState>>>,
+    /// What was seen while the migrations were applied.
+    deploys: Mutex<Vec<Deploy>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,6 +98,7 @@ pub enum Builtin {
     VerifyClient,
     VerifyLedger,
     VerifyCatalog,
+    VerifyWaits,
     #[serde(rename = "round")]
     Pass(pass::Builtin),
 }
@@ -129,10 +137,15 @@ impl Stage for Forward {
         groups.extend(self.before_a_loss(inspection));
         groups.push(self.apply_group(session, inspection)?);
         groups.extend(verification().map(|step| vec![step]));
+        let waits = (!pending.is_empty())
+            .then(|| blocked_behind::step(session.settings.deploy.blocked_behind, Builtin::VerifyWaits));
+        // What a drill has dropped is put back before anything may stop it.
+        let (first, last) = if matches!(self.pass, Pass::Second(_)) { (None, waits) } else { (waits, None) };
+        groups.extend(first.map(|step| vec![step]));
         if self.smoke {
             groups.push(vec![smoke(session, &inspection.leases)?]);
         }
-        groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
+        groups.extend(self.pass.steps(Builtin::Pass).into_iter().chain(last).map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
             summary: [format!("forward on {}: {what}.", session.settings.target.name)]
@@ -176,6 +189,13 @@ impl Stage for Forward {
         running.builtin(action)
     }
 
+    fn child(running: &Running<'_, Self>, name: &str, run: &Once<'_>) -> Result<()> {
+        match name == DEPLOY && !running.inspection.before.standing.pending.is_empty() {
+            true => running.deploy(run),
+            false => run(1),
+        }
+    }
+
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
         running.explain_state(failure)
     }
@@ -198,7 +218,7 @@ impl Forward {
             return Err(failed_before(session, &history, &before, name));
         }
         check_squash(session, &history, &before)?;
-        let leases = Leases { deploy: session.lease("prisma migrate deploy"), smoke: session.lease("smoke") };
+        let leases = Leases { deploy: deploy_tries::lease(session), smoke: session.lease("smoke") };
         let losses = match self.pass {
             // What it takes away again was there after the first, and is compared with that.
             Pass::Second(_) => Vec::new(),
@@ -242,7 +262,7 @@ impl Forward {
                 (None, None) => generate(prisma.generate()?, timeouts.generate),
             },
             Step {
-                name: "migrate deploy",
+                name: DEPLOY,
                 does: format!(
                     "apply {} of {} migrations",
                     inspection.before.standing.pending.len(),
@@ -341,8 +361,20 @@ impl Running<'_, Forward> {
             Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
+            Builtin::VerifyWaits => self.verify_waits(),
             Builtin::Pass(action) => self.pass(action),
         }
+    }
+
+    fn deploy(&self, run: &Once<'_>) -> Result<()> {
+        let Running { session, journal, entry, inspection, .. } = *self;
+        let (lease, pending) = (&inspection.leases.deploy, &inspection.before.standing.pending);
+        Tries { session, journal, entry, lease, pending, seen: &self.memory.deploys }.all(run)
+    }
+
+    fn verify_waits(&self) -> Result<String> {
+        let deploys = self.memory.deploys.lock().unwrap_or_else(PoisonError::into_inner);
+        blocked_behind::verify(&deploys, self.session.settings.deploy.blocked_behind)
     }
 
     fn count_again(&self) -> Result<String> {

@@ -6,6 +6,7 @@
 //! own.
 
 mod database;
+mod deploys;
 mod identity;
 mod impact;
 mod logs;
@@ -57,6 +58,7 @@ pub fn page(reading: &Reading) -> String {
         timeline::section(reading),
         database::migrations(run),
         impact::impact(run),
+        deploys::deploys(run),
         database::rows(run),
         database::schema(reading),
         database::parity(reading),
