@@ -6,6 +6,7 @@ pub mod claim;
 mod dependents_step;
 mod deploy_tries;
 mod deploy_watch;
+pub mod deployed;
 pub mod drill;
 pub mod each;
 pub mod forward;

@@ -81,6 +81,7 @@ fn long(project: &Project) {
                     "rewritten": [], "indexed": [HOSTILE], "scanned": [], "rows": {HOSTILE: 7}, "wal_bytes": 8192, "ms": 1.5, "held_ms": 1.5}],
         "deploys": [{"attempt": 2, "looks": 9, "waited_ms": 73_800, "blocked_ms": 42_000, "waits": [{"table": HOSTILE, "waited_ms": 73_800, "held": HOSTILE, "statement": HOSTILE}],
                      "blocked": [{"pid": 7, "role": HOSTILE, "application_name": HOSTILE, "table": HOSTILE, "waited_ms": 42_000}], "unwatched": HOSTILE}],
+        "deployed": {"reference": HOSTILE, "commit": HOSTILE, "models": [{"model": HOSTILE, "reads": {"breaks": HOSTILE}, "writes": {"not_tried": HOSTILE}}]},
         "counts": {"before": {"public.gone": 7}, "after": counts}, "leftovers": [{"kind": "table", "name": "x", "message": HOSTILE}], "notes": [HOSTILE],
         "parity": {"threshold_pct": 1.0, "source": "sql", "pairs": [
             {"name": HOSTILE, "prisma": 1000, "mirror": 985, "delta": -15, "diff_pct": 1.5, "within": false},

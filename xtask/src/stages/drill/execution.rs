@@ -113,6 +113,7 @@ impl Execution<'_> {
             smoke: false,
             pass: Pass::Second(Box::new(SecondPass { baseline, taken, schema, dropped, snapshot })),
             accept_data_loss: false,
+            deployed: None,
         })
     }
 

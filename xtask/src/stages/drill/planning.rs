@@ -165,7 +165,7 @@ impl Drill {
 
     pub fn first_forward(&self, session: &Session<'_>) -> Forward {
         let seed = session.settings.target.is_sandbox().then_some(ROWS);
-        Forward { smoke: false, pass: Pass::First { seed }, accept_data_loss: self.may_lose(session) }
+        Forward { smoke: false, pass: Pass::First { seed }, accept_data_loss: self.may_lose(session), deployed: None }
     }
 
     pub fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
@@ -240,7 +240,7 @@ impl Drill {
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
         let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot };
-        Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false }
+        Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false, deployed: None }
     }
 }
 

@@ -6,6 +6,7 @@
 //! own.
 
 mod database;
+mod deployed;
 mod deploys;
 mod identity;
 mod impact;
@@ -59,6 +60,7 @@ pub fn page(reading: &Reading) -> String {
         database::migrations(run),
         impact::impact(run),
         deploys::deploys(run),
+        deployed::deployed(run),
         database::rows(run),
         database::schema(reading),
         database::parity(reading),
