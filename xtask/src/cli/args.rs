@@ -58,7 +58,7 @@ pub enum Command {
     Env(Env),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Forward {
     /// Also let the generated client open the target and read every model, as the app does
     #[arg(long)]
@@ -66,6 +66,12 @@ pub struct Forward {
     /// Go on where the migrations take rows or values away, after a snapshot of them
     #[arg(long)]
     pub accept_data_loss: bool,
+    /// Try whether the release that is running goes on: the Prisma client of this commit, before the migrations and after them
+    #[arg(long, value_name = "REF")]
+    pub deployed: Option<String>,
+    /// End well where the migrations break the release of `--deployed`
+    #[arg(long, requires = "deployed")]
+    pub accept_breaking: bool,
 }
 
 #[derive(Debug, Args)]

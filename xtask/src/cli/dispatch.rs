@@ -20,6 +20,7 @@ use crate::settings::flags::Global;
 use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
+use crate::stages::deployed::Wanted;
 use crate::stages::drill::Drill;
 use crate::stages::drill::pass::Pass;
 use crate::stages::each::Rehearse;
@@ -122,8 +123,9 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let runner = Runner { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
         Command::Forward(args) => {
-            let args::Forward { smoke, accept_data_loss } = *args;
-            runner.stage(&Forward { smoke, pass: Pass::Alone, accept_data_loss }, outcome)
+            let args::Forward { smoke, accept_data_loss, deployed, accept_breaking } = args.clone();
+            let deployed = deployed.map(|reference| Wanted { reference, accept_breaking });
+            runner.stage(&Forward { smoke, pass: Pass::Alone, accept_data_loss, deployed }, outcome)
         }
         Command::Backward(args) => backward(args, &runner, outcome),
         Command::Drill(args) if args.each => runner.stage(&Rehearse, outcome),

@@ -5,6 +5,8 @@
 pub mod abandoned;
 mod chain;
 pub mod debug_log;
+pub mod deploy;
+pub mod deployed;
 mod digest_witnesses;
 mod entries;
 mod entry;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Failure, Refusal, Status};
+use crate::evidence::deploy::Deploy;
+use crate::evidence::deployed::Deployed;
 use crate::evidence::impact::Impact;
 use crate::hint::Aim;
 use crate::parity::comparison::Comparison;
@@ -56,6 +58,12 @@ pub struct Outcome {
     /// Of migrations that were tried beside rows, statement by statement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub impact: Vec<Impact>,
+    /// What each `migrate deploy` waited for, and who waited behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deploys: Vec<Deploy>,
+    /// What the migrations mean to the release that is running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<Deployed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parity: Option<Comparison>,
     /// What is worth knowing and no failure: an unclaimed database, grants that only the target has.
@@ -215,6 +223,8 @@ impl Outcome {
             leftovers: Vec::new(),
             rehearsal: Vec::new(),
             impact: Vec::new(),
+            deploys: Vec::new(),
+            deployed: None,
             parity: None,
             notes: Vec::new(),
             extra: BTreeMap::new(),

@@ -83,6 +83,14 @@ impl Holder {
         format!("{name} ({})", facts.join(", "))
     }
 
+    /// None where it has no session.
+    pub fn pid(&self) -> Option<i32> {
+        match self.who {
+            Who::Session(pid) | Who::Worker(pid, _) => Some(pid),
+            Who::Prepared(_) => None,
+        }
+    }
+
     /// The statement that ends it.
     pub fn remedy(&self) -> String {
         match &self.who {

@@ -78,6 +78,17 @@ pub struct Waits(Mutex<Seen>);
 struct Seen {
     last: Option<(Instant, LockWait)>,
     ended: bool,
+    /// What the sessions are for whose waits somebody else tells.
+    followed: Option<String>,
+}
+
+/// While it is there, the waits of the sessions for one purpose are told by who holds it.
+pub struct Follows<'a>(&'a Waits);
+
+impl Drop for Follows<'_> {
+    fn drop(&mut self) {
+        self.0.seen().followed = None;
+    }
 }
 
 impl Waits {
@@ -90,6 +101,16 @@ impl Waits {
         if let Some(wait) = wait {
             self.seen().last = Some((Instant::now(), wait.clone()));
         }
+    }
+
+    #[must_use]
+    pub fn follow(&self, purpose: &str) -> Follows<'_> {
+        self.seen().followed = Some(purpose.to_owned());
+        Follows(self)
+    }
+
+    pub fn is_followed(&self, purpose: &str) -> bool {
+        self.seen().followed.as_deref() == Some(purpose)
     }
 
     /// Whether a failure of this run came of a wait.

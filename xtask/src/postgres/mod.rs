@@ -15,6 +15,7 @@ pub mod holder;
 pub mod identity;
 pub mod lock_wait;
 mod own_settings;
+pub mod queue;
 pub mod ready;
 pub mod run_lock;
 pub mod service_role;

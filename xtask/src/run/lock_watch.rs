@@ -32,14 +32,18 @@ pub fn watched<T>(session: &Session<'_>, console: &Console, work: impl FnOnce() 
     result.map_err(|failure| session.waits.explain(failure, RECENT))
 }
 
-/// Each holder is told once. Whoever cannot look says nothing: the work itself tells what fails.
+/// Each holder is told once, unless somebody looks closer. Whoever cannot look says nothing: the work itself tells what fails.
 fn watch(session: &Session<'_>, console: &Console, ended: &Receiver<()>) {
     let (mut own, mut told) = (None, BTreeSet::new());
     while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
         let Some(waits) = look(session, &mut own) else { return };
         session.waits.note(waits.first());
-        for wait in waits.iter().filter(|wait| told.insert(wait.holder.who.clone())) {
-            console.say(format!("  {} waits: {}", name(session, wait), wait.in_words()));
+        for wait in waits {
+            let name = name(session, &wait);
+            let is_new = told.insert(wait.holder.who.clone());
+            if is_new && !session.waits.is_followed(&name) {
+                console.say(format!("  {name} waits: {}", wait.in_words()));
+            }
         }
     }
 }

@@ -6,31 +6,36 @@ use crate::process::{Exit, Finished};
 use crate::run::journal::Stage;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 
-/// `own` does what the stage does itself, and returns what it found in one line.
+/// Runs a program once; told the number of the try, from 1.
+pub type Once<'a> = dyn Fn(u8) -> Result<()> + 'a;
+
+/// `own` does what the stage does itself, and returns what it found in one line. `around` runs a program by its name: what it is given does
+/// that once, told the number of the try.
 pub fn run_plan<A: Sync>(
     stage: &Stage<'_, '_>,
     plan: &Plan<A>,
     own: &(impl Fn(&A) -> Result<String> + Sync),
+    around: &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync),
 ) -> Result<()> {
-    plan.groups.iter().try_for_each(|steps| group(stage, steps, own))
+    plan.groups.iter().try_for_each(|steps| group(stage, steps, (own, around)))
 }
 
 /// All steps of a group are waited for; the first failure in the plan's order is the group's.
 fn group<A: Sync>(
     stage: &Stage<'_, '_>,
     steps: &[Step<A>],
-    own: &(impl Fn(&A) -> Result<String> + Sync),
+    (own, around): (&(impl Fn(&A) -> Result<String> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
 ) -> Result<()> {
     let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
     let numbers = stage.announce(&names)?;
     if let ([only], [number]) = (steps, numbers.as_slice()) {
-        return step(stage, *number, only, own);
+        return step(stage, *number, only, (own, around));
     }
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let running: Vec<_> = steps
             .iter()
             .zip(numbers)
-            .map(|(each, number)| scope.spawn(move || step(stage, number, each, own)))
+            .map(|(each, number)| scope.spawn(move || step(stage, number, each, (own, around))))
             .collect();
         let ended = running.into_iter().map(|thread| thread.join());
         ended.map(|result| result.unwrap_or_else(|_| Err(Failure::bug("a step panicked")))).collect()
@@ -42,18 +47,25 @@ fn step<A: Sync>(
     stage: &Stage<'_, '_>,
     number: usize,
     step: &Step<A>,
-    own: &(impl Fn(&A) -> Result<String> + Sync),
+    (own, around): (&(impl Fn(&A) -> Result<String> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
 ) -> Result<()> {
     match &step.action {
         Action::Builtin(action) => stage.step(number, step.name, || own(action)),
-        Action::Child { invocation, deadline, explain } => {
-            stage.child(number, step.name, (invocation, *deadline), |finished| match finished.exit {
-                Exit::Success => Ok(()),
-                Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-                _ => Err(child_failure(step, finished, explain(&finished.tail))),
-            })
-        }
+        Action::Child { .. } => around(step.name, &|attempt| run_child(stage, number, step, attempt)),
     }
+}
+
+/// Runs the program of a step, with a log for each try.
+pub fn run_child<A>(stage: &Stage<'_, '_>, number: usize, step: &Step<A>, attempt: u8) -> Result<()> {
+    let Action::Child { invocation, deadline, explain } = &step.action else {
+        return Err(Failure::bug(format!("`{}` is no program", step.name)));
+    };
+    let name = if attempt == 1 { step.name.to_owned() } else { format!("{} {attempt}", step.name) };
+    stage.child(number, &name, (invocation, *deadline), |finished| match finished.exit {
+        Exit::Success => Ok(()),
+        Exit::Interrupted(status) => Err(Failure::interrupted(status)),
+        _ => Err(child_failure(step, finished, explain(&finished.tail))),
+    })
 }
 
 /// The setting that bounds a program.

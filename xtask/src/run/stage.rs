@@ -11,7 +11,7 @@ use crate::run::console::Console;
 use crate::run::journal::{self, Journal};
 use crate::run::lock_watch::RECENT;
 use crate::run::plan::Plan;
-use crate::run::run_plan::run_plan;
+use crate::run::run_plan::{Once, run_plan};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 
@@ -59,6 +59,11 @@ pub trait Stage: Sized + Sync {
     /// Does one of the stage's own steps, and returns what it found in one line.
     fn builtin(running: &Running<'_, Self>, action: &Self::Action) -> Result<String>;
 
+    /// Runs the program of the step `name`: once, unless the stage knows better.
+    fn child(_: &Running<'_, Self>, _name: &str, run: &Once<'_>) -> Result<()> {
+        run(1)
+    }
+
     /// Adds to a failure what became of the database.
     fn explain(_: &Running<'_, Self>, failure: Failure) -> Failure {
         failure
@@ -86,7 +91,8 @@ pub trait Stage: Sized + Sync {
         let entry = journal.stage(plan.stage)?;
         let memory = self.memory(session, inspection);
         let running = Running { options: self, session, journal, entry: &entry, inspection, memory };
-        let result = run_plan(&entry, plan, &|action| Self::builtin(&running, action));
+        let own = |action: &Self::Action| Self::builtin(&running, action);
+        let result = run_plan(&entry, plan, &own, &|name, run| Self::child(&running, name, run));
         let result = result.map_err(|failure| session.waits.explain(failure, RECENT));
         let result = result.map_err(|failure| with_snapshot(Self::explain(&running, failure), journal));
         let recorded = Self::record(&running, &result);

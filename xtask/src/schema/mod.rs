@@ -20,3 +20,4 @@ pub mod scratch_server;
 pub mod second_application;
 pub mod server_wide;
 pub mod statements;
+pub mod without_values;

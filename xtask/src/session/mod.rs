@@ -141,6 +141,12 @@ impl<'a> Session<'a> {
         Connection::open(&self.lease.driver_url(&self.target.dsn().database), NAME, self.settings.timeouts.query)
     }
 
+    /// As `connect`, for whoever may not keep the run waiting: what it opens ends with `lease`, in the middle of a question, too.
+    pub fn opener(&self, lease: &Lease) -> impl FnOnce() -> Result<Connection> + Send + use<> {
+        let (url, timeout) = (lease.driver_url(&self.target.dsn().database), self.settings.timeouts.query);
+        move || Connection::open(&url, NAME, timeout)
+    }
+
     /// Another database of the same server that this run made: a replay, a shadow database.
     pub fn connect_to(&self, database: &str) -> Result<Connection> {
         self.lease.allow_database(database);

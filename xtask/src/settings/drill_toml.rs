@@ -12,7 +12,11 @@ use super::flags::Global;
 use super::pair::{self, FilePair};
 use super::prisma_places;
 use super::schema_files;
-use super::{EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings, Timeouts};
+use super::span::Span;
+use super::{
+    DeploySettings, EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings,
+    Timeouts,
+};
 use crate::error::{Failure, OrFail, Result};
 
 /// `drill.toml` as written.
@@ -25,6 +29,7 @@ pub(super) struct File {
     parity: FileParity,
     evidence: FileEvidence,
     timeouts: FileTimeouts,
+    limits: FileLimits,
     sandbox: FileSandbox,
 }
 
@@ -72,6 +77,9 @@ struct FilePrisma {
     url_env: Option<String>,
     direct_url_env: Option<String>,
     shadow_url_env: Option<String>,
+    lock_timeout: Option<Span>,
+    statement_timeout: Option<Span>,
+    lock_retries: Option<u8>,
 }
 
 impl FilePrisma {
@@ -170,6 +178,12 @@ impl Default for FileEvidence {
     }
 }
 
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct FileLimits {
+    blocked_behind: Option<Span>,
+}
+
 /// Seconds.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -256,6 +270,19 @@ impl File {
             url_env,
             direct_url_env,
             shadow_url_env,
+        }
+    }
+
+    pub(super) fn deploy(&self) -> DeploySettings {
+        let prisma = &self.prisma;
+        let [lock_timeout, statement_timeout, blocked_behind] =
+            [&prisma.lock_timeout, &prisma.statement_timeout, &self.limits.blocked_behind]
+                .map(|span| span.map(|span| span.0));
+        DeploySettings {
+            lock_timeout,
+            statement_timeout,
+            lock_retries: prisma.lock_retries.unwrap_or(2),
+            blocked_behind: blocked_behind.unwrap_or(Duration::from_secs(5)),
         }
     }
 

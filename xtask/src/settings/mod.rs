@@ -10,6 +10,7 @@ pub mod flags;
 pub mod pair;
 pub mod prisma_places;
 pub mod schema_files;
+pub mod span;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub struct Settings {
     pub home: PathBuf,
     pub target: TargetSettings,
     pub prisma: PrismaSettings,
+    pub deploy: DeploySettings,
     pub supabase: SupabaseSettings,
     pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
@@ -91,6 +93,18 @@ pub struct PrismaSettings {
     pub url_env: String,
     pub direct_url_env: String,
     pub shadow_url_env: String,
+}
+
+/// How `migrate deploy` stands in the way of others, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct DeploySettings {
+    /// None: as the role, the database or the server sets it.
+    pub lock_timeout: Option<Duration>,
+    pub statement_timeout: Option<Duration>,
+    /// How often it is tried again after it gave up a wait for a lock.
+    pub lock_retries: u8,
+    /// How long another session may wait behind it.
+    pub blocked_behind: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -173,6 +187,7 @@ impl Settings {
             aim: global.aim(),
             target,
             prisma: file.prisma(&root),
+            deploy: file.deploy(),
             supabase: file.supabase(&root),
             parity: file.parity()?,
             evidence: file.evidence(&root),

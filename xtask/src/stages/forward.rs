@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::{Failure, Result};
+use crate::error::{Failure, Result, Status};
+use crate::evidence::deploy::Deploy;
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
 use crate::hint::Hint;
@@ -24,12 +25,16 @@ use crate::process::Invocation;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
+use crate::run::run_plan::Once;
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
 use crate::schema::history::{History, Migration};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::blocked_behind;
+use crate::stages::deploy_tries::{self, Tries};
+use crate::stages::deployed::{self, Wanted};
 use crate::stages::drill::pass::{self, Pass};
 use crate::stages::impact_step::{self, impact_step};
 use crate::stages::preflight::{
@@ -49,6 +54,7 @@ pub struct Forward {
     pub smoke: bool,
     pub pass: Pass,
     pub accept_data_loss: bool,
+    pub deployed: Option<Wanted>,
 }
 
 pub struct Inspection {
@@ -59,11 +65,14 @@ pub struct Inspection {
     losses: Vec<Loss>,
     /// The client that is there, where it is the schema's own already.
     client: Option<GeneratedClient>,
+    /// The release that is running, where the migrations may break it.
+    running: Option<deployed::Running>,
     /// What the generated client will lack.
     of_the_client: Option<String>,
 }
 
 const GENERATE: &str = "generate";
+const DEPLOY: &str = "migrate deploy";
 
 /// One way through the pin for each child that needs the database.
 struct Leases {
@@ -71,14 +80,12 @@ struct Leases {
     smoke: Lease,
 }
 
-pub fn lease_of_deploy(session: &Session<'_>) -> Lease {
-    session.lease("prisma migrate deploy")
-}
-
 #[derive(Default)]
 pub struct Memory {
     /// What was read when no child works any more, and again when we have changed rows ourselves.
     state: Mutex<Option<Arc<DatabaseState>>>,
+    /// What was seen while the migrations were applied.
+    deploys: Mutex<Vec<Deploy>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,6 +102,8 @@ pub enum Builtin {
     VerifyClient,
     VerifyLedger,
     VerifyCatalog,
+    VerifyWaits,
+    VerifyDeployed,
     #[serde(rename = "round")]
     Pass(pass::Builtin),
 }
@@ -128,15 +137,28 @@ impl Stage for Forward {
             0 => "nothing is pending; generate the client and verify".to_owned(),
             count => format!("apply {} and verify", counted(count, "migration")),
         };
-        let mut groups = vec![vec![replay()]];
+        let mut groups =
+            vec![[replay()].into_iter().chain(Self::generate_deployed(session, inspection)?).collect::<Vec<_>>()];
         groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(Builtin::Impact)]));
         groups.extend(self.before_a_loss(inspection));
+        if let Some(running) = &inspection.running {
+            groups.push(vec![running.probe(session, deployed::BEFORE)?]);
+        }
         groups.push(self.apply_group(session, inspection)?);
         groups.extend(verification().map(|step| vec![step]));
+        let waits = (!pending.is_empty())
+            .then(|| blocked_behind::step(session.settings.deploy.blocked_behind, Builtin::VerifyWaits));
+        // What a drill has dropped is put back before anything may stop it.
+        let (first, last) = if matches!(self.pass, Pass::Second(_)) { (None, waits) } else { (waits, None) };
+        groups.extend(first.map(|step| vec![step]));
+        if let Some(running) = &inspection.running {
+            groups.push(vec![running.probe(session, deployed::AFTER)?]);
+            groups.push(vec![running.verify(Builtin::VerifyDeployed)]);
+        }
         if self.smoke {
             groups.push(vec![smoke(session, &inspection.leases)?]);
         }
-        groups.extend(self.pass.steps(Builtin::Pass).into_iter().map(|step| vec![step]));
+        groups.extend(self.pass.steps(Builtin::Pass).into_iter().chain(last).map(|step| vec![step]));
         Ok(Plan {
             stage: "forward",
             summary: [format!("forward on {}: {what}.", session.settings.target.name)]
@@ -165,7 +187,7 @@ impl Stage for Forward {
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
         let remarks = remarks(&inspection.before.standing).into_iter();
-        for remark in remarks.chain(inspection.of_the_client.clone()) {
+        for remark in remarks.chain(inspection.of_the_client.clone()).chain(self.not_tried(inspection)) {
             journal.console.say(&remark);
             journal.record().outcome.notes.push(remark);
         }
@@ -178,6 +200,16 @@ impl Stage for Forward {
 
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
         running.builtin(action)
+    }
+
+    fn child(running: &Running<'_, Self>, name: &str, run: &Once<'_>) -> Result<()> {
+        if [deployed::GENERATE, deployed::BEFORE].contains(&name) {
+            return run(1).map_err(not_yet);
+        }
+        match name == DEPLOY && !running.inspection.before.standing.pending.is_empty() {
+            true => running.deploy(run),
+            false => run(1),
+        }
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -202,7 +234,7 @@ impl Forward {
             return Err(failed_before(session, &history, &before, name));
         }
         check_squash(session, &history, &before)?;
-        let deploy = self.pass.deploy().unwrap_or_else(|| Arc::new(lease_of_deploy(session)));
+        let deploy = self.pass.deploy().unwrap_or_else(|| Arc::new(deploy_tries::lease(session)));
         let leases = Leases { deploy, smoke: session.lease("smoke") };
         let losses = match self.pass {
             // What it takes away again was there after the first, and is compared with that.
@@ -213,7 +245,8 @@ impl Forward {
             Pass::Second(_) => None,
             _ => GeneratedClient::known(session),
         };
-        Ok(Inspection { history, before, leases, losses, client, of_the_client: prisma::of_the_client(session) })
+        let (running, of_the_client) = (self.running(session, &before)?, prisma::of_the_client(session));
+        Ok(Inspection { history, before, leases, losses, client, running, of_the_client })
     }
 
     /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.
@@ -229,6 +262,29 @@ impl Forward {
             }]
         });
         snapshot.into_iter().chain(again).collect()
+    }
+
+    /// Beside the replay: before the migrations it has to be there.
+    fn generate_deployed(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Builtin>>> {
+        inspection.running.as_ref().map(|running| running.generate(session)).transpose()
+    }
+
+    /// Why the release that was asked for is not looked at.
+    fn not_tried(&self, inspection: &Inspection) -> Option<String> {
+        let wanted = self.deployed.as_ref().filter(|_| inspection.running.is_none())?;
+        let why = match inspection.before.standing.pending.is_empty() {
+            true => "nothing is pending",
+            false => "its schema is the one that is here",
+        };
+        Some(format!("the client of `{}` was not tried: {why}", wanted.reference))
+    }
+
+    /// Where nothing is pending, nothing breaks.
+    fn running(&self, session: &Session<'_>, before: &DatabaseState) -> Result<Option<deployed::Running>> {
+        match &self.deployed {
+            Some(wanted) if !before.standing.pending.is_empty() => deployed::Running::of(session, &wanted.reference),
+            _ => Ok(None),
+        }
     }
 
     /// What comes again was measured the first time.
@@ -248,7 +304,7 @@ impl Forward {
                 }
             },
             Step {
-                name: "migrate deploy",
+                name: DEPLOY,
                 does: format!(
                     "apply {} of {} migrations",
                     inspection.before.standing.pending.len(),
@@ -268,6 +324,14 @@ impl Inspection {
 
     pub fn lost(&self) -> impl Iterator<Item = &Loss> {
         self.losses.iter().filter(|loss| loss.values > 0)
+    }
+}
+
+/// What ends before the migrations are applied has changed nothing.
+fn not_yet(failure: Failure) -> Failure {
+    match failure.status {
+        Status::Failed => failure.with_status(Status::Blocked),
+        _ => failure,
     }
 }
 
@@ -351,8 +415,27 @@ impl Running<'_, Forward> {
             Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
+            Builtin::VerifyWaits => self.verify_waits(),
+            Builtin::VerifyDeployed => self.verify_deployed(),
             Builtin::Pass(action) => self.pass(action),
         }
+    }
+
+    fn deploy(&self, run: &Once<'_>) -> Result<()> {
+        let Running { session, journal, entry, inspection, .. } = *self;
+        let (lease, pending) = (&inspection.leases.deploy, &inspection.before.standing.pending);
+        Tries { session, journal, entry, lease, pending, seen: &self.memory.deploys }.all(run)
+    }
+
+    fn verify_waits(&self) -> Result<String> {
+        let deploys = self.memory.deploys.lock().unwrap_or_else(PoisonError::into_inner);
+        blocked_behind::verify(&deploys, self.session.settings.deploy.blocked_behind)
+    }
+
+    fn verify_deployed(&self) -> Result<String> {
+        let running = self.inspection.running.as_ref().zip(self.options.deployed.as_ref());
+        let (running, wanted) = running.ok_or_else(|| Failure::bug("no release was asked for"))?;
+        running.judge(self.journal, wanted.accept_breaking)
     }
 
     fn count_again(&self) -> Result<String> {

@@ -1,8 +1,12 @@
 //! One file a stage, each of the shape that `run::stage` describes.
 
 pub mod backward;
+mod blocked_behind;
 pub mod claim;
 mod dependents_step;
+mod deploy_tries;
+mod deploy_watch;
+pub mod deployed;
 pub mod drill;
 pub mod each;
 pub mod forward;

@@ -158,6 +158,23 @@ impl Stage for ResolveFailed {
     }
 }
 
+/// The migration that failed, where nothing of it is left and so its row of the ledger is all there is to settle; None where none has failed.
+///
+/// # Errors
+/// Why only a person, or a script, can settle it.
+pub fn without_trace(session: &Session<'_>) -> Result<Option<String>> {
+    let ledger = ledger(&mut session.connection(), &session.target.dsn().schema)?;
+    if ledger.is_none_or(|ledger| ledger.failed().next().is_none()) {
+        return Ok(None);
+    }
+    let Inspection { failed, way, .. } = ResolveFailed { accept_data_loss: false }.inspect(session)?;
+    match way {
+        Resolution::RolledBack => Ok(Some(failed)),
+        Resolution::Applied => Err(Failure::different(format!("all of `{failed}` is there, although it failed"))),
+        Resolution::TakenBack(_) => Err(Failure::different(format!("`{failed}` left something behind"))),
+    }
+}
+
 /// What `history` makes, with the mirror's table where the target has it.
 fn point(session: &Session<'_>, history: &History, now: &Catalog) -> Result<Catalog> {
     Ok(expected::catalog(session, &expected::as_on_target(session, history, now)?)?.catalog)

@@ -13,6 +13,7 @@ mod stranger;
 mod backward;
 mod bad_input;
 mod claim;
+mod deployed;
 mod docs;
 mod drill;
 mod evidence;

@@ -158,7 +158,15 @@ impl Project {
     }
 
     pub fn answer(command: &mut Command) -> Answer {
-        let output = command.output().unwrap();
+        Self::answer_of(command.output().unwrap())
+    }
+
+    /// Of what `start` began.
+    pub fn answered(child: Child) -> Answer {
+        Self::answer_of(child.wait_with_output().unwrap())
+    }
+
+    fn answer_of(output: std::process::Output) -> Answer {
         Answer {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -79,6 +79,9 @@ fn long(project: &Project) {
         "rehearsal": [{"migration": HOSTILE, "verdict": "lossy", "leftovers": [HOSTILE]}],
         "impact": [{"migration": HOSTILE, "line": 1, "statement": HOSTILE, "locks": [{"table": HOSTILE, "mode": "ShareLock", "blocks": "writes"}],
                     "rewritten": [], "indexed": [HOSTILE], "scanned": [], "rows": {HOSTILE: 7}, "wal_bytes": 8192, "ms": 1.5, "held_ms": 1.5}],
+        "deploys": [{"attempt": 2, "looks": 9, "waited_ms": 73_800, "blocked_ms": 42_000, "waits": [{"table": HOSTILE, "waited_ms": 73_800, "held": HOSTILE, "statement": HOSTILE}],
+                     "blocked": [{"pid": 7, "role": HOSTILE, "application_name": HOSTILE, "table": HOSTILE, "waited_ms": 42_000}], "unwatched": HOSTILE}],
+        "deployed": {"reference": HOSTILE, "commit": HOSTILE, "models": [{"model": HOSTILE, "reads": {"breaks": HOSTILE}, "writes": {"not_tried": HOSTILE}}]},
         "counts": {"before": {"public.gone": 7}, "after": counts}, "leftovers": [{"kind": "table", "name": "x", "message": HOSTILE}], "notes": [HOSTILE],
         "parity": {"threshold_pct": 1.0, "source": "sql", "pairs": [
             {"name": HOSTILE, "prisma": 1000, "mirror": 985, "delta": -15, "diff_pct": 1.5, "within": false},
@@ -250,7 +253,10 @@ fn a_failed_run_is_told_to_github_and_junit_without_its_secret() {
     let document = roxmltree::Document::parse(&junit).unwrap_or_else(|error| panic!("{error}\n{junit}"));
     let cases: Vec<_> = document.descendants().filter(|node| node.has_tag_name("testcase")).collect();
     let names: Vec<_> = cases.iter().map(|case| case.attribute("name").unwrap()).collect();
-    assert_eq!(names, ["replay", "impact", "generate", "migrate deploy", "verify ledger", "verify catalog", "smoke"]);
+    assert_eq!(
+        names,
+        ["replay", "impact", "generate", "migrate deploy", "verify ledger", "verify catalog", "verify waits", "smoke"]
+    );
     let missed: Vec<_> = document.descendants().filter(|node| node.has_tag_name("failure")).collect();
     assert_eq!(missed.len(), 1);
     assert_eq!(missed[0].attribute("message"), Some("exited with code 1"));

@@ -219,7 +219,7 @@ async fn log_in(shared: &Shared, grant: &Grant, wishes: &Wishes) -> Result<(Sess
         settings.push(("application_name", &name));
     }
     let mut session = shared.upstream.login(&wishes.database, &settings).await?;
-    let answer = shared.upstream.identify(&mut session, &wishes.database, &shared.identity).await?;
+    let answer = shared.upstream.identify(&mut session, &wishes.database, &shared.identity, &grant.limits).await?;
     Ok((session, answer))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,6 +66,16 @@ impl Lease {
         self.shared.allow_database(self.id, name);
     }
 
+    /// Every session that this lease opens from now on gives up a wait for a lock after that long.
+    pub fn limit_locks(&self, limit: Duration) {
+        self.shared.limit(self.id, "lock_timeout", milliseconds(limit));
+    }
+
+    /// Every session that this lease opens from now on gives up a statement after that long.
+    pub fn limit_statements(&self, limit: Duration) {
+        self.shared.limit(self.id, "statement_timeout", milliseconds(limit));
+    }
+
     /// For Prisma: the pinned database, with the target's schema and those of its parameters that a child may have.
     pub fn url(&self) -> Secret {
         self.url_of(&self.dsn.database)
@@ -124,6 +135,11 @@ impl Lease {
         let user = pinned_url::percent_encoded(&self.dsn.user);
         format!("postgresql://{user}{password}@{HOST}:{}/{database}", self.port)
     }
+}
+
+/// To the server 0 is no limit.
+fn milliseconds(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 impl Drop for Lease {

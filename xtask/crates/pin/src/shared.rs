@@ -53,6 +53,8 @@ pub struct Grant {
     /// Whether it is for our own process: no child that ends, and nobody else stops what it waits for.
     pub ours: bool,
     pub databases: Vec<String>,
+    /// Limits of its sessions, in milliseconds, whatever the role, the database or the server sets.
+    pub limits: Vec<(&'static str, u64)>,
     stands: Stands,
 }
 
@@ -121,7 +123,8 @@ impl Shared {
         state.next_grant += 1;
         let id = state.next_grant;
         let databases = vec![self.identity.database.clone()];
-        state.grants.push(Grant { id, token, purpose: purpose.to_owned(), ours, databases, stands });
+        let (purpose, limits) = (purpose.to_owned(), Vec::new());
+        state.grants.push(Grant { id, token, purpose, ours, databases, limits, stands });
         id
     }
 
@@ -133,6 +136,13 @@ impl Shared {
         let mut state = self.state();
         if let Some(grant) = state.grants.iter_mut().find(|grant| grant.id == id) {
             grant.databases.push(database.to_owned());
+        }
+    }
+
+    pub fn limit(&self, id: u64, setting: &'static str, milliseconds: u64) {
+        let mut state = self.state();
+        if let Some(grant) = state.grants.iter_mut().find(|grant| grant.id == id) {
+            grant.limits.push((setting, milliseconds));
         }
     }
 

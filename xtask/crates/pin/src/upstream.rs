@@ -116,15 +116,18 @@ impl Upstream {
         self.in_time(Unanswered::Login, login::log_in(stream, binding, self.attempt(database), parameters)).await
     }
 
-    /// Asks the server who it is, in the form that worked at first. What it says beside the answer joins the greeting.
+    /// Asks the server who it is, in the form that worked at first, and sets `limits`: here and not at the login, since poolers take few
+    /// parameters, or forget them. What it says beside the answer joins the greeting.
     pub async fn identify(
         &self,
         session: &mut Session,
         database: &str,
         first: &Identity,
+        limits: &[(&str, u64)],
     ) -> Result<Answer, LoginFailure> {
         let query = if first.system_identifier.is_some() { FULL } else { WITHOUT_CLUSTER };
-        self.ask(session, database, query).await
+        let set = limits.iter().map(|(setting, milliseconds)| format!("; SET {setting} = {milliseconds}"));
+        self.ask(session, database, &[query.to_owned()].into_iter().chain(set).collect::<String>()).await
     }
 
     async fn ask(&self, session: &mut Session, database: &str, query: &str) -> Result<Answer, LoginFailure> {

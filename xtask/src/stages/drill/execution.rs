@@ -14,11 +14,12 @@ use crate::run::plan::{Action, Plan};
 use crate::run::stage::Stage;
 use crate::schema::history::History;
 use crate::session::Session;
+use crate::stages::deploy_tries;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
 use crate::stages::drill::phase::Phase;
 use crate::stages::drill::planning::{self, Drill, Inspection, PARITY, Planned, Promise};
 use crate::stages::drill::progress::{self, Progress};
-use crate::stages::forward::{self, Forward};
+use crate::stages::forward::Forward;
 use crate::stages::mirror::{self, Mirror};
 use pin::Lease;
 
@@ -62,7 +63,7 @@ impl Execution<'_> {
         }
         match phase {
             Phase::Forward => {
-                let next = self.deploy.get_or_init(|| Arc::new(forward::lease_of_deploy(self.session)));
+                let next = self.deploy.get_or_init(|| Arc::new(deploy_tries::lease(self.session)));
                 let stage = self.options.first_forward(self.session, Some(Arc::clone(next)));
                 self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
             }
@@ -134,6 +135,7 @@ impl Execution<'_> {
                 deploy: self.deploy.get().cloned(),
             })),
             accept_data_loss: false,
+            deployed: None,
         })
     }
 

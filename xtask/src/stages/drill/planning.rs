@@ -167,7 +167,12 @@ impl Drill {
 
     pub fn first_forward(&self, session: &Session<'_>, next: Option<Arc<Lease>>) -> Forward {
         let seed = session.settings.target.is_sandbox().then_some(ROWS);
-        Forward { smoke: false, pass: Pass::First { seed, next }, accept_data_loss: self.may_lose(session) }
+        Forward {
+            smoke: false,
+            pass: Pass::First { seed, next },
+            accept_data_loss: self.may_lose(session),
+            deployed: None,
+        }
     }
 
     pub fn summary(&self, session: &Session<'_>, inspection: &Inspection) -> String {
@@ -242,7 +247,7 @@ impl Drill {
         let taken = before.standing.pending.clone();
         let schema = inspection.schema.clone();
         let second = SecondPass { baseline, taken, schema, dropped: Vec::new(), snapshot, deploy: None };
-        Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false }
+        Forward { smoke: false, pass: Pass::Second(Box::new(second)), accept_data_loss: false, deployed: None }
     }
 }
 

@@ -449,6 +449,15 @@ fn a_roles_limit_on_statements_does_not_stop_the_identity_from_being_asked() {
     let lease = pin.token("test");
     let shown: String = client(&lease.url()).query_one("show statement_timeout", &[]).unwrap().get(0);
     assert_eq!(shown, "77ms");
+    let limited = pin.token("test");
+    limited.limit_statements(Duration::from_secs(5));
+    limited.limit_locks(Duration::from_millis(1_500));
+    for (setting, limit) in [("statement_timeout", "5s"), ("lock_timeout", "1500ms")] {
+        let shown: String = client(&limited.url()).query_one(&format!("show {setting}"), &[]).unwrap().get(0);
+        assert_eq!(shown, limit);
+    }
+    let shown: String = client(&lease.url()).query_one("show lock_timeout", &[]).unwrap().get(0);
+    assert_eq!(shown, "0", "a limit is its lease's own");
     shared().admin().batch_execute("alter role app_hasty set statement_timeout = 1").unwrap();
     for _ in 0..20 {
         open(&dsn("app_hasty")).unwrap();

@@ -6,6 +6,8 @@
 //! own.
 
 mod database;
+mod deployed;
+mod deploys;
 mod identity;
 mod impact;
 mod lanes;
@@ -58,6 +60,8 @@ pub fn page(reading: &Reading) -> String {
         timeline::section(reading),
         database::migrations(run),
         impact::impact(run),
+        deploys::deploys(run),
+        deployed::deployed(run),
         database::rows(run),
         database::schema(reading),
         database::parity(reading),
