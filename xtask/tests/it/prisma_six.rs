@@ -123,8 +123,8 @@ fn an_engine_of_another_commit_and_a_release_without_one_are_refused() {
     hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000
 
     error: Prisma 6.5.0 is not supported
-    caused by: its engine is not on npm, so nothing of it could be tried; `env check` and `evidence` still work
-    hint: npm install --save-dev --save-exact prisma@6
+    caused by: its engine is not on npm; the nearest release with one is 6.6.0; `env check` and `evidence` still work
+    hint: npm install --save-dev --save-exact prisma@6.6.0
 
     error: Prisma 8.0.0-rc.19 is not supported
     caused by: it has no `migrate reset`, `resolve` and `diff`, which the drill is made of; `env check` and `evidence` still work

@@ -16,4 +16,5 @@ mod server;
 mod stranger;
 
 mod majors;
+mod releases;
 mod strangers;
