@@ -1,10 +1,15 @@
 //! Every kind of release of Prisma: with a URL in the schema and in the config, whose engine takes a script as one and takes it apart, with a
 //! package of its engine on npm and without. One history goes through every stage, and the server says what each did.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use serde_json::Value;
 
@@ -184,4 +189,70 @@ fn the_releases_without_an_engine_on_npm_are_those_that_the_drill_knows() {
     let mut without: Vec<&str> = without.map(|one| one["version"].as_str().unwrap()).collect();
     without.sort_unstable();
     assert_eq!(without, ["6.11.0", "7.10.1"]);
+}
+
+/// Says of each child which it is and what it was told.
+const TELLING: &str = r#"import { appendFileSync } from "node:fs";
+
+const [, , ...words] = process.argv;
+const told = ["HTTP_PROXY", "PRISMA_ENGINES_MIRROR"].filter((name) => process.env[name]);
+appendFileSync("told.txt", `${words.slice(0, 2).join(" ")}: ${told.join(" ") || "nothing"}\n`);
+
+export default { schema: "prisma/schema.prisma" };
+"#;
+
+/// The proxy here stands in for a company's: it writes down what it is asked for, and has nothing.
+#[test]
+fn generate_alone_is_told_of_the_users_mirror_and_proxy_and_no_password_of_theirs_shows() {
+    let (mut project, database) = project("6.19.3");
+    project.write("prisma.config.ts", TELLING);
+    let schema = project
+        .read("prisma/schema.prisma")
+        .replace("\"prisma-client\"", "\"prisma-client\"\n  engineType = \"library\"");
+    project.write("prisma/schema.prisma", &schema);
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = proxy.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noting = Arc::clone(&asked);
+    thread::spawn(move || proxy.incoming().flatten().for_each(|client| noting.lock().unwrap().extend(refused(client))));
+    let pairs = [
+        ("HTTP_PROXY", format!("http://me:pr0xy-p4ss@{address}")),
+        ("PRISMA_ENGINES_MIRROR", "http://mirror.example".to_owned()),
+    ];
+    project.env.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+    let forward = project.run(&["forward"]).expect(1);
+    let asked = asked.lock().unwrap().clone();
+    assert!(
+        asked.iter().any(|line| line.starts_with("GET http://mirror.example/all_commits/")),
+        "{asked:#?}\n{}",
+        forward.stderr
+    );
+    assert!(asked.iter().any(|line| line.starts_with("Proxy-Authorization: Basic ")), "{asked:#?}");
+    let told: BTreeSet<String> = project.read("told.txt").lines().map(str::to_owned).collect();
+    insta::assert_snapshot!(told.into_iter().collect::<Vec<_>>().join("\n"), @r"
+    generate --no-hints: HTTP_PROXY PRISMA_ENGINES_MIRROR
+    migrate deploy: nothing
+    ");
+    insta::assert_snapshot!(forward.failure(), @r"
+    error: the client was not generated: `generate` exited with code 1
+    caused by: Example: PRISMA_ENGINES_CHECKSUM_IGNORE_MISSING=1
+    note: the database now: 5 migrations applied by this run, 0 pending
+    hint: read the step's log in the evidence folder
+    ");
+    // As it is, and as HTTP writes it.
+    let secrets = ["pr0xy-p4ss", "bWU6cHIweHktcDRzcw"];
+    for file in project.files() {
+        let text = String::from_utf8_lossy(&fs::read(&file).unwrap_or_default()).into_owned();
+        assert!(!secrets.iter().any(|secret| text.contains(secret)), "{}", file.display());
+    }
+    assert!(!secrets.iter().any(|secret| forward.stderr.contains(secret)), "{}", forward.stderr);
+}
+
+/// The lines of a request, which is answered with nothing.
+fn refused(mut client: TcpStream) -> Vec<String> {
+    let lines = BufReader::new(&client).lines().map_while(Result::ok);
+    let request = lines.take_while(|line| !line.is_empty()).collect();
+    let _ = client.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    request
 }
