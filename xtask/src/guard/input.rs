@@ -14,6 +14,7 @@ use crate::guard::{self, Candidate, Policy};
 use crate::hint::Hint;
 use crate::settings::Settings;
 use crate::settings::env_file;
+use crate::settings::network;
 use crate::settings::prisma_places;
 use crate::settings::schema_files;
 use pin::file;
@@ -194,13 +195,13 @@ impl Declared {
                 ),
             }
         }
-        (declared.redactor_of(&texts), unread)
+        (declared.redactor_of(&texts, network::secrets(&settings.environment)), unread)
     }
 
-    fn redactor_of(&self, texts: &[Vec<u8>]) -> Redactor {
+    fn redactor_of(&self, texts: &[Vec<u8>], network: Vec<(String, Secret)>) -> Redactor {
         let in_files = texts.iter().flat_map(|text| env_file::parse(text).unwrap_or_default());
         let exported = self.exported.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone())));
-        let secrets: Vec<_> = in_files.chain(exported).collect();
+        let secrets: Vec<_> = in_files.chain(exported).chain(network).collect();
         let raw: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
         if texts.iter().all(|text| env_file::parse(text).is_ok()) {
             return Redactor::new(&secrets, &raw);
@@ -215,7 +216,8 @@ impl Declared {
             .known_variables()
             .filter_map(|name| Some((name.to_owned(), Secret::new(self.exported.get(name)?.clone()))));
         let is_readable = self.env_file.as_ref().is_none_or(|(_, bytes)| env_file::parse(bytes).is_ok());
-        let secrets: Vec<_> = self.file_variables().into_iter().chain(exported).collect();
+        let network = network::secrets(&self.exported);
+        let secrets: Vec<_> = self.file_variables().into_iter().chain(exported).chain(network).collect();
         let raw: Vec<&[u8]> = self.env_file.iter().map(|(_, bytes)| bytes.as_slice()).collect();
         if is_readable { Redactor::new(&secrets, &raw) } else { Redactor::of_unreadable(&secrets, &raw) }
     }

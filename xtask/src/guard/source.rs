@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Refusal;
-use crate::settings::env_file;
+use crate::settings::{env_file, network};
 use redact::Secret;
 
 use crate::guard::declared::Declared;
@@ -110,7 +110,8 @@ impl Given {
     /// What was seen, could move a client, and stays behind.
     pub fn unforwarded(&self, declared: &Declared<'_>) -> Vec<String> {
         let own = target_variables(declared.policy);
-        let exported = declared.exported.keys().map(String::as_str).filter(|name| stays_behind(name, ""));
+        let exported = declared.exported.keys().map(String::as_str);
+        let exported = exported.filter(|name| stays_behind(name, "") && !network::OF_DOWNLOADS.contains(name));
         let given =
             self.others(declared.policy).filter(|(name, value)| stays_behind(name, value)).map(|(name, _)| name);
         let names: BTreeSet<&str> = exported.chain(given).filter(|name| !own.contains(name)).collect();

@@ -54,7 +54,8 @@ pub fn schema(settings: &Settings, manager: PackageManager, interrupt: &Interrup
 
 fn engine(toolbox: &Toolbox) -> &Path {
     match &toolbox.engine {
-        Engine::Native(path) | Engine::Wasm { program: path, .. } => path,
+        Engine::Native(engine) => &engine.path,
+        Engine::Wasm { program, .. } => program,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::process::engine_program;
-use crate::process::native_engine::{self, Platform};
+use crate::process::native_engine::{self, NativeEngine, Platform};
 use crate::process::npm_cache::NpmCache;
 use crate::process::package_manager::PackageManager;
 use crate::process::packages;
@@ -33,7 +33,7 @@ pub struct Toolbox {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Engine {
     /// Prisma's own binary, downloaded when its package was installed, or named by the user.
-    Native(PathBuf),
+    Native(NativeEngine),
     /// The same engine as WebAssembly, run by our Node program.
     Wasm { program: PathBuf, engine: WasmEngine },
 }
@@ -41,9 +41,7 @@ pub enum Engine {
 impl Engine {
     pub fn in_words(&self) -> String {
         match self {
-            Engine::Native(path) => {
-                format!("native ({})", path.file_name().unwrap_or_default().to_string_lossy())
-            }
+            Engine::Native(engine) => engine.in_words(),
             Engine::Wasm { engine: WasmEngine { version, glue_of: Some(glue), .. }, .. } => {
                 format!("wasm ({version}, with the JavaScript of {glue})")
             }
@@ -117,10 +115,11 @@ fn prisma(settings: &Settings, node: &Path) -> Result<Package> {
 
 /// The user's own choice, else the binary beside the CLI, else our program around the same engine as WebAssembly.
 fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
+    let native = |path| Engine::Native(NativeEngine::ask(path, prisma.wanted.as_deref(), settings.variable("PATH")));
     if let Some(path) = settings.variable("PRISMA_SCHEMA_ENGINE_BINARY") {
         let path = settings.root.join(path);
         return if path.is_file() {
-            Ok(Engine::Native(path))
+            Ok(native(path))
         } else {
             Err(Failure::blocked("PRISMA_SCHEMA_ENGINE_BINARY names a file that is not there")
                 .hint("unset PRISMA_SCHEMA_ENGINE_BINARY, or correct it"))
@@ -128,7 +127,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
     }
     let folder = prisma.script.ancestors().nth(2).unwrap_or(&prisma.script);
     if let Some(path) = native_engine::of_cli(folder, prisma.engines.as_deref(), &Platform::here()) {
-        return Ok(Engine::Native(path));
+        return Ok(native(path));
     }
     let program = engine_program::find(settings, &npm_cache(settings, "programs"))?;
     let wanted = Wanted {
@@ -261,7 +260,7 @@ mod tests {
         let node = folder.path().join("node");
         std::fs::write(&node, "#!/bin/sh\nsleep 300\n").unwrap();
         std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let toolbox = Toolbox { node, prisma: Package::default(), engine: Engine::Native(PathBuf::new()) };
+        let toolbox = Toolbox { node, prisma: Package::default(), engine: Engine::Native(NativeEngine::default()) };
         let interrupt = Interrupt::default();
         interrupt.pretend(signal_hook::consts::SIGINT);
         let failure = toolbox.node_version(&interrupt).unwrap_err();

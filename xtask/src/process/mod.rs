@@ -34,6 +34,7 @@ pub use started::Started;
 
 use crate::error::{Failure, OrFail, Result};
 use crate::interrupt::Interrupt;
+use crate::settings::network;
 use redact::Redactor;
 
 const STDOUT: usize = 0;
@@ -93,10 +94,14 @@ pub fn capture(invocation: &Invocation, deadline: Duration, interrupt: &Interrup
     }
 }
 
-/// Runs a program in the user's own terminal and environment: `npm ci`, which needs their registry settings. Its output is theirs to see.
+/// Runs npm in the user's own environment, which has their registry settings. Its output is theirs to see, but for the passwords of those.
 pub fn run_visibly(program: &Path, args: &[&str], dir: &Path) -> Result<Exit> {
-    let output = duct::cmd(program.as_os_str(), args).dir(dir).stdin_null().stdout_to_stderr().unchecked().run();
-    Ok(output.blocked(|| format!("cannot start `{}`", program.display()))?.status.into())
+    let npm = duct::cmd(program.as_os_str(), args).dir(dir).stdin_null().stderr_to_stdout().unchecked();
+    let unstarted = || format!("cannot start `{}`", program.display());
+    let said = npm.reader().blocked(unstarted)?;
+    redact::filter(&network::of_npm(dir), &said, io::stderr()).blocked(|| "cannot show what npm says")?;
+    let ended = said.try_wait().blocked(unstarted)?;
+    ended.map_or_else(|| Err(Failure::bug("npm closed its output and goes on")), |ended| Ok(ended.status.into()))
 }
 
 /// Starts a server that outlives us: in a group of its own, its output in `log`.

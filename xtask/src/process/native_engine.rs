@@ -2,12 +2,55 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::interrupt::Interrupt;
+use crate::process::{self, Exit, Invocation};
 
 /// Where Prisma looks for the OpenSSL that decides which of its engines fits, by family of Linux.
 const LIBRARIES: [&str; 4] = ["/usr/lib/ARCH-linux-gnu", "/lib/ARCH-linux-gnu", "/lib64", "/usr/lib64"];
 const LIBRARIES_OF_MUSL: [&str; 2] = ["/lib", "/usr/lib"];
 /// Of engines for other versions of OpenSSL, the newest first.
 const OPENSSL: [&str; 3] = ["3.0.x", "1.1.x", "1.0.x"];
+
+/// An engine that is a program of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NativeEngine {
+    pub path: PathBuf,
+    /// What it says of itself; None where it says nothing that can be one.
+    pub commit: Option<String>,
+    /// The commit that the CLI goes with, where it says so and the engine is of another.
+    pub instead_of: Option<String>,
+}
+
+impl NativeEngine {
+    /// `wanted` is the version that the CLI names, whose end is the commit.
+    pub fn ask(path: PathBuf, wanted: Option<&str>, search: Option<&str>) -> NativeEngine {
+        let commit = said(&path, search);
+        let wanted = wanted.map(|version| version.rsplit(['.', '-']).next().unwrap_or(version));
+        let instead_of = wanted.filter(|wanted| commit.as_deref().is_some_and(|commit| commit != *wanted));
+        NativeEngine { path, instead_of: instead_of.map(str::to_owned), commit }
+    }
+
+    pub fn in_words(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match (&self.commit, &self.instead_of) {
+            (None, _) => format!("native ({name}, which does not say its commit)"),
+            (Some(commit), None) => format!("native ({name}, {commit})"),
+            (Some(commit), Some(wanted)) => format!("native ({name}, {commit}, where the CLI goes with {wanted})"),
+        }
+    }
+}
+
+/// `schema-engine-cli 0edf323e…` is how Prisma's engines answer, and what `prisma --version` reads.
+fn said(path: &Path, search: Option<&str>) -> Option<String> {
+    let folder = path.parent()?;
+    let question = Invocation::new(path, folder).arg("--version").envs(search.map(|search| ("PATH", search)));
+    let (exit, said) = process::capture(&question, Duration::from_secs(10), &Interrupt::default()).ok()?;
+    let said = String::from_utf8_lossy(&said);
+    let commit = said.split_whitespace().last().filter(|_| exit == Exit::Success)?;
+    (commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| commit.to_owned())
+}
 
 /// What Prisma's names of its engines tell apart.
 #[derive(Debug, Clone)]
@@ -223,6 +266,40 @@ mod tests {
         let project = npm(&[]);
         write(&project.path().join("node_modules/prisma/schema-engine-debian-openssl-3.0.x"), 0o755);
         assert_eq!(found(&project, &here).as_deref(), Some("schema-engine-debian-openssl-3.0.x"));
+    }
+
+    /// No native engine can be had where this was written: the programs here answer `--version` as Prisma's do, and in other ways.
+    #[test]
+    fn an_engine_is_named_with_the_commit_that_it_says_itself() {
+        let commit = "0edf323efd1d98336f3f0a68684b56f689b900d3";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("schema-engine-debian-openssl-3.0.x");
+        let words = |script: &str, wanted: Option<&str>| {
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            NativeEngine::ask(path.clone(), wanted, Some("/usr/bin:/bin")).in_words()
+        };
+        let answers = format!("[ \"$*\" = --version ] && echo schema-engine-cli {commit}");
+        let of_the_cli = format!("7.10.0-4.{commit}");
+        let of_a_branch = format!("6.20.0-16.next-{commit}");
+        let said = [
+            words(&answers, Some(&of_the_cli)),
+            words(&answers, Some(&of_a_branch)),
+            words(&answers, None),
+            words(&answers, Some("7.4.0-20.ab56fe763f921d033a6c195e7ddeb3e255bdbb57")),
+            words("exit 0", Some(&of_the_cli)),
+            words(&format!("echo schema-engine-cli {commit}; exit 1"), None),
+            words("echo postgresql://u:secret@h/d", None),
+        ];
+        insta::assert_snapshot!(said.join("\n"), @r"
+        native (schema-engine-debian-openssl-3.0.x, 0edf323efd1d98336f3f0a68684b56f689b900d3)
+        native (schema-engine-debian-openssl-3.0.x, 0edf323efd1d98336f3f0a68684b56f689b900d3)
+        native (schema-engine-debian-openssl-3.0.x, 0edf323efd1d98336f3f0a68684b56f689b900d3)
+        native (schema-engine-debian-openssl-3.0.x, 0edf323efd1d98336f3f0a68684b56f689b900d3, where the CLI goes with ab56fe763f921d033a6c195e7ddeb3e255bdbb57)
+        native (schema-engine-debian-openssl-3.0.x, which does not say its commit)
+        native (schema-engine-debian-openssl-3.0.x, which does not say its commit)
+        native (schema-engine-debian-openssl-3.0.x, which does not say its commit)
+        ");
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use crate::error::{Failure, Result};
 use crate::process::package_manager::PackageManager;
 
-/// The oldest release whose engine is on npm as WebAssembly.
+/// The oldest release whose engine is on npm as WebAssembly, and so the nearest of all before it.
 const OLDEST: (u32, u32) = (6, 6);
+const OLDEST_RELEASE: &str = "6.6.0";
 /// Releases between the known ones that have no such package: the one whose JavaScript half fits the CLI's own WebAssembly (all
 /// imports and exports were compared), and the release that it is of.
 const WITHOUT_TWIN: [(&str, &str, &str); 2] = [
@@ -15,14 +16,15 @@ const WITHOUT_TWIN: [(&str, &str, &str); 2] = [
 /// # Errors
 /// `blocked`, naming what the release lacks and what works without it.
 pub fn check(version: &str, manager: PackageManager) -> Result<()> {
+    let nearest = format!("its engine is not on npm; the nearest release with one is {OLDEST_RELEASE}");
     let (lacks, instead) = match major(version) {
         Some(major @ 0..=7) if (major, minor(version)) >= OLDEST => return Ok(()),
-        Some(0..=7) => ("its engine is not on npm, so nothing of it could be tried", "prisma@6"),
-        _ => ("it has no `migrate reset`, `resolve` and `diff`, which the drill is made of", "prisma@7"),
+        Some(0..=7) => (nearest.as_str(), OLDEST_RELEASE),
+        _ => ("it has no `migrate reset`, `resolve` and `diff`, which the drill is made of", "7"),
     };
     Err(Failure::blocked(format!("Prisma {version} is not supported"))
         .because(format!("{lacks}; `env check` and `evidence` still work"))
-        .hint(manager.add(instead)))
+        .hint(manager.add(&format!("prisma@{instead}"))))
 }
 
 /// The engine package whose JavaScript half does for `version`, and its release, which is the nearest; None where npm has its own.
@@ -56,8 +58,7 @@ mod tests {
             format!("{}: {}", failure.message, failure.causes().collect::<Vec<_>>().join("; "))
         };
         for version in ["5.22.0", "6.5.0", "4.16.2"] {
-            let why =
-                "its engine is not on npm, so nothing of it could be tried; `env check` and `evidence` still work";
+            let why = "its engine is not on npm; the nearest release with one is 6.6.0; `env check` and `evidence` still work";
             assert_eq!(said(version), format!("Prisma {version} is not supported: {why}"));
         }
         for version in ["8.0.0-rc.19", "9.1.0", "next"] {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::guard;
-use crate::settings::Settings;
+use crate::settings::{Settings, network};
 
 const INHERITED: &[&str] = &["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "CI", "GITHUB_ACTIONS"];
 
@@ -20,6 +20,11 @@ const FIXED: &[(&str, &str)] = &[
     ("SUPABASE_TELEMETRY_DISABLED", "1"),
     ("SUPABASE_NO_UPDATE_NOTIFIER", "1"),
 ];
+
+/// What a child needs that may download something, beside what all get: `generate` alone.
+pub fn of_downloads(settings: &Settings) -> impl Iterator<Item = (&'static str, &str)> {
+    network::OF_DOWNLOADS.iter().filter_map(|&name| Some((name, settings.variable(name)?)))
+}
 
 /// `home` is an empty folder of this run, so that no `.pgpass`, `.npmrc` or saved login is found.
 pub fn child(settings: &Settings, home: &Path) -> BTreeMap<String, String> {

@@ -7,6 +7,7 @@
 mod drill_toml;
 pub mod env_file;
 pub mod flags;
+pub mod network;
 pub mod pair;
 pub mod prisma_places;
 pub mod schema_files;

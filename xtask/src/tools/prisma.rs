@@ -1,5 +1,6 @@
 //! Prisma's CLI: its arguments, and what its error codes mean to the user.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, OrFail, Result};
@@ -9,6 +10,7 @@ use crate::process::Invocation;
 use crate::process::release;
 use crate::run::plan::Explanation;
 use crate::session::Session;
+use crate::session::environment;
 use crate::session::groundwork::Groundwork;
 use crate::session::prisma_config::{self, NOWHERE};
 use crate::tools::reentry::EngineReentry;
@@ -16,6 +18,7 @@ use pin::{Expected, Lease};
 use redact::Secret;
 
 const QUERY_ENGINE: &str = "PRISMA_QUERY_ENGINE_LIBRARY";
+const MIRRORS: [&str; 2] = ["PRISMA_ENGINES_MIRROR", "PRISMA_BINARIES_MIRROR"];
 
 /// What Prisma's flags differ by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ fn lacks_query_engine(session: &Session<'_>) -> bool {
 
 /// What the client that `generate` makes lacks, where the project has it from a download that did not happen.
 pub fn of_the_client(session: &Session<'_>) -> Option<String> {
-    let named = session.settings.variable(QUERY_ENGINE).is_some();
+    let named = [QUERY_ENGINE].iter().chain(&MIRRORS).any(|name| session.settings.variable(name).is_some());
     (!named && lacks_query_engine(session)).then(|| {
         "the query engine of Prisma 6 is not installed here: a client whose generator does not say `engineType = \"client\"` is made without it"
             .to_owned()
@@ -117,7 +120,13 @@ impl<'a> Prisma<'a> {
     pub fn generate(&self) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
         let names = [&settings.url_env, &settings.direct_url_env];
-        let invocation = self.cli(&["generate", "--no-hints"])?.env("PRISMA_GENERATE_SKIP_AUTOINSTALL", "1");
+        let mut invocation = self.cli(&["generate", "--no-hints"])?.env("PRISMA_GENERATE_SKIP_AUTOINSTALL", "1");
+        // Who names a mirror has the query engine from there.
+        let may_download = MIRRORS.iter().any(|mirror| self.session.settings.variable(mirror).is_some());
+        if may_download && self.session.settings.variable(QUERY_ENGINE).is_none() {
+            invocation.env.remove(OsStr::new(QUERY_ENGINE));
+        }
+        let invocation = invocation.envs(environment::of_downloads(self.session.settings));
         Ok(invocation.envs(names.map(|name| (name, NOWHERE))))
     }
 

@@ -35,7 +35,7 @@ pub struct EngineReentry {
 impl EngineReentry {
     pub fn new(toolbox: &Toolbox, expected: Expected) -> EngineReentry {
         let (engine, via_node, wasm) = match &toolbox.engine {
-            Engine::Native(path) => (path.clone(), None, None),
+            Engine::Native(engine) => (engine.path.clone(), None, None),
             Engine::Wasm { program, engine } => (program.clone(), Some(toolbox.node.clone()), Some(engine.clone())),
         };
         EngineReentry { engine, via_node, expected, release: toolbox.prisma.version.clone(), wasm }

@@ -21,7 +21,7 @@ pub fn question(session: &Session<'_>) -> Result<Invocation> {
     let asked = session.temporary("schema-question.json", &request(session, &files))?;
     let root = &session.settings.root;
     let invocation = match &session.toolbox.engine {
-        Engine::Native(program) => Invocation::new(program, root),
+        Engine::Native(engine) => Invocation::new(&engine.path, root),
         Engine::Wasm { program, engine } => {
             Invocation::new(&session.toolbox.node, root).arg(program).envs([reentry::wasm(engine)?])
         }

@@ -166,13 +166,20 @@ fn a_deadline_stops_a_migration_and_says_what_the_database_is() {
 #[test]
 fn a_dead_engine_behind_an_exit_code_of_zero_is_not_believed() {
     let (mut project, database) = Project::on_staging("interrupt_dead_engine");
-    project.write("dead-engine", "#!/bin/sh\nexit 0\n");
+    // It says its commit, as Prisma's own engines do, so that the record can name it.
+    let commit = "0edf323efd1d98336f3f0a68684b56f689b900d3";
+    project.write(
+        "dead-engine",
+        &format!("#!/bin/sh\n[ \"$*\" = --version ] && echo schema-engine-cli {commit}\nexit 0\n"),
+    );
     Command::new("chmod").arg("+x").arg(project.path("dead-engine")).status().unwrap();
     let engine = project.path("dead-engine").display().to_string();
     project.env.insert("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), engine);
-    let answer = project.run(&["forward"]).expect(1);
+    let answer = project.run(&["forward", "--json"]).expect(1);
     assert_eq!(database.one::<Option<String>>("select to_regclass('public._prisma_migrations')::text"), None);
     assert!(answer.stderr.contains("error: "), "{}", answer.stderr);
+    let record = project.read(&format!("{}/run.json", answer.json()["evidence"].as_str().unwrap()));
+    assert!(record.contains(&format!("\"engine\": \"native (dead-engine, {commit})\"")), "{record}");
 }
 
 /// A `cargo build` beside a drill replaces the program under its feet.

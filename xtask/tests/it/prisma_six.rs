@@ -1,7 +1,7 @@
 //! Prisma 6: the schema's datasource says where the database is, under names of its own, and there is no config.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use chores::setup::clients;
 use serde_json::Value;
@@ -123,12 +123,33 @@ fn an_engine_of_another_commit_and_a_release_without_one_are_refused() {
     hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000
 
     error: Prisma 6.5.0 is not supported
-    caused by: its engine is not on npm, so nothing of it could be tried; `env check` and `evidence` still work
-    hint: npm install --save-dev --save-exact prisma@6
+    caused by: its engine is not on npm; the nearest release with one is 6.6.0; `env check` and `evidence` still work
+    hint: npm install --save-dev --save-exact prisma@6.6.0
 
     error: Prisma 8.0.0-rc.19 is not supported
     caused by: it has no `migrate reset`, `resolve` and `diff`, which the drill is made of; `env check` and `evidence` still work
     hint: npm install --save-dev --save-exact prisma@7
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
+}
+
+/// The npm here stands in for one that prints what it was told, as a proxy's error may.
+#[test]
+fn what_npm_says_while_an_engine_is_brought_is_masked() {
+    let (mut project, _database) = project("six_npm");
+    project.write("bin/npm", "#!/bin/sh\ncat .npmrc >&2\necho \"$HTTPS_PROXY\"\nexit 1\n");
+    fs::set_permissions(project.path("bin/npm"), fs::Permissions::from_mode(0o755)).unwrap();
+    project.write(".npmrc", "registry=https://npm.example/\n//npm.example/:_authToken=t0ken-of-npm-1\n");
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    project.env.insert("PATH".to_owned(), path);
+    project.env.insert("HTTPS_PROXY".to_owned(), "http://me:pr0xy-p4ss@proxy.example:8080".to_owned());
+    insta::assert_snapshot!(project.run(&["forward"]).expect(4).said(), @r"
+    registry=https://npm.example/
+    //npm.example/:_authToken=[REDACTED__authToken]
+    http://me:[REDACTED_HTTPS_PROXY]@proxy.example:8080
+    error: Prisma's schema engine is not here
+    caused by: its download was blocked or skipped when the package was installed
+    caused by: `npm install @prisma/schema-engine-wasm@7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7` exited with code 1
+    hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7
+    ");
 }

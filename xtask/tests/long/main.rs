@@ -15,5 +15,7 @@ mod server;
 #[path = "../it/stranger.rs"]
 mod stranger;
 
+mod alone;
 mod majors;
+mod releases;
 mod strangers;
