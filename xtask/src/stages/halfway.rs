@@ -83,14 +83,26 @@ impl Halfway {
 
     /// Why a migration of which the schema shows nothing is not simply rolled back.
     pub fn rows_at_stake(&self, failed: &str) -> Option<Failure> {
+        let failure = self.unknown(format!("it cannot be known whether `{failed}` changed rows before it failed"))?;
+        Some(failure.hint(format!(
+            "look at the rows, and take back what it changed; then: npx prisma migrate resolve --rolled-back {failed}"
+        )))
+    }
+
+    /// Why a migration of which the schema shows everything is not simply applied: what fails last may be about rows.
+    pub fn rows_missing(&self, failed: &str) -> Option<Failure> {
+        let failure = self.unknown(format!("it cannot be known whether `{failed}` changed all rows that it should"))?;
+        Some(failure.hint(format!(
+            "look at the rows, and run what is missing of it; then: npx prisma migrate resolve --applied {failed}"
+        )))
+    }
+
+    fn unknown(&self, what: String) -> Option<Failure> {
         let line = self.line_that_may_have_run()?;
         Some(
-            Failure::different(format!("it cannot be known whether `{failed}` changed rows before it failed"))
-                .because(self.in_words())
-                .because(format!("line {line} changes rows, and Prisma sends each statement as a transaction of its own"))
-                .hint(format!(
-                    "look at the rows, and take back what it changed; then: npx prisma migrate resolve --rolled-back {failed}"
-                )),
+            Failure::different(what).because(self.in_words()).because(format!(
+                "line {line} changes rows, and Prisma sends each statement as a transaction of its own"
+            )),
         )
     }
 }

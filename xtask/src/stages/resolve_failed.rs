@@ -219,7 +219,10 @@ fn resolution(
             Some(failure) => Err(failure),
             None => Ok(Resolution::RolledBack),
         },
-        (false, true) => Ok(Resolution::Applied),
+        (false, true) => match halfway()?.and_then(|halfway| halfway.rows_missing(failed)) {
+            Some(failure) => Err(failure),
+            None => Ok(Resolution::Applied),
+        },
         (false, false) => match down_scripts::written(session, failed)? {
             Some(down) => Ok(Resolution::TakenBack(down)),
             None => {

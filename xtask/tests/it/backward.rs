@@ -545,6 +545,21 @@ fn a_failed_migration_whose_rows_may_have_changed_is_left_to_a_person() {
         ],
     );
     assert_eq!(unsettled(&database), 1);
+    for logged in [true, false] {
+        let last = "create table u (id int);\nupdate t set id = 2";
+        let name = format!("settle_rows_after_{logged}");
+        let (project, database) = failed(&name, last, "create table u (id int)", "", logged);
+        says(
+            &project.run(&["backward", "--failed"]).expect(5),
+            &[
+                "it cannot be known whether `2_broken` changed all rows that it should",
+                "the first of its 2 statements is there, and the next leaves no trace in a schema",
+                "line 2 changes rows",
+                "--applied 2_broken",
+            ],
+        );
+        assert_eq!(unsettled(&database), 1);
+    }
     let one = "begin; update t set id = 2; alter table t add constraint c check (id < 2); commit;";
     let (project, database) = failed("settle_rows_together", one, "", "", true);
     project.run(&["backward", "--failed"]).expect(0);

@@ -84,7 +84,6 @@ fn until_waiting(database: &Database, sessions: i64) {
 fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     let (project, database) = Project::on_staging("deploy_waits");
     project.run(&["forward", "-q"]).expect(0);
-    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
     let read = "begin; select 's3cret' from \"Session\" where id = 's3cret'";
     project.migration("20260101000000_room", "alter table \"Session\" add column room text;");
 
