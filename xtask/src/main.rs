@@ -1,4 +1,4 @@
-//! The staging drill: `cargo xtask`.
+//! The staging drill: `cargo xtask` here, `staging-drill` where it is installed.
 
 #![forbid(unsafe_code)]
 

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::hint::CARGO;
 use crate::parity::comparison::Source;
 use crate::settings::flags::Global;
+use crate::settings::started;
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -18,13 +20,26 @@ Every run that reaches a target leaves a folder of evidence; its path is the las
 
 /// Rehearse database migrations on a staging Postgres, with Prisma and Supabase, and keep the proof.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(name = "staging-drill", bin_name = "cargo xtask", version, after_help = AFTER_HELP, max_term_width = 120)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// As the user typed it, and helped in the same words.
+    pub fn read() -> Result<Cli, clap::Error> {
+        let mut command = Cli::command();
+        if let Some(program) = started::as_typed() {
+            let help = AFTER_HELP.replace(CARGO, &program);
+            command = command.bin_name(program).after_help(help);
+        }
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 #[derive(Debug, Subcommand)]

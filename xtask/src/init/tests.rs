@@ -248,7 +248,7 @@ fn each_kind_of_repo_gets_what_fits_it() {
           - ".github/workflows/staging-drill.yml"
           - run: npm ci
           - run: cargo install --locked --git "$STAGING_DRILL" xtask
-          - run: xtask drill --sandbox
+          - run: staging-drill drill --sandbox
           - run: npm ci
           - run: cargo install --locked --git "$STAGING_DRILL" xtask
               DATABASE_URL: ${{ secrets.DATABASE_URL }}
@@ -339,27 +339,27 @@ fn each_kind_of_repo_gets_what_fits_it() {
     # Forward, backward, forward on an embedded Postgres, which it fills first: start here
     [positional-arguments]
     drill-sandbox *args:
-        xtask drill --sandbox "$@"
+        staging-drill drill --sandbox "$@"
 
     # Is the env file complete, and is it staging? No network
     [positional-arguments]
     check-staging *args:
-        xtask env check "$@"
+        staging-drill env check "$@"
 
     # Generate the client, apply pending migrations to staging, verify
     [positional-arguments]
     migrate-staging *args:
-        xtask forward "$@"
+        staging-drill forward "$@"
 
     # Take the last migration back, verify; --steps, --to, --failed
     [positional-arguments]
     rollback-staging *args:
-        xtask backward "$@"
+        staging-drill backward "$@"
 
     # Put the rows of a snapshot back, verify; needs --confirm, and --list shows what there is
     [positional-arguments]
     restore-staging *args:
-        xtask restore "$@"
+        staging-drill restore "$@"
     ==== what is there already
     -- .gitignore
     .env.*
@@ -403,7 +403,7 @@ fn a_package_json_keeps_its_order_its_indentation_and_its_end() {
         // Of seven scripts the first and the last say how they are set.
         let lines = after.replace('\r', "␍").replace('\t', "→");
         let is_between = |line: &str| {
-            line.contains("xtask") && !["drill --sandbox", "restore"].iter().any(|word| line.contains(word))
+            line.contains("staging-drill") && !["drill --sandbox", "restore"].iter().any(|word| line.contains(word))
         };
         lines.split('\n').filter(|line| !is_between(line)).collect::<Vec<_>>().join("\n")
     });
@@ -412,8 +412,8 @@ fn a_package_json_keeps_its_order_its_indentation_and_its_end() {
     →"name": "a",
     →"scripts": {
     →→"dev": "x",
-    →→"drill-sandbox": "xtask drill --sandbox",
-    →→"restore-staging": "xtask restore"
+    →→"drill-sandbox": "staging-drill drill --sandbox",
+    →→"restore-staging": "staging-drill restore"
     →},
     →"files": [ 1,2 ]
     }
@@ -422,8 +422,8 @@ fn a_package_json_keeps_its_order_its_indentation_and_its_end() {
     {␍
         "scripts": {␍
             "dev": "x",␍
-            "drill-sandbox": "xtask drill --sandbox",␍
-            "restore-staging": "xtask restore"␍
+            "drill-sandbox": "staging-drill drill --sandbox",␍
+            "restore-staging": "staging-drill restore"␍
         }␍
     }
     ----
@@ -431,8 +431,8 @@ fn a_package_json_keeps_its_order_its_indentation_and_its_end() {
       "name": "\u00e9 \/",
       "version":"1",
       "scripts": {
-        "drill-sandbox": "xtask drill --sandbox",
-        "restore-staging": "xtask restore"
+        "drill-sandbox": "staging-drill drill --sandbox",
+        "restore-staging": "staging-drill restore"
       }
     }
 
@@ -444,12 +444,12 @@ fn a_package_json_keeps_its_order_its_indentation_and_its_end() {
         "rollback-staging":"c",
         "drill-staging":"d",
         "reset-staging":"e",
-        "restore-staging": "xtask restore"
+        "restore-staging": "staging-drill restore"
       }}
     ----
     { "scripts": {
-        "drill-sandbox": "xtask drill --sandbox",
-        "restore-staging": "xtask restore"
+        "drill-sandbox": "staging-drill drill --sandbox",
+        "restore-staging": "staging-drill restore"
       } }
     "#);
 }

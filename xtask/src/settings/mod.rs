@@ -11,6 +11,7 @@ pub mod network;
 pub mod pair;
 pub mod prisma_places;
 pub mod schema_files;
+pub mod started;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -229,3 +229,18 @@ fn no_env_file_can_be_committed() {
     example.args(["check-ignore", "-q", "--no-index", ".env.staging.example"]).current_dir(workspace());
     assert!(!example.status().unwrap().success(), "the example must be committed");
 }
+
+#[test]
+fn a_program_that_is_called_directly_helps_under_the_name_that_was_typed() {
+    let said = |words: &[&str]| {
+        let mut command = Command::new(program());
+        // Where no such target is: the hint comes after the refusal.
+        command.args(words).env_remove("CARGO_PKG_NAME").env_remove("npm_command").current_dir("/");
+        let output = command.output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let name = program().display().to_string();
+    let help = said(&["--help"]);
+    assert!(help.contains(&format!("Usage: {name} [OPTIONS] <COMMAND>")) && !help.contains("cargo xtask"), "{help}");
+    assert!(said(&["forward", "--nonsense"]).contains(&format!("Usage: {name} forward ")));
+}

@@ -45,13 +45,13 @@ fn a_stranger_goes_from_nothing_to_a_drill_without_editing_a_file() {
          "prisma": "7.10.0"
     +  },
     +  "scripts": {
-    +    "drill-sandbox": "xtask drill --sandbox",
-    +    "check-staging": "xtask env check",
-    +    "migrate-staging": "xtask forward",
-    +    "rollback-staging": "xtask backward",
-    +    "drill-staging": "xtask drill",
-    +    "reset-staging": "xtask reset",
-    +    "restore-staging": "xtask restore"
+    +    "drill-sandbox": "staging-drill drill --sandbox",
+    +    "check-staging": "staging-drill env check",
+    +    "migrate-staging": "staging-drill forward",
+    +    "rollback-staging": "staging-drill backward",
+    +    "drill-staging": "staging-drill drill",
+    +    "reset-staging": "staging-drill reset",
+    +    "restore-staging": "staging-drill restore"
        }
      }
     "#);

@@ -32,7 +32,7 @@ pub fn program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xtask-under-test");
         let _ = fs::remove_file(&kept);
-        fs::hard_link(env!("CARGO_BIN_EXE_xtask"), &kept).unwrap();
+        fs::hard_link(env!("CARGO_BIN_EXE_staging-drill"), &kept).unwrap();
         kept
     })
 }
@@ -139,7 +139,8 @@ impl Project {
         command.args(args).current_dir(self.folder.path());
         // A sealed room: nothing of the developer's environment gets in but the way to Node.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", self.path("home"));
-        command.envs(&self.env).stdin(Stdio::null());
+        // As `cargo xtask` runs it: hints begin with that then.
+        command.env("CARGO_PKG_NAME", "xtask").envs(&self.env).stdin(Stdio::null());
         command
     }
 

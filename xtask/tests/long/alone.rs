@@ -2,6 +2,7 @@
 //! processes see. It needs npm's registry, and leave to mount: root, or user namespaces for everybody.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -81,4 +82,22 @@ fn a_copy_of_the_binary_does_everything_where_this_workspace_is_not() {
         (kind, folder.map_or(0, Iterator::count))
     });
     assert_eq!(brought, [("engines", 1), ("postgres", 1), ("programs", 1)]);
+}
+
+/// What is committed, as somebody else gets it. Built without optimising, which takes minutes.
+#[test]
+fn cargo_installs_it_from_a_clean_clone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [clone, root] = ["clone", "root"].map(|name| folder.path().join(name));
+    let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+    done(Command::new("git").args(["clone", "-q"]).arg(workspace()).arg(&clone));
+    let url = format!("file://{}", clone.display());
+    let mut install = Command::new(env!("CARGO"));
+    install.args(["install", "--quiet", "--debug", "--locked", "--git", &url, env!("CARGO_PKG_NAME"), "--root"]);
+    install.arg(&root).current_dir(folder.path());
+    done(install.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("install")));
+    let mut installed = Command::new(root.join("bin/staging-drill"));
+    let output = installed.arg("--version").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, format!("staging-drill {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -46,7 +46,7 @@ impl Bench {
 /// The program under measurement, built as `cargo xtask` builds it, beside this one.
 fn xtask(shell: &Shell) -> Result<PathBuf> {
     cargo(shell).args(["build", "--quiet", "--package", "xtask"]).quiet().run()?;
-    Ok(std::env::current_exe()?.with_file_name("xtask"))
+    Ok(std::env::current_exe()?.with_file_name("staging-drill"))
 }
 
 /// Runs it without a word, unless it fails.
