@@ -34,7 +34,7 @@ impl Cli {
     pub fn read() -> Result<Cli, clap::Error> {
         let mut command = Cli::command();
         if let Some(program) = started::as_typed() {
-            let help = AFTER_HELP.replace(CARGO, &program);
+            let help = AFTER_HELP.replace(CARGO, &program).replace(" and Rust", "");
             command = command.bin_name(program).after_help(help);
         }
         let matches = command.try_get_matches_from_mut(std::env::args_os())?;

@@ -242,5 +242,6 @@ fn a_program_that_is_called_directly_helps_under_the_name_that_was_typed() {
     let name = program().display().to_string();
     let help = said(&["--help"]);
     assert!(help.contains(&format!("Usage: {name} [OPTIONS] <COMMAND>")) && !help.contains("cargo xtask"), "{help}");
+    assert!(!help.contains("Rust"), "{help}");
     assert!(said(&["forward", "--nonsense"]).contains(&format!("Usage: {name} forward ")));
 }
