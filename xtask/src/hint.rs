@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 /// What is left to do where a program failed without a code that is known.
 pub const READ_THE_LOG: &str = "read the step's log in the evidence folder";
 
+/// How the program is started in its own workspace.
+pub const CARGO: &str = "cargo xtask";
+
 /// What a run acts on, as far as its flags said so.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aim {
+    /// What this program was started with, for a shell; None for `cargo xtask`.
+    pub program: Option<String>,
     /// None for the default.
     pub target: Option<String>,
     pub sandbox: bool,
@@ -28,7 +33,7 @@ pub enum Hint {
 }
 
 impl Hint {
-    /// `words` as they follow `cargo xtask`; what varies is added with `arg`, so that it is always quoted.
+    /// `words` as they follow the program; what varies is added with `arg`, so that it is always quoted.
     pub fn run(words: &'static str) -> Hint {
         Hint::Run(words.to_owned())
     }
@@ -56,7 +61,10 @@ impl Hint {
     /// What a user can paste, with the flags that lead to the database of this run.
     pub fn command(&self, aim: &Aim) -> Option<String> {
         match self {
-            Hint::Run(words) => Some(format!("cargo xtask {words}{}", aim.flags(words))),
+            Hint::Run(words) => {
+                let program = aim.program.as_deref().unwrap_or(CARGO);
+                Some(format!("{program} {words}{}", aim.flags(words)))
+            }
             Hint::Shell(words) => Some(match &aim.root {
                 Some(root) => format!("(cd {} && {words})", shown(root)),
                 None => words.clone(),
@@ -123,6 +131,7 @@ mod tests {
 
     fn aim(target: Option<&str>, sandbox: bool, root: Option<&str>, env_file: Option<&str>) -> Aim {
         Aim {
+            program: None,
             target: target.map(str::to_owned),
             sandbox,
             root: root.map(Into::into),
@@ -155,6 +164,14 @@ mod tests {
         cargo xtask backward --failed --sandbox --root '../other project'
         cargo xtask backward --failed --sandbox --root '../other project' --env-file 'it'\''s.env'
         ");
+    }
+
+    #[test]
+    fn a_command_begins_as_the_user_began() {
+        let aim = Aim { program: Some("npx staging-drill".to_owned()), ..aim(None, true, None, None) };
+        assert_eq!(Hint::run("forward").line(&aim), "npx staging-drill forward --sandbox");
+        assert_eq!(Hint::run("sandbox up").line(&aim.clone().on_sandbox()), "npx staging-drill sandbox up");
+        assert_eq!(Hint::shell("npm ci").line(&aim), "npm ci");
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::hint::CARGO;
 use crate::parity::comparison::Source;
 use crate::settings::flags::Global;
+use crate::settings::started;
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -25,6 +27,19 @@ pub struct Cli {
     pub global: Global,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// As the user typed it, and helped in the same words.
+    pub fn read() -> Result<Cli, clap::Error> {
+        let mut command = Cli::command();
+        if let Some(program) = started::as_typed() {
+            let help = AFTER_HELP.replace(CARGO, &program).replace(" and Rust", "");
+            command = command.bin_name(program).after_help(help);
+        }
+        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
 }
 
 #[derive(Debug, Subcommand)]

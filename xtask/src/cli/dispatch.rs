@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
@@ -33,7 +32,7 @@ use crate::stages::restore::Restore;
 use redact::Redactor;
 
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };

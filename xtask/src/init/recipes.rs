@@ -28,7 +28,9 @@ pub const RECIPES: [(&str, &str, &str); 7] = [
 ];
 
 /// What `cargo install` calls the drill's program.
-pub const PROGRAM: &str = "xtask";
+pub const PROGRAM: &str = env!("CARGO_BIN_NAME");
+/// And what it is called with, to find it among the packages of its repository.
+pub const PACKAGE: &str = env!("CARGO_PKG_NAME");
 
 /// As `just` finds it.
 pub fn justfile(repo: &Repo<'_>) -> Option<&'static str> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::Result;
 use crate::hint::Aim;
 use crate::init::change::Change;
-use crate::init::recipes::PROGRAM;
+use crate::init::recipes::{PACKAGE, PROGRAM};
 use crate::init::repo::Repo;
 use crate::process::package_manager::PackageManager;
 
@@ -32,6 +32,7 @@ fn text(repo: &Repo<'_>) -> String {
         ("@PATHS\n", format!("{}\n", paths.join("\n"))),
         ("@SETUP\n", setup),
         ("@PROGRAM", PROGRAM.to_owned()),
+        ("@PACKAGE", PACKAGE.to_owned()),
         ("@URL_ENV", prisma.url_env.clone()),
     ];
     values.iter().fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value))

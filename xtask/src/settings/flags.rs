@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::hint::Aim;
+use crate::settings::started;
 
 /// The target where no other is named.
 const STAGING: &str = "staging";
@@ -42,6 +43,12 @@ impl Global {
     /// What the flags say that the command acts on; None for what is so anyway.
     pub fn aim(&self) -> Aim {
         let target = (self.target != STAGING).then(|| self.target.clone());
-        Aim { target, sandbox: self.sandbox, root: self.root.clone(), env_file: self.env_file.clone() }
+        Aim {
+            program: started::as_typed(),
+            target,
+            sandbox: self.sandbox,
+            root: self.root.clone(),
+            env_file: self.env_file.clone(),
+        }
     }
 }

@@ -12,6 +12,7 @@ pub mod pair;
 pub mod prisma_places;
 pub mod schema_files;
 pub mod span;
+pub mod started;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -229,3 +229,21 @@ fn no_env_file_can_be_committed() {
     example.args(["check-ignore", "-q", "--no-index", ".env.staging.example"]).current_dir(workspace());
     assert!(!example.status().unwrap().success(), "the example must be committed");
 }
+
+#[test]
+fn a_program_that_is_called_directly_helps_under_the_name_that_was_typed() {
+    let folder = tempfile::tempdir().unwrap();
+    let linked = folder.path().join("staging-drill");
+    std::os::unix::fs::symlink(program(), &linked).unwrap();
+    let said = |words: &[&str]| {
+        let mut command = Command::new(&linked);
+        command.args(words).current_dir("/");
+        let output = command.output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let name = linked.display().to_string();
+    let help = said(&["--help"]);
+    assert!(help.contains(&format!("Usage: {name} [OPTIONS] <COMMAND>")) && !help.contains("cargo xtask"), "{help}");
+    assert!(!help.contains("Rust"), "{help}");
+    assert!(said(&["forward", "--nonsense"]).contains(&format!("Usage: {name} forward ")));
+}

@@ -26,11 +26,13 @@ pub struct Answer {
     pub stderr: String,
 }
 
-/// The built binary under a name that no `cargo build` replaces: the recipes' tests run cargo beside all others.
+/// The built binary where no `cargo build` replaces it: the recipes' tests run cargo beside all others.
 pub fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("xtask-under-test");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("under-test");
+        fs::create_dir_all(&folder).unwrap();
+        let kept = folder.join("xtask");
         let _ = fs::remove_file(&kept);
         fs::hard_link(env!("CARGO_BIN_EXE_xtask"), &kept).unwrap();
         kept

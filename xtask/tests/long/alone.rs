@@ -2,6 +2,7 @@
 //! processes see. It needs npm's registry, and leave to mount: root, or user namespaces for everybody.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -47,7 +48,7 @@ fn run(project: &Project, words: &[&str]) -> Answer {
     let (before, script) = way();
     let sealed = project.command(&[]);
     let mut command = Command::new("unshare");
-    command.args(before).args(["-c", &format!("{HIDE}; {script}")]).arg(project.path("bin/staging-drill")).args(words);
+    command.args(before).args(["-c", &format!("{HIDE}; {script}")]).arg(project.path("bin/xtask")).args(words);
     command.env_clear().envs(sealed.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.env("HIDDEN", hidden(project)).env("USER_ID", id("-u")).env("GROUP_ID", id("-g"));
     Project::answer(command.current_dir(project.path("")))
@@ -57,7 +58,7 @@ fn run(project: &Project, words: &[&str]) -> Answer {
 fn a_copy_of_the_binary_does_everything_where_this_workspace_is_not() {
     let project = Project::empty();
     fs::create_dir(project.path("bin")).unwrap();
-    fs::copy(program(), project.path("bin/staging-drill")).unwrap();
+    fs::copy(program(), project.path("bin/xtask")).unwrap();
     project.write("package.json", "{ \"name\": \"stranger\", \"private\": true }\n");
     project.write("prisma.config.ts", CONFIG);
     project.write("prisma/schema.prisma", &format!("{HEAD}model Shop {{\n  id   Int    @id\n  city String?\n}}\n"));
@@ -81,4 +82,22 @@ fn a_copy_of_the_binary_does_everything_where_this_workspace_is_not() {
         (kind, folder.map_or(0, Iterator::count))
     });
     assert_eq!(brought, [("engines", 1), ("postgres", 1), ("programs", 1)]);
+}
+
+/// What is committed, as somebody else gets it. Built without optimising, which takes minutes.
+#[test]
+fn cargo_installs_it_from_a_clean_clone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [clone, root] = ["clone", "root"].map(|name| folder.path().join(name));
+    let done = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
+    done(Command::new("git").args(["clone", "-q"]).arg(workspace()).arg(&clone));
+    let url = format!("file://{}", clone.display());
+    let mut install = Command::new(env!("CARGO"));
+    install.args(["install", "--quiet", "--debug", "--locked", "--git", &url, env!("CARGO_PKG_NAME"), "--root"]);
+    install.arg(&root).current_dir(folder.path());
+    done(install.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("install")));
+    let mut installed = Command::new(root.join("bin/xtask"));
+    let output = installed.arg("--version").output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(said, format!("cargo xtask {}\n", env!("CARGO_PKG_VERSION")));
 }
