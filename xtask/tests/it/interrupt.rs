@@ -113,11 +113,15 @@ fn ctrl_c_in_a_replay_cancels_it() {
         let (password, port) = (state["password"].as_str()?, state["port"].as_u64()?);
         Client::connect(&format!("postgresql://postgres:{password}@127.0.0.1:{port}/postgres"), NoTls).ok()
     };
-    let places: [&dyn Fn() -> Option<Client>; 2] = [&shared, &own];
-    for place in places {
+    // Other tests' replays sleep on the shared server, too.
+    let ours = format!("usename = '{}'", database.user);
+    let places: [(&dyn Fn() -> Option<Client>, &str); 2] = [(&shared, &ours), (&own, "true")];
+    for (place, whose) in places {
         let mut child = project.start(&["forward"]);
-        let asleep = "select count(*) from pg_stat_activity where datname like 'drill_%' and wait_event = 'PgSleep'";
-        while place().is_none_or(|mut server| server.query_one(asleep, &[]).unwrap().get::<_, i64>(0) == 0) {
+        let asleep = format!(
+            "select count(*) from pg_stat_activity where datname like 'drill_%' and wait_event = 'PgSleep' and {whose}"
+        );
+        while place().is_none_or(|mut server| server.query_one(&asleep, &[]).unwrap().get::<_, i64>(0) == 0) {
             assert_eq!(child.try_wait().unwrap(), None);
             std::thread::sleep(Duration::from_millis(50));
         }

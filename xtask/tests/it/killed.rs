@@ -260,7 +260,7 @@ fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
         ("DROP FUNCTION", "staging_drill_fence"),
     ];
     let mut said = staging.killed_at(&gates);
-    for step in ["snapshot", "verify ledger", "verify catalog"] {
+    for step in ["snapshot", "verify ledger"] {
         staging.kill_in_step(step);
         said.push(format!("{step}: {}", staging.came_back("restore --confirm")));
     }
@@ -297,7 +297,6 @@ fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
     DROP FUNCTION staging_drill_fence: restore --confirm
     snapshot: restore --confirm
     verify ledger: restore --confirm
-    verify catalog: restore --confirm
     no engine: restore --confirm
     restore, thrice: restore --confirm
     ");
