@@ -13,7 +13,6 @@ mod stranger;
 mod backward;
 mod bad_input;
 mod claim;
-mod deployed;
 mod docs;
 mod drill;
 mod evidence;

@@ -16,6 +16,7 @@ mod server;
 mod stranger;
 
 mod alone;
+mod deployed;
 mod majors;
 mod releases;
 mod strangers;
