@@ -29,7 +29,7 @@ impl Options {
         }
         println!("two Prisma calls, bare: {plain}");
         println!("forward, verified     : {drill}");
-        println!("{} ({} pairs; budget 0.80)", drill.ratio_to(&plain), drill.len());
+        println!("{} ({} pairs; budgets 0.75 and, with nothing pending, 0.50)", drill.ratio_to(&plain), drill.len());
         Ok(())
     }
 }
