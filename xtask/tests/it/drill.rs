@@ -7,9 +7,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::backward::{applied, apply, with_history};
-use crate::interrupt::stop;
 use crate::pinning::await_true;
-use crate::project::{Answer, DRILL_TOML, Project};
+use crate::project::{Answer, DRILL_TOML, Project, stop};
 use crate::server::{self, Database, workspace};
 
 const NEWEST: &str = "20251008090000_add_session_collaborator";

@@ -9,8 +9,8 @@ use regex::Regex;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::interrupt::{await_statement, stop};
-use crate::project::{Answer, Project};
+use crate::interrupt::await_statement;
+use crate::project::{Answer, Project, stop};
 use crate::record_schema::complaint;
 
 const DIR: &str = "feedback/evidence";

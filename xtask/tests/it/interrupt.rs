@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::project::{Answer, Project, program};
+use crate::project::{Project, program, stop};
 use crate::server::{self, Database};
 use crate::streams::on_a_terminal;
 
@@ -41,16 +41,6 @@ fn await_migration(database: &Database) {
     while busy(database) == 0 {
         assert!(begun.elapsed() < Duration::from_secs(120), "the migration never ran");
         std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-pub fn stop(child: Child, signal: Signal) -> Answer {
-    kill_process(Pid::from_child(&child), signal).unwrap();
-    let output = child.wait_with_output().unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

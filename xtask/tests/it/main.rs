@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
+#[allow(dead_code, reason = "shared with the tests of `cargo chore ci-long`")]
+mod killing;
 mod postgrest;
 mod project;
 mod record_schema;

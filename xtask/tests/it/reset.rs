@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::interrupt::{await_statement, stop};
+use crate::interrupt::await_statement;
 use crate::project::{Answer, Project};
-use crate::restore::{claim, claimed, fingerprint};
-use crate::server::{self, Database};
+use crate::project::{claim, stop};
+use crate::restore::claimed;
+use crate::server::{self, Database, fingerprint};
 
 const FIVE_SESSIONS: &str = r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#;
 

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::interrupt::{await_statement, stop};
-use crate::project::{Answer, Project};
-use crate::server::{self, Database};
+use crate::interrupt::await_statement;
+use crate::project::{Answer, Project, claim, stop};
+use crate::server::{self, Database, fingerprint};
 
 /// A database as its migrations make it, claimed, without the price of a Prisma call.
 pub fn claimed(name: &str) -> (Project, Database) {
@@ -20,27 +20,6 @@ pub fn claimed(name: &str) -> (Project, Database) {
     }
     claim(&project, &database);
     (project, database)
-}
-
-pub fn claim(project: &Project, database: &Database) {
-    project.run(&["claim", "--confirm", &database.name]).expect(0);
-}
-
-/// A digest of all rows of all tables, whatever their order; a partition is read with its root.
-pub fn fingerprint(database: &Database) -> String {
-    let mut client = database.connect();
-    let tables = "select c.oid::regclass::text from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
-                     and not c.relispartition and c.relname <> '_prisma_migrations' order by 1";
-    let mut all = String::new();
-    for row in client.query(tables, &[]).unwrap() {
-        let table: String = row.get(0);
-        let digest = format!(
-            "select coalesce(md5(string_agg(t::text, chr(10) order by t::text collate \"C\")), '') || count(*) from {table} t"
-        );
-        let digest: String = client.query_one(&digest, &[]).unwrap().get(0);
-        all.push_str(&format!("{table} {digest}\n"));
-    }
-    all
 }
 
 /// Copies the rows as `reset` does before it drops them, and then stops it: a migration that does not apply keeps it from the rest.

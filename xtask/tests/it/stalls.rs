@@ -9,9 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::interrupt::await_statement;
-use crate::project::{Answer, DRILL_TOML, Project};
-use crate::restore::{claim, claimed, fingerprint, snapshot};
-use crate::server::{self, Database, Server};
+use crate::project::{Answer, DRILL_TOML, Project, claim};
+use crate::restore::{claimed, snapshot};
+use crate::server::{self, Database, Server, fingerprint};
 
 /// What Ctrl-C may take until the process is gone: two seconds, and as much again on a machine that runs other tests.
 const SOON: Duration = Duration::from_secs(4);

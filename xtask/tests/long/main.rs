@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on should say where")]
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program")]
 
+#[path = "../it/killing.rs"]
+mod killing;
+#[path = "../it/node.rs"]
+mod node;
+#[path = "../it/prisma_six.rs"]
+mod prisma_six;
 #[path = "../it/project.rs"]
 #[allow(dead_code, reason = "shared with CI's tests")]
 mod project;
@@ -17,6 +23,9 @@ mod stranger;
 
 mod alone;
 mod deployed;
+mod engine;
+mod killed;
 mod majors;
 mod releases;
+mod six;
 mod strangers;

@@ -1,0 +1,107 @@
+//! SIGKILL at every boundary of `reset` and `restore`: what is typed then, to the letter as each run prints it, ends with everything as it was.
+//! CI's tests try a few of the places.
+
+use std::fs;
+
+use crate::killing::Staging;
+use crate::server;
+
+#[test]
+fn the_whole_way_back_that_a_failed_reset_prints_is_true_and_each_command_of_it_works() {
+    let staging = Staging::new("killed_failed");
+    let gates = [("CREATE SCHEMA", "public"), ("CREATE TABLE", "facts"), ("CREATE TRIGGER", "greet_new")];
+    let said: Vec<String> = gates.into_iter().map(|gate| staging.refused_at(gate)).collect();
+    insta::assert_snapshot!(said.join("\n"), @r"
+    CREATE SCHEMA public, exit 1: forward; mirror; restore NAME --confirm
+    CREATE TABLE facts, exit 1: mirror; restore NAME --confirm
+    CREATE TRIGGER greet_new, exit 5: restore NAME --confirm
+    ");
+}
+
+#[test]
+fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
+    let staging = Staging::new("killed_around");
+    let gates = [
+        // The rows are copied.
+        ("CREATE FUNCTION", "staging_drill_fence"),
+        // The tables are closed, what will be owed is written down.
+        ("DROP SCHEMA", "public"),
+        ("CREATE TABLE", "facts"),
+        ("CREATE TRIGGER", "greet_new"),
+        // All is back, and nothing verified.
+        ("DROP FUNCTION", "staging_drill_fence"),
+    ];
+    let mut said = staging.killed_at(&gates);
+    for step in ["snapshot", "verify ledger"] {
+        staging.kill_in_step(step);
+        said.push(format!("{step}: {}", staging.came_back("restore --confirm")));
+    }
+    // A reset is killed, and the next one gives back what that one took, and no more.
+    staging.kill(&["reset", "--confirm"], ("ALTER DEFAULT PRIVILEGES", "killed_anon"));
+    insta::assert_snapshot!(staging.reset_without_an_engine().failure(), @r"
+    error: the table `public.DashboardFact` was not dropped, although Prisma exited 0
+    note: no table was dropped
+    note: the rows from before are in the snapshot `RUN`
+    hint: read the step's log in the evidence folder
+    ");
+    said.push(format!("no engine: {}", staging.came_back("restore --confirm")));
+    // A restore is killed, after a reset that was, and one that failed.
+    staging.kill(&["reset", "--confirm"], ("ALTER DEFAULT PRIVILEGES", "killed_anon"));
+    // One that changes nothing forgets nothing either.
+    let mut server = server::shared().superuser(&staging.database.name);
+    server.batch_execute("insert into gates.gate values ('CREATE FUNCTION', 'staging_drill_fence', true)").unwrap();
+    let failed = staging.project.run(&["reset", "--confirm"]).expect(4);
+    assert!(failed.stderr.contains("the database is as it was before"), "{}", failed.stderr);
+    server.batch_execute("delete from gates.gate").unwrap();
+    for gate in [
+        ("ALTER TABLE", "drop constraint"),
+        ("ALTER TABLE", "add constraint"),
+        ("ALTER DEFAULT PRIVILEGES", "killed_anon"),
+    ] {
+        staging.kill(&["restore", "--confirm"], gate);
+    }
+    said.push(format!("restore, thrice: {}", staging.came_back("restore --confirm")));
+    insta::assert_snapshot!(said.join("\n"), @r"
+    CREATE FUNCTION staging_drill_fence: restore --confirm
+    DROP SCHEMA public: restore --confirm
+    CREATE TABLE facts: restore --confirm, mirror, restore --confirm
+    CREATE TRIGGER greet_new: restore --confirm
+    DROP FUNCTION staging_drill_fence: restore --confirm
+    snapshot: restore --confirm
+    verify ledger: restore --confirm
+    no engine: restore --confirm
+    restore, thrice: restore --confirm
+    ");
+}
+
+#[test]
+fn a_reset_that_is_killed_while_prisma_is_at_work_loses_nothing() {
+    let staging = Staging::new("killed_within");
+    let gates = [
+        ("CREATE SCHEMA", "public"),
+        // In the second statement of a migration, and in the only one of another.
+        ("CREATE TABLE", "\"DecisionLog\""),
+        ("CREATE FUNCTION", "greet"),
+    ];
+    let mut said = staging.killed_at(&gates);
+    // Without a snapshot the rows are gone by choice, and nothing else.
+    fs::remove_dir_all(staging.project.path(".drill/snapshots")).unwrap();
+    staging.kill(&["reset", "--confirm", "--no-snapshot"], ("CREATE SCHEMA", "public"));
+    said.push(format!("no snapshot: {}", staging.came_back("restore --confirm")));
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    CREATE SCHEMA public: restore --confirm, forward, mirror, restore --confirm
+    CREATE TABLE "DecisionLog": restore --confirm, forward, reset --confirm, restore NAME --confirm
+    CREATE FUNCTION greet: restore --confirm, mirror, forward, backward --failed, forward, restore --confirm
+    no snapshot: restore --confirm, reset --confirm --no-snapshot
+      gone: "DecisionLog" 7
+      gone: "Session" 5
+      gone: facts 1
+      gone: constraint people.users users_session_fkey FOREIGN KEY (session) REFERENCES "Session"(id) t
+      gone: sequence DecisionLog_id_seq 77
+      new: "DecisionLog" 0
+      new: "Session" 0
+      new: facts 0
+      new: constraint people.users users_session_fkey FOREIGN KEY (session) REFERENCES "Session"(id) NOT VALID f
+      new: sequence DecisionLog_id_seq
+    "#);
+}
