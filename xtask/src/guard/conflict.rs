@@ -10,7 +10,7 @@ use crate::guard::environment::{OTHER_URLS, PROJECTS, RESOLVER};
 use crate::guard::form;
 use crate::guard::policy::{Home, Policy, home};
 use crate::guard::source::{Given, disagreements, holds_database_url, target_variables};
-use crate::guard::supabase::{SupabaseApi, URL_ENV, project_of};
+use crate::guard::supabase::{SupabaseApi, project_of};
 use crate::guard::verdict::{foreign_project, judge};
 
 /// Every contradiction between what was declared and what was read from it.
@@ -65,17 +65,17 @@ fn unsafe_shadow(policy: &Policy, dsn: &Dsn, shadow: &Dsn) -> Option<Refusal> {
 }
 
 fn other_project(policy: &Policy, dsn: &Dsn, api: &SupabaseApi) -> Option<Refusal> {
-    let url = &policy.url_env;
+    let Policy { url_env: url, api_url_env: api_url, .. } = policy;
     let refusal = |seen: String| {
-        let fix = format!("let `{url}` and `{URL_ENV}` name the same project");
+        let fix = format!("let `{url}` and `{api_url}` name the same project");
         Some(Refusal::new("supabase-url", seen, fix))
     };
     match (home(dsn), &api.project_ref) {
         (Home::Project(one), Some(two)) if one != *two => {
-            refusal(format!("`{URL_ENV}` names the project `{two}`, `{url}` names `{one}`"))
+            refusal(format!("`{api_url}` names the project `{two}`, `{url}` names `{one}`"))
         }
         (Home::Project(_) | Home::Host, None) => {
-            refusal(format!("`{URL_ENV}` leads to loopback, `{url}` to `{}`; the first may be a tunnel", dsn.host))
+            refusal(format!("`{api_url}` leads to loopback, `{url}` to `{}`; the first may be a tunnel", dsn.host))
         }
         _ => None,
     }

@@ -13,7 +13,7 @@ use crate::guard::*;
 /// One second after the corpus's expired key ended.
 const NOW: Timestamp = Timestamp::constant(1_795_348_800, 0);
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Case {
     id: String,
     expect: String,
@@ -44,10 +44,14 @@ pub fn policy() -> Policy {
 }
 
 fn answer(case: &Case) -> Result<Candidate, Vec<Refusal>> {
+    answer_by(&policy(), case)
+}
+
+fn answer_by(policy: &Policy, case: &Case) -> Result<Candidate, Vec<Refusal>> {
     let files: Vec<_> =
         case.project_files.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes())).collect();
     check(&Declared {
-        policy: &policy(),
+        policy,
         env_file: case.env_file.as_ref().map(|text| (".env.staging", text.as_bytes())),
         exported: &case.exported,
         project_files: &files,
@@ -396,6 +400,30 @@ resolver: `RES_OPTIONS` is exported: it can lead the host's name elsewhere, for 
   unset RES_OPTIONS
 "
     );
+}
+
+#[test]
+fn the_variables_of_supabase_are_judged_alike_under_any_name() {
+    let own = |text: &str| {
+        let text = text.replace("SUPABASE_SERVICE_KEY", "SUPABASE_SERVICE_ROLE_KEY");
+        text.replace("SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL")
+    };
+    let own_policy = Policy { api_url_env: own("SUPABASE_URL"), api_key_env: own("SUPABASE_SERVICE_KEY"), ..policy() };
+    let mut seen = 0;
+    for case in cases() {
+        let owned = |map: &BTreeMap<String, String>| map.iter().map(|(name, value)| (own(name), own(value))).collect();
+        let theirs = Case {
+            exported: owned(&case.exported),
+            env_file: case.env_file.as_deref().map(own),
+            project_files: owned(&case.project_files),
+            ..Case::default()
+        };
+        let said = |answer: Result<Candidate, Vec<Refusal>>| answer.err().map(|refusals| told(&refusals));
+        let [usual, theirs] = [said(answer(&case)), said(answer_by(&own_policy, &theirs))];
+        seen += usize::from(usual.as_ref().is_some_and(|text| text != &own(text)));
+        assert_eq!(usual.as_deref().map(own), theirs, "{}", case.id);
+    }
+    assert!(seen > 5, "refusals that name one: {seen}");
 }
 
 #[test]

@@ -256,6 +256,8 @@ fn policy(settings: &Settings) -> Policy {
         url_env: settings.prisma.url_env.clone(),
         direct_url_env: settings.prisma.direct_url_env.clone(),
         shadow_url_env: settings.prisma.shadow_url_env.clone(),
+        api_url_env: settings.supabase.url_env.clone(),
+        api_key_env: settings.supabase.key_env.clone(),
         ..Policy::new(&target.name)
     }
 }

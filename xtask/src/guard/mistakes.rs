@@ -28,10 +28,11 @@ impl Policy {
             ("url_env", &self.url_env),
             ("direct_url_env", &self.direct_url_env),
             ("shadow_url_env", &self.shadow_url_env),
+            ("[supabase] url_env", &self.api_url_env),
+            ("[supabase] key_env", &self.api_key_env),
         ];
-        let known = ["SUPABASE_URL", "SUPABASE_SERVICE_KEY"];
         let wrong = |index: usize, name: &str| {
-            let repeated = names[..index].iter().any(|(_, earlier)| *earlier == name) || known.contains(&name);
+            let repeated = names[..index].iter().any(|(_, earlier)| *earlier == name);
             repeated || !is_made_of(name, "_", 1..=200) || name.starts_with(|c: char| c.is_ascii_digit())
         };
         names

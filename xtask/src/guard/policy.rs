@@ -6,6 +6,7 @@ use pin::dsn::{Dsn, Host};
 
 use crate::guard::pattern::Value::{self, Identifier, Label, Number, OneOf};
 use crate::guard::pattern::{database_matches, host_matches, is_identifier, is_number, is_project_ref};
+use crate::settings;
 
 /// The parameters a URL may carry, once each, and what each value may be. Nothing here names an address, a role or a
 /// setting of the server; no value needs escaping, so every client reads the same text.
@@ -50,6 +51,9 @@ pub struct Policy {
     pub url_env: String,
     pub direct_url_env: String,
     pub shadow_url_env: String,
+    /// The address of Supabase's REST API, and the key it is asked with.
+    pub api_url_env: String,
+    pub api_key_env: String,
     /// What children get from the process environment where there is no env file.
     pub application_variables: Vec<String>,
 }
@@ -68,6 +72,8 @@ impl Policy {
             url_env: "DATABASE_URL".into(),
             direct_url_env: "DIRECT_URL".into(),
             shadow_url_env: "SHADOW_DATABASE_URL".into(),
+            api_url_env: settings::API_URL.into(),
+            api_key_env: settings::API_KEY.into(),
             application_variables: Vec::new(),
         }
     }

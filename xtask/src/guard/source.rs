@@ -9,7 +9,6 @@ use redact::Secret;
 use crate::guard::declared::Declared;
 use crate::guard::environment::{OTHER_URLS, is_reserved, moves_a_client};
 use crate::guard::policy::Policy;
-use crate::guard::supabase::{KEY_ENV, URL_ENV};
 
 /// The one source of a target's variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +128,7 @@ impl Given {
 
 /// The variables that say where the target is.
 pub fn target_variables(policy: &Policy) -> [&str; 5] {
-    [&policy.url_env, &policy.direct_url_env, &policy.shadow_url_env, URL_ENV, KEY_ENV]
+    [&policy.url_env, &policy.direct_url_env, &policy.shadow_url_env, &policy.api_url_env, &policy.api_key_env]
 }
 
 fn stays_behind(name: &str, value: &str) -> bool {

@@ -16,10 +16,6 @@ use crate::error::Refusal;
 
 use crate::guard::pattern::{is_made_of, is_project_ref};
 
-/// The two variables, in the order in which they are read.
-pub const URL_ENV: &str = "SUPABASE_URL";
-pub const KEY_ENV: &str = "SUPABASE_SERVICE_KEY";
-
 const LOOPBACK_APIS: [&str; 3] = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
 /// Supabase signs legacy keys with the first; newer projects sign with the others.
 const ALGORITHMS: [&str; 3] = ["HS256", "RS256", "ES256"];
@@ -67,23 +63,18 @@ pub enum KeyClaim {
     Nothing,
 }
 
-fn refusal<T>(check: &'static str, seen: &str, fix: &str) -> Result<T, Refusal> {
-    let variable = if check == "supabase-url" { URL_ENV } else { KEY_ENV };
-    Err(Refusal::new(check, format!("`{variable}` {seen}"), fix))
-}
-
-/// Reads `SUPABASE_URL`: exactly `https://<ref>.supabase.co`, or `http://` loopback with a port; a last slash may
-/// follow.
-pub fn read_url(text: &str) -> Result<SupabaseApi, Refusal> {
+/// Reads the API's address, the value of `variable`: exactly `https://<ref>.supabase.co`, or `http://` loopback with a
+/// port; a last slash may follow.
+pub fn read_url(variable: &str, text: &str) -> Result<SupabaseApi, Refusal> {
     let url = text.strip_suffix('/').unwrap_or(text);
     let project = url.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".supabase.co"));
     let project_ref = project.filter(|project| is_project_ref(project)).map(str::to_owned);
     if project_ref.is_none() && !is_loopback(url) {
-        return refusal(
+        return Err(Refusal::new(
             "supabase-url",
-            "is not the address of one Supabase project",
-            "write `SUPABASE_URL=https://<project ref>.supabase.co`, all lower case and nothing behind it",
-        );
+            format!("`{variable}` is not the address of one Supabase project"),
+            format!("write `{variable}=https://<project ref>.supabase.co`, all lower case and nothing behind it"),
+        ));
     }
     Ok(SupabaseApi { url: url.to_owned(), project_ref, key: None })
 }
@@ -97,21 +88,22 @@ fn is_secret(key: &str) -> bool {
     key.strip_prefix("sb_secret_").is_some_and(|rest| is_made_of(rest, "_-", 16..=200))
 }
 
-/// Reads a service key and what it claims; `now` is what its `exp` is compared with.
-pub fn read_key(text: &str, now: Timestamp) -> Result<(ServiceKey, KeyClaim), Refusal> {
+/// Reads a service key, the value of `variable`, and what it claims; `now` is what its `exp` is compared with.
+pub fn read_key(variable: &str, text: &str, now: Timestamp) -> Result<(ServiceKey, KeyClaim), Refusal> {
     let fix = "copy the secret key (`sb_secret_…`), or the legacy `service_role` key, from the project's API settings";
+    let refusal = |seen: &str| Refusal::new("service-key", format!("`{variable}` {seen}"), fix);
     let (kind, claim) = match text {
         text if is_secret(text) => (KeyKind::Secret, KeyClaim::Nothing),
         text if text.starts_with("sbp_") => {
-            return refusal("service-key", "holds a personal access token, which opens every project", fix);
+            return Err(refusal("holds a personal access token, which opens every project"));
         }
         text if text.starts_with("sb_publishable_") => {
-            return refusal("service-key", "holds a publishable key, which sees only what anyone may see", fix);
+            return Err(refusal("holds a publishable key, which sees only what anyone may see"));
         }
         text if text.chars().any(|c| !c.is_ascii_graphic()) => {
-            return refusal("service-key", "holds a blank or a line break", fix);
+            return Err(refusal("holds a blank or a line break"));
         }
-        text => (KeyKind::Legacy, read_legacy(text, now).or_else(|seen| refusal("service-key", seen, fix))?),
+        text => (KeyKind::Legacy, read_legacy(text, now).map_err(refusal)?),
     };
     Ok((ServiceKey { kind, secret: Secret::new(text) }, claim))
 }
@@ -142,7 +134,7 @@ fn read_legacy(text: &str, now: Timestamp) -> Result<KeyClaim, &'static str> {
 
 /// The project that a value names as an API address or a JWT, if it is one; the role does not matter.
 pub fn project_of(value: &str) -> Option<String> {
-    let of_url = read_url(value).ok().and_then(|api| api.project_ref);
+    let of_url = read_url("", value).ok().and_then(|api| api.project_ref);
     let of_token = || Some(claims_of(value.split('.').nth(1)?)?.text("ref")?.to_owned());
     of_url.or_else(of_token).filter(|project| is_project_ref(project))
 }
@@ -200,7 +192,7 @@ mod tests {
     }
 
     fn claim(header: &str, payload: &str) -> Option<KeyClaim> {
-        read_key(&key(header, payload), NOW).ok().map(|(_, claim)| claim)
+        read_key("K", &key(header, payload), NOW).ok().map(|(_, claim)| claim)
     }
 
     const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -240,16 +232,16 @@ mod tests {
             assert_eq!(claim(header, &payload), None, "{header}");
         }
         let unsigned = key(HEADER, &payload).trim_end_matches("c2ln").to_owned();
-        assert!(read_key(&unsigned, NOW).is_err());
+        assert!(read_key("K", &unsigned, NOW).is_err());
     }
 
     #[test]
     fn an_api_address_is_one_project_or_loopback() {
         assert_eq!(
-            read_url("https://stagingrefabcdefghij.supabase.co/").unwrap().url,
+            read_url("U", "https://stagingrefabcdefghij.supabase.co/").unwrap().url,
             "https://stagingrefabcdefghij.supabase.co"
         );
-        assert!(read_url("http://127.0.0.1:54321").unwrap().project_ref.is_none());
+        assert!(read_url("U", "http://127.0.0.1:54321").unwrap().project_ref.is_none());
         for url in [
             "http://stagingrefabcdefghij.supabase.co",
             "https://stagingrefabcdefghij.supabase.co//",
@@ -264,7 +256,7 @@ mod tests {
             "https://stagingrefabcdefghij.supabase.co?x",
             "",
         ] {
-            assert!(read_url(url).is_err(), "{url}");
+            assert!(read_url("U", url).is_err(), "{url}");
         }
     }
 }

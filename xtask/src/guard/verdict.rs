@@ -8,7 +8,7 @@ use pin::dsn::Dsn;
 use crate::guard::form;
 use crate::guard::policy::{Home, Policy, home};
 use crate::guard::source::Given;
-use crate::guard::supabase::{KEY_ENV, KeyClaim, SupabaseApi, URL_ENV, read_key, read_url};
+use crate::guard::supabase::{KeyClaim, SupabaseApi, read_key, read_url};
 
 /// Reads a URL variable and judges it; the refusals of both go to `refusals`.
 pub fn read_dsn(
@@ -122,37 +122,39 @@ pub fn read_supabase(
     refusals: &mut Vec<Refusal>,
 ) -> Option<SupabaseApi> {
     let mut keep = |refusal: Refusal| refusals.push(refusal);
-    let url = given.target(URL_ENV).and_then(|text| text.map(read_url).transpose()).map_err(&mut keep);
-    let key =
-        given.target(KEY_ENV).and_then(|text| text.map(|text| read_key(text, now)).transpose()).map_err(&mut keep);
+    let Policy { api_url_env, api_key_env, .. } = policy;
+    let url = given.target(api_url_env).and_then(|text| text.map(|text| read_url(api_url_env, text)).transpose());
+    let key = given.target(api_key_env).and_then(|text| text.map(|text| read_key(api_key_env, text, now)).transpose());
+    let (url, key) = (url.map_err(&mut keep), key.map_err(&mut keep));
     let (Ok(api), Ok(key)) = (url, key) else { return None };
     let claimed = match &key {
         Some((_, KeyClaim::Project(project))) => Some(project.as_str()),
         _ => None,
     };
     let named = api.as_ref().and_then(|api| api.project_ref.as_deref());
-    for (variable, project) in [(URL_ENV, named), (KEY_ENV, claimed)] {
+    for (variable, project) in [(api_url_env, named), (api_key_env, claimed)] {
         if let Some(project) = project.filter(|project| !policy.allows_project(project)) {
             refusals.push(foreign_project(policy, variable, project));
         }
     }
-    refusals.extend(key.as_ref().and_then(|(_, claim)| mismatch(api.as_ref(), claim)));
+    refusals.extend(key.as_ref().and_then(|(_, claim)| mismatch(policy, api.as_ref(), claim)));
     api.map(|api| SupabaseApi { key: key.map(|(key, _)| key), ..api })
 }
 
-fn mismatch(api: Option<&SupabaseApi>, claim: &KeyClaim) -> Option<Refusal> {
+fn mismatch(policy: &Policy, api: Option<&SupabaseApi>, claim: &KeyClaim) -> Option<Refusal> {
+    let Policy { api_url_env: url, api_key_env: key, .. } = policy;
     let refusal = |seen: String, fix: &str| Some(Refusal::new("service-key", seen, fix));
     match (api.map(|api| api.project_ref.as_deref()), claim) {
         (None, _) => refusal(
-            format!("`{KEY_ENV}` is set, but `{URL_ENV}` is not: nothing says which project it opens"),
-            "add `SUPABASE_URL=https://<project ref>.supabase.co`, or remove the key",
+            format!("`{key}` is set, but `{url}` is not: nothing says which project it opens"),
+            &format!("add `{url}=https://<project ref>.supabase.co`, or remove the key"),
         ),
         (Some(project), KeyClaim::Project(claimed)) if project != Some(claimed) => refusal(
-            format!("`{KEY_ENV}` is a key of project `{claimed}`, `{URL_ENV}` is another address"),
+            format!("`{key}` is a key of project `{claimed}`, `{url}` is another address"),
             "copy both from the API settings of one project",
         ),
         (Some(Some(_)), KeyClaim::Local) => refusal(
-            format!("`{KEY_ENV}` is a key of the local stack, `{URL_ENV}` is a hosted project"),
+            format!("`{key}` is a key of the local stack, `{url}` is a hosted project"),
             "copy both from the API settings of one project",
         ),
         _ => None,

@@ -36,6 +36,9 @@ fn text(repo: &Repo<'_>) -> String {
     for (key, value) in places(repo) {
         let _ = writeln!(text, "{key} = {value:?}");
     }
+    if let Some([url, key]) = repo.api_if_own() {
+        let _ = write!(text, "\n[supabase]\nurl_env = {url:?}\nkey_env = {key:?}\n");
+    }
     text
 }
 

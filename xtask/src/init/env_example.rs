@@ -21,21 +21,22 @@ const SUPABASE: &str = "\
 # On Supabase use the session pooler, port 5432: the direct host has only IPv6, and port 6543 cannot migrate.
 ";
 
-const MIRROR: &str = "
-# For a mirror that is counted over REST, exactly `https://<ref>.supabase.co` and the service key:
-# SUPABASE_URL=
-# SUPABASE_SERVICE_KEY=
-";
-
 pub fn change(repo: &Repo<'_>) -> Result<Option<Change>> {
     Ok(Change::new_file(repo.root(), PATH, || text(repo)))
 }
 
 fn text(repo: &Repo<'_>) -> String {
     let prisma = &repo.prisma;
-    let (of_supabase, mirror) = if repo.has_supabase() { (SUPABASE, MIRROR) } else { ("", "") };
+    let of_supabase = if repo.has_supabase() { SUPABASE } else { "" };
+    let mirror = if repo.has_supabase() || repo.api_if_own().is_some() { mirror(&repo.api) } else { String::new() };
     let direct = if repo.has_direct_url() { placeholder(&prisma.direct_url_env) } else { String::new() };
     format!("{RULES}{of_supabase}{}{direct}{mirror}{}", placeholder(&prisma.url_env), own(&repo.variables))
+}
+
+fn mirror([url, key]: &[String; 2]) -> String {
+    format!(
+        "\n# For a mirror that is counted over REST, exactly `https://<ref>.supabase.co` and the service key:\n# {url}=\n# {key}=\n"
+    )
 }
 
 fn placeholder(name: &str) -> String {

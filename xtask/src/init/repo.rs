@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::process::package_manager::PackageManager;
 use crate::process::release::major;
 use crate::schema::history::History;
-use crate::settings::{PrismaSettings, Settings, env_file};
+use crate::settings::{self, PrismaSettings, Settings, SupabaseSettings, env_file};
 
 /// The user's own word on what is staging.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,8 @@ pub struct Repo<'a> {
     pub allowed: Allowed,
     datasource: Datasource,
     history: History,
+    /// The variables with the address of Supabase's REST API and its key.
+    pub api: [String; 2],
     /// What the repo's own example of an env file names, but for what says where the database is.
     pub variables: Vec<String>,
 }
@@ -61,8 +63,10 @@ pub fn read(settings: &Settings, allowed: Allowed) -> Result<Repo<'_>> {
     let manager = PackageManager::of(root);
     let release = packages::installed(settings, &prisma, manager)?;
     let history = history(settings, &prisma, &release, manager)?;
-    let variables = variables(root, &prisma);
-    Ok(Repo { settings, prisma, release, manager, allowed, datasource, history, variables })
+    let named = named_in_example(root);
+    let api = api_variables(&settings.supabase, &named);
+    let variables = own_variables(named, &prisma, &api);
+    Ok(Repo { settings, prisma, release, manager, allowed, datasource, history, api, variables })
 }
 
 fn history(settings: &Settings, prisma: &PrismaSettings, release: &str, manager: PackageManager) -> Result<History> {
@@ -91,23 +95,38 @@ fn first_migration(folder: &str, schema: &str, release: &str, manager: PackageMa
 }
 
 /// Names, and never a value: of the files that are committed.
-fn variables(root: &Path, prisma: &PrismaSettings) -> Vec<String> {
+fn named_in_example(root: &Path) -> Vec<String> {
     let examples = [".env.example", ".env.sample", ".env.template", ".env.local.example"];
     let text = examples.iter().find_map(|name| file::read_text(&root.join(name), env_file::LONGEST).ok());
-    let known = [
-        prisma.url_env.as_str(),
-        &prisma.direct_url_env,
-        &prisma.shadow_url_env,
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_KEY",
-    ];
     let name = |line: &str| {
         let name = line.trim_start().trim_start_matches("export ").split_once('=')?.0.trim().to_owned();
         let is_one = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        (is_one && !known.contains(&name.as_str())).then_some(name)
+        is_one.then_some(name)
     };
     let mut seen = BTreeSet::new();
     text.unwrap_or_default().lines().filter_map(name).filter(|name| seen.insert(name.clone())).collect()
+}
+
+/// As drill.toml calls them, else as the repo does: `NEXT_PUBLIC_SUPABASE_URL`, `SUPABASE_SERVICE_ROLE_KEY`.
+fn api_variables(said: &SupabaseSettings, named: &[String]) -> [String; 2] {
+    let called = |said: &String, custom: &str, fits: fn(&str) -> bool| {
+        let theirs = named.iter().find(|name| fits(name)).filter(|_| said == custom && !named.contains(said));
+        theirs.unwrap_or(said).clone()
+    };
+    [
+        called(&said.url_env, settings::API_URL, |name| name.ends_with("SUPABASE_URL")),
+        called(&said.key_env, settings::API_KEY, is_service_key),
+    ]
+}
+
+fn is_service_key(name: &str) -> bool {
+    let opens_all = ["SERVICE", "SECRET"].iter().any(|word| name.contains(word));
+    name.contains("SUPABASE") && name.ends_with("_KEY") && opens_all
+}
+
+fn own_variables(named: Vec<String>, prisma: &PrismaSettings, api: &[String; 2]) -> Vec<String> {
+    let known = [&prisma.url_env, &prisma.direct_url_env, &prisma.shadow_url_env, &api[0], &api[1]];
+    named.into_iter().filter(|name| !known.contains(&name)).collect()
 }
 
 impl Repo<'_> {
@@ -141,6 +160,12 @@ impl Repo<'_> {
 
     pub fn has_supabase(&self) -> bool {
         self.is_dir("supabase")
+    }
+
+    /// The variables of the REST API, where the repo calls them in its own way.
+    pub fn api_if_own(&self) -> Option<[&str; 2]> {
+        let api = [self.api[0].as_str(), self.api[1].as_str()];
+        (api != [settings::API_URL, settings::API_KEY]).then_some(api)
     }
 
     /// Also where nothing says what else runs CI.

@@ -174,7 +174,7 @@ fn each_kind_of_repo_gets_what_fits_it() {
     let models = "model Item {\n id Int @id\n}\n";
     let head = "datasource db {\n provider = \"postgresql\"\n}\n";
     let config = "import { defineConfig, env } from 'prisma/config';\nexport default defineConfig({\n  schema: './models',\n  migrations: { path: './history' },\n  datasource: { url: env('PG') },\n});\n";
-    let kinds: [(&str, Files<'_>); 4] = [
+    let kinds: [(&str, Files<'_>); 5] = [
         (
             "npm, GitHub, variables of its own",
             &[
@@ -205,6 +205,17 @@ fn each_kind_of_repo_gets_what_fits_it() {
                 ("supabase/config.toml", "x"),
                 ("justfile", "alias reset-staging := x\n\nx:\n    true\n@drill-staging:\n    true"),
                 (".gitignore", "node_modules\r\n.env.staging\r\n"),
+                (".gitlab-ci.yml", "x"),
+            ],
+        ),
+        (
+            "Supabase's variables under names of its own",
+            &[
+                ("prisma/schema.prisma", &schemas),
+                (
+                    ".env.example",
+                    "NEXT_PUBLIC_SUPABASE_URL=x\nNEXT_PUBLIC_SUPABASE_ANON_KEY=x\nSUPABASE_SERVICE_ROLE_KEY=x\n",
+                ),
                 (".gitlab-ci.yml", "x"),
             ],
         ),
@@ -360,6 +371,41 @@ fn each_kind_of_repo_gets_what_fits_it() {
     [positional-arguments]
     restore-staging *args:
         xtask restore "$@"
+    ==== Supabase's variables under names of its own
+    -- .env.staging.example
+    …
+    DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/DATABASE_staging?schema=public
+
+    # For a mirror that is counted over REST, exactly `https://<ref>.supabase.co` and the service key:
+    # NEXT_PUBLIC_SUPABASE_URL=
+    # SUPABASE_SERVICE_ROLE_KEY=
+
+    # The application's own. The drill needs none of them, unless the Prisma config does.
+    # NEXT_PUBLIC_SUPABASE_ANON_KEY=
+    -- .gitignore
+    # The staging drill: secrets, and what is of this machine only.
+    .env.staging
+    !.env.staging.example
+    /.drill/
+    /feedback/.*.new
+    -- drill.toml
+    # What the staging drill may touch, and where it finds things. Committed; secrets are in `.env.staging`.
+    # Every key is optional, unknown keys are errors, paths are relative to this folder.
+
+    [targets.staging]
+    allow_hosts = []                                            # a host is staging when it is named here; a leading `*.` is one or more labels
+    allow_projects = []                                         # refs of Supabase projects
+    allow_databases = ["*_staging", "*_test", "*_sandbox"]      # a letter first, and something before the suffix
+    allow_schemas = ["shop", "audit"]                           # what a reset may drop
+
+    [prisma]
+    schema = "prisma/schema.prisma"
+    migrations = "prisma/migrations"
+    url_env = "DATABASE_URL"
+
+    [supabase]
+    url_env = "NEXT_PUBLIC_SUPABASE_URL"
+    key_env = "SUPABASE_SERVICE_ROLE_KEY"
     ==== what is there already
     -- .gitignore
     .env.*

@@ -20,6 +20,7 @@ use crate::parity::sql::moment::Moment;
 use crate::parity::sql::one_side::OneSide;
 use crate::parity::time::{Bucket, Range, Second, Width, instant};
 use crate::session::Session;
+use crate::settings::SupabaseSettings;
 use crate::settings::pair::{Pair, Side};
 
 /// Between two looks at a schema cache that was asked to reload.
@@ -123,9 +124,13 @@ impl<'a> Api<'a> {
     /// # Errors
     /// No address, or no key.
     pub fn new(session: &'a Session<'a>, shapes: &'a Shapes) -> Result<Api<'a>, Obstacle> {
-        let api =
-            session.target.candidate().supabase().ok_or(Obstacle::from(rest::Obstacle::from(Cause::NoAddress)))?;
         let Session { settings, interrupt, redactor, .. } = session;
+        let SupabaseSettings { url_env, key_env, .. } = &settings.supabase;
+        let unset = |cause, variable| rest::Obstacle::new(cause, format!("`{variable}` is not set"));
+        let api = session.target.candidate().supabase().ok_or_else(|| unset(Cause::NoAddress, url_env))?;
+        if api.key.is_none() {
+            return Err(unset(Cause::NoKey, key_env).into());
+        }
         let client = Client::new(api, &session.target.dsn().schema, &settings.timeouts, interrupt, redactor)?;
         Ok(Api { client, session, shapes })
     }

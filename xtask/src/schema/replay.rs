@@ -363,9 +363,9 @@ fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error:
             .because(format!("Prisma sends this file as one request, since its parser does not read it: {reason}"))
             .hint("put the statement into a migration of its own"),
         // Of the server's words in whatever language: which of its files speaks.
-        _ if *answer.code() == SqlState::FEATURE_NOT_SUPPORTED && answer.file() == Some("extension.c") => failure.hint(
-            "install the extension on the server of the replay; for the sandbox name a Postgres of this machine that has it as `bin_dir` under `[sandbox]` in drill.toml",
-        ),
+        _ if *answer.code() == SqlState::FEATURE_NOT_SUPPORTED && answer.file() == Some("extension.c") => failure
+            .note("or rehearse beside a claimed database of a server that has it: `drill --each --target NAME`, as a role that may create databases")
+            .hint("install the extension on the server of the replay; for the sandbox name a Postgres of this machine that has it as `bin_dir` under `[sandbox]` in drill.toml"),
         _ if is_missing(answer.code()) => failure.hint(
             "correct the migration; what the platform made and no migration did, make in `migrations.initShadowDb` of the Prisma config",
         ),

@@ -14,8 +14,8 @@ use super::prisma_places;
 use super::schema_files;
 use super::span::Span;
 use super::{
-    DeploySettings, EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings, TargetSettings,
-    Timeouts,
+    API_KEY, API_URL, DeploySettings, EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings,
+    TargetSettings, Timeouts,
 };
 use crate::error::{Failure, OrFail, Result};
 
@@ -106,6 +106,8 @@ impl FilePrisma {
 struct FileSupabase {
     mirror_sql: Option<String>,
     feed_sql: Option<String>,
+    url_env: Option<String>,
+    key_env: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -288,7 +290,13 @@ impl File {
 
     pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {
         let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
-        SupabaseSettings { mirror_sql: named(&self.supabase.mirror_sql), feed_sql: named(&self.supabase.feed_sql) }
+        let called = |said: &Option<String>, custom: &str| said.clone().unwrap_or_else(|| custom.to_owned());
+        SupabaseSettings {
+            mirror_sql: named(&self.supabase.mirror_sql),
+            feed_sql: named(&self.supabase.feed_sql),
+            url_env: called(&self.supabase.url_env, API_URL),
+            key_env: called(&self.supabase.key_env, API_KEY),
+        }
     }
 
     pub(super) fn parity(&self) -> Result<ParitySettings> {

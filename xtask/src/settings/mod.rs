@@ -26,6 +26,9 @@ use pair::Pair;
 use pin::file;
 
 pub const SANDBOX: &str = "sandbox";
+/// What the variables of Supabase's REST API are called, where drill.toml says nothing.
+pub const API_URL: &str = "SUPABASE_URL";
+pub const API_KEY: &str = "SUPABASE_SERVICE_KEY";
 
 /// The answers of one invocation. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -114,6 +117,10 @@ pub struct SupabaseSettings {
     pub mirror_sql: Option<PathBuf>,
     /// SQL that copies new rows into the mirror, as the app does.
     pub feed_sql: Option<PathBuf>,
+    /// The variable with the address of the REST API.
+    pub url_env: String,
+    /// The variable with the key that it is asked with.
+    pub key_env: String,
 }
 
 impl SupabaseSettings {

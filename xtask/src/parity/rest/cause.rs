@@ -16,26 +16,26 @@ pub struct Obstacle {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Cause {
-    #[error("there is no `SUPABASE_URL` to ask over REST")]
+    #[error("there is no address of a REST API to ask")]
     NoAddress,
-    #[error("there is no `SUPABASE_SERVICE_KEY` to ask `SUPABASE_URL` with")]
+    #[error("there is no key to ask the REST API with")]
     NoKey,
-    #[error("`SUPABASE_URL` is plain HTTP, and its host is not this machine")]
+    #[error("the REST API is plain HTTP, and its host is not this machine")]
     NotLoopback,
     #[error("a column cannot be asked for over REST: PostgREST reads its name as something else")]
     Unaskable,
 
-    #[error("`SUPABASE_URL` cannot be reached")]
+    #[error("the REST API cannot be reached")]
     Unreachable,
-    #[error("`SUPABASE_URL` did not answer in time")]
+    #[error("the REST API did not answer in time")]
     TimedOut,
-    #[error("the connection to `SUPABASE_URL` was lost, again and again")]
+    #[error("the connection to the REST API was lost, again and again")]
     Lost,
-    #[error("the certificate of `SUPABASE_URL` is not trusted")]
+    #[error("the certificate of the REST API is not trusted")]
     NotTrusted,
-    #[error("`SUPABASE_URL` answered with a redirect, which was not followed")]
+    #[error("the REST API answered with a redirect, which was not followed")]
     Redirected,
-    #[error("something other than PostgREST answered in the place of `SUPABASE_URL`")]
+    #[error("something other than PostgREST answered in the place of the REST API")]
     NotPostgrest,
     #[error("the answer of the REST API holds no exact count")]
     NoCount,
@@ -112,16 +112,14 @@ impl Cause {
     /// One thing to do about it, and what else there is to know.
     fn hint(self) -> (Hint, Option<&'static str>) {
         let advice = match self {
-            Cause::NoKey => {
-                "copy the secret key (`sb_secret_…`) from the project's API settings to `SUPABASE_SERVICE_KEY`"
-            }
-            Cause::NotLoopback => "write `SUPABASE_URL=http://127.0.0.1:<port>`",
+            Cause::NoKey => "copy the secret key (`sb_secret_…`) from the project's API settings to that variable",
+            Cause::NotLoopback => "write its address with the number of this machine: `http://127.0.0.1:<port>`",
             Cause::Unreachable => {
                 "see whether the project is up (a paused one has no address), and reachable from here without a proxy"
             }
             Cause::Lost => "see whether the network between here and the project is up",
             Cause::NotTrusted | Cause::Redirected | Cause::NotPostgrest | Cause::NoCount => {
-                "see what stands between this machine and `SUPABASE_URL`: a captive portal, a proxy"
+                "see what stands between this machine and the REST API: a captive portal, a proxy"
             }
             Cause::UnknownTable => {
                 "run the mirror's script in that project's SQL editor, and then: NOTIFY pgrst, 'reload schema'"
@@ -129,7 +127,7 @@ impl Cause {
             Cause::StaleCache => "run in the project's SQL editor: NOTIFY pgrst, 'reload schema'",
             Cause::SchemaNotExposed => "add the schema to the exposed schemas in the project's API settings",
             Cause::KeyRejected | Cause::KeyTime => {
-                "copy `SUPABASE_URL` and the secret key (`sb_secret_…`) anew, both from the API settings of one project"
+                "copy the address and the secret key (`sb_secret_…`) anew, both from the API settings of one project"
             }
             Cause::Paused => "restore the project in its dashboard",
             Cause::Restricted => "see usage and billing of the organization in its dashboard",
@@ -145,7 +143,7 @@ impl Cause {
             Cause::TableMissing => (Hint::run("mirror"), None),
             Cause::NotPermitted => (Hint::run("mirror"), Some("the script grants the table to `service_role` again")),
             Cause::StatementTimeout => (Hint::run("mirror"), Some("the script makes the indexes; SQL can count too")),
-            Cause::NoAddress => by_sql(Some("REST needs `SUPABASE_URL=https://<project ref>.supabase.co`")),
+            Cause::NoAddress => by_sql(Some("REST needs `https://<project ref>.supabase.co` in that variable")),
             Cause::TimedOut => by_sql(Some("`query` under `[timeouts]` in drill.toml says how long REST may take")),
             Cause::RowSecurity => by_sql(Some("or a superuser runs: alter role service_role bypassrls")),
             Cause::Asleep => by_sql(Some("the project's dashboard shows its health")),
