@@ -88,7 +88,7 @@ fn history(settings: &Settings, prisma: &PrismaSettings, release: &str, manager:
 }
 
 fn first_migration(folder: &str, schema: &str, release: &str, manager: PackageManager) -> Hint {
-    let to = if major(release) == Some(6) { "--to-schema-datamodel" } else { "--to-schema" };
+    let to = if matches!(major(release), Some(5 | 6)) { "--to-schema-datamodel" } else { "--to-schema" };
     let [first, schema] = [quoted(&format!("{folder}/0_init")), quoted(schema)];
     let diff = format!("prisma migrate diff --from-empty {to} {schema} --script --output {first}/migration.sql");
     Hint::Shell(format!("mkdir -p {first} && {} {diff}", manager.runs()))

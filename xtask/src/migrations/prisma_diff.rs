@@ -85,15 +85,25 @@ fn unseen_by_prisma(session: &Session<'_>, history: &History, before: &History) 
 fn diff(session: &Session<'_>, [to, output]: [&Path; 2], [now, shadow]: &[String; 2], migration: &str) -> Result<()> {
     let lease = session.lease("prisma migrate diff");
     [now, shadow].into_iter().for_each(|database| lease.allow_database(database));
-    let invocation = Prisma::new(session, &lease).diff(now, to, output, shadow)?;
+    let prisma = Prisma::new(session, &lease);
+    let invocation = prisma.diff(now, to, output, shadow)?;
     let deadline = session.settings.timeouts.migrate;
+    if !prisma.diff_writes_its_file() {
+        let (exit, script) = process::capture(&invocation, deadline, session.interrupt)?;
+        fs::write(output, script).or_fail(|| Failure::failed("cannot keep what Prisma said of the way back"))?;
+        return told(exit, Vec::new(), migration);
+    }
     let finished = process::run(&invocation, deadline, io::sink(), &session.redactor, session.interrupt)?;
-    match finished.exit {
+    told(finished.exit, finished.tail.into(), migration)
+}
+
+fn told(exit: Exit, tail: Vec<String>, migration: &str) -> Result<()> {
+    match exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
         _ => Err(Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
-            .because(finished.exit.in_words())
-            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
+            .because(exit.in_words())
+            .because_all(tail.into_iter().filter(|line| !line.trim().is_empty()))
             .hint(format!("write the way back by hand as `{migration}/down.sql`"))),
     }
 }

@@ -110,6 +110,7 @@ fn prisma(settings: &Settings, node: &Path) -> Result<Package> {
         })?,
     };
     release::check(&package.version, PackageManager::of(&settings.root))?;
+    release::check_history(&package.version, settings)?;
     Ok(package)
 }
 
@@ -129,6 +130,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
     if let Some(path) = native_engine::of_cli(folder, prisma.engines.as_deref(), &Platform::here()) {
         return Ok(native(path));
     }
+    release::check_without_native_engine(&prisma.version, PackageManager::of(&settings.root))?;
     let program = engine_program::find(settings, &npm_cache(settings, "programs"))?;
     let wanted = Wanted {
         root: &settings.root,

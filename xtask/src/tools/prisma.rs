@@ -23,7 +23,7 @@ const MIRRORS: [&str; 2] = ["PRISMA_ENGINES_MIRROR", "PRISMA_BINARIES_MIRROR"];
 /// What Prisma's flags differ by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Release {
-    /// The schema's datasource says where the database is.
+    /// And 5: the schema's datasource says where the database is.
     Six,
     /// The config says it.
     Seven,
@@ -31,7 +31,7 @@ enum Release {
 
 impl Release {
     fn of(version: &str) -> Release {
-        if release::major(version) == Some(6) { Release::Six } else { Release::Seven }
+        if matches!(release::major(version), Some(5 | 6)) { Release::Six } else { Release::Seven }
     }
 }
 
@@ -43,9 +43,13 @@ fn lacks_query_engine(session: &Session<'_>) -> bool {
 pub fn of_the_client(session: &Session<'_>) -> Option<String> {
     let named = [QUERY_ENGINE].iter().chain(&MIRRORS).any(|name| session.settings.variable(name).is_some());
     (!named && lacks_query_engine(session)).then(|| {
-        "the query engine of Prisma 6 is not installed here: a client whose generator does not say `engineType = \"client\"` is made without it"
-            .to_owned()
+        let release = &session.toolbox.prisma.version;
+        format!("the query engine of Prisma {release} is not installed here: a client whose generator does not say `engineType = \"client\"` is made without it")
     })
+}
+
+fn generate_words(version: &str) -> &'static [&'static str] {
+    if release::has_no_hints(version) { &["generate", "--no-hints"] } else { &["generate"] }
 }
 
 fn reset_words(release: Release) -> &'static [&'static str] {
@@ -120,7 +124,9 @@ impl<'a> Prisma<'a> {
     pub fn generate(&self) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
         let names = [&settings.url_env, &settings.direct_url_env];
-        let mut invocation = self.cli(&["generate", "--no-hints"])?.env("PRISMA_GENERATE_SKIP_AUTOINSTALL", "1");
+        let mut invocation = self
+            .cli(generate_words(&self.session.toolbox.prisma.version))?
+            .env("PRISMA_GENERATE_SKIP_AUTOINSTALL", "1");
         // Who names a mirror has the query engine from there.
         let may_download = MIRRORS.iter().any(|mirror| self.session.settings.variable(mirror).is_some());
         if may_download && self.session.settings.variable(QUERY_ENGINE).is_none() {
@@ -175,14 +181,18 @@ impl<'a> Prisma<'a> {
             .args(diff_words(self.release(), &self.shown(&settings.schema), &shadow_url))
             .arg("--to-migrations")
             .arg(to)
-            .arg("--output")
-            .arg(output)
+            .args(self.diff_writes_its_file().then_some([Path::new("--output"), output]).into_iter().flatten())
             .args(self.config_of_a_diff(output)?)
             .envs(self.without_query_engine())
             .envs(door.environment()?)
             .envs(prisma_config::asked_for(self.session))
             .env(&settings.shadow_url_env, shadow_url.expose());
         Ok(self.with(invocation, &url))
+    }
+
+    /// Else the script is what a diff prints: Prisma 5.0 to 5.4.
+    pub fn diff_writes_its_file(&self) -> bool {
+        release::has_diff_output(&self.session.toolbox.prisma.version)
     }
 
     /// Prisma 6 needs none where nothing has to be there before the history.

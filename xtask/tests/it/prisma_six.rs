@@ -70,21 +70,29 @@ fn an_engine_of_another_commit_and_a_release_without_one_are_refused() {
         refused("6.19.2", "7.1.1-2.0000000000000000000000000000000000000000"),
         refused("6.5.0", "6.5.0-73.0"),
         refused("8.0.0-rc.19", "8.0.0-1.0"),
+        {
+            project.write("drill.toml", &format!("{DRILL_TOML}[prisma]\nmigrations = \"db/history\"\n"));
+            refused("5.22.0", "5.22.0-44.0")
+        },
     ];
-    insta::assert_snapshot!(said.join("\n\n"), @r"
+    insta::assert_snapshot!(said.join("\n\n"), @r#"
     error: Prisma's schema engine is not here
     caused by: its download was blocked or skipped when the package was installed
     caused by: `npm install @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000` exited with code 1
     hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000
 
-    error: Prisma 6.5.0 is not supported
-    caused by: its engine is not on npm; the nearest release with one is 6.6.0; `env check` and `evidence` still work
+    error: the schema engine of Prisma 6.5.0 is not here
+    caused by: its download was blocked or skipped, and npm has none for it; the nearest release with one is 6.6.0
+    note: `prisma version` downloads the native engine, and PRISMA_SCHEMA_ENGINE_BINARY names one that is elsewhere
     hint: npm install --save-dev --save-exact prisma@6.6.0
 
     error: Prisma 8.0.0-rc.19 is not supported
     caused by: it has no `migrate reset`, `resolve` and `diff`, which the drill is made of; `env check` and `evidence` still work
     hint: npm install --save-dev --save-exact prisma@7
-    ");
+
+    error: Prisma 5.22.0 reads its history from `prisma/migrations`, and not from `db/history`
+    hint: write `migrations = "prisma/migrations"` under `[prisma]` in drill.toml
+    "#);
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::project::{DRILL_TOML, Project};
 use crate::server::{self, Database};
@@ -49,17 +49,46 @@ fn packages(release: &str) -> PathBuf {
     if !packages.join(".package-lock.json").is_file() {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("package.json"), "{}").unwrap();
-        let wanted = format!("prisma@{release}");
-        let words = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", &wanted];
-        assert!(Command::new("npm").args(words).current_dir(&folder).status().unwrap().success());
+        let wanted = ["prisma", "@prisma/client"].map(|package| format!("{package}@{release}"));
+        let engine = format!("@prisma/schema-engine-wasm@{ENGINE_OF_6_6}");
+        let wanted = wanted.iter().chain(OF_NATIVE_ENGINES.contains(&release).then_some(&engine));
+        let words = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"];
+        assert!(Command::new("npm").args(words).args(wanted).current_dir(&folder).status().unwrap().success());
     }
     packages
 }
 
+/// Whose engines are programs of their own only.
+const OF_NATIVE_ENGINES: [&str; 3] = ["5.0.0", "5.22.0", "6.5.0"];
+const ENGINE_OF_6_6: &str = "6.6.0-53.f676762280b54cd07c770017ed3711ddde35f37a";
+
+/// None of them can be had where this was written: in the place of one, a program that speaks their protocol in front of the engine of 6.6.0.
+fn with_stand_in(project: &mut Project, release: &str) {
+    let wasm = packages(release).join("@prisma/schema-engine-wasm/schema_engine_bg");
+    let half = |ending: &str| wasm.with_extension(ending).display().to_string();
+    let named = json!({
+        "commit": ENGINE_OF_6_6.rsplit('.').next(), "version": ENGINE_OF_6_6,
+        "glue": half("js"), "wasm": half("wasm"), "twin": half("wasm"),
+    });
+    let [translator, engine] = ["xtask/tests/long/engine-before-6-6.mjs", "prisma/engine/schema-engine.mjs"]
+        .map(|file| server::workspace().join(file).display().to_string());
+    let script = format!("#!/bin/sh\nSTAGING_DRILL_WASM='{named}' exec node '{translator}' '{engine}' \"$@\"\n");
+    project.write("schema-engine", &script);
+    fs::set_permissions(project.path("schema-engine"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = project.path("schema-engine").display().to_string();
+    project.env.insert("PRISMA_SCHEMA_ENGINE_BINARY".to_owned(), path);
+}
+
 fn project(release: &str) -> (Project, Database) {
-    let (project, database) = (Project::empty(), server::shared().database("release"));
+    let (mut project, database) = (Project::empty(), server::shared().database("release"));
     symlink(packages(release).join("prisma"), project.path("node_modules/prisma")).unwrap();
-    if release.starts_with('6') {
+    if OF_NATIVE_ENGINES.contains(&release) {
+        symlink(packages(release).join("@prisma"), project.path("node_modules/@prisma")).unwrap();
+        let schema = SCHEMA.replace("\"prisma-client\"\n  output   = \"./generated\"", "\"prisma-client-js\"");
+        let url = "\"postgresql\"\n  url = env(\"DATABASE_URL\")";
+        project.write("prisma/schema.prisma", &schema.replace("\"postgresql\"", url));
+        with_stand_in(&mut project, release);
+    } else if release.starts_with('6') {
         let url = "\"postgresql\"\n  url = env(\"DATABASE_URL\")";
         project.write("prisma/schema.prisma", &SCHEMA.replace("\"postgresql\"", url));
     } else {
@@ -89,9 +118,11 @@ fn is_there(database: &Database) -> String {
 
 /// What the run's record says that ran.
 fn tools(project: &Project, json: &Value) -> String {
-    let record = project.read(&format!("{}/run.json", json["evidence"].as_str().unwrap()));
+    let folder = json["evidence"].as_str().unwrap_or_else(|| panic!("{json}"));
+    let record = project.read(&format!("{folder}/run.json"));
     let record: Value = serde_json::from_str(&record).unwrap();
-    format!("{} on {}", record["tools"]["prisma"].as_str().unwrap(), record["tools"]["engine"].as_str().unwrap())
+    let tool = |name: &str| record["tools"][name].as_str().unwrap_or_else(|| panic!("{json}")).to_owned();
+    format!("{} on {}", tool("prisma"), tool("engine"))
 }
 
 fn verdicts(json: &Value) -> String {
@@ -162,6 +193,35 @@ fn each_release_of_prisma_goes_forward_and_back_and_is_rehearsed_reset_and_resto
       reset --confirm: 0; 5 applied; Shop (id name), 0 rows
       restore --confirm: 0; 5 applied; Shop (id name), 20 rows
     7.10.1 on wasm (8.1.0-1.d1b3f377ca835d73fd50954a5e22128b9ebdd6b8, with the JavaScript of 7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+      forward: 0; 5 applied; Shop (id name), 0 rows
+      backward --steps 4: 0; 1 applied; Shop (id name), 0 rows
+      forward: 0; 5 applied; Shop (id name), 0 rows
+      drill --each: 5; 5 applied; Shop (id name), 20 rows; 1_shop reversible; 2_city reversible; 3_named needs_empty_table; 4_no_city lossy; 5_unnamed failed
+      reset --confirm: 0; 5 applied; Shop (id name), 0 rows
+      restore --confirm: 0; 5 applied; Shop (id name), 20 rows
+    ");
+}
+
+/// Prisma's own CLIs, before an engine that is not theirs: flags, the protocol between the two, and what the drill makes of both.
+#[test]
+fn releases_of_native_engines_go_the_same_way_before_a_stand_in() {
+    let said = OF_NATIVE_ENGINES.map(through).concat();
+    insta::assert_snapshot!(said, @"
+    5.0.0 on native (schema-engine, f676762280b54cd07c770017ed3711ddde35f37a, where the CLI goes with 6b0aef69b7cdfc787f822ecd7cdc76d5f1991584)
+      forward: 0; 5 applied; Shop (id name), 0 rows
+      backward --steps 4: 0; 1 applied; Shop (id name), 0 rows
+      forward: 0; 5 applied; Shop (id name), 0 rows
+      drill --each: 5; 5 applied; Shop (id name), 20 rows; 1_shop reversible; 2_city reversible; 3_named needs_empty_table; 4_no_city lossy; 5_unnamed failed
+      reset --confirm: 0; 5 applied; Shop (id name), 0 rows
+      restore --confirm: 0; 5 applied; Shop (id name), 20 rows
+    5.22.0 on native (schema-engine, f676762280b54cd07c770017ed3711ddde35f37a, where the CLI goes with 605197351a3c8bdd595af2d2a9bc3025bca48ea2)
+      forward: 0; 5 applied; Shop (id name), 0 rows
+      backward --steps 4: 0; 1 applied; Shop (id name), 0 rows
+      forward: 0; 5 applied; Shop (id name), 0 rows
+      drill --each: 5; 5 applied; Shop (id name), 20 rows; 1_shop reversible; 2_city reversible; 3_named needs_empty_table; 4_no_city lossy; 5_unnamed failed
+      reset --confirm: 0; 5 applied; Shop (id name), 0 rows
+      restore --confirm: 0; 5 applied; Shop (id name), 20 rows
+    6.5.0 on native (schema-engine, f676762280b54cd07c770017ed3711ddde35f37a, where the CLI goes with 173f8d54f8d52e692c7e27e72a88314ec7aeff60)
       forward: 0; 5 applied; Shop (id name), 0 rows
       backward --steps 4: 0; 1 applied; Shop (id name), 0 rows
       forward: 0; 5 applied; Shop (id name), 0 rows

@@ -1,7 +1,7 @@
 //! Every place in which Prisma's CLI can name a database to its engine: arguments, JSON-RPC parameters, datasource
 //! blocks.
 //!
-//! Seen in Prisma 6.19 and 7.10: `--datasource {"url":…,"shadowDatabaseUrl":…}`, `cli --datasource URL`, `--datamodels
+//! Seen in Prisma 5.0 to 7.10: `--datasource {"url":…,"shadowDatabaseUrl":…}`, `cli --datasource URL`, `--datamodels
 //! FILE`, and in parameters `{"tag":"ConnectionString","url":…}`, `shadowDatabaseUrl`, and schema files as text, whose
 //! datasource block may hold a literal or `env("NAME")` (Prisma 6 reads that from its own environment, into which it
 //! loads `.env` files).
@@ -48,11 +48,8 @@ impl Check<'_> {
             self.schema(&text)?;
             self.url_like(&text)?;
         }
-        // A file that cannot be read here cannot be read by the engine either.
-        if matches!(flag, "--datamodels" | "--datamodel" | "-d")
-            && let Ok(bytes) = std::fs::read(Path::new(value))
-        {
-            self.schema(&String::from_utf8_lossy(&bytes))?;
+        if matches!(flag, "--datamodels" | "--datamodel" | "-d") {
+            self.schema_file(Path::new(value))?;
         }
         if flag == "--datasource" { self.expected.admit(value, Use::Target) } else { self.url_like(value) }
     }
@@ -75,6 +72,8 @@ impl Check<'_> {
         match key {
             "url" | "directUrl" | "connectionString" => self.expected.admit(text, Use::Target),
             "shadowDatabaseUrl" => self.shadow(text),
+            // Prisma 5 names a schema by its path, which no schema's text is.
+            "schema" if !text.contains(['\n', '{']) => self.schema_file(Path::new(text)),
             _ => self.schema(text).and_then(|()| self.url_like(text)),
         }
     }
@@ -88,6 +87,14 @@ impl Check<'_> {
     /// An empty one is none: a config file may pass on a variable that is not set.
     fn shadow(&self, url: &str) -> Verdict {
         if url.is_empty() { Ok(()) } else { self.expected.admit(url, Use::Shadow) }
+    }
+
+    /// A file that cannot be read here cannot be read by the engine either; of a folder nobody knows what the engine reads.
+    fn schema_file(&self, path: &Path) -> Verdict {
+        if path.is_dir() {
+            return Err(Strayed::unreadable());
+        }
+        std::fs::read(path).map_or(Ok(()), |bytes| self.schema(&String::from_utf8_lossy(&bytes)))
     }
 
     fn schema(&self, text: &str) -> Verdict {
@@ -274,6 +281,27 @@ mod tests {
         assert!(with(&format!("url /* why */ = \"{STRAY}\"")).is_err());
         assert_eq!(with(&format!("/* url = \"{STRAY}\" */")), Ok(()));
         assert!(with("url = something(else)").is_err());
+    }
+
+    #[test]
+    fn a_schema_that_is_named_by_its_path_is_read_and_a_folder_refused() {
+        let folder = std::env::temp_dir().join(format!("pin-named-schema-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("schema.prisma");
+        let with = |url: &str| {
+            std::fs::write(&path, format!("datasource db {{\n provider = \"postgresql\"\n url = {url}\n}}\n")).unwrap();
+            let side = serde_json::json!({ "tag": "schemaDatasource", "schema": path });
+            let asked = request(&serde_json::json!({ "params": { "from": side } }));
+            assert_eq!(asked, arguments(&["-d", &path.display().to_string()]));
+            asked
+        };
+        assert_eq!(with("env(\"DATABASE_URL\")"), Ok(()));
+        assert!(with("env(\"DIRECT_URL\")").is_err());
+        assert!(with(&format!("\"{STRAY}\"")).is_err());
+        assert!(arguments(&["-d", &folder.display().to_string()]).is_err());
+        assert!(request(&serde_json::json!({ "from": { "schema": folder } })).is_err());
+        assert_eq!(request(&serde_json::json!({ "schema": "not/there.prisma" })), Ok(()));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
