@@ -168,6 +168,23 @@ fn what_a_drill_could_not_work_with_is_told_in_a_line_with_its_fix_and_nothing_i
     "#);
 }
 
+const NAMES_OF_THEIR_OWN: &str =
+    "NEXT_PUBLIC_SUPABASE_URL=x\nNEXT_PUBLIC_SUPABASE_ANON_KEY=x\nSUPABASE_SERVICE_ROLE_KEY=x\n";
+
+fn written_in_full(files: Files<'_>) -> String {
+    let mut told = String::new();
+    let written = Kind::of(files).written();
+    for (name, text) in written.iter().filter(|(name, _)| *name != "package.json") {
+        let text = text.replace(super::env_example::RULES, "…\n").replace('\r', "␍");
+        // The workflow is one text but for a few places.
+        let is_workflow = name.ends_with(".yml");
+        let places = |line: &&str| !is_workflow || ["- \"", "- run", "URL"].iter().any(|word| line.contains(word));
+        let text: Vec<&str> = text.lines().filter(places).collect();
+        told += &format!("-- {name}\n{}\n", text.join("\n"));
+    }
+    told
+}
+
 #[test]
 fn each_kind_of_repo_gets_what_fits_it() {
     let schemas = POSTGRES.replace("\"postgresql\"", "\"postgresql\"\n schemas = [\"shop\", \"audit\", \"auth\"]");
@@ -210,14 +227,7 @@ fn each_kind_of_repo_gets_what_fits_it() {
         ),
         (
             "Supabase's variables under names of its own",
-            &[
-                ("prisma/schema.prisma", &schemas),
-                (
-                    ".env.example",
-                    "NEXT_PUBLIC_SUPABASE_URL=x\nNEXT_PUBLIC_SUPABASE_ANON_KEY=x\nSUPABASE_SERVICE_ROLE_KEY=x\n",
-                ),
-                (".gitlab-ci.yml", "x"),
-            ],
+            &[("prisma/schema.prisma", &schemas), (".env.example", NAMES_OF_THEIR_OWN), (".gitlab-ci.yml", "x")],
         ),
         (
             "what is there already",
@@ -229,19 +239,8 @@ fn each_kind_of_repo_gets_what_fits_it() {
             ],
         ),
     ];
-    let mut told = String::new();
-    for (what, files) in kinds {
-        told += &format!("==== {what}\n");
-        let written = Kind::of(files).written();
-        for (name, text) in written.iter().filter(|(name, _)| *name != "package.json") {
-            let text = text.replace(super::env_example::RULES, "…\n").replace('\r', "␍");
-            // The workflow is one text but for a few places.
-            let is_workflow = name.ends_with(".yml");
-            let places = |line: &&str| !is_workflow || ["- \"", "- run", "URL"].iter().any(|word| line.contains(word));
-            let text: Vec<&str> = text.lines().filter(places).collect();
-            told += &format!("-- {name}\n{}\n", text.join("\n"));
-        }
-    }
+    let told: String =
+        kinds.into_iter().map(|(what, files)| format!("==== {what}\n{}", written_in_full(files))).collect();
     insta::assert_snapshot!(told, @r#"
     ==== npm, GitHub, variables of its own
     -- .env.staging.example

@@ -94,7 +94,7 @@ fn diff(session: &Session<'_>, [to, output]: [&Path; 2], [now, shadow]: &[String
         return told(exit, Vec::new(), migration);
     }
     let finished = process::run(&invocation, deadline, io::sink(), &session.redactor, session.interrupt)?;
-    told(finished.exit, finished.tail.into(), migration)
+    told(finished.exit, finished.tail, migration)
 }
 
 fn told(exit: Exit, tail: Vec<String>, migration: &str) -> Result<()> {
