@@ -5,10 +5,10 @@ use anyhow::Result;
 use super::scratch::Scratch;
 use super::time;
 
-/// `backward` over whole histories, each in a project and a sandbox of its own
+/// `backward` and `drill --each` over whole histories, each in a project and a sandbox of its own
 ///
-/// Prints the seconds a migration, without and with kept down scripts. Linear growth is a constant in each column; the budget is 2 s. 160
-/// migrations take some minutes, most of them in Prisma.
+/// Prints the seconds a migration: taken back without and with kept down scripts, and rehearsed by `drill --each` with nothing kept. Linear
+/// growth is a constant in each column; the budgets are 2 s for `backward`, 1 s for `drill --each`. 160 migrations take some minutes.
 #[derive(clap::Args)]
 pub struct Options {
     /// How many migrations
@@ -18,13 +18,14 @@ pub struct Options {
 
 impl Options {
     pub fn run(&self) -> Result<()> {
-        println!("{:>10}  {:>28}  {:>28}", "migrations", "Prisma asked (s, s each)", "scripts kept (s, s each)");
+        let columns = ["back, Prisma asked (s, s each)", "back, scripts kept (s, s each)", "drill --each (s, s each)"];
+        println!("{:>10}  {:>30}  {:>30}  {:>30}", "migrations", columns[0], columns[1], columns[2]);
         for &size in &self.sizes {
-            let project = project(size)?;
-            let (cold, warm) = (backward(&project, size)?, backward(&project, size)?);
+            let kept = project(size)?;
+            let times = [backward(&kept, size)?, backward(&kept, size)?, rehearsed(&project(size)?)?];
             #[expect(clippy::cast_precision_loss, reason = "a history is short")]
-            let (cold_each, warm_each) = (cold / size as f64, warm / size as f64);
-            println!("{size:>10}  {cold:>18.1}  {cold_each:>8.2}  {warm:>18.1}  {warm_each:>8.2}");
+            let [cold, warm, each] = times.map(|time| format!("{time:.1}  {:>8.2}", time / size as f64));
+            println!("{size:>10}  {cold:>30}  {warm:>30}  {each:>30}");
         }
         Ok(())
     }
@@ -48,6 +49,13 @@ fn project(size: usize) -> Result<Scratch> {
         project.shell.write_file(folder.join(format!("{number:04}_step/migration.sql")), sql)?;
     }
     Ok(project)
+}
+
+/// In seconds, beside a sandbox that runs already.
+fn rehearsed(project: &Scratch) -> Result<f64> {
+    project.xtask().args(["sandbox", "up", "--quiet"]).ignore_stdout().run()?;
+    let each = project.xtask().args(["drill", "--each", "--sandbox", "--quiet"]).ignore_stdout();
+    Ok(time(|| Ok(each.run()?))? / 1e3)
 }
 
 /// In seconds.
