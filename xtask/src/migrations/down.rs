@@ -48,7 +48,7 @@ pub struct Down {
 pub enum Origin {
     /// `down.sql` beside `migration.sql`.
     Written,
-    /// From the catalogs before and after a migration that only added.
+    /// From the catalogs before and after a migration.
     Catalogs,
     /// Prisma's own difference between two points of the history.
     Generated,

@@ -1,4 +1,4 @@
-//! Where a migration's way back comes from: `down.sql` beside it; else, where it only added, the catalogs before and after it; else
+//! Where a migration's way back comes from: `down.sql` beside it; else the catalogs before and after it, where they tell it whole; else
 //! Prisma's own difference between the schema that the history makes with it and the history without it.
 //!
 //! The catalogs of all are read in one replay. Prisma needs a second for each difference, most of it to start, so two are made at a time.
@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::migrations::down::{Down, Origin};
-use crate::migrations::{additions, prisma_diff};
+use crate::migrations::{inverse, prisma_diff};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::catalog::{Catalog, catalog_in};
 use crate::schema::drift;
@@ -104,13 +104,13 @@ fn kept_as(session: &Session<'_>, history: &History) -> Result<PathBuf> {
 }
 
 /// How a script that we kept says that it is not from Prisma.
-const FROM_CATALOGS: &str = "-- By the catalogs before and after the migration, which only added.\n";
+const FROM_CATALOGS: &str = "-- By the catalogs before and after the migration.\n";
 
 fn origin(kept: &str) -> Origin {
     if kept.starts_with(FROM_CATALOGS) { Origin::Catalogs } else { Origin::Generated }
 }
 
-/// Of the migrations that only added. Each script runs where it will run, and the server says that it leads back.
+/// Of the migrations that the catalogs tell whole. Each script runs where it will run, and the server says that it leads back.
 fn by_catalogs(session: &Session<'_>, missing: &[Missing<'_>], prisma: AsPrisma<'_>) -> Result<Vec<(usize, String)>> {
     let Some((_, longest)) = missing.first() else { return Ok(Vec::new()) };
     let open = |name: &str| session.connect_to(name);
@@ -134,7 +134,7 @@ fn by_catalogs(session: &Session<'_>, missing: &[Missing<'_>], prisma: AsPrisma<
 
 /// The script that leads from `after`, which is there, to `before`, tried and undone; None where there is none.
 fn way_back(now: &mut Connection, before: &Catalog, after: &Catalog, prisma: AsPrisma<'_>) -> Result<Option<String>> {
-    let Some(sql) = additions::taken_back(before, after) else { return Ok(None) };
+    let Some(sql) = inverse::taken_back(before, after) else { return Ok(None) };
     let ours = now.settings_in_transaction();
     let mut attempt = now.client().transaction().could_not("begin a transaction")?;
     let leads_back = attempt.batch_execute(&sql).is_ok() && {

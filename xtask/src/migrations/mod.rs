@@ -1,6 +1,5 @@
 //! Where a database stands in its history, and the ways back: down scripts, what they cost, and their rehearsal.
 
-mod additions;
 pub mod awaited;
 pub mod database_state;
 pub mod down;
@@ -11,6 +10,7 @@ pub mod harm;
 pub mod impact;
 mod in_the_way;
 mod inventory;
+mod inverse;
 pub mod kept;
 pub mod kept_rehearsal;
 pub mod losses;

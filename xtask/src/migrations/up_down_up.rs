@@ -176,7 +176,7 @@ fn loss(print: &Print, before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, 
 mod tests {
     use super::*;
     use crate::migrations::down::Origin;
-    use crate::postgres::server::{Database, open};
+    use crate::postgres::server::{open, open_as_migrator};
     use crate::schema::statements::Version;
 
     /// What becomes of migrations that are an up and a down each, named `1`, `2` and so on.
@@ -188,7 +188,7 @@ mod tests {
         };
         let (migrations, downs): (Vec<Migration>, Vec<Down>) = scripts.iter().enumerate().map(named).unzip();
         let history = History { provider: None, migrations };
-        let mut admin = Database::new().connection;
+        let mut admin = open_as_migrator();
         let open = |name: &str| Ok(open(name));
         let prisma = AsPrisma {
             schemas: &["public"],

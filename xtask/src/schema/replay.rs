@@ -539,7 +539,7 @@ mod tests {
         let open = |name: &str| Ok(open(name));
         let migration = Migration::new("1", sql);
         let before = history(&["create table z ()"]);
-        let mut admin = Database::new().connection;
+        let mut admin = open_as_migrator();
         let points = replay_by_statement(&mut admin, open, &before, &migration, PUBLIC).unwrap();
         let seen: Vec<(usize, usize)> = points
             .iter()
