@@ -98,7 +98,8 @@ mod tests {
             fs::set_permissions(&npm, fs::Permissions::from_mode(0o755)).unwrap();
         };
         let folder = machine.path().join("programs");
-        let find = || of_binary(&NpmCache { root: machine.path(), folder: folder.clone(), npm: Some(npm.clone()) });
+        let cache = NpmCache { root: machine.path(), folder: folder.clone(), npm: Some(npm.clone()), quiet: true };
+        let find = || of_binary(&cache);
         script("exit 1");
         assert_eq!(find().unwrap_err().causes().next().unwrap(), "`npm install pg@8.23.1` exited with code 1");
         script("mkdir -p node_modules/pg");

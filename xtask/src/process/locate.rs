@@ -141,6 +141,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
         program: &program,
         cache: settings.private_dir().join("engines"),
         npm: on_path(settings, "npm"),
+        quiet: settings.output.quiet,
     };
     let engine = wanted.find()?;
     Ok(Engine::Wasm { program, engine })
@@ -206,7 +207,7 @@ const POSTGRES: &str = "17.10.0-beta.17";
 
 fn npm_cache<'a>(settings: &'a Settings, kind: &str) -> NpmCache<'a> {
     let folder = settings.private_dir().join(kind);
-    NpmCache { root: &settings.root, folder, npm: on_path(settings, "npm") }
+    NpmCache { root: &settings.root, folder, npm: on_path(settings, "npm"), quiet: settings.output.quiet }
 }
 
 fn brought_postgres(settings: &Settings, package: &str) -> Result<PathBuf> {

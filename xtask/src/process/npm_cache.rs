@@ -1,7 +1,7 @@
 //! Packages that the drill brings itself, with npm and the settings of the user and the project, into folders of its own below `.drill`.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,7 @@ pub struct NpmCache<'a> {
     /// One folder for each that was brought.
     pub folder: PathBuf,
     pub npm: Option<PathBuf>,
+    pub quiet: bool,
 }
 
 /// The folder, or why there is none.
@@ -36,6 +37,10 @@ impl NpmCache<'_> {
         fs::write(place.path().join("package.json"), r#"{"private": true, "type": "module"}"#).blocked(unwritable)?;
         if let Some(settings) = self.root.ancestors().map(|folder| folder.join(".npmrc")).find(|file| file.is_file()) {
             symlink(settings, place.path().join(".npmrc")).blocked(unwritable)?;
+        }
+        if !self.quiet {
+            // Some are tens of megabytes, and npm itself says nothing before it has ended.
+            let _ = writeln!(io::stderr(), "not installed in the project, so brought once into `.drill`: {package}");
         }
         let words =
             ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=silent", package];

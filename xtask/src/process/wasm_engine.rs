@@ -44,6 +44,7 @@ pub struct Wanted<'a> {
     /// The drill's own engines.
     pub cache: PathBuf,
     pub npm: Option<PathBuf>,
+    pub quiet: bool,
 }
 
 impl Wanted<'_> {
@@ -104,7 +105,7 @@ impl Wanted<'_> {
 
     /// Into a folder of our own.
     fn brought(&self, version: &str) -> Result<PathBuf> {
-        let cache = NpmCache { root: self.root, folder: self.cache.clone(), npm: self.npm.clone() };
+        let cache = NpmCache { root: self.root, folder: self.cache.clone(), npm: self.npm.clone(), quiet: self.quiet };
         let brought = cache.bring(version, &format!("{PACKAGE}@{version}"), |_| Ok(()))?;
         let folder = brought.map_err(|why| self.not_brought(version, &why))?;
         Ok(folder.join("node_modules").join(PACKAGE))
@@ -196,6 +197,7 @@ mod tests {
                 program: &program,
                 cache: self.path(".drill/engines"),
                 npm: Some(self.path("npm")).filter(|npm| npm.is_file()),
+                quiet: true,
             };
             wanted.find()
         }

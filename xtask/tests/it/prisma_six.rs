@@ -106,7 +106,8 @@ fn what_npm_says_while_an_engine_is_brought_is_masked() {
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
     project.env.insert("PATH".to_owned(), path);
     project.env.insert("HTTPS_PROXY".to_owned(), "http://me:pr0xy-p4ss@proxy.example:8080".to_owned());
-    insta::assert_snapshot!(project.run(&["forward"]).expect(4).said(), @r"
+    insta::assert_snapshot!(project.run(&["forward"]).expect(4).said(), @"
+    not installed in the project, so brought once into `.drill`: @prisma/schema-engine-wasm@7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7
     registry=https://npm.example/
     //npm.example/:_authToken=[REDACTED__authToken]
     http://me:[REDACTED_HTTPS_PROXY]@proxy.example:8080
