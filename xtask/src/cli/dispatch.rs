@@ -46,13 +46,13 @@ pub fn run() -> ExitCode {
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
     }
-    tell_github(&console, output, &outcome);
+    tell_github(&console, &cli.global, output, &outcome);
     console.finish(&outcome, result.as_ref().err());
     ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())
 }
 
 /// An annotation for what went wrong, and a summary of what a reviewer may want to see.
-fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
+fn tell_github(console: &Console, global: &Global, output: Output, outcome: &Outcome) {
     let Ok(outcome) = &console.masked(outcome) else { return };
     let annotation = github::annotation(outcome);
     if let Some(summary) = Settings::job_summary()
@@ -61,8 +61,9 @@ fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
     {
         console.say(format!("note: cannot write the job's summary: {error}"));
     }
-    if let Some(annotation) = annotation.filter(|_| output.github) {
-        console.annotate(&annotation);
+    if output.github {
+        let places = github::annotations(outcome, &Settings::folder_in_job(global));
+        annotation.iter().chain(&places).for_each(|annotation| console.annotate(annotation));
     }
 }
 

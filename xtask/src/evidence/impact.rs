@@ -11,6 +11,8 @@ pub struct Impact {
     pub migration: String,
     /// Of `migration.sql`, from 1.
     pub line: usize,
+    /// The line of the statement that its transaction began with; 0 where it has none of its own here.
+    pub transaction: usize,
     /// On one line, and shortened.
     pub statement: String,
     /// On what was there before, the strongest of each table.

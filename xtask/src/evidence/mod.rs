@@ -13,6 +13,7 @@ mod entry;
 mod feedback;
 pub mod folder;
 pub mod impact;
+pub mod limits;
 mod lock;
 pub mod masking;
 pub mod outcome;

@@ -139,7 +139,7 @@ impl Stage for Forward {
         };
         let mut groups =
             vec![[replay()].into_iter().chain(Self::generate_deployed(session, inspection)?).collect::<Vec<_>>()];
-        groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(Builtin::Impact)]));
+        groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(session, Builtin::Impact)]));
         groups.extend(self.before_a_loss(inspection));
         if let Some(running) = &inspection.running {
             groups.push(vec![running.probe(session, deployed::BEFORE)?]);

@@ -13,6 +13,7 @@ pub mod forward;
 mod halfway;
 mod impact_step;
 pub mod mirror;
+mod over_limits;
 pub mod parity;
 mod preflight;
 pub mod reset;

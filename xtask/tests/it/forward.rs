@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::backward::with_history;
 use crate::project::{Answer, DRILL_TOML, Project, program};
-use crate::server;
+use crate::server::{self, Database};
 
 const ALL: [&str; 4] = [
     "20251001090000_create_sessions",
@@ -56,15 +56,19 @@ fn generated(json: &Value) -> (&Value, &Value) {
 
 #[test]
 fn rows_that_were_there_are_counted_before_and_after() {
-    let (project, database) = Project::on_staging("forward_rows");
+    let (mut project, database) = Project::on_staging("forward_rows");
     project.run(&["forward"]).expect(0);
     database.execute(r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#);
     let tidy = r#"delete from "Session" where id = '1'; create index tidy on "Session" (shop); create index on "DecisionLog" (scope);"#;
     project.migration("20260101000000_tidy", tidy);
     project.write("prisma/generated/postgres/index.js", "// Not what Prisma wrote.\n");
+    over_a_limit(&mut project, &database);
+    let accept = "-- drill-accept: blocks_writes because it is small\n";
+    project.migration("20260101000000_tidy", &tidy.replacen("; create", &format!(";\n{accept}create"), 1));
     let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0);
     let json = answer.json();
-    let told = "  `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of it\n  note: CREATE INDEX CONCURRENTLY in";
+    assert_eq!(json["limits"][0]["accepted"], "it is small");
+    let told = "  `20260101000000_tidy` line 3 blocks writes of `public.Session` for as long as it builds an index of it\n  note: CREATE INDEX CONCURRENTLY in";
     assert!(answer.stderr.contains(told), "{}", answer.stderr);
     let blocked = |one: &Value| one["locks"].as_array().unwrap().iter().any(|lock| lock["blocks"] == "writes");
     assert_eq!(json["impact"].as_array().unwrap().iter().map(blocked).collect::<Vec<_>>(), [false, true, true]);
@@ -73,6 +77,28 @@ fn rows_that_were_there_are_counted_before_and_after() {
     assert!(!project.read("prisma/generated/postgres/index.js").contains("Not what"));
     assert_eq!(json["counts"]["before"]["public.Session"], 5);
     assert_eq!(json["counts"]["after"]["public.Session"], 4);
+}
+
+/// Before anything is changed, and where a reviewer sees it.
+fn over_a_limit(project: &mut Project, database: &Database) {
+    project.drill_toml(&format!("{DRILL_TOML}[limits]\nblocks_writes = \"moment\"\n"));
+    project.env.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    let job = project.path("").canonicalize().unwrap().parent().unwrap().display().to_string();
+    project.env.insert("GITHUB_WORKSPACE".to_owned(), job);
+    let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(5);
+    let name = project.path("").file_name().unwrap().to_string_lossy().into_owned();
+    let annotation =
+        answer.stderr.lines().find(|line| line.starts_with("::error file=")).unwrap().replace(&name, "PROJECT");
+    insta::assert_snapshot!(format!("{}\n{annotation}", answer.failure()), @"
+    error: the migrations go over the limits of drill.toml
+    caused by: `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of `public.Session`, and `blocks_writes` allows a moment
+    note: the database now: 0 migrations applied by this run, 1 pending
+    hint: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-writes because REASON`
+    ::error file=PROJECT/prisma/postgres/migrations/20260101000000_tidy/migration.sql,line=1,title=blocks_writes over its limit::blocks writes of `public.Session` for as long as it builds an index of `public.Session`, and `blocks_writes` allows a moment
+    ");
+    assert_eq!(answer.json()["limits"][0]["limit"], "blocks_writes");
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
+    project.env.remove("GITHUB_ACTIONS");
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn long(project: &Project) {
         "rehearsal": [{"migration": HOSTILE, "verdict": "lossy", "leftovers": [HOSTILE]}],
         "impact": [{"migration": HOSTILE, "line": 1, "statement": HOSTILE, "locks": [{"table": HOSTILE, "mode": "ShareLock", "blocks": "writes"}],
                     "rewritten": [], "indexed": [HOSTILE], "scanned": [], "rows": {HOSTILE: 7}, "wal_bytes": 8192, "ms": 1.5, "held_ms": 1.5}],
+        "limits": [{"migration": HOSTILE, "file": HOSTILE, "line": 3, "limit": "wal", "message": HOSTILE, "accepted": HOSTILE}],
         "deploys": [{"attempt": 2, "looks": 9, "waited_ms": 73_800, "blocked_ms": 42_000, "waits": [{"table": HOSTILE, "waited_ms": 73_800, "held": HOSTILE, "statement": HOSTILE}],
                      "blocked": [{"pid": 7, "role": HOSTILE, "application_name": HOSTILE, "table": HOSTILE, "waited_ms": 42_000}], "unwatched": HOSTILE}],
         "deployed": {"reference": HOSTILE, "commit": HOSTILE, "models": [{"model": HOSTILE, "reads": {"breaks": HOSTILE}, "writes": {"not_tried": HOSTILE}}]},

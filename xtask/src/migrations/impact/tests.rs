@@ -11,9 +11,10 @@ use crate::schema::history::Migration;
 use crate::schema::statements::{Version, split};
 use crate::session::groundwork::Groundwork;
 
-const PRISMA: AsPrisma<'_> = AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+pub const PRISMA: AsPrisma<'_> =
+    AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
 
-const TABLES: &str = "
+pub const TABLES: &str = "
     create type mood as enum ('sad', 'ok');
     create sequence numbers;
     create table parent (id int primary key, code text unique, name varchar(20));
@@ -96,7 +97,7 @@ const KINDS: [&str; 61] = [
     "drop table linked cascade",
 ];
 
-fn of(applied: &[&str], pending: &[&str], prisma: AsPrisma<'_>) -> Vec<Impact> {
+pub fn of(applied: &[&str], pending: &[&str], prisma: AsPrisma<'_>) -> Vec<Impact> {
     let history = |scripts: &[&str], from: usize| History {
         provider: None,
         migrations: scripts.iter().enumerate().map(|(n, sql)| Migration::new((from + n).to_string(), *sql)).collect(),
@@ -198,6 +199,35 @@ fn what_cannot_run_in_a_transaction_is_applied_and_said_not_to_be_measured() {
     insta::assert_snapshot!(said.join("\n"));
     let alone = of(&[TABLES], &["reindex index concurrently child_note"], PRISMA);
     assert!(alone[0].unmeasured.is_some(), "which the parser does not know as one");
+}
+
+#[test]
+fn nobody_waits_for_a_table_that_the_migration_itself_makes() {
+    let script = "create table fresh (id int primary key, parent int);\ncreate index i on fresh (parent);\n\
+                  insert into fresh select id, parent from child;\nalter table fresh add column x int default random();\n\
+                  alter table fresh add constraint fk foreign key (parent) references parent (id);\nalter table child rename to kids;\n\
+                  create index k on kids (note)";
+    let said = |pending: &[&str]| {
+        let impacts = of(&[TABLES], pending, PRISMA);
+        impacts.iter().map(|one| format!("{}:{}", one.line, shown(one))).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(said(&[script]), @"
+    1:
+    2:
+    3: reads child
+    4:
+    5: parent:ShareRowExclusive(Writes) reads parent
+    6: child:AccessExclusive(ReadsAndWrites)
+    7: kids:Share(Writes) indexes kids reads kids
+    ");
+    let (first, later) = script.split_once(";\nalter").unwrap();
+    let later = said(&[first, &format!("alter{later}")]);
+    insta::assert_snapshot!(later.lines().skip(3).collect::<Vec<_>>().join("\n"), @"
+    1: fresh:AccessExclusive(ReadsAndWrites) rewrites fresh reads fresh
+    2: fresh:ShareRowExclusive(Writes) parent:ShareRowExclusive(Writes) reads fresh,parent
+    3: child:AccessExclusive(ReadsAndWrites)
+    4: kids:Share(Writes) indexes kids reads kids
+    ");
 }
 
 #[test]

@@ -18,6 +18,10 @@ pub fn impact(run: &Outcome) -> Option<Section> {
     }
     let body = html! {
         p { "Measured statement by statement in a throw-away database with few made-up rows: locks and work are those of a large table, times are not." }
+        @if !run.limits.is_empty() {
+            p { "Over the limits of drill.toml:" }
+            ul { @for one in &run.limits { li { (prose(&one.in_words())) } } }
+        }
         @if let Some(picture) = lanes(&run.impact) { (picture) }
         div class="scroll" {
             table {
