@@ -1,22 +1,18 @@
 //! `forward --deployed REF`: whether the release that is running goes on with the database after the migrations. The client of its
 //! schema reads and writes before them and after them; what only fails after them is what they break.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::digest::sha256;
-use crate::error::{Failure, OrFail, Result};
+use crate::error::{Failure, Result};
 use crate::evidence::deployed::{Deployed, Model, Verdict};
 use crate::hint::Hint;
-use crate::process::{self, Exit, Invocation, locate, release};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Step};
 use crate::session::Session;
-use crate::settings::schema_files::{self, is_schema};
+use crate::stages::probed_client::ProbedClient;
+use crate::stages::release_in_git::{Git, check_major, here};
 use crate::tools::prisma::{self, Prisma};
 use crate::words::counted;
 use pin::Lease;
@@ -38,12 +34,9 @@ pub struct Wanted {
 pub struct Running {
     reference: String,
     commit: String,
-    folder: PathBuf,
+    client: ProbedClient,
     lease: Lease,
 }
-
-/// `path` relative to the schema, and what is in it.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Running {
     /// None where its schema is the one that is here: then its client is the one that is made anyway.
@@ -58,20 +51,17 @@ impl Running {
             return Ok(None);
         }
         check_major(session, &git, &commit, reference)?;
-        let key = sha256(format!("{commit}\n{}", session.settings.shown(&session.settings.prisma.schema)));
-        let folder = session.settings.private_dir().join("deployed").join(&key[..16]);
-        write(&folder, &there).blocked(|| format!("cannot write `{}`", session.settings.shown(&folder)))?;
-        Ok(Some(Running { reference: reference.to_owned(), commit, folder, lease: session.lease("deployed client") }))
+        let client = ProbedClient::of(session, &commit, &there)?;
+        Ok(Some(Running { reference: reference.to_owned(), commit, client, lease: session.lease("deployed client") }))
     }
 
     pub fn generate<A>(&self, session: &Session<'_>) -> Result<Step<A>> {
-        let (schema, config) = (self.folder.join("schema"), self.folder.join("prisma.config.mjs"));
         Ok(Step {
             name: GENERATE,
             does: format!("generate the Prisma client from the schema at `{}`", self.reference),
             failure: "the client of the release that is running was not generated",
             action: Action::Child {
-                invocation: Prisma::new(session, &self.lease).generate_of(&schema, &config)?,
+                invocation: self.client.generate(&Prisma::new(session, &self.lease))?,
                 deadline: session.settings.timeouts.generate,
                 explain: prisma::explain,
             },
@@ -89,7 +79,7 @@ impl Running {
             ),
             failure: "the client of the release that is running could not be tried",
             action: Action::Child {
-                invocation: Prisma::new(session, &self.lease).probe(&program, &self.folder.join("client")),
+                invocation: Prisma::new(session, &self.lease).probe(&program, self.client.folder()),
                 deadline: session.settings.timeouts.smoke,
                 explain,
             },
@@ -133,12 +123,6 @@ fn verdict_of_all(reference: &str, models: &[Model], accept_breaking: bool) -> R
         .because_all(broken)
         .note("add first, and take away once no release uses it any more: two migrations, with a release between them")
         .hint(Hint::run("forward --accept-breaking --deployed").arg(reference)))
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
 }
 
 /// What the program says where it cannot begin; else its last line says more.
@@ -194,144 +178,6 @@ fn verdict(before: Option<&Wrong>, after: Option<&Wrong>) -> Verdict {
     }
 }
 
-fn here(session: &Session<'_>) -> Result<Files> {
-    let schema = &session.settings.prisma.schema;
-    let files = schema_files::read(schema).blocked(|| "cannot read the Prisma schema")?;
-    Ok(files.into_iter().map(|(path, text)| (relative(&path, schema), text)).collect())
-}
-
-fn relative(path: &Path, schema: &Path) -> PathBuf {
-    match path.strip_prefix(schema) {
-        Ok(inside) if !inside.as_os_str().is_empty() => inside.to_owned(),
-        _ => PathBuf::from("schema.prisma"),
-    }
-}
-
-/// With a generator of ours in place of theirs: the client goes to a folder of its own, and nothing else is made.
-fn write(folder: &Path, files: &Files) -> std::io::Result<()> {
-    let _ = fs::remove_dir_all(folder);
-    let schema = folder.join("schema");
-    let mut features = None;
-    for (path, text) in files {
-        let (text, found) = without_generators(&String::from_utf8_lossy(text));
-        features = features.or(found);
-        let path = schema.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&schema))?;
-        fs::write(path, text)?;
-    }
-    let features = features.map(|line| format!("  {line}\n")).unwrap_or_default();
-    let output = serde_json::json!(folder.join("client"));
-    let ours =
-        format!("generator drill_deployed {{\n  provider = \"prisma-client-js\"\n  output = {output}\n{features}}}\n");
-    fs::write(schema.join("drill-deployed.prisma"), ours)?;
-    fs::write(folder.join("prisma.config.mjs"), "export default { schema: \"schema\" };\n")
-}
-
-/// And the line with the preview features of the one that makes a client: without them the schema may not be one.
-fn without_generators(schema: &str) -> (String, Option<String>) {
-    let (mut kept, mut features, mut inside) = (String::new(), None, false);
-    for line in schema.lines() {
-        let trimmed = line.trim();
-        inside |= trimmed.starts_with("generator ") && trimmed.contains('{');
-        if !inside {
-            kept += line;
-            kept.push('\n');
-        } else if trimmed.starts_with("previewFeatures") {
-            features = Some(trimmed.to_owned());
-        }
-        inside &= !trimmed.ends_with('}');
-    }
-    (kept, features)
-}
-
-struct Git<'a> {
-    session: &'a Session<'a>,
-    program: PathBuf,
-}
-
-impl<'a> Git<'a> {
-    fn of(session: &'a Session<'a>) -> Result<Git<'a>> {
-        let program = locate::on_path(session.settings, "git");
-        let program =
-            program.ok_or_else(|| Failure::blocked("git is not on PATH, which knows the schema of another commit"))?;
-        Ok(Git { session, program })
-    }
-
-    /// What it prints; None where it fails.
-    fn ask(&self, args: &[&str]) -> Result<Option<Vec<u8>>> {
-        let settings = self.session.settings;
-        let inherited = ["PATH", "HOME"].map(|name| (name, settings.variable(name).unwrap_or_default()));
-        let invocation = Invocation::new(&self.program, &settings.root).args(args).envs(inherited);
-        let (exit, stdout) = process::capture(&invocation, Duration::from_secs(10), self.session.interrupt)?;
-        Ok((exit == Exit::Success).then_some(stdout))
-    }
-
-    fn commit(&self, reference: &str) -> Result<String> {
-        let wanted = format!("{reference}^{{commit}}");
-        let said = self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?;
-        let said = said.ok_or_else(|| {
-            Failure::usage(format!("there is no commit `{reference}` in this repo"))
-                .note("nothing was changed")
-                .hint("fetch it first, or name another commit, tag or branch with `--deployed`")
-        })?;
-        Ok(String::from_utf8_lossy(&said).trim().to_owned())
-    }
-
-    fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
-        self.ask(&["show", "--end-of-options", &format!("{commit}:./{path}")])
-    }
-
-    fn schema(&self, commit: &str, reference: &str) -> Result<Files> {
-        let schema = &self.session.settings.prisma.schema;
-        let shown = self.session.settings.shown(schema);
-        let listed =
-            self.ask(&["ls-tree", "-r", "-z", "--name-only", commit, &format!("./{shown}")])?.unwrap_or_default();
-        let listed = String::from_utf8_lossy(&listed).into_owned();
-        let mut files = Files::new();
-        for path in listed.split('\0').filter(|path| is_schema(Path::new(path))) {
-            if let Some(text) = self.file(commit, path)? {
-                files.insert(relative(&self.session.settings.root.join(path), schema), text);
-            }
-        }
-        if files.is_empty() {
-            return Err(Failure::blocked(format!("`{reference}` has no `{shown}`"))
-                .note("nothing was changed")
-                .hint("name a commit that has the schema where it is now, or leave out `--deployed`"));
-        }
-        Ok(files)
-    }
-}
-
-/// The client has to be that of the release: another major makes another one.
-fn check_major(session: &Session<'_>, git: &Git<'_>, commit: &str, reference: &str) -> Result<()> {
-    let installed = release::major(&session.toolbox.prisma.version);
-    let there = git.file(commit, "package.json")?.and_then(|text| major_in(&text));
-    let why = match (there, installed) {
-        (_, Some(installed)) if installed < 7 => "its client is tried with Prisma 7 and later alone".to_owned(),
-        (Some(there), Some(installed)) if there != installed => {
-            format!("it has Prisma {there}, and {installed} is installed here")
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::blocked(format!("the client of `{reference}` cannot be tried: {why}"))
-        .note("nothing was changed")
-        .hint("leave out `--deployed`"))
-}
-
-fn major_in(package: &[u8]) -> Option<u32> {
-    let json: serde_json::Value = serde_json::from_slice(package).ok()?;
-    let places = [
-        ("dependencies", "@prisma/client"),
-        ("dependencies", "prisma"),
-        ("devDependencies", "prisma"),
-        ("devDependencies", "@prisma/client"),
-    ];
-    let range = places.into_iter().find_map(|(section, name)| json[section][name].as_str())?;
-    let digits: String =
-        range.trim_start_matches(['^', '~', '=', '>', ' ', 'v']).chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,27 +219,5 @@ mod tests {
         `B`: writes not tried, which failed before the migrations, too: P2003: no parent
         `D`: reads and writes not tried, which failed before the migrations, too: P2021: no table
         ");
-    }
-
-    #[test]
-    fn a_schema_loses_its_generators_and_keeps_their_preview_features() {
-        let schema = "generator client {\n  provider = \"prisma-client\"\n  previewFeatures = [\"views\"]\n}\n\ngenerator erd { provider = \"erd\" }\n\
-                      model generator_x {\n  id Int @id\n}\n";
-        let (kept, features) = without_generators(schema);
-        assert_eq!(kept, "\nmodel generator_x {\n  id Int @id\n}\n");
-        assert_eq!(features.unwrap(), "previewFeatures = [\"views\"]");
-    }
-
-    #[test]
-    fn a_major_is_read_from_whatever_range_names_it() {
-        let of = |text: &str| major_in(text.as_bytes());
-        for range in ["6.19.0", "^6", "~6.1", ">=6.0.0", "v6.1.0"] {
-            assert_eq!(of(&format!(r#"{{"devDependencies":{{"prisma":"{range}"}}}}"#)), Some(6));
-        }
-        for text in
-            ["", "{}", r#"{"dependencies":{"prisma":"workspace:*"}}"#, r#"{"dependencies":{"prisma":"catalog:"}}"#]
-        {
-            assert_eq!(of(text), None);
-        }
     }
 }

@@ -16,6 +16,8 @@ pub mod mirror;
 mod over_limits;
 pub mod parity;
 mod preflight;
+mod probed_client;
+mod release_in_git;
 pub mod reset;
 pub mod resolve_failed;
 pub mod restore;
