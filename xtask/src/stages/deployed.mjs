@@ -1,18 +1,17 @@
 // Lets a generated Prisma client read every model, and write a row of each in a transaction that is rolled back.
 //
-// In: a folder with the client and what Prisma's parser says of its models, and the name of the variable with the URL, as arguments. Out: a
-// line of JSON for each model, with what failed by Prisma's code. Exit code 1 where it cannot begin.
+// In: the name of the variable with the URL, and of each client what it is called and a folder with it and with what Prisma's parser says of its
+// models, as arguments. Out: a line of JSON for each model, with what failed by Prisma's code. Exit code 1 where it cannot begin.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 
-const [where, variable] = process.argv.slice(2);
-const folder = resolve(where);
-const client = join(folder, "client");
+const [variable, ...clients] = process.argv.slice(2);
 const url = process.env[variable];
+const schema = new URL(url).searchParams.get("schema") ?? "public";
 
 /** From the project, and from the folder of the client in it. */
-function load(name) {
+function load(name, client) {
   for (const from of [join(process.cwd(), "package.json"), join(client, "package.json")]) {
     try {
       return createRequire(from)(name);
@@ -24,13 +23,9 @@ function load(name) {
   process.exit(1);
 }
 
-const { PrismaPg } = load("@prisma/adapter-pg");
-const { Prisma, PrismaClient } = createRequire(join(client, "package.json"))(client);
-const schema = new URL(url).searchParams.get("schema") ?? "public";
-const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: url }, { schema }), errorFormat: "minimal" });
 const accessor = (model) => model[0].toLowerCase() + model.slice(1);
-
-const known = JSON.parse(readFileSync(join(folder, "models.json"), "utf8"));
+/** Of the client that is tried. */
+let known;
 const named = (list, name) => list.find((one) => one.name === name);
 let count = 0;
 
@@ -116,15 +111,24 @@ async function tried(work, made) {
   }
 }
 
-try {
-  for (const model of Object.values(Prisma.ModelName)) {
-    const read = await tried(() => prisma[accessor(model)].findMany({ take: 20 }), false);
-    const wrote = await tried(() => prisma.$transaction(async (tx) => {
-      await write(tx, model);
-      throw BACK;
-    }, { maxWait: 20_000, timeout: 30_000 }), true);
-    console.log(JSON.stringify({ model, read, write: wrote }));
+async function tryModels(name, folder) {
+  const client = join(folder, "client");
+  const { PrismaPg } = load("@prisma/adapter-pg", client);
+  const { Prisma, PrismaClient } = createRequire(join(client, "package.json"))(client);
+  known = JSON.parse(readFileSync(join(folder, "models.json"), "utf8"));
+  const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: url }, { schema }), errorFormat: "minimal" });
+  try {
+    for (const model of Object.values(Prisma.ModelName)) {
+      const read = await tried(() => prisma[accessor(model)].findMany({ take: 20 }), false);
+      const wrote = await tried(() => prisma.$transaction(async (tx) => {
+        await write(tx, model);
+        throw BACK;
+      }, { maxWait: 20_000, timeout: 30_000 }), true);
+      console.log(JSON.stringify({ client: name, model, read, write: wrote }));
+    }
+  } finally {
+    await prisma.$disconnect();
   }
-} finally {
-  await prisma.$disconnect();
 }
+
+for (let at = 0; at < clients.length; at += 2) await tryModels(clients[at], resolve(clients[at + 1]));

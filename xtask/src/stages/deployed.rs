@@ -20,6 +20,7 @@ use pin::Lease;
 const PROGRAM: &str = include_str!("deployed.mjs");
 
 pub const GENERATE: &str = "generate deployed";
+pub const GENERATE_NEXT: &str = "generate next";
 pub const BEFORE: &str = "deployed before";
 pub const AFTER: &str = "deployed after";
 
@@ -35,8 +36,14 @@ pub struct Running {
     reference: String,
     commit: String,
     client: ProbedClient,
+    /// The client of the schema that is here.
+    next: ProbedClient,
     lease: Lease,
 }
+
+/// As the program calls them.
+const DEPLOYED: &str = "deployed";
+const NEXT: &str = "next";
 
 impl Running {
     /// None where its schema is the one that is here: then its client is the one that is made anyway.
@@ -47,39 +54,50 @@ impl Running {
         let git = Git::of(session)?;
         let commit = git.commit(reference)?;
         let there = git.schema(&commit, reference)?;
-        if there == here(session)? {
+        let here = here(session)?;
+        if there == here {
             return Ok(None);
         }
         check_major(session, &git, &commit, reference)?;
-        let client = ProbedClient::of(session, &commit, &there)?;
-        Ok(Some(Running { reference: reference.to_owned(), commit, client, lease: session.lease("deployed client") }))
+        let (client, next) = (ProbedClient::of(session, &commit, &there)?, ProbedClient::of(session, NEXT, &here)?);
+        let (reference, lease) = (reference.to_owned(), session.lease("deployed client"));
+        Ok(Some(Running { reference, commit, client, next, lease }))
     }
 
-    pub fn generate<A>(&self, session: &Session<'_>) -> Result<Step<A>> {
-        Ok(Step {
-            name: GENERATE,
-            does: format!("generate the Prisma client from the schema at `{}`", self.reference),
-            failure: "the client of the release that is running was not generated",
-            action: Action::Child {
-                invocation: self.client.generate(&Prisma::new(session, &self.lease))?,
-                deadline: session.settings.timeouts.generate,
-                explain: prisma::explain,
-            },
-        })
+    /// Both are to be there before the migrations.
+    pub fn generate<A>(&self, session: &Session<'_>) -> Result<[Step<A>; 2]> {
+        let step = |name, of: String, failure, client: &ProbedClient| -> Result<Step<A>> {
+            Ok(Step {
+                name,
+                does: format!("generate the Prisma client from the schema {of}, in a folder of its own"),
+                failure,
+                action: Action::Child {
+                    invocation: client.generate(&Prisma::new(session, &self.lease))?,
+                    deadline: session.settings.timeouts.generate,
+                    explain: prisma::explain,
+                },
+            })
+        };
+        let failure = "the client of the release that is running was not generated";
+        Ok([
+            step(GENERATE, format!("at `{}`", self.reference), failure, &self.client)?,
+            step(GENERATE_NEXT, "that is here".to_owned(), "the new client was not generated", &self.next)?,
+        ])
     }
 
     pub fn probe<A>(&self, session: &Session<'_>, name: &'static str) -> Result<Step<A>> {
         let program = session.temporary("deployed.mjs", PROGRAM)?;
+        let clients = [(DEPLOYED, self.client.folder()), (NEXT, self.next.folder())];
         let when = if name == BEFORE { "before the migrations" } else { "again, after them" };
         Ok(Step {
             name,
             does: format!(
-                "let the client of `{}` read every model, and write in a transaction that is rolled back, {when}",
+                "let the client of `{}` and the new one read every model, and write in a transaction that is rolled back, {when}",
                 self.reference
             ),
             failure: "the client of the release that is running could not be tried",
             action: Action::Child {
-                invocation: Prisma::new(session, &self.lease).probe(&program, self.client.folder()),
+                invocation: Prisma::new(session, &self.lease).probe(&program, &clients),
                 deadline: session.settings.timeouts.smoke,
                 explain,
             },
@@ -98,14 +116,29 @@ impl Running {
     /// # Errors
     /// `different` where something is broken, and nobody has said that it may be.
     pub fn judge(&self, journal: &Journal<'_>, accept_breaking: bool) -> Result<String> {
-        let models = compared(&said(journal, BEFORE)?, &said(journal, AFTER)?)?;
+        let (before, after) = (said(journal, BEFORE)?, said(journal, AFTER)?);
+        let models = compared(&of(&before, DEPLOYED), &of(&after, DEPLOYED))?;
+        // What the new client cannot do after the migrations either, they are not to blame for.
+        let next = compared(&of(&after, NEXT), &of(&before, NEXT))?;
         let (reference, commit) = (self.reference.clone(), self.commit.clone());
-        journal.record().outcome.deployed = Some(Deployed { reference, commit, models: models.clone() });
+        let deployed = Deployed { reference, commit, models: models.clone(), next: next.clone() };
+        journal.record().outcome.deployed = Some(deployed);
         let accepted = models.iter().filter_map(Model::broken).filter(|_| accept_breaking);
-        let notes: Vec<String> = models.iter().filter_map(Model::not_tried).chain(accepted).collect();
-        journal.record().outcome.add_notes(&notes);
+        let notes = models.iter().filter_map(Model::not_tried).chain(accepted).chain(too_early(&next));
+        journal.record().outcome.add_notes(&notes.collect::<Vec<_>>());
         verdict_of_all(&self.reference, &models, accept_breaking)
     }
+}
+
+/// Nearly every migration that a new release needs has it so: what order a deploy goes in is not for the drill to say.
+fn too_early(next: &[Model]) -> Option<String> {
+    let models: Vec<String> = next.iter().filter_map(Model::too_early).collect();
+    (!models.is_empty()).then(|| {
+        format!(
+            "the new client does not go with the database before the migrations, so they have to come first: {}",
+            models.join(", ")
+        )
+    })
 }
 
 fn verdict_of_all(reference: &str, models: &[Model], accept_breaking: bool) -> Result<String> {
@@ -132,14 +165,15 @@ fn explain(tail: &[String]) -> Option<Explanation> {
     Some(Explanation { code: "not tried".to_owned(), message: why.to_owned(), details: Vec::new(), note: None, hint })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Said {
+    client: String,
     model: String,
     read: Option<Wrong>,
     write: Option<Wrong>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Wrong {
     code: String,
     message: String,
@@ -154,6 +188,10 @@ fn said(journal: &Journal<'_>, step: &str) -> Result<Vec<Said>> {
     let text = log.and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
     let said: Vec<Said> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     if said.is_empty() { Err(Failure::failed(format!("`{step}` said nothing of any model"))) } else { Ok(said) }
+}
+
+fn of(all: &[Said], client: &str) -> Vec<Said> {
+    all.iter().filter(|said| said.client == client).cloned().collect()
 }
 
 /// # Errors
@@ -189,17 +227,17 @@ mod tests {
     #[test]
     fn only_what_worked_before_can_be_broken_and_what_did_not_is_said() {
         let before = said(
-            r#"{"model":"A","read":null,"write":null}
-            {"model":"B","read":null,"write":{"code":"P2003","message":"no parent"}}
-            {"model":"C","read":null,"write":null}
-            {"model":"D","read":{"code":"P2021","message":"no table"},"write":{"code":"P2021","message":"no table"}}
-            {"model":"E","read":null,"write":null}"#,
+            r#"{"client":"deployed","model":"A","read":null,"write":null}
+            {"client":"deployed","model":"B","read":null,"write":{"code":"P2003","message":"no parent"}}
+            {"client":"deployed","model":"C","read":null,"write":null}
+            {"client":"deployed","model":"D","read":{"code":"P2021","message":"no table"},"write":{"code":"P2021","message":"no table"}}
+            {"client":"deployed","model":"E","read":null,"write":null}"#,
         );
         let after = said(
-            r#"{"model":"A","read":null,"write":null}
-            {"model":"B","read":{"code":"P2022","message":"no column"},"write":{"code":"P2022","message":"no column"}}
-            {"model":"C","read":null,"write":{"code":"P2011","message":"null"}}
-            {"model":"D","read":null,"write":null}"#,
+            r#"{"client":"deployed","model":"A","read":null,"write":null}
+            {"client":"deployed","model":"B","read":{"code":"P2022","message":"no column"},"write":{"code":"P2022","message":"no column"}}
+            {"client":"deployed","model":"C","read":null,"write":{"code":"P2011","message":"null"}}
+            {"client":"deployed","model":"D","read":null,"write":null}"#,
         );
         assert_eq!(compared(&before, &after).unwrap_err().message, "`deployed after` said nothing of `E`");
         let models = compared(&before[..4], &after).unwrap();

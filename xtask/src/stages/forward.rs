@@ -203,7 +203,7 @@ impl Stage for Forward {
     }
 
     fn child(running: &Running<'_, Self>, name: &str, run: &Once<'_>) -> Result<()> {
-        if [deployed::GENERATE, deployed::BEFORE].contains(&name) {
+        if [deployed::GENERATE, deployed::GENERATE_NEXT, deployed::BEFORE].contains(&name) {
             return run(1).map_err(not_yet);
         }
         match name == DEPLOY && !running.inspection.before.standing.pending.is_empty() {
@@ -264,9 +264,10 @@ impl Forward {
         snapshot.into_iter().chain(again).collect()
     }
 
-    /// Beside the replay: before the migrations it has to be there.
-    fn generate_deployed(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Builtin>>> {
-        inspection.running.as_ref().map(|running| running.generate(session)).transpose()
+    /// Beside the replay: before the migrations they have to be there.
+    fn generate_deployed(session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Builtin>>> {
+        let steps = inspection.running.as_ref().map(|running| running.generate(session)).transpose()?;
+        Ok(steps.into_iter().flatten().collect())
     }
 
     /// Why the release that was asked for is not looked at.

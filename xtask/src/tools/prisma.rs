@@ -142,10 +142,11 @@ impl<'a> Prisma<'a> {
         Ok(invocation.envs([&settings.url_env, &settings.direct_url_env].map(|name| (name, NOWHERE))))
     }
 
-    /// A program of ours that opens the database with the client in a folder.
-    pub fn probe(&self, program: &Path, client: &Path) -> Invocation {
-        let variable = &self.session.settings.prisma.url_env;
-        self.with_url(self.invocation(program).arg(self.shown(client)).arg(variable))
+    /// A program of ours that opens the database with clients, each by its name and its folder.
+    pub fn probe(&self, program: &Path, clients: &[(&str, &Path)]) -> Invocation {
+        let invocation = self.invocation(program).arg(&self.session.settings.prisma.url_env);
+        let all = clients.iter().fold(invocation, |all, (name, folder)| all.arg(name).arg(self.shown(folder)));
+        self.with_url(all)
     }
 
     pub fn deploy(&self) -> Result<Invocation> {

@@ -82,7 +82,8 @@ fn long(project: &Project) {
         "limits": [{"migration": HOSTILE, "file": HOSTILE, "line": 3, "limit": "wal", "message": HOSTILE, "accepted": HOSTILE}],
         "deploys": [{"attempt": 2, "looks": 9, "waited_ms": 73_800, "blocked_ms": 42_000, "waits": [{"table": HOSTILE, "waited_ms": 73_800, "held": HOSTILE, "statement": HOSTILE}],
                      "blocked": [{"pid": 7, "role": HOSTILE, "application_name": HOSTILE, "table": HOSTILE, "waited_ms": 42_000}], "unwatched": HOSTILE}],
-        "deployed": {"reference": HOSTILE, "commit": HOSTILE, "models": [{"model": HOSTILE, "reads": {"breaks": HOSTILE}, "writes": {"not_tried": HOSTILE}}]},
+        "deployed": {"reference": HOSTILE, "commit": HOSTILE, "models": [{"model": HOSTILE, "reads": {"breaks": HOSTILE}, "writes": {"not_tried": HOSTILE}}],
+                     "next": [{"model": HOSTILE, "reads": {"breaks": HOSTILE}, "writes": "compatible"}]},
         "counts": {"before": {"public.gone": 7}, "after": counts}, "leftovers": [{"kind": "table", "name": "x", "message": HOSTILE}], "notes": [HOSTILE],
         "parity": {"threshold_pct": 1.0, "source": "sql", "pairs": [
             {"name": HOSTILE, "prisma": 1000, "mirror": 985, "delta": -15, "diff_pct": 1.5, "within": false},

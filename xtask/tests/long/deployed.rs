@@ -55,6 +55,7 @@ const GONE: &str = "\ngenerator gone {\n  provider = \"no-such-program\"\n  outp
 /// A value that the older client does not know is a value, and none that a message may show.
 const BREAKING: &str = r#"
 alter table "Session" drop column scope;
+alter table "Kid" add column later int;
 alter table "DecisionLog" add column room text not null;
 alter table "Parent" alter column mood type text, add check (mood <> 'CALM');
 insert into "Parent" values (gen_random_uuid(), 'x', 's3cret', 1, '', '{}', now());
@@ -77,7 +78,12 @@ fn the_client_of_the_release_that_is_running_is_tried_before_and_after() {
     }
     project.write("prisma/schema.postgres.prisma", &schema);
     project.run(&["forward", "-q"]).expect(0);
-    project.write("prisma/schema.postgres.prisma", &schema.replacen("  scope         String?\n", "", 1));
+    let room = schema.replacen("  scope         String?\n", "", 1).replacen(
+        "  notes    Json\n",
+        "  notes    Json\n  later    Int?\n",
+        1,
+    );
+    project.write("prisma/schema.postgres.prisma", &room);
     project.migration("20260102000000_room", BREAKING);
 
     let refused = [("nowhere", 2), ("-nowhere", 2), ("older", 4)]
@@ -106,6 +112,19 @@ fn the_client_of_the_release_that_is_running_is_tried_before_and_after() {
     hint: cargo xtask forward --accept-breaking --deployed live
     "#);
     let json = answer.json();
+    let early = json["notes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| note.as_str().unwrap())
+        .find(|note| note.contains("new client"));
+    insta::assert_snapshot!(early.unwrap_or_default(), @"the new client does not go with the database before the migrations, so they have to come first: `Kid` (reads: P2022: The column `Kid.later` does not exist in the current database.)");
+    let next = json["deployed"]["next"].as_array().unwrap();
+    assert_eq!(
+        next.iter().filter(|model| model["reads"] == "compatible" && model["writes"] == "compatible").count(),
+        2,
+        "{json}"
+    );
     let can = |model: &Value| [&model["reads"], &model["writes"]].map(|can| can == "compatible");
     let models = json["deployed"]["models"].as_array().unwrap();
     let can: Vec<_> = models.iter().map(|model| (model["model"].as_str().unwrap(), can(model))).collect();
