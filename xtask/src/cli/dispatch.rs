@@ -19,7 +19,7 @@ use crate::settings::flags::Global;
 use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
-use crate::stages::deployed::Wanted;
+use crate::stages::deployed::{Release, Wanted};
 use crate::stages::drill::Drill;
 use crate::stages::drill::pass::Pass;
 use crate::stages::each::Rehearse;
@@ -124,14 +124,16 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     match &cli.command {
         Command::Forward(args) => {
             let args::Forward { smoke, accept_data_loss, deployed, accept_breaking } = args.clone();
-            let deployed = deployed.map(|reference| Wanted { reference, accept_breaking });
+            let deployed = deployed.map(|reference| Wanted { release: Release::Named(reference), accept_breaking });
             runner.stage(&Forward { smoke, pass: Pass::Alone, accept_data_loss, deployed }, outcome)
         }
         Command::Backward(args) => backward(args, &runner, outcome),
         Command::Drill(args) if args.each => runner.stage(&Rehearse, outcome),
         Command::Drill(args) => {
-            let args::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
-            runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
+            let args::Drill { steps, accept_data_loss, no_mirror, resume, accept_breaking, no_deployed, .. } = *args;
+            let release = args.deployed.clone().map_or(Release::MergeBase, Release::Named);
+            let deployed = (!no_deployed).then_some(Wanted { release, accept_breaking });
+            runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume, deployed }, outcome)
         }
         Command::Mirror => runner.stage(&Mirror { feed: false, lease: None }, outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),

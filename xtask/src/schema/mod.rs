@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod mentions;
 pub mod no_script;
 pub mod oids;
+pub mod only_adds;
 pub mod owed;
 pub mod place;
 pub mod platform;

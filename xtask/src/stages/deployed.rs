@@ -8,8 +8,12 @@ use serde::Deserialize;
 use crate::error::{Failure, Result};
 use crate::evidence::deployed::{Deployed, Model, Verdict};
 use crate::hint::Hint;
+use crate::migrations::status::MigrationStatus;
+use crate::process::{locate, packages};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Step};
+use crate::schema::history::History;
+use crate::schema::only_adds::only_add;
 use crate::session::Session;
 use crate::stages::probed_client::ProbedClient;
 use crate::stages::release_in_git::{Git, check_major, here};
@@ -27,9 +31,82 @@ pub const AFTER: &str = "deployed after";
 /// What was asked for.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    pub reference: String,
+    pub release: Release,
     pub accept_breaking: bool,
 }
+
+#[derive(Debug, Clone)]
+pub enum Release {
+    /// By a commit, tag or branch.
+    Named(String),
+    /// The one that the main branch had when this one left it, where that can be known.
+    MergeBase,
+}
+
+impl Wanted {
+    fn accepting(&self, reference: &str) -> Hint {
+        match &self.release {
+            Release::Named(_) => Hint::run("forward --accept-breaking --deployed").arg(reference),
+            Release::MergeBase => Hint::run("drill --accept-breaking"),
+        }
+    }
+}
+
+/// The release to be tried, or why none is, where that is worth saying.
+pub type Found = (Option<Running>, Option<String>);
+
+/// # Errors
+/// As `Running::of`, of a release that was named.
+pub fn find(session: &Session<'_>, wanted: &Wanted, history: &History, standing: &MigrationStatus) -> Result<Found> {
+    match &wanted.release {
+        Release::Named(reference) => {
+            let running = if standing.pending.is_empty() { None } else { Running::of(session, reference)? };
+            let why =
+                if standing.pending.is_empty() { "nothing is pending" } else { "its schema is the one that is here" };
+            let said = running.is_none().then(|| format!("the client of `{reference}` was not tried: {why}"));
+            Ok((running, said))
+        }
+        Release::MergeBase => of_merge_base(session, history, standing),
+    }
+}
+
+/// Where the pending migrations may break something that may be running on this database.
+fn of_merge_base(session: &Session<'_>, history: &History, standing: &MigrationStatus) -> Result<Found> {
+    let pending = history.only(&standing.pending);
+    if standing.applied.is_empty() || only_add(pending.migrations.iter().map(|migration| migration.sql.as_str())) {
+        return Ok((None, None));
+    }
+    match at_merge_base(session, standing) {
+        Ok(running) => Ok((running, None)),
+        Err(failure) => {
+            session.interrupt.check()?;
+            Ok((
+                None,
+                Some(format!(
+                    "whether the migrations break the release that is running was not tried: {}",
+                    failure.message
+                )),
+            ))
+        }
+    }
+}
+
+fn at_merge_base(session: &Session<'_>, standing: &MigrationStatus) -> Result<Option<Running>> {
+    let git = Git::of(session)?;
+    let commit = git.merge_base()?;
+    let short = commit.get(..12).unwrap_or(&commit);
+    let ledger = standing.in_ledger();
+    if let Some(missing) = git.migrations(&commit)?.iter().find(|name| !ledger.contains(name)) {
+        return Err(Failure::blocked(format!("`{missing}` of `{short}` is not applied here")));
+    }
+    let root = &session.settings.root;
+    if packages::find(root, ADAPTER).is_none() && !locate::is_plug_and_play(root) {
+        return Err(Failure::blocked(format!("{ADAPTER} is not installed here")));
+    }
+    Running::of(session, short)
+}
+
+const ADAPTER: &str = "@prisma/adapter-pg";
 
 /// The release that is running, and where its client is made.
 pub struct Running {
@@ -115,7 +192,7 @@ impl Running {
 
     /// # Errors
     /// `different` where something is broken, and nobody has said that it may be.
-    pub fn judge(&self, journal: &Journal<'_>, accept_breaking: bool) -> Result<String> {
+    pub fn judge(&self, journal: &Journal<'_>, wanted: &Wanted) -> Result<String> {
         let (before, after) = (said(journal, BEFORE)?, said(journal, AFTER)?);
         let models = compared(&of(&before, DEPLOYED), &of(&after, DEPLOYED))?;
         // What the new client cannot do after the migrations either, they are not to blame for.
@@ -123,10 +200,10 @@ impl Running {
         let (reference, commit) = (self.reference.clone(), self.commit.clone());
         let deployed = Deployed { reference, commit, models: models.clone(), next: next.clone() };
         journal.record().outcome.deployed = Some(deployed);
-        let accepted = models.iter().filter_map(Model::broken).filter(|_| accept_breaking);
+        let accepted = models.iter().filter_map(Model::broken).filter(|_| wanted.accept_breaking);
         let notes = models.iter().filter_map(Model::not_tried).chain(accepted).chain(too_early(&next));
         journal.record().outcome.add_notes(&notes.collect::<Vec<_>>());
-        verdict_of_all(&self.reference, &models, accept_breaking)
+        verdict_of_all(&self.reference, &models, wanted)
     }
 }
 
@@ -141,7 +218,7 @@ fn too_early(next: &[Model]) -> Option<String> {
     })
 }
 
-fn verdict_of_all(reference: &str, models: &[Model], accept_breaking: bool) -> Result<String> {
+fn verdict_of_all(reference: &str, models: &[Model], wanted: &Wanted) -> Result<String> {
     let broken: Vec<String> = models.iter().filter_map(Model::broken).collect();
     let not_tried = models.iter().filter_map(Model::not_tried).count();
     let all = counted(models.len(), "model");
@@ -149,13 +226,13 @@ fn verdict_of_all(reference: &str, models: &[Model], accept_breaking: bool) -> R
     if broken.is_empty() {
         return Ok(format!("the client of `{reference}` reads and writes {tried} as before"));
     }
-    if accept_breaking {
+    if wanted.accept_breaking {
         return Ok(format!("the client of `{reference}` is broken for {} of {tried}, as accepted", broken.len()));
     }
     Err(Failure::different(format!("the migrations break the release that is running (`{reference}`)"))
         .because_all(broken)
         .note("add first, and take away once no release uses it any more: two migrations, with a release between them")
-        .hint(Hint::run("forward --accept-breaking --deployed").arg(reference)))
+        .hint(wanted.accepting(reference)))
 }
 
 /// What the program says where it cannot begin; else its last line says more.
@@ -242,7 +319,8 @@ mod tests {
         assert_eq!(compared(&before, &after).unwrap_err().message, "`deployed after` said nothing of `E`");
         let models = compared(&before[..4], &after).unwrap();
         let told = |models: &[Model], accept| {
-            verdict_of_all("main", models, accept).unwrap_or_else(|failure| failure.in_full())
+            let wanted = Wanted { release: Release::Named("main".to_owned()), accept_breaking: accept };
+            verdict_of_all("main", models, &wanted).unwrap_or_else(|failure| failure.in_full())
         };
         let said = [told(&models, false), told(&models, true), told(&models[..1], false), told(&models[3..4], false)];
         let not_tried: Vec<String> = models.iter().filter_map(Model::not_tried).collect();

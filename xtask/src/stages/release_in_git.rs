@@ -63,6 +63,47 @@ impl<'a> Git<'a> {
         self.ask(&["show", "--end-of-options", &format!("{commit}:./{path}")])
     }
 
+    /// Where this commit left the main branch.
+    pub fn merge_base(&self) -> Result<String> {
+        for main in self.main_branches()? {
+            if let Some(said) = self.ask(&["merge-base", "--end-of-options", "HEAD", &main])? {
+                return Ok(String::from_utf8_lossy(&said).trim().to_owned());
+            }
+        }
+        Err(Failure::blocked(
+            "git knows no merge base with a main branch, as in a clone that is cut off or has no such branch",
+        ))
+    }
+
+    /// What a pull request goes to, where CI says it; what the remote says; what it is usually called.
+    fn main_branches(&self) -> Result<Vec<String>> {
+        let in_ci = ["GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME"];
+        let in_ci = in_ci.iter().filter_map(|name| self.session.settings.variable(name));
+        let wanted: Vec<String> = in_ci
+            .map(|branch| format!("refs/remotes/origin/{branch}"))
+            .chain(
+                ["remotes/origin/HEAD", "remotes/origin/main", "remotes/origin/master", "heads/main", "heads/master"]
+                    .map(|name| format!("refs/{name}")),
+            )
+            .collect();
+        let all = ["for-each-ref", "--format=%(refname)", "refs/remotes/origin", "refs/heads"];
+        let there = self.ask(&all)?.map(|said| String::from_utf8_lossy(&said).into_owned()).unwrap_or_default();
+        Ok(wanted.into_iter().filter(|name| there.lines().any(|line| line == name)).collect())
+    }
+
+    /// The names of the migrations at `commit`.
+    pub fn migrations(&self, commit: &str) -> Result<Vec<String>> {
+        let folder = self.session.settings.shown(&self.session.settings.prisma.migrations);
+        let said =
+            self.ask(&["ls-tree", "-d", "-z", "--name-only", commit, &format!("./{folder}/")])?.unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let names = said
+            .split('\0')
+            .filter_map(|path| Path::new(path).file_name())
+            .map(|name| name.to_string_lossy().into_owned());
+        Ok(names.collect())
+    }
+
     pub fn schema(&self, commit: &str, reference: &str) -> Result<Files> {
         let schema = &self.session.settings.prisma.schema;
         let shown = self.session.settings.shown(schema);

@@ -149,3 +149,61 @@ fn the_client_of_the_release_that_is_running_is_tried_before_and_after() {
     let again = project.run(&["forward", "--deployed", "live", "--json"]).expect(0).json();
     assert!(again["notes"].to_string().contains("the client of `live` was not tried: nothing is pending"), "{again}");
 }
+
+#[test]
+fn a_drill_tries_the_release_that_its_branch_came_from_where_the_migrations_do_more_than_add() {
+    let (project, database) = Project::on_staging("deployed_drill");
+    project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
+    git(&project, &["init", "-q", "-b", "main"]);
+    git(&project, &["add", "prisma", "package.json"]);
+    git(&project, &["commit", "-q", "-m", "live"]);
+    git(&project, &["checkout", "-q", "-b", "work"]);
+    project.run(&["forward", "-q"]).expect(0);
+    let mut schema = project.read("prisma/schema.postgres.prisma");
+    let mut pending = |name: &str, sql: &str, from: &str, to: &str| {
+        project.migration(name, sql);
+        project.write(&format!("prisma/postgres/migrations/{name}/down.sql"), "select 1;");
+        schema = schema.replacen(from, to, 1);
+        project.write("prisma/schema.postgres.prisma", &schema);
+    };
+    let column = "  state         String\n";
+    pending(
+        "20260101000000_add",
+        "alter table \"Session\" add column room text;",
+        column,
+        &format!("{column}  room          String?\n"),
+    );
+    let drill =
+        |more: &[&str]| project.run(&[&["drill", "--no-mirror", "--accept-data-loss", "--json"], more].concat());
+    let tried = |json: &Value| json["stages"][0]["steps"].to_string().contains("generate deployed");
+    let down = "alter table \"Session\" drop column room;";
+    project.write("prisma/postgres/migrations/20260101000000_add/down.sql", down);
+    assert!(!tried(&drill(&[]).expect(0).json()), "it only adds");
+
+    pending("20260102000000_drop", "alter table \"Session\" drop column scope;", "  scope         String?\n", "");
+    project.write(
+        "prisma/postgres/migrations/20260102000000_drop/down.sql",
+        "alter table \"Session\" add column scope text;",
+    );
+    let told = |text: String| regex::Regex::new("`[0-9a-f]{12}`").unwrap().replace_all(&text, "`COMMIT`").into_owned();
+    insta::assert_snapshot!(told(drill(&[]).expect(5).failure()), @"
+    error: the migrations break the release that is running (`COMMIT`)
+    caused by: `Session`: breaks reads and writes: P2022: The column `Session.scope` does not exist in the current database.
+    note: add first, and take away once no release uses it any more: two migrations, with a release between them
+    note: the database now: 1 migration applied by this run, 0 pending
+    note: the drill stopped in stage 1 of 5: the first forward
+    hint: cargo xtask drill --accept-breaking
+    ");
+
+    pending("20260103000000_drop", "alter table \"Session\" drop column locale;", "  locale        String?\n", "");
+    project.write(
+        "prisma/postgres/migrations/20260103000000_drop/down.sql",
+        "alter table \"Session\" add column locale text;",
+    );
+    let plan = drill(&["--plan", "--no-deployed"]).expect(0);
+    assert!(!plan.stdout.contains("generate deployed"));
+    std::fs::remove_dir_all(project.path(".git")).unwrap();
+    let json = drill(&[]).expect(0).json();
+    let note = json["notes"].as_array().unwrap().iter().find(|note| note.to_string().contains("not tried")).unwrap();
+    insta::assert_snapshot!(note.as_str().unwrap(), @"whether the migrations break the release that is running was not tried: git knows no merge base with a main branch, as in a clone that is cut off or has no such branch");
+}
