@@ -14,6 +14,7 @@ mod feedback;
 pub mod folder;
 pub mod impact;
 pub mod limits;
+pub mod lint;
 mod lock;
 pub mod masking;
 pub mod outcome;

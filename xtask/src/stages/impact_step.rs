@@ -13,7 +13,7 @@ use crate::schema::platform;
 use crate::schema::replay::cache_key;
 use crate::schema::scratch_server;
 use crate::session::Session;
-use crate::stages::over_limits;
+use crate::stages::{over_limits, squawk_step};
 use crate::words::counted;
 
 pub fn impact_step<A>(session: &Session<'_>, action: A) -> Step<A> {
@@ -38,7 +38,7 @@ pub fn measure(
     (applied, pending): (&History, &History),
     rows: &Counts,
 ) -> Result<String> {
-    let found = match measured(session, applied, pending) {
+    let mut found = match measured(session, applied, pending) {
         Ok(found) => found,
         Err(failure) => {
             session.interrupt.check()?;
@@ -51,10 +51,11 @@ pub fn measure(
             return Ok("not measured; the record says why".to_owned());
         }
     };
+    let linted = squawk_step::lint(session, journal, &pending.migrations, &mut found)?;
     let schemas = session.target.schemas();
     let worst = worst(&found, |table| may_hold_rows(table, rows, &schemas));
     tell(journal, &worst);
-    let said = verdict(&found, worst.len());
+    let said = [Some(verdict(&found, worst.len())), linted].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let limits = over_limits::check(session, journal, &pending.migrations, &found, &|table| {
         may_hold_rows(table, rows, &schemas)
     });

@@ -22,6 +22,7 @@ pub mod reset;
 pub mod resolve_failed;
 pub mod restore;
 mod snapshot_step;
+mod squawk_step;
 mod standpoint;
 mod still_owed;
 mod surroundings;

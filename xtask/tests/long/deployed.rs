@@ -61,21 +61,43 @@ alter table "Parent" alter column mood type text, add check (mood <> 'CALM');
 insert into "Parent" values (gen_random_uuid(), 'x', 's3cret', 1, '', '{}', now());
 "#;
 
+/// One of another major, and the one that is running.
+fn releases(project: &Project, schema: &str) {
+    git(project, &["init", "-q"]);
+    let package = project.read("package.json");
+    for (tag, text) in [("older", package.replace("\"7.10.0\"", "\"^6.19.0\"")), ("live", package.clone())] {
+        project.write("package.json", &text);
+        project.write("prisma/schema.postgres.prisma", &(schema.to_owned() + GONE));
+        git(project, &["add", "prisma", "package.json"]);
+        git(project, &["commit", "-q", "-m", tag]);
+        git(project, &["tag", tag]);
+    }
+}
+
+/// The new client, before the migrations.
+fn the_other_way_round(json: &Value) {
+    let early = json["notes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|note| note.as_str().unwrap())
+        .find(|note| note.contains("new client"));
+    insta::assert_snapshot!(early.unwrap_or_default(), @"the new client does not go with the database before the migrations, so they have to come first: `Kid` (reads: P2022: The column `Kid.later` does not exist in the current database.)");
+    let next = json["deployed"]["next"].as_array().unwrap();
+    assert_eq!(
+        next.iter().filter(|model| model["reads"] == "compatible" && model["writes"] == "compatible").count(),
+        2,
+        "{json}"
+    );
+}
+
 #[test]
 fn the_client_of_the_release_that_is_running_is_tried_before_and_after() {
     let (project, database) = Project::on_staging("deployed");
     let schema = project.read("prisma/schema.postgres.prisma") + MORE;
     project.write("prisma/schema.postgres.prisma", &schema);
     project.migration("20260101000000_more", MORE_SQL);
-    git(&project, &["init", "-q"]);
-    let package = project.read("package.json");
-    for (tag, text) in [("older", package.replace("\"7.10.0\"", "\"^6.19.0\"")), ("live", package.clone())] {
-        project.write("package.json", &text);
-        project.write("prisma/schema.postgres.prisma", &(schema.clone() + GONE));
-        git(&project, &["add", "prisma", "package.json"]);
-        git(&project, &["commit", "-q", "-m", tag]);
-        git(&project, &["tag", tag]);
-    }
+    releases(&project, &schema);
     project.write("prisma/schema.postgres.prisma", &schema);
     project.run(&["forward", "-q"]).expect(0);
     let room = schema.replacen("  scope         String?\n", "", 1).replacen(
@@ -112,19 +134,7 @@ fn the_client_of_the_release_that_is_running_is_tried_before_and_after() {
     hint: cargo xtask forward --accept-breaking --deployed live
     "#);
     let json = answer.json();
-    let early = json["notes"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|note| note.as_str().unwrap())
-        .find(|note| note.contains("new client"));
-    insta::assert_snapshot!(early.unwrap_or_default(), @"the new client does not go with the database before the migrations, so they have to come first: `Kid` (reads: P2022: The column `Kid.later` does not exist in the current database.)");
-    let next = json["deployed"]["next"].as_array().unwrap();
-    assert_eq!(
-        next.iter().filter(|model| model["reads"] == "compatible" && model["writes"] == "compatible").count(),
-        2,
-        "{json}"
-    );
+    the_other_way_round(&json);
     let can = |model: &Value| [&model["reads"], &model["writes"]].map(|can| can == "compatible");
     let models = json["deployed"]["models"].as_array().unwrap();
     let can: Vec<_> = models.iter().map(|model| (model["model"].as_str().unwrap(), can(model))).collect();

@@ -19,4 +19,5 @@ mod alone;
 mod deployed;
 mod majors;
 mod releases;
+mod squawk;
 mod strangers;
