@@ -109,7 +109,7 @@ pub struct Backward {
 #[derive(Debug, Args)]
 pub struct Drill {
     /// Take every migration up, down and up again in a throw-away database with rows, and say which can be taken back
-    #[arg(long, conflicts_with_all = ["steps", "accept_data_loss", "no_mirror", "resume"])]
+    #[arg(long, conflicts_with_all = ["steps", "accept_data_loss", "no_mirror", "resume", "deployed", "no_deployed", "accept_breaking"])]
     pub each: bool,
     /// How many migrations to take back and apply again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
@@ -120,6 +120,16 @@ pub struct Drill {
     /// Leave out mirror and parity: this project has no Supabase
     #[arg(long)]
     pub no_mirror: bool,
+    /// The release that is running, for whether it goes on while the migrations are applied [default: the commit at which this branch left the
+    /// main one, where the pending migrations do more than add]
+    #[arg(long, value_name = "REF")]
+    pub deployed: Option<String>,
+    /// Do not try the release that is running
+    #[arg(long, conflicts_with = "deployed")]
+    pub no_deployed: bool,
+    /// Go on where the migrations break the release that is running
+    #[arg(long)]
+    pub accept_breaking: bool,
     /// Go on with the last drill of the target, from the stage that missed
     #[arg(long, conflicts_with_all = ["steps", "no_mirror"])]
     pub resume: bool,

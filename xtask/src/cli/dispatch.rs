@@ -19,7 +19,7 @@ use crate::settings::flags::Global;
 use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
-use crate::stages::deployed::Wanted;
+use crate::stages::deployed::{Release, Wanted};
 use crate::stages::drill::Drill;
 use crate::stages::drill::pass::Pass;
 use crate::stages::each::Rehearse;
@@ -46,13 +46,13 @@ pub fn run() -> ExitCode {
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
     }
-    tell_github(&console, output, &outcome);
+    tell_github(&console, &cli.global, output, &outcome);
     console.finish(&outcome, result.as_ref().err());
     ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())
 }
 
 /// An annotation for what went wrong, and a summary of what a reviewer may want to see.
-fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
+fn tell_github(console: &Console, global: &Global, output: Output, outcome: &Outcome) {
     let Ok(outcome) = &console.masked(outcome) else { return };
     let annotation = github::annotation(outcome);
     if let Some(summary) = Settings::job_summary()
@@ -61,8 +61,9 @@ fn tell_github(console: &Console, output: Output, outcome: &Outcome) {
     {
         console.say(format!("note: cannot write the job's summary: {error}"));
     }
-    if let Some(annotation) = annotation.filter(|_| output.github) {
-        console.annotate(&annotation);
+    if output.github {
+        let places = github::annotations(outcome, &Settings::folder_in_job(global));
+        annotation.iter().chain(&places).for_each(|annotation| console.annotate(annotation));
     }
 }
 
@@ -123,14 +124,16 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     match &cli.command {
         Command::Forward(args) => {
             let args::Forward { smoke, accept_data_loss, deployed, accept_breaking } = args.clone();
-            let deployed = deployed.map(|reference| Wanted { reference, accept_breaking });
+            let deployed = deployed.map(|reference| Wanted { release: Release::Named(reference), accept_breaking });
             runner.stage(&Forward { smoke, pass: Pass::Alone, accept_data_loss, deployed }, outcome)
         }
         Command::Backward(args) => backward(args, &runner, outcome),
         Command::Drill(args) if args.each => runner.stage(&Rehearse, outcome),
         Command::Drill(args) => {
-            let args::Drill { steps, accept_data_loss, no_mirror, resume, .. } = *args;
-            runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume }, outcome)
+            let args::Drill { steps, accept_data_loss, no_mirror, resume, accept_breaking, no_deployed, .. } = *args;
+            let release = args.deployed.clone().map_or(Release::MergeBase, Release::Named);
+            let deployed = (!no_deployed).then_some(Wanted { release, accept_breaking });
+            runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume, deployed }, outcome)
         }
         Command::Mirror => runner.stage(&Mirror { feed: false, lease: None }, outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),

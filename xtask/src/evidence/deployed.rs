@@ -9,6 +9,8 @@ pub struct Deployed {
     pub reference: String,
     pub commit: String,
     pub models: Vec<Model>,
+    /// Of the new release's client, with the database as it was before the migrations; what fails after them, too, was not tried.
+    pub next: Vec<Model>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +37,17 @@ impl Model {
     /// None where both go on as before.
     pub fn broken(&self) -> Option<String> {
         let told = |what: &str, why: &str| Some(format!("`{}`: breaks {what}: {why}", self.model));
+        match (&self.reads, &self.writes) {
+            (Verdict::Breaks(why), Verdict::Breaks(_)) => told("reads and writes", why),
+            (Verdict::Breaks(why), _) => told("reads", why),
+            (_, Verdict::Breaks(why)) => told("writes", why),
+            _ => None,
+        }
+    }
+
+    /// What of the new client has to wait for the migrations; None where nothing has to.
+    pub fn too_early(&self) -> Option<String> {
+        let told = |what: &str, why: &str| Some(format!("`{}` ({what}: {why})", self.model));
         match (&self.reads, &self.writes) {
             (Verdict::Breaks(why), Verdict::Breaks(_)) => told("reads and writes", why),
             (Verdict::Breaks(why), _) => told("reads", why),

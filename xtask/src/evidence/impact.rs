@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::lint::Lint;
+
 /// Of one statement. Tables are `schema.table`, a partition under the name of its root.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -11,6 +13,8 @@ pub struct Impact {
     pub migration: String,
     /// Of `migration.sql`, from 1.
     pub line: usize,
+    /// The line of the statement that its transaction began with; 0 where it has none of its own here.
+    pub transaction: usize,
     /// On one line, and shortened.
     pub statement: String,
     /// On what was there before, the strongest of each table.
@@ -31,6 +35,9 @@ pub struct Impact {
     /// Why there is nothing to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unmeasured: Option<String>,
+    /// What a linter says of it, which was not measured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lint: Vec<Lint>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -13,6 +13,8 @@ mod entry;
 mod feedback;
 pub mod folder;
 pub mod impact;
+pub mod limits;
+pub mod lint;
 mod lock;
 pub mod masking;
 pub mod outcome;

@@ -11,6 +11,7 @@ use crate::error::{Failure, Refusal, Status};
 use crate::evidence::deploy::Deploy;
 use crate::evidence::deployed::Deployed;
 use crate::evidence::impact::Impact;
+use crate::evidence::limits::OverLimit;
 use crate::hint::Aim;
 use crate::parity::comparison::Comparison;
 use crate::process::Exit;
@@ -58,6 +59,9 @@ pub struct Outcome {
     /// Of migrations that were tried beside rows, statement by statement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub impact: Vec<Impact>,
+    /// Where they go over a limit of `drill.toml`, accepted or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<OverLimit>,
     /// What each `migrate deploy` waited for, and who waited behind it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deploys: Vec<Deploy>,
@@ -223,6 +227,7 @@ impl Outcome {
             leftovers: Vec::new(),
             rehearsal: Vec::new(),
             impact: Vec::new(),
+            limits: Vec::new(),
             deploys: Vec::new(),
             deployed: None,
             parity: None,

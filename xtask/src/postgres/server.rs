@@ -6,8 +6,8 @@
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::postgres::connection::Connection;
@@ -55,6 +55,15 @@ pub fn open_as_migrator() -> Connection {
 
 pub fn open_as(role: &str, database: &str) -> Connection {
     Connection::open(&Secret::new(url(role, database)), "xtask tests", Duration::from_secs(60)).unwrap()
+}
+
+/// A session of the superuser that hears what the server writes to its log about it.
+pub fn open_heard(database: &str) -> (postgres::Client, Arc<Mutex<Vec<String>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    let mut config: postgres::Config = url("postgres", database).parse().unwrap();
+    config.notice_callback(move |notice| hears.lock().unwrap().push(notice.message().to_owned()));
+    (config.connect(postgres::NoTls).unwrap(), heard)
 }
 
 pub fn url(role: &str, database: &str) -> String {

@@ -160,6 +160,11 @@ pub fn supabase(settings: &Settings) -> Option<(PathBuf, String)> {
     Some((program, version))
 }
 
+/// The linter that the project has, else the one on PATH.
+pub fn squawk(settings: &Settings) -> Option<PathBuf> {
+    in_packages(settings, ".bin/squawk").or_else(|| on_path(settings, "squawk"))
+}
+
 /// As npm packages name a platform: `linux-x64`.
 fn platform() -> String {
     let os = if std::env::consts::OS == "macos" { "darwin" } else { std::env::consts::OS };

@@ -12,7 +12,7 @@ mod log;
 pub mod native_engine;
 mod npm_cache;
 pub mod package_manager;
-mod packages;
+pub mod packages;
 mod pnp;
 pub mod prisma_cli;
 pub mod release;

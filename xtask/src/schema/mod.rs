@@ -1,6 +1,7 @@
 //! What a schema is and what it should be: the catalog, the history and its replay, the ledger, and what sets them apart.
 
 pub mod catalog;
+pub mod comments;
 pub mod dependents;
 pub mod drift;
 pub mod expected;
@@ -10,6 +11,7 @@ pub mod ledger;
 pub mod mentions;
 pub mod no_script;
 pub mod oids;
+pub mod only_adds;
 pub mod owed;
 pub mod place;
 pub mod platform;

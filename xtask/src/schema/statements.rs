@@ -102,6 +102,15 @@ struct Parsed {
     /// Behind its semicolon; None where the file ends without one.
     end: Option<Location>,
     nature: Nature,
+    sql: Sql,
+}
+
+/// What the parser makes of each statement.
+///
+/// # Errors
+/// What it does not understand.
+pub(super) fn parsed(script: &str) -> Result<Vec<Sql>, String> {
+    parse(script).map(|all| all.into_iter().map(|one| one.sql).collect())
 }
 
 fn parse(script: &str) -> Result<Vec<Parsed>, String> {
@@ -138,7 +147,7 @@ fn parse_here(script: &str) -> Result<Vec<Parsed>, ParserError> {
             _ => return parser.expected("end of statement", next),
         };
         let nature = Nature { outside: outside(&statement), in_block, moves_rows: moves_rows(&statement) };
-        parsed.push(Parsed { line, end, nature });
+        parsed.push(Parsed { line, end, nature, sql: statement });
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::env_file;
 use super::flags::Global;
+use super::limits::{FileLimits, Limits};
 use super::pair::{self, FilePair};
 use super::prisma_places;
 use super::schema_files;
@@ -180,12 +181,6 @@ impl Default for FileEvidence {
     }
 }
 
-#[derive(Debug, Deserialize, Default)]
-#[serde(deny_unknown_fields, default)]
-struct FileLimits {
-    blocked_behind: Option<Span>,
-}
-
 /// Seconds.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -286,6 +281,10 @@ impl File {
             lock_retries: prisma.lock_retries.unwrap_or(2),
             blocked_behind: blocked_behind.unwrap_or(Duration::from_secs(5)),
         }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits.of_migrations()
     }
 
     pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {

@@ -7,6 +7,7 @@
 mod drill_toml;
 pub mod env_file;
 pub mod flags;
+pub mod limits;
 pub mod network;
 pub mod pair;
 pub mod prisma_places;
@@ -22,6 +23,7 @@ use crate::error::{Failure, OrFail, Result};
 use crate::hint::Aim;
 use drill_toml::{File, sandbox_settings};
 use flags::Global;
+use limits::Limits;
 use pair::Pair;
 use pin::file;
 
@@ -41,6 +43,7 @@ pub struct Settings {
     pub target: TargetSettings,
     pub prisma: PrismaSettings,
     pub deploy: DeploySettings,
+    pub limits: Limits,
     pub supabase: SupabaseSettings,
     pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
@@ -197,6 +200,7 @@ impl Settings {
             target,
             prisma: file.prisma(&root),
             deploy: file.deploy(),
+            limits: file.limits(),
             supabase: file.supabase(&root),
             parity: file.parity()?,
             evidence: file.evidence(&root),
@@ -233,6 +237,18 @@ impl Settings {
     /// The file of the job's summary in GitHub Actions, whatever else can be read.
     pub fn job_summary() -> Option<PathBuf> {
         environment().remove("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
+    /// What stands before a path of the project in the repository that a job of GitHub Actions has checked out.
+    pub fn folder_in_job(global: &Global) -> String {
+        let environment = environment();
+        let workspace = environment.get("GITHUB_WORKSPACE").and_then(|path| Path::new(path).canonicalize().ok());
+        let root = project_root(global, &environment).and_then(|root| root.canonicalize().blocked(|| "no root"));
+        let inside = workspace
+            .zip(root.ok())
+            .and_then(|(workspace, root)| root.strip_prefix(workspace).ok().map(Path::to_owned));
+        let inside = inside.unwrap_or_default().display().to_string();
+        if inside.is_empty() { inside } else { inside + "/" }
     }
 
     /// The same settings for the sandbox's own commands, whatever target was named.

@@ -1,18 +1,18 @@
 // Lets a generated Prisma client read every model, and write a row of each in a transaction that is rolled back.
 //
-// In: the client's folder and the name of the variable with the URL, as arguments. Out: a line of JSON for each model, with what
-// failed by Prisma's code. Rows are made up by the schema that lies in the client's folder. Exit code 1 where it cannot begin.
+// In: the name of the variable with the URL, and of each client what it is called and a folder with it and with what Prisma's parser says of its
+// models, as arguments. Out: a line of JSON for each model, with what failed by Prisma's code. Exit code 1 where it cannot begin.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 
-const [client, variable] = process.argv.slice(2);
-const folder = resolve(client);
+const [variable, ...clients] = process.argv.slice(2);
 const url = process.env[variable];
+const schema = new URL(url).searchParams.get("schema") ?? "public";
 
 /** From the project, and from the folder of the client in it. */
-function load(name) {
-  for (const from of [join(process.cwd(), "package.json"), join(folder, "package.json")]) {
+function load(name, client) {
+  for (const from of [join(process.cwd(), "package.json"), join(client, "package.json")]) {
     try {
       return createRequire(from)(name);
     } catch (error) {
@@ -23,44 +23,23 @@ function load(name) {
   process.exit(1);
 }
 
-const { PrismaPg } = load("@prisma/adapter-pg");
-const { Prisma, PrismaClient } = createRequire(join(folder, "package.json"))(folder);
-const schema = new URL(url).searchParams.get("schema") ?? "public";
-const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: url }, { schema }), errorFormat: "minimal" });
 const accessor = (model) => model[0].toLowerCase() + model.slice(1);
-
-/** Models and enums, a field a line, as Prisma's formatter writes them. What is read wrongly cannot be written before the migrations either. */
-function blocks(text) {
-  const found = { model: {}, enum: {} };
-  for (const [, kind, name, body] of text.matchAll(/^(model|enum)\s+(\w+)\s*\{\n([\s\S]*?)^\}/gm)) {
-    const lines = body.split("\n").map((line) => line.trim()).filter((line) => /^[A-Za-z]/.test(line));
-    found[kind][name] = lines;
-  }
-  return found;
-}
-
-const known = blocks(readFileSync(join(folder, "schema.prisma"), "utf8"));
-
-function fields(model) {
-  return (known.model[model] ?? []).map((line) => {
-    const [, name, type, many, rest] = line.match(/^(\w+)\s+(\w+(?:\([^)]*\))?)(\[\]|\?)?(.*)$/) ?? [];
-    return { name, type, many, rest: rest ?? "", given: /@default|@updatedAt/.test(rest ?? "") };
-  });
-}
-
-const names = (list) => list.split(",").map((name) => name.trim());
+/** Of the client that is tried. */
+let known;
+const named = (list, name) => list.find((one) => one.name === name);
 let count = 0;
 
-function value(type, rest) {
+function value({ kind, type, nativeType }) {
   count += 1;
-  if (known.enum[type]) return known.enum[type][0].split(/\s/)[0];
-  const length = Number(rest.match(/@db\.(?:VarChar|Char)\((\d+)\)/)?.[1] ?? 24);
-  const tail = (process.pid * 1000 + count).toString(36);
+  if (kind === "enum") return named(known.enums, type).values[0].name;
+  const [native, [length] = []] = nativeType ?? [];
+  const number = process.pid * 1000 + count;
   switch (type) {
     case "String":
-      if (/@db\.Uuid/.test(rest)) return `00000000-0000-4000-8000-${(process.pid * 1000 + count).toString().padStart(12, "0").slice(-12)}`;
-      return `drill${tail}`.slice(-length);
-    case "Int": return 1_000_000 + (count % 30_000) + (process.pid % 1000) * 30_000;
+      if (native === "Uuid") return `00000000-0000-4000-8000-${number.toString().padStart(12, "0").slice(-12)}`;
+      return `drill${number.toString(36)}`.slice(-Number(length ?? 24));
+    case "Int": if (native === "SmallInt") return number % 30_000;
+      return 1_000_000 + (count % 30_000) + (process.pid % 1000) * 30_000;
     case "BigInt": return 9_000_000_000_000n + BigInt(count);
     case "Float": return count / 2;
     case "Decimal": return "1";
@@ -75,31 +54,40 @@ function value(type, rest) {
 /** A row with all that has to be there, and the rows that it refers to. */
 async function make(tx, model, above = []) {
   const data = {};
-  const all = fields(model);
-  for (const field of all) {
-    const relation = field.rest.match(/@relation\(.*fields:\s*\[([^\]]*)\].*references:\s*\[([^\]]*)\]/);
-    if (!relation || field.many || above.includes(field.type)) continue;
-    const parent = await make(tx, field.type, [...above, model]);
-    const from = names(relation[2]);
-    names(relation[1]).forEach((name, at) => { data[name] = parent[from[at]]; });
+  const { fields } = named(known.models, model);
+  for (const { type, isRequired, relationFromFields: from, relationToFields: to } of fields) {
+    if (!from?.length || above.includes(type) || !isRequired && type === model) continue;
+    const parent = await make(tx, type, [...above, model]);
+    from.forEach((name, at) => { data[name] = parent[to[at]]; });
   }
-  for (const { name, type, many, rest, given } of all) {
-    if (name in data || many || given || known.model[type]) continue;
-    const made = value(type, rest);
+  for (const field of fields) {
+    const { name, kind, isList, isRequired, hasDefaultValue, isUpdatedAt } = field;
+    if (name in data || isList || !isRequired || hasDefaultValue || isUpdatedAt || kind === "object") continue;
+    const made = value(field);
     if (made !== undefined) data[name] = made;
   }
   return tx[accessor(model)].create({ data });
 }
 
+/** What finds a row again: its key, or a column that is unique. */
+function found(model, row) {
+  const { fields, primaryKey } = named(known.models, model);
+  const one = fields.find((field) => field.isId) ?? (primaryKey ? undefined : fields.find((field) => field.isUnique && row[field.name] !== null));
+  if (one) return { [one.name]: row[one.name] };
+  if (!primaryKey) return undefined;
+  const parts = primaryKey.fields.map((name) => [name, row[name]]);
+  return { [primaryKey.name ?? primaryKey.fields.join("_")]: Object.fromEntries(parts) };
+}
+
 async function write(tx, model) {
   const row = await make(tx, model);
-  const of = (name) => ({ [name]: row[name] });
-  const key = (known.model[model] ?? []).map((line) => line.match(/^(\w+)\s.*@id\b/)?.[1]).find(Boolean);
-  if (!key) return;
-  const plain = fields(model).filter((field) => field.name in row && !/@id\b/.test(field.rest) && row[field.name] !== null && field.type !== "Json");
-  const data = Object.fromEntries(plain.map(({ name }) => [name, row[name]]));
-  if (Object.keys(data).length > 0) await tx[accessor(model)].update({ where: of(key), data });
-  await tx[accessor(model)].delete({ where: of(key) });
+  const where = found(model, row);
+  if (!where) return;
+  const { fields, primaryKey } = named(known.models, model);
+  const isPlain = ({ name, isId, type }) => name in row && !isId && !primaryKey?.fields.includes(name) && row[name] !== null && type !== "Json";
+  const data = Object.fromEntries(fields.filter(isPlain).map(({ name }) => [name, row[name]]));
+  if (Object.keys(data).length > 0) await tx[accessor(model)].update({ where, data });
+  await tx[accessor(model)].delete({ where });
 }
 
 const BACK = new Error("back");
@@ -123,15 +111,24 @@ async function tried(work, made) {
   }
 }
 
-try {
-  for (const model of Object.values(Prisma.ModelName)) {
-    const read = await tried(() => prisma[accessor(model)].findMany({ take: 20 }), false);
-    const wrote = await tried(() => prisma.$transaction(async (tx) => {
-      await write(tx, model);
-      throw BACK;
-    }, { maxWait: 20_000, timeout: 30_000 }), true);
-    console.log(JSON.stringify({ model, read, write: wrote }));
+async function tryModels(name, folder) {
+  const client = join(folder, "client");
+  const { PrismaPg } = load("@prisma/adapter-pg", client);
+  const { Prisma, PrismaClient } = createRequire(join(client, "package.json"))(client);
+  known = JSON.parse(readFileSync(join(folder, "models.json"), "utf8"));
+  const prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: url }, { schema }), errorFormat: "minimal" });
+  try {
+    for (const model of Object.values(Prisma.ModelName)) {
+      const read = await tried(() => prisma[accessor(model)].findMany({ take: 20 }), false);
+      const wrote = await tried(() => prisma.$transaction(async (tx) => {
+        await write(tx, model);
+        throw BACK;
+      }, { maxWait: 20_000, timeout: 30_000 }), true);
+      console.log(JSON.stringify({ client: name, model, read, write: wrote }));
+    }
+  } finally {
+    await prisma.$disconnect();
   }
-} finally {
-  await prisma.$disconnect();
 }
+
+for (let at = 0; at < clients.length; at += 2) await tryModels(clients[at], resolve(clients[at + 1]));

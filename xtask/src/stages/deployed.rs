@@ -1,22 +1,22 @@
 //! `forward --deployed REF`: whether the release that is running goes on with the database after the migrations. The client of its
 //! schema reads and writes before them and after them; what only fails after them is what they break.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::digest::sha256;
-use crate::error::{Failure, OrFail, Result};
+use crate::error::{Failure, Result};
 use crate::evidence::deployed::{Deployed, Model, Verdict};
 use crate::hint::Hint;
-use crate::process::{self, Exit, Invocation, locate, release};
+use crate::migrations::status::MigrationStatus;
+use crate::process::{locate, packages};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Step};
+use crate::schema::history::History;
+use crate::schema::only_adds::only_add;
 use crate::session::Session;
-use crate::settings::schema_files::{self, is_schema};
+use crate::stages::probed_client::ProbedClient;
+use crate::stages::release_in_git::{Git, check_major, here};
 use crate::tools::prisma::{self, Prisma};
 use crate::words::counted;
 use pin::Lease;
@@ -24,26 +24,103 @@ use pin::Lease;
 const PROGRAM: &str = include_str!("deployed.mjs");
 
 pub const GENERATE: &str = "generate deployed";
+pub const GENERATE_NEXT: &str = "generate next";
 pub const BEFORE: &str = "deployed before";
 pub const AFTER: &str = "deployed after";
 
 /// What was asked for.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    pub reference: String,
+    pub release: Release,
     pub accept_breaking: bool,
 }
+
+#[derive(Debug, Clone)]
+pub enum Release {
+    /// By a commit, tag or branch.
+    Named(String),
+    /// The one that the main branch had when this one left it, where that can be known.
+    MergeBase,
+}
+
+impl Wanted {
+    fn accepting(&self, reference: &str) -> Hint {
+        match &self.release {
+            Release::Named(_) => Hint::run("forward --accept-breaking --deployed").arg(reference),
+            Release::MergeBase => Hint::run("drill --accept-breaking"),
+        }
+    }
+}
+
+/// The release to be tried, or why none is, where that is worth saying.
+pub type Found = (Option<Running>, Option<String>);
+
+/// # Errors
+/// As `Running::of`, of a release that was named.
+pub fn find(session: &Session<'_>, wanted: &Wanted, history: &History, standing: &MigrationStatus) -> Result<Found> {
+    match &wanted.release {
+        Release::Named(reference) => {
+            let running = if standing.pending.is_empty() { None } else { Running::of(session, reference)? };
+            let why =
+                if standing.pending.is_empty() { "nothing is pending" } else { "its schema is the one that is here" };
+            let said = running.is_none().then(|| format!("the client of `{reference}` was not tried: {why}"));
+            Ok((running, said))
+        }
+        Release::MergeBase => of_merge_base(session, history, standing),
+    }
+}
+
+/// Where the pending migrations may break something that may be running on this database.
+fn of_merge_base(session: &Session<'_>, history: &History, standing: &MigrationStatus) -> Result<Found> {
+    let pending = history.only(&standing.pending);
+    if standing.applied.is_empty() || only_add(pending.migrations.iter().map(|migration| migration.sql.as_str())) {
+        return Ok((None, None));
+    }
+    match at_merge_base(session, standing) {
+        Ok(running) => Ok((running, None)),
+        Err(failure) => {
+            session.interrupt.check()?;
+            Ok((
+                None,
+                Some(format!(
+                    "whether the migrations break the release that is running was not tried: {}",
+                    failure.message
+                )),
+            ))
+        }
+    }
+}
+
+fn at_merge_base(session: &Session<'_>, standing: &MigrationStatus) -> Result<Option<Running>> {
+    let git = Git::of(session)?;
+    let commit = git.merge_base()?;
+    let short = commit.get(..12).unwrap_or(&commit);
+    let ledger = standing.in_ledger();
+    if let Some(missing) = git.migrations(&commit)?.iter().find(|name| !ledger.contains(name)) {
+        return Err(Failure::blocked(format!("`{missing}` of `{short}` is not applied here")));
+    }
+    let root = &session.settings.root;
+    if packages::find(root, ADAPTER).is_none() && !locate::is_plug_and_play(root) {
+        return Err(Failure::blocked(format!("{ADAPTER} is not installed here")));
+    }
+    Running::of(session, short)
+}
+
+const ADAPTER: &str = "@prisma/adapter-pg";
 
 /// The release that is running, and where its client is made.
 pub struct Running {
     reference: String,
     commit: String,
-    folder: PathBuf,
+    client: ProbedClient,
+    /// The client of the schema that is here.
+    next: ProbedClient,
     lease: Lease,
 }
 
-/// `path` relative to the schema, and what is in it.
-type Files = BTreeMap<PathBuf, Vec<u8>>;
+/// As the program calls them.
+const DEPLOYED: &str = "deployed";
+const NEXT: &str = "next";
 
 impl Running {
     /// None where its schema is the one that is here: then its client is the one that is made anyway.
@@ -54,42 +131,50 @@ impl Running {
         let git = Git::of(session)?;
         let commit = git.commit(reference)?;
         let there = git.schema(&commit, reference)?;
-        if there == here(session)? {
+        let here = here(session)?;
+        if there == here {
             return Ok(None);
         }
         check_major(session, &git, &commit, reference)?;
-        let key = sha256(format!("{commit}\n{}", session.settings.shown(&session.settings.prisma.schema)));
-        let folder = session.settings.private_dir().join("deployed").join(&key[..16]);
-        write(&folder, &there).blocked(|| format!("cannot write `{}`", session.settings.shown(&folder)))?;
-        Ok(Some(Running { reference: reference.to_owned(), commit, folder, lease: session.lease("deployed client") }))
+        let (client, next) = (ProbedClient::of(session, &commit, &there)?, ProbedClient::of(session, NEXT, &here)?);
+        let (reference, lease) = (reference.to_owned(), session.lease("deployed client"));
+        Ok(Some(Running { reference, commit, client, next, lease }))
     }
 
-    pub fn generate<A>(&self, session: &Session<'_>) -> Result<Step<A>> {
-        let (schema, config) = (self.folder.join("schema"), self.folder.join("prisma.config.mjs"));
-        Ok(Step {
-            name: GENERATE,
-            does: format!("generate the Prisma client from the schema at `{}`", self.reference),
-            failure: "the client of the release that is running was not generated",
-            action: Action::Child {
-                invocation: Prisma::new(session, &self.lease).generate_of(&schema, &config)?,
-                deadline: session.settings.timeouts.generate,
-                explain: prisma::explain,
-            },
-        })
+    /// Both are to be there before the migrations.
+    pub fn generate<A>(&self, session: &Session<'_>) -> Result<[Step<A>; 2]> {
+        let step = |name, of: String, failure, client: &ProbedClient| -> Result<Step<A>> {
+            Ok(Step {
+                name,
+                does: format!("generate the Prisma client from the schema {of}, in a folder of its own"),
+                failure,
+                action: Action::Child {
+                    invocation: client.generate(&Prisma::new(session, &self.lease))?,
+                    deadline: session.settings.timeouts.generate,
+                    explain: prisma::explain,
+                },
+            })
+        };
+        let failure = "the client of the release that is running was not generated";
+        Ok([
+            step(GENERATE, format!("at `{}`", self.reference), failure, &self.client)?,
+            step(GENERATE_NEXT, "that is here".to_owned(), "the new client was not generated", &self.next)?,
+        ])
     }
 
     pub fn probe<A>(&self, session: &Session<'_>, name: &'static str) -> Result<Step<A>> {
         let program = session.temporary("deployed.mjs", PROGRAM)?;
+        let clients = [(DEPLOYED, self.client.folder()), (NEXT, self.next.folder())];
         let when = if name == BEFORE { "before the migrations" } else { "again, after them" };
         Ok(Step {
             name,
             does: format!(
-                "let the client of `{}` read every model, and write in a transaction that is rolled back, {when}",
+                "let the client of `{}` and the new one read every model, and write in a transaction that is rolled back, {when}",
                 self.reference
             ),
             failure: "the client of the release that is running could not be tried",
             action: Action::Child {
-                invocation: Prisma::new(session, &self.lease).probe(&program, &self.folder.join("client")),
+                invocation: Prisma::new(session, &self.lease).probe(&program, &clients),
                 deadline: session.settings.timeouts.smoke,
                 explain,
             },
@@ -107,18 +192,33 @@ impl Running {
 
     /// # Errors
     /// `different` where something is broken, and nobody has said that it may be.
-    pub fn judge(&self, journal: &Journal<'_>, accept_breaking: bool) -> Result<String> {
-        let models = compared(&said(journal, BEFORE)?, &said(journal, AFTER)?)?;
+    pub fn judge(&self, journal: &Journal<'_>, wanted: &Wanted) -> Result<String> {
+        let (before, after) = (said(journal, BEFORE)?, said(journal, AFTER)?);
+        let models = compared(&of(&before, DEPLOYED), &of(&after, DEPLOYED))?;
+        // What the new client cannot do after the migrations either, they are not to blame for.
+        let next = compared(&of(&after, NEXT), &of(&before, NEXT))?;
         let (reference, commit) = (self.reference.clone(), self.commit.clone());
-        journal.record().outcome.deployed = Some(Deployed { reference, commit, models: models.clone() });
-        let accepted = models.iter().filter_map(Model::broken).filter(|_| accept_breaking);
-        let notes: Vec<String> = models.iter().filter_map(Model::not_tried).chain(accepted).collect();
-        journal.record().outcome.add_notes(&notes);
-        verdict_of_all(&self.reference, &models, accept_breaking)
+        let deployed = Deployed { reference, commit, models: models.clone(), next: next.clone() };
+        journal.record().outcome.deployed = Some(deployed);
+        let accepted = models.iter().filter_map(Model::broken).filter(|_| wanted.accept_breaking);
+        let notes = models.iter().filter_map(Model::not_tried).chain(accepted).chain(too_early(&next));
+        journal.record().outcome.add_notes(&notes.collect::<Vec<_>>());
+        verdict_of_all(&self.reference, &models, wanted)
     }
 }
 
-fn verdict_of_all(reference: &str, models: &[Model], accept_breaking: bool) -> Result<String> {
+/// Nearly every migration that a new release needs has it so: what order a deploy goes in is not for the drill to say.
+fn too_early(next: &[Model]) -> Option<String> {
+    let models: Vec<String> = next.iter().filter_map(Model::too_early).collect();
+    (!models.is_empty()).then(|| {
+        format!(
+            "the new client does not go with the database before the migrations, so they have to come first: {}",
+            models.join(", ")
+        )
+    })
+}
+
+fn verdict_of_all(reference: &str, models: &[Model], wanted: &Wanted) -> Result<String> {
     let broken: Vec<String> = models.iter().filter_map(Model::broken).collect();
     let not_tried = models.iter().filter_map(Model::not_tried).count();
     let all = counted(models.len(), "model");
@@ -126,19 +226,13 @@ fn verdict_of_all(reference: &str, models: &[Model], accept_breaking: bool) -> R
     if broken.is_empty() {
         return Ok(format!("the client of `{reference}` reads and writes {tried} as before"));
     }
-    if accept_breaking {
+    if wanted.accept_breaking {
         return Ok(format!("the client of `{reference}` is broken for {} of {tried}, as accepted", broken.len()));
     }
     Err(Failure::different(format!("the migrations break the release that is running (`{reference}`)"))
         .because_all(broken)
         .note("add first, and take away once no release uses it any more: two migrations, with a release between them")
-        .hint(Hint::run("forward --accept-breaking --deployed").arg(reference)))
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
+        .hint(wanted.accepting(reference)))
 }
 
 /// What the program says where it cannot begin; else its last line says more.
@@ -148,14 +242,15 @@ fn explain(tail: &[String]) -> Option<Explanation> {
     Some(Explanation { code: "not tried".to_owned(), message: why.to_owned(), details: Vec::new(), note: None, hint })
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Said {
+    client: String,
     model: String,
     read: Option<Wrong>,
     write: Option<Wrong>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 struct Wrong {
     code: String,
     message: String,
@@ -170,6 +265,10 @@ fn said(journal: &Journal<'_>, step: &str) -> Result<Vec<Said>> {
     let text = log.and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default();
     let said: Vec<Said> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     if said.is_empty() { Err(Failure::failed(format!("`{step}` said nothing of any model"))) } else { Ok(said) }
+}
+
+fn of(all: &[Said], client: &str) -> Vec<Said> {
+    all.iter().filter(|said| said.client == client).cloned().collect()
 }
 
 /// # Errors
@@ -194,144 +293,6 @@ fn verdict(before: Option<&Wrong>, after: Option<&Wrong>) -> Verdict {
     }
 }
 
-fn here(session: &Session<'_>) -> Result<Files> {
-    let schema = &session.settings.prisma.schema;
-    let files = schema_files::read(schema).blocked(|| "cannot read the Prisma schema")?;
-    Ok(files.into_iter().map(|(path, text)| (relative(&path, schema), text)).collect())
-}
-
-fn relative(path: &Path, schema: &Path) -> PathBuf {
-    match path.strip_prefix(schema) {
-        Ok(inside) if !inside.as_os_str().is_empty() => inside.to_owned(),
-        _ => PathBuf::from("schema.prisma"),
-    }
-}
-
-/// With a generator of ours in place of theirs: the client goes to a folder of its own, and nothing else is made.
-fn write(folder: &Path, files: &Files) -> std::io::Result<()> {
-    let _ = fs::remove_dir_all(folder);
-    let schema = folder.join("schema");
-    let mut features = None;
-    for (path, text) in files {
-        let (text, found) = without_generators(&String::from_utf8_lossy(text));
-        features = features.or(found);
-        let path = schema.join(path);
-        fs::create_dir_all(path.parent().unwrap_or(&schema))?;
-        fs::write(path, text)?;
-    }
-    let features = features.map(|line| format!("  {line}\n")).unwrap_or_default();
-    let output = serde_json::json!(folder.join("client"));
-    let ours =
-        format!("generator drill_deployed {{\n  provider = \"prisma-client-js\"\n  output = {output}\n{features}}}\n");
-    fs::write(schema.join("drill-deployed.prisma"), ours)?;
-    fs::write(folder.join("prisma.config.mjs"), "export default { schema: \"schema\" };\n")
-}
-
-/// And the line with the preview features of the one that makes a client: without them the schema may not be one.
-fn without_generators(schema: &str) -> (String, Option<String>) {
-    let (mut kept, mut features, mut inside) = (String::new(), None, false);
-    for line in schema.lines() {
-        let trimmed = line.trim();
-        inside |= trimmed.starts_with("generator ") && trimmed.contains('{');
-        if !inside {
-            kept += line;
-            kept.push('\n');
-        } else if trimmed.starts_with("previewFeatures") {
-            features = Some(trimmed.to_owned());
-        }
-        inside &= !trimmed.ends_with('}');
-    }
-    (kept, features)
-}
-
-struct Git<'a> {
-    session: &'a Session<'a>,
-    program: PathBuf,
-}
-
-impl<'a> Git<'a> {
-    fn of(session: &'a Session<'a>) -> Result<Git<'a>> {
-        let program = locate::on_path(session.settings, "git");
-        let program =
-            program.ok_or_else(|| Failure::blocked("git is not on PATH, which knows the schema of another commit"))?;
-        Ok(Git { session, program })
-    }
-
-    /// What it prints; None where it fails.
-    fn ask(&self, args: &[&str]) -> Result<Option<Vec<u8>>> {
-        let settings = self.session.settings;
-        let inherited = ["PATH", "HOME"].map(|name| (name, settings.variable(name).unwrap_or_default()));
-        let invocation = Invocation::new(&self.program, &settings.root).args(args).envs(inherited);
-        let (exit, stdout) = process::capture(&invocation, Duration::from_secs(10), self.session.interrupt)?;
-        Ok((exit == Exit::Success).then_some(stdout))
-    }
-
-    fn commit(&self, reference: &str) -> Result<String> {
-        let wanted = format!("{reference}^{{commit}}");
-        let said = self.ask(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted])?;
-        let said = said.ok_or_else(|| {
-            Failure::usage(format!("there is no commit `{reference}` in this repo"))
-                .note("nothing was changed")
-                .hint("fetch it first, or name another commit, tag or branch with `--deployed`")
-        })?;
-        Ok(String::from_utf8_lossy(&said).trim().to_owned())
-    }
-
-    fn file(&self, commit: &str, path: &str) -> Result<Option<Vec<u8>>> {
-        self.ask(&["show", "--end-of-options", &format!("{commit}:./{path}")])
-    }
-
-    fn schema(&self, commit: &str, reference: &str) -> Result<Files> {
-        let schema = &self.session.settings.prisma.schema;
-        let shown = self.session.settings.shown(schema);
-        let listed =
-            self.ask(&["ls-tree", "-r", "-z", "--name-only", commit, &format!("./{shown}")])?.unwrap_or_default();
-        let listed = String::from_utf8_lossy(&listed).into_owned();
-        let mut files = Files::new();
-        for path in listed.split('\0').filter(|path| is_schema(Path::new(path))) {
-            if let Some(text) = self.file(commit, path)? {
-                files.insert(relative(&self.session.settings.root.join(path), schema), text);
-            }
-        }
-        if files.is_empty() {
-            return Err(Failure::blocked(format!("`{reference}` has no `{shown}`"))
-                .note("nothing was changed")
-                .hint("name a commit that has the schema where it is now, or leave out `--deployed`"));
-        }
-        Ok(files)
-    }
-}
-
-/// The client has to be that of the release: another major makes another one.
-fn check_major(session: &Session<'_>, git: &Git<'_>, commit: &str, reference: &str) -> Result<()> {
-    let installed = release::major(&session.toolbox.prisma.version);
-    let there = git.file(commit, "package.json")?.and_then(|text| major_in(&text));
-    let why = match (there, installed) {
-        (_, Some(installed)) if installed < 7 => "its client is tried with Prisma 7 and later alone".to_owned(),
-        (Some(there), Some(installed)) if there != installed => {
-            format!("it has Prisma {there}, and {installed} is installed here")
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::blocked(format!("the client of `{reference}` cannot be tried: {why}"))
-        .note("nothing was changed")
-        .hint("leave out `--deployed`"))
-}
-
-fn major_in(package: &[u8]) -> Option<u32> {
-    let json: serde_json::Value = serde_json::from_slice(package).ok()?;
-    let places = [
-        ("dependencies", "@prisma/client"),
-        ("dependencies", "prisma"),
-        ("devDependencies", "prisma"),
-        ("devDependencies", "@prisma/client"),
-    ];
-    let range = places.into_iter().find_map(|(section, name)| json[section][name].as_str())?;
-    let digits: String =
-        range.trim_start_matches(['^', '~', '=', '>', ' ', 'v']).chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -343,22 +304,23 @@ mod tests {
     #[test]
     fn only_what_worked_before_can_be_broken_and_what_did_not_is_said() {
         let before = said(
-            r#"{"model":"A","read":null,"write":null}
-            {"model":"B","read":null,"write":{"code":"P2003","message":"no parent"}}
-            {"model":"C","read":null,"write":null}
-            {"model":"D","read":{"code":"P2021","message":"no table"},"write":{"code":"P2021","message":"no table"}}
-            {"model":"E","read":null,"write":null}"#,
+            r#"{"client":"deployed","model":"A","read":null,"write":null}
+            {"client":"deployed","model":"B","read":null,"write":{"code":"P2003","message":"no parent"}}
+            {"client":"deployed","model":"C","read":null,"write":null}
+            {"client":"deployed","model":"D","read":{"code":"P2021","message":"no table"},"write":{"code":"P2021","message":"no table"}}
+            {"client":"deployed","model":"E","read":null,"write":null}"#,
         );
         let after = said(
-            r#"{"model":"A","read":null,"write":null}
-            {"model":"B","read":{"code":"P2022","message":"no column"},"write":{"code":"P2022","message":"no column"}}
-            {"model":"C","read":null,"write":{"code":"P2011","message":"null"}}
-            {"model":"D","read":null,"write":null}"#,
+            r#"{"client":"deployed","model":"A","read":null,"write":null}
+            {"client":"deployed","model":"B","read":{"code":"P2022","message":"no column"},"write":{"code":"P2022","message":"no column"}}
+            {"client":"deployed","model":"C","read":null,"write":{"code":"P2011","message":"null"}}
+            {"client":"deployed","model":"D","read":null,"write":null}"#,
         );
         assert_eq!(compared(&before, &after).unwrap_err().message, "`deployed after` said nothing of `E`");
         let models = compared(&before[..4], &after).unwrap();
         let told = |models: &[Model], accept| {
-            verdict_of_all("main", models, accept).unwrap_or_else(|failure| failure.in_full())
+            let wanted = Wanted { release: Release::Named("main".to_owned()), accept_breaking: accept };
+            verdict_of_all("main", models, &wanted).unwrap_or_else(|failure| failure.in_full())
         };
         let said = [told(&models, false), told(&models, true), told(&models[..1], false), told(&models[3..4], false)];
         let not_tried: Vec<String> = models.iter().filter_map(Model::not_tried).collect();
@@ -373,27 +335,5 @@ mod tests {
         `B`: writes not tried, which failed before the migrations, too: P2003: no parent
         `D`: reads and writes not tried, which failed before the migrations, too: P2021: no table
         ");
-    }
-
-    #[test]
-    fn a_schema_loses_its_generators_and_keeps_their_preview_features() {
-        let schema = "generator client {\n  provider = \"prisma-client\"\n  previewFeatures = [\"views\"]\n}\n\ngenerator erd { provider = \"erd\" }\n\
-                      model generator_x {\n  id Int @id\n}\n";
-        let (kept, features) = without_generators(schema);
-        assert_eq!(kept, "\nmodel generator_x {\n  id Int @id\n}\n");
-        assert_eq!(features.unwrap(), "previewFeatures = [\"views\"]");
-    }
-
-    #[test]
-    fn a_major_is_read_from_whatever_range_names_it() {
-        let of = |text: &str| major_in(text.as_bytes());
-        for range in ["6.19.0", "^6", "~6.1", ">=6.0.0", "v6.1.0"] {
-            assert_eq!(of(&format!(r#"{{"devDependencies":{{"prisma":"{range}"}}}}"#)), Some(6));
-        }
-        for text in
-            ["", "{}", r#"{"dependencies":{"prisma":"workspace:*"}}"#, r#"{"dependencies":{"prisma":"catalog:"}}"#]
-        {
-            assert_eq!(of(text), None);
-        }
     }
 }

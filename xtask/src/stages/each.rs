@@ -25,6 +25,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::impact_step;
 use crate::stages::preflight::{check_history, check_providers};
+use crate::stages::{over_limits, squawk_step};
 use crate::words::counted;
 
 pub struct Rehearse;
@@ -125,7 +126,10 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
         rehearse_all(&mut workshop.connect()?, open, history, downs, prisma, go_on)
     })?;
     let rehearsed: Vec<Rehearsed> = trials.iter().map(rehearsed).collect();
-    let impacts: Vec<Impact> = trials.iter().flat_map(|trial| trial.impacts.clone()).collect();
+    let mut impacts: Vec<Impact> = trials.iter().flat_map(|trial| trial.impacts.clone()).collect();
+    // Its tables all had rows.
+    let limits = over_limits::check(session, journal, &history.migrations, &impacts, &|_| true);
+    let linted = squawk_step::lint(session, journal, &history.migrations, &mut impacts)?;
     // A table is named once, although it stays empty from trial to trial.
     let unproven: BTreeSet<String> = trials.into_iter().flat_map(|trial| trial.unproven).collect();
     let mut record = journal.record();
@@ -133,7 +137,11 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     record.outcome.impact = impacts;
     record.outcome.notes.extend(unproven);
     drop(record);
-    verdict(&rehearsed)
+    match (verdict(&rehearsed), limits) {
+        (Ok(said), Ok(limits)) => Ok([Some(said), linted, limits].into_iter().flatten().collect::<Vec<_>>().join("; ")),
+        (Err(failure), Err(over)) => Err(failure.because_of(over)),
+        (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => Err(failure),
+    }
 }
 
 fn rehearsed(trial: &MigrationTrial) -> Rehearsed {

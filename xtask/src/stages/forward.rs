@@ -67,6 +67,8 @@ pub struct Inspection {
     client: Option<GeneratedClient>,
     /// The release that is running, where the migrations may break it.
     running: Option<deployed::Running>,
+    /// Why no release is tried.
+    not_tried: Option<String>,
     /// What the generated client will lack.
     of_the_client: Option<String>,
 }
@@ -139,7 +141,7 @@ impl Stage for Forward {
         };
         let mut groups =
             vec![[replay()].into_iter().chain(Self::generate_deployed(session, inspection)?).collect::<Vec<_>>()];
-        groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(Builtin::Impact)]));
+        groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(session, Builtin::Impact)]));
         groups.extend(self.before_a_loss(inspection));
         if let Some(running) = &inspection.running {
             groups.push(vec![running.probe(session, deployed::BEFORE)?]);
@@ -187,7 +189,7 @@ impl Stage for Forward {
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
         journal.record().inputs.insert("migrations".to_owned(), inspection.history.digest());
         let remarks = remarks(&inspection.before.standing).into_iter();
-        for remark in remarks.chain(inspection.of_the_client.clone()).chain(self.not_tried(inspection)) {
+        for remark in remarks.chain(inspection.of_the_client.clone()).chain(inspection.not_tried.clone()) {
             journal.console.say(&remark);
             journal.record().outcome.notes.push(remark);
         }
@@ -203,7 +205,7 @@ impl Stage for Forward {
     }
 
     fn child(running: &Running<'_, Self>, name: &str, run: &Once<'_>) -> Result<()> {
-        if [deployed::GENERATE, deployed::BEFORE].contains(&name) {
+        if [deployed::GENERATE, deployed::GENERATE_NEXT, deployed::BEFORE].contains(&name) {
             return run(1).map_err(not_yet);
         }
         match name == DEPLOY && !running.inspection.before.standing.pending.is_empty() {
@@ -245,8 +247,9 @@ impl Forward {
             Pass::Second(_) => None,
             _ => GeneratedClient::known(session),
         };
-        let (running, of_the_client) = (self.running(session, &before)?, prisma::of_the_client(session));
-        Ok(Inspection { history, before, leases, losses, client, running, of_the_client })
+        let (running, not_tried) = self.running(session, &history, &before)?;
+        let of_the_client = prisma::of_the_client(session);
+        Ok(Inspection { history, before, leases, losses, client, running, not_tried, of_the_client })
     }
 
     /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.
@@ -264,26 +267,17 @@ impl Forward {
         snapshot.into_iter().chain(again).collect()
     }
 
-    /// Beside the replay: before the migrations it has to be there.
-    fn generate_deployed(session: &Session<'_>, inspection: &Inspection) -> Result<Option<Step<Builtin>>> {
-        inspection.running.as_ref().map(|running| running.generate(session)).transpose()
-    }
-
-    /// Why the release that was asked for is not looked at.
-    fn not_tried(&self, inspection: &Inspection) -> Option<String> {
-        let wanted = self.deployed.as_ref().filter(|_| inspection.running.is_none())?;
-        let why = match inspection.before.standing.pending.is_empty() {
-            true => "nothing is pending",
-            false => "its schema is the one that is here",
-        };
-        Some(format!("the client of `{}` was not tried: {why}", wanted.reference))
+    /// Beside the replay: before the migrations they have to be there.
+    fn generate_deployed(session: &Session<'_>, inspection: &Inspection) -> Result<Vec<Step<Builtin>>> {
+        let steps = inspection.running.as_ref().map(|running| running.generate(session)).transpose()?;
+        Ok(steps.into_iter().flatten().collect())
     }
 
     /// Where nothing is pending, nothing breaks.
-    fn running(&self, session: &Session<'_>, before: &DatabaseState) -> Result<Option<deployed::Running>> {
+    fn running(&self, session: &Session<'_>, history: &History, before: &DatabaseState) -> Result<deployed::Found> {
         match &self.deployed {
-            Some(wanted) if !before.standing.pending.is_empty() => deployed::Running::of(session, &wanted.reference),
-            _ => Ok(None),
+            Some(wanted) => deployed::find(session, wanted, history, &before.standing),
+            None => Ok((None, None)),
         }
     }
 
@@ -435,7 +429,7 @@ impl Running<'_, Forward> {
     fn verify_deployed(&self) -> Result<String> {
         let running = self.inspection.running.as_ref().zip(self.options.deployed.as_ref());
         let (running, wanted) = running.ok_or_else(|| Failure::bug("no release was asked for"))?;
-        running.judge(self.journal, wanted.accept_breaking)
+        running.judge(self.journal, wanted)
     }
 
     fn count_again(&self) -> Result<String> {

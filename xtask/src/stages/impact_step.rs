@@ -13,44 +13,54 @@ use crate::schema::platform;
 use crate::schema::replay::cache_key;
 use crate::schema::scratch_server;
 use crate::session::Session;
+use crate::stages::{over_limits, squawk_step};
 use crate::words::counted;
 
-pub fn impact_step<A>(action: A) -> Step<A> {
+pub fn impact_step<A>(session: &Session<'_>, action: A) -> Step<A> {
+    let measure = "measure in a throw-away database what the pending migrations lock, rewrite and read, and for whom that is in the way";
+    let check = if session.settings.limits.are_set() { "; check the limits of drill.toml" } else { "" };
     Step {
         name: "impact",
-        does: "measure in a throw-away database what the pending migrations lock, rewrite and read, and for whom that is in the way"
-            .to_owned(),
+        does: format!("{measure}{check}"),
         failure: "it was not measured what the migrations are in the way of",
         action: Action::Builtin(action),
     }
 }
 
-/// Says of each migration what it does to tables that hold rows on the target. What cannot be measured is told, and stops nothing.
+/// Says of each migration what it does to tables that hold rows on the target. What cannot be measured is told, and stops nothing
+/// unless there are limits.
 ///
 /// # Errors
-/// `interrupted`.
+/// `interrupted`; `different` where a limit is passed, `blocked` where that cannot be known.
 pub fn measure(
     session: &Session<'_>,
     journal: &Journal<'_>,
     (applied, pending): (&History, &History),
     rows: &Counts,
 ) -> Result<String> {
-    let found = match measured(session, applied, pending) {
+    let mut found = match measured(session, applied, pending) {
         Ok(found) => found,
         Err(failure) => {
             session.interrupt.check()?;
+            if session.settings.limits.are_set() {
+                return Err(over_limits::cannot_be_checked(failure));
+            }
             let why = format!("what the migrations are in the way of was not measured: {}", failure.message);
             let causes: Vec<String> = failure.causes().collect();
             journal.record().outcome.notes.push([vec![why], causes].concat().join(": "));
             return Ok("not measured; the record says why".to_owned());
         }
     };
+    let linted = squawk_step::lint(session, journal, &pending.migrations, &mut found)?;
     let schemas = session.target.schemas();
     let worst = worst(&found, |table| may_hold_rows(table, rows, &schemas));
     tell(journal, &worst);
-    let said = verdict(&found, worst.len());
+    let said = [Some(verdict(&found, worst.len())), linted].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    let limits = over_limits::check(session, journal, &pending.migrations, &found, &|table| {
+        may_hold_rows(table, rows, &schemas)
+    });
     journal.record().outcome.impact = found;
-    Ok(said)
+    Ok(limits?.map_or(said.clone(), |limits| format!("{said}; {limits}")))
 }
 
 /// What was counted says so itself. Of another schema nothing was: in doubt it holds some.

@@ -5,4 +5,5 @@ pub mod prisma;
 pub mod reentry;
 pub mod schema_reading;
 pub mod splitter;
+pub mod squawk;
 pub mod supabase;

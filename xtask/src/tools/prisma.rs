@@ -136,21 +136,23 @@ impl<'a> Prisma<'a> {
         Ok(invocation.envs(names.map(|name| (name, NOWHERE))))
     }
 
-    /// As `generate`, of another schema, with a config of its own.
-    pub fn generate_of(&self, schema: &Path, config: &Path) -> Result<Invocation> {
+    /// As `generate`, of another schema, with a config of its own and these of its generators.
+    pub fn generate_of(&self, schema: &Path, config: &Path, generators: &[&str]) -> Result<Invocation> {
         let settings = &self.session.settings.prisma;
         let door = EngineReentry::new(&self.session.toolbox, self.lease.expected(None));
         let invocation =
             self.invocation(&self.session.toolbox.prisma.script).args(["generate", "--no-hints", "--config"]);
         let invocation = invocation.arg(self.shown(config)).arg("--schema").arg(self.shown(schema));
+        let invocation = generators.iter().fold(invocation, |all, name| all.arg("--generator").arg(name));
         let invocation = invocation.envs(door.environment()?).env("PRISMA_GENERATE_SKIP_AUTOINSTALL", "1");
         Ok(invocation.envs([&settings.url_env, &settings.direct_url_env].map(|name| (name, NOWHERE))))
     }
 
-    /// A program of ours that opens the database with the client in a folder.
-    pub fn probe(&self, program: &Path, client: &Path) -> Invocation {
-        let variable = &self.session.settings.prisma.url_env;
-        self.with_url(self.invocation(program).arg(self.shown(client)).arg(variable))
+    /// A program of ours that opens the database with clients, each by its name and its folder.
+    pub fn probe(&self, program: &Path, clients: &[(&str, &Path)]) -> Invocation {
+        let invocation = self.invocation(program).arg(&self.session.settings.prisma.url_env);
+        let all = clients.iter().fold(invocation, |all, (name, folder)| all.arg(name).arg(self.shown(folder)));
+        self.with_url(all)
     }
 
     pub fn deploy(&self) -> Result<Invocation> {

@@ -1,13 +1,14 @@
 //! `forward` on a real Postgres with the real Prisma CLI: what it claims is what the server says.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::backward::with_history;
 use crate::project::{Answer, DRILL_TOML, Project, program};
-use crate::server;
+use crate::server::{self, Database};
 
 const ALL: [&str; 4] = [
     "20251001090000_create_sessions",
@@ -56,15 +57,33 @@ fn generated(json: &Value) -> (&Value, &Value) {
 
 #[test]
 fn rows_that_were_there_are_counted_before_and_after() {
-    let (project, database) = Project::on_staging("forward_rows");
+    let (mut project, database) = Project::on_staging("forward_rows");
     project.run(&["forward"]).expect(0);
     database.execute(r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#);
     let tidy = r#"delete from "Session" where id = '1'; create index tidy on "Session" (shop); create index on "DecisionLog" (scope);"#;
     project.migration("20260101000000_tidy", tidy);
     project.write("prisma/generated/postgres/index.js", "// Not what Prisma wrote.\n");
+    fake_squawk(&mut project);
+    over_a_limit(&mut project, &database);
+    let accept = "-- drill-accept: blocks_writes because it is small\n";
+    project.migration("20260101000000_tidy", &tidy.replacen("; create", &format!(";\n{accept}create"), 1));
     let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0);
     let json = answer.json();
-    let told = "  `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of it\n  note: CREATE INDEX CONCURRENTLY in";
+    assert_eq!(json["limits"][0]["accepted"], "it is small");
+    let lint = |at: usize| json["impact"][at]["lint"][0]["rule"].as_str();
+    assert_eq!(
+        [lint(0), lint(1), lint(2)],
+        [Some("require-concurrent-index-deletion"), Some("require-concurrent-index-creation"), None]
+    );
+    let told = "line 1: squawk's `require-concurrent-index-deletion` does not hold: measured, nobody waits for it\n";
+    assert!(
+        answer.stderr.contains(told)
+            && answer.stderr.contains("; squawk has 2 findings, 1 of which the measurement contradicts; "),
+        "{}",
+        answer.stderr
+    );
+    project.assert_no_secret(&[&answer]);
+    let told = "  `20260101000000_tidy` line 3 blocks writes of `public.Session` for as long as it builds an index of it\n  note: CREATE INDEX CONCURRENTLY in";
     assert!(answer.stderr.contains(told), "{}", answer.stderr);
     let blocked = |one: &Value| one["locks"].as_array().unwrap().iter().any(|lock| lock["blocks"] == "writes");
     assert_eq!(json["impact"].as_array().unwrap().iter().map(blocked).collect::<Vec<_>>(), [false, true, true]);
@@ -73,6 +92,44 @@ fn rows_that_were_there_are_counted_before_and_after() {
     assert!(!project.read("prisma/generated/postgres/index.js").contains("Not what"));
     assert_eq!(json["counts"]["before"]["public.Session"], 5);
     assert_eq!(json["counts"]["after"]["public.Session"], 4);
+}
+
+/// A fake of squawk, on PATH: it answers in the words of 2.70.0, adds the target's URL, which nobody may repeat, and finds what is not so.
+fn fake_squawk(project: &mut Project) {
+    let program = r#"#!/bin/sh
+for file; do :; done
+secret=$(sed -n 's/DATABASE_URL=//p' .env.staging)
+finding() { printf '{"file":"%s","line":%s,"column":0,"level":"Warning","message":"%s %s","help":null,"rule_name":"%s","column_end":38,"line_end":1}' "$file" "$1" "$2" "$secret" "$3"; }
+echo "[$(finding 0 'A normal `DROP INDEX` acquires an `ACCESS EXCLUSIVE` lock on the table' require-concurrent-index-deletion),"
+echo "$(finding 2 'During normal index creation, table updates are blocked, but reads are still allowed.' require-concurrent-index-creation)]"
+exit 1
+"#;
+    project.write("bin/squawk", program);
+    fs::set_permissions(project.path("bin/squawk"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    project.env.insert("PATH".to_owned(), format!("{}:{path}", project.path("bin").display()));
+}
+
+/// Before anything is changed, and where a reviewer sees it.
+fn over_a_limit(project: &mut Project, database: &Database) {
+    project.drill_toml(&format!("{DRILL_TOML}[limits]\nblocks_writes = \"moment\"\n"));
+    project.env.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    let job = project.path("").canonicalize().unwrap().parent().unwrap().display().to_string();
+    project.env.insert("GITHUB_WORKSPACE".to_owned(), job);
+    let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(5);
+    let name = project.path("").file_name().unwrap().to_string_lossy().into_owned();
+    let annotation =
+        answer.stderr.lines().find(|line| line.starts_with("::error file=")).unwrap().replace(&name, "PROJECT");
+    insta::assert_snapshot!(format!("{}\n{annotation}", answer.failure()), @"
+    error: the migrations go over the limits of drill.toml
+    caused by: `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of `public.Session`, and `blocks_writes` allows a moment
+    note: the database now: 0 migrations applied by this run, 1 pending
+    hint: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-writes because REASON`
+    ::error file=PROJECT/prisma/postgres/migrations/20260101000000_tidy/migration.sql,line=1,title=blocks_writes over its limit::blocks writes of `public.Session` for as long as it builds an index of `public.Session`, and `blocks_writes` allows a moment
+    ");
+    assert_eq!(answer.json()["limits"][0]["limit"], "blocks_writes");
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
+    project.env.remove("GITHUB_ACTIONS");
 }
 
 #[test]

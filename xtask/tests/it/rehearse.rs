@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::project::{Project, copy_tree};
+use crate::project::{DRILL_TOML, Project, copy_tree};
 use crate::server::Database;
 
 /// A history of everything that is hard to take back. Its rows are its own.
@@ -51,7 +51,16 @@ fn every_migration_of_this_repo_can_be_taken_back() {
 fn the_torture_history_can_be_taken_back_but_for_the_column_that_it_drops() {
     let (project, _) = claimed("each_torture");
     torture(&project);
-    let json = project.run(&["drill", "--each", "--json"]).expect(0).json();
+    project.drill_toml(&format!("{DRILL_TOML}[limits]\nblocks_reads = \"moment\"\nrewrites = false\n"));
+    let answer = project.run(&["drill", "--each", "--json"]).expect(5);
+    insta::assert_snapshot!(answer.failure(), @"
+    error: the migrations go over the limits of drill.toml
+    caused by: `07_generated_column` line 1 blocks reads of `public.Order` for as long as it rewrites `public.Order`, and `blocks_reads` allows a moment
+    caused by: `07_generated_column` line 1 rewrites `public.Order`, and `rewrites` is false
+    caused by: `11_index_and_unique` line 3 blocks reads of `public.Person` for as long as it builds an index of `public.Person`, and `blocks_reads` allows a moment
+    hint: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-reads, rewrites because REASON`
+    ");
+    let json = answer.json();
     let (bad, good): (Vec<_>, Vec<_>) = verdicts(&json).into_iter().partition(|(_, verdict)| *verdict != "reversible");
     assert_eq!(bad, [("12_note_goes", "lossy")], "{}", json["rehearsal"]);
     assert_eq!(good.len(), 11);

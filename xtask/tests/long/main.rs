@@ -28,4 +28,5 @@ mod killed;
 mod majors;
 mod releases;
 mod six;
+mod squawk;
 mod strangers;

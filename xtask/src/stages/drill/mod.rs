@@ -30,6 +30,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::settings::schema_files;
 use crate::stages::drill::progress::Earlier;
+use crate::stages::forward::Forward;
 use crate::stages::preflight::check_providers;
 use crate::stages::snapshot_step::consent_to_loss;
 use crate::words::in_line;
@@ -58,7 +59,9 @@ impl Stage for Drill {
         }
         let mut losses = Vec::new();
         if progress.stage == Phase::Forward.number() {
-            let forward = self.first_forward(session, None).inspect_from(session, history.clone(), before.clone())?;
+            // What goes is the same whatever release is running.
+            let forward = Forward { deployed: None, ..self.first_forward(session, None) };
+            let forward = forward.inspect_from(session, history.clone(), before.clone())?;
             losses = forward.lost().cloned().collect();
         }
         let is_between = (Phase::Backward.number()..=Phase::ForwardAgain.number()).contains(&progress.stage);

@@ -20,6 +20,7 @@ use crate::schema::scratch_server::acts_on_server;
 use crate::session::Session;
 use crate::settings::Settings;
 use crate::stages::backward::{self, Backward, Extent};
+use crate::stages::deployed::Wanted;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass};
 use crate::stages::drill::phase::Phase;
 use crate::stages::drill::progress::{Earlier, Progress};
@@ -44,6 +45,8 @@ pub struct Drill {
     pub no_mirror: bool,
     /// Goes on where the last drill of this target stopped.
     pub resume: bool,
+    /// The release that is running, which the first forward tries.
+    pub deployed: Option<Wanted>,
 }
 
 pub struct Inspection {
@@ -171,7 +174,7 @@ impl Drill {
             smoke: false,
             pass: Pass::First { seed, next },
             accept_data_loss: self.may_lose(session),
-            deployed: None,
+            deployed: self.deployed.clone(),
         }
     }
 

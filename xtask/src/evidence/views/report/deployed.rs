@@ -11,14 +11,24 @@ pub fn deployed(run: &Outcome) -> Option<Section> {
     let deployed = run.deployed.as_ref()?;
     let body = html! {
         p { "The Prisma client of " code { (deployed.reference) } " (" code { (deployed.commit) } ") before the migrations and after them." }
-        div class="scroll" {
-            table {
-                thead { tr { th { "Model" } th { "Reads" } th { "Writes" } } }
-                tbody { @for model in &deployed.models { (row(model)) } }
-            }
+        (table(&deployed.models))
+        @if !deployed.next.is_empty() {
+            p { "The new client with the database as it was before the migrations: what a deploy meets that starts the app first." }
+            (table(&deployed.next))
         }
     };
     Some(Section { id: "deployed", title: "The release that is running", body })
+}
+
+fn table(models: &[Model]) -> Markup {
+    html! {
+        div class="scroll" {
+            table {
+                thead { tr { th { "Model" } th { "Reads" } th { "Writes" } } }
+                tbody { @for model in models { (row(model)) } }
+            }
+        }
+    }
 }
 
 fn row(model: &Model) -> Markup {
@@ -29,6 +39,6 @@ fn said(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Compatible => "compatible".to_owned(),
         Verdict::Breaks(why) => format!("breaks: {why}"),
-        Verdict::NotTried(why) => format!("not tried, failed before too: {why}"),
+        Verdict::NotTried(why) => format!("not tried, failed both times: {why}"),
     }
 }

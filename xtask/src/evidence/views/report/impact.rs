@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::evidence::impact::{Blocks, Impact, TableLock};
+use crate::evidence::lint::Lint;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::report::lanes::lanes;
 use crate::evidence::views::report::prose::prose;
@@ -18,18 +19,35 @@ pub fn impact(run: &Outcome) -> Option<Section> {
     }
     let body = html! {
         p { "Measured statement by statement in a throw-away database with few made-up rows: locks and work are those of a large table, times are not." }
+        @if !run.limits.is_empty() {
+            p { "Over the limits of drill.toml:" }
+            ul { @for one in &run.limits { li { (prose(&one.in_words())) } } }
+        }
         @if let Some(picture) = lanes(&run.impact) { (picture) }
         div class="scroll" {
             table {
-                thead { tr { th { "Migration" } th { "Statement" } th { "Blocks" } th { "Work" } th { "WAL" } } }
-                tbody { @for one in run.impact.iter().take(LINES) { (row(one)) } }
+                thead { tr { th { "Migration" } th { "Statement" } th { "Blocks" } th { "Work" } th { "WAL" } @if has_lint(run) { th { "Said by a linter, not measured" } } } }
+                tbody { @for one in run.impact.iter().take(LINES) { (row(one, has_lint(run))) } }
             }
         }
     };
     Some(Section { id: "impact", title: "What the migrations are in the way of", body })
 }
 
-fn row(one: &Impact) -> Markup {
+fn has_lint(run: &Outcome) -> bool {
+    run.impact.iter().any(|one| !one.lint.is_empty())
+}
+
+fn lint(lint: &Lint) -> Markup {
+    html! {
+        div {
+            (lint.by) ": " code { (lint.rule) } " " (prose(&lint.message))
+            @if let Some(why) = &lint.contradicted { " " strong { "It does not hold: " (prose(why)) } }
+        }
+    }
+}
+
+fn row(one: &Impact, with_lint: bool) -> Markup {
     let blocking = one.locks.iter().filter(|lock| lock.blocks > Blocks::Nothing);
     let blocked = |lock: &TableLock| format!("{} of `{}` ({})", lock.blocks.in_words(), lock.table, lock.mode);
     html! {
@@ -42,6 +60,7 @@ fn row(one: &Impact) -> Markup {
             }
             td { @for work in work(one) { div { (prose(&work)) } } }
             td class="nowrap" { (size(one.wal_bytes)) }
+            @if with_lint { td { @for one in &one.lint { (lint(one)) } } }
         }
     }
 }
