@@ -11,6 +11,7 @@ use super::env_file;
 use super::flags::Global;
 use super::pair::{self, FilePair};
 use super::prisma_places;
+use super::production::{FileProduction, ProductionRows};
 use super::schema_files;
 use super::span::Span;
 use super::{
@@ -30,6 +31,7 @@ pub(super) struct File {
     evidence: FileEvidence,
     timeouts: FileTimeouts,
     limits: FileLimits,
+    production: FileProduction,
     sandbox: FileSandbox,
 }
 
@@ -213,7 +215,11 @@ impl File {
             Err(_) if path.symlink_metadata().is_err() => return Ok(File::default()),
             read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
         };
-        toml::from_str(&text).map_err(|error| broken(&text, &error))
+        File::of(&text)
+    }
+
+    pub(super) fn of(text: &str) -> Result<File> {
+        toml::from_str(text).map_err(|error| broken(text, &error))
     }
 
     pub(super) fn target(&self, name: &str, root: &Path, global: &Global) -> Result<TargetSettings> {
@@ -284,6 +290,10 @@ impl File {
             lock_retries: prisma.lock_retries.unwrap_or(2),
             blocked_behind: blocked_behind.unwrap_or(Duration::from_secs(5)),
         }
+    }
+
+    pub(super) fn production_rows(&self) -> ProductionRows {
+        self.production.rows()
     }
 
     pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {

@@ -10,6 +10,7 @@ pub mod flags;
 pub mod network;
 pub mod pair;
 pub mod prisma_places;
+pub mod production;
 pub mod schema_files;
 pub mod span;
 pub mod started;
@@ -24,6 +25,7 @@ use drill_toml::{File, sandbox_settings};
 use flags::Global;
 use pair::Pair;
 use pin::file;
+use production::ProductionRows;
 
 pub const SANDBOX: &str = "sandbox";
 
@@ -38,6 +40,7 @@ pub struct Settings {
     pub target: TargetSettings,
     pub prisma: PrismaSettings,
     pub deploy: DeploySettings,
+    pub production_rows: ProductionRows,
     pub supabase: SupabaseSettings,
     pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
@@ -190,6 +193,7 @@ impl Settings {
             target,
             prisma: file.prisma(&root),
             deploy: file.deploy(),
+            production_rows: file.production_rows(),
             supabase: file.supabase(&root),
             parity: file.parity()?,
             evidence: file.evidence(&root),
@@ -201,6 +205,11 @@ impl Settings {
             home,
             environment,
         })
+    }
+
+    /// What a drill.toml of this text would say; None where it could not be read.
+    pub fn production_rows_in(text: &str) -> Option<ProductionRows> {
+        File::of(text).ok().map(|file| file.production_rows())
     }
 
     /// Every env file that `drill.toml` seems to name, whether or not the file can be used.

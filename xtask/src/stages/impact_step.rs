@@ -4,7 +4,7 @@ use crate::digest::sha256;
 use crate::error::Result;
 use crate::evidence::impact::{Impact, InTheWay, worst};
 use crate::evidence::outcome::Counts;
-use crate::migrations::impact::impacts;
+use crate::migrations::impact::{impacts, production};
 use crate::migrations::kept;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Step};
@@ -23,6 +23,13 @@ pub fn impact_step<A>(action: A) -> Step<A> {
         failure: "it was not measured what the migrations are in the way of",
         action: Action::Builtin(action),
     }
+}
+
+/// Of tables that have a size and are in no migration.
+pub fn tell_unheard_of(session: &Session<'_>, journal: &Journal<'_>, history: &History) {
+    let notes = production::unheard_of(&session.settings.production_rows, history);
+    notes.iter().for_each(|note| journal.console.say(format!("  note: {note}")));
+    journal.record().outcome.add_notes(&notes);
 }
 
 /// Says of each migration what it does to tables that hold rows on the target. What cannot be measured is told, and stops nothing.

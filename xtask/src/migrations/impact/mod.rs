@@ -3,6 +3,7 @@
 
 mod measure;
 mod probe;
+pub mod production;
 
 use std::collections::BTreeSet;
 
