@@ -1,8 +1,10 @@
 //! What one statement of a migration did while it ran beside rows: which tables it held, and what it did as long as it held them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+
+use crate::evidence::foretold::Foretold;
 
 /// Of one statement. Tables are `schema.table`, a partition under the name of its root.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Impact {
     /// Why there is nothing to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unmeasured: Option<String>,
+    /// How long it takes in production, where its sizes are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production: Option<Foretold>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,6 +109,23 @@ impl Impact {
             table: lock.table.clone(),
         };
         blocking.map(one).collect()
+    }
+
+    /// The tables that its time grows with.
+    pub fn works_on(&self) -> BTreeSet<&str> {
+        let lists = [&self.rewritten, &self.indexed, &self.scanned].into_iter().flatten();
+        lists.chain(self.rows.keys()).map(String::as_str).collect()
+    }
+
+    /// `line 4 takes about 40 s at 12 M rows (…), reads and writes of `public.Session` blocked throughout`
+    pub fn in_production(&self) -> Option<String> {
+        let takes = format!("line {} takes {}", self.line, self.production.as_ref()?.in_words());
+        let blocking = self.locks.iter().filter(|lock| lock.blocks >= Blocks::Writes);
+        let blocked = blocking.map(|lock| format!("{} of `{}`", lock.blocks.in_words(), lock.table));
+        Some(match blocked.collect::<Vec<_>>().as_slice() {
+            [] => takes,
+            blocked => format!("{takes}, {} blocked throughout", blocked.join(" and ")),
+        })
     }
 
     /// A statement holds all its tables as long as it works on any one of them.

@@ -21,6 +21,22 @@ pub enum ProductionRows {
 }
 
 impl ProductionRows {
+    pub fn is_unknown(&self) -> bool {
+        *self == ProductionRows::Unknown
+    }
+
+    /// Of a table as `schema.table`; `schema` is the datasource's.
+    pub fn of(&self, table: &str, schema: &str) -> Option<u64> {
+        match self {
+            ProductionRows::Unknown => None,
+            ProductionRows::Each(rows) => Some(*rows),
+            ProductionRows::Of(tables) => {
+                let bare = || tables.get(table.strip_prefix(schema)?.strip_prefix('.')?);
+                tables.get(table).or_else(bare).copied()
+            }
+        }
+    }
+
     /// The tables that are named.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let tables = if let ProductionRows::Of(tables) = self { Some(tables) } else { None };
@@ -70,6 +86,18 @@ mod tests {
 
     fn read(text: &str) -> Result<ProductionRows, String> {
         toml::from_str::<FileProduction>(text).map(|file| file.rows()).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn a_table_is_named_with_its_schema_or_is_the_datasources() {
+        let rows = read("[rows]\n\"app.Session\" = 12_000_000\nDecision = 7\n\"a.b\" = 1\n\"app.a.b\" = 2").unwrap();
+        let of = |table| rows.of(table, "app");
+        assert_eq!(of("app.Session"), Some(12_000_000));
+        assert_eq!((of("app.Decision"), of("public.Decision")), (Some(7), None), "bare is the datasource's");
+        assert_eq!((of("a.b"), of("app.a.b")), (Some(1), Some(2)), "the whole name comes first");
+        assert_eq!((of("app.session"), of("application")), (None, None));
+        assert_eq!(ProductionRows::Each(3).of("any.thing", "app"), Some(3));
+        assert!(read("").unwrap().is_unknown() && read("[rows]").unwrap().is_unknown());
     }
 
     #[test]

@@ -62,8 +62,15 @@ fn rows_that_were_there_are_counted_before_and_after() {
     let tidy = r#"delete from "Session" where id = '1'; create index tidy on "Session" (shop); create index on "DecisionLog" (scope);"#;
     project.migration("20260101000000_tidy", tidy);
     project.write("prisma/generated/postgres/index.js", "// Not what Prisma wrote.\n");
-    let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0);
+    let answer = project.run(&["forward", "--accept-data-loss", "--json", "--rows", "3_000"]).expect(0);
     let json = answer.json();
+    let of_production = &json["impact"][1]["production"];
+    assert_eq!([&of_production["how"], &of_production["table"]], ["measured", "public.Session"], "{of_production}");
+    assert!(
+        answer.stderr.contains(" at 3 k rows (measured), writes of `public.Session` blocked throughout\n"),
+        "{}",
+        answer.stderr
+    );
     let told = "  `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of it\n  note: CREATE INDEX CONCURRENTLY in";
     assert!(answer.stderr.contains(told), "{}", answer.stderr);
     let blocked = |one: &Value| one["locks"].as_array().unwrap().iter().any(|lock| lock["blocks"] == "writes");

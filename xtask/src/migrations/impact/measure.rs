@@ -1,5 +1,6 @@
 //! A migration sent as Prisma sends it, but for a look before each transaction ends.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use postgres::error::SqlState;
@@ -27,7 +28,31 @@ pub fn apply_measured(
     migration: &Migration,
     prisma: AsPrisma<'_>,
 ) -> Result<Vec<Impact>, Box<Refused>> {
-    let mut watch = Watch::default();
+    apply_timed(connection, migration, prisma, None)
+}
+
+/// How often a statement that leaves nothing behind when it is rolled back is tried.
+const TRIES: usize = 3;
+
+/// Statements whose time counts.
+pub struct Timed {
+    /// The lines of those that are tried several times, of which the fastest counts: what else the machine does makes none faster.
+    pub again: BTreeSet<usize>,
+    /// Nothing goes on for longer.
+    pub until: Instant,
+}
+
+/// As `apply_measured`, and with a limit on each statement.
+///
+/// # Errors
+/// As `replay::try_to_apply`.
+pub fn apply_timed(
+    connection: &mut Connection,
+    migration: &Migration,
+    prisma: AsPrisma<'_>,
+    timed: Option<&Timed>,
+) -> Result<Vec<Impact>, Box<Refused>> {
+    let mut watch = Watch { timed, ..Watch::default() };
     apply_with(connection, migration, prisma, |connection, statement| {
         let parts = split(statement.text, Version::NEWEST).statements;
         match parts.as_slice() {
@@ -45,8 +70,9 @@ pub fn apply_measured(
 }
 
 #[derive(Default)]
-pub(super) struct Watch {
+pub(super) struct Watch<'a> {
     pub(super) found: Vec<Impact>,
+    timed: Option<&'a Timed>,
     /// Where the transaction that is open began, in `found`.
     since: usize,
     in_block: bool,
@@ -54,7 +80,7 @@ pub(super) struct Watch {
 
 pub(super) type Sent = std::result::Result<(), postgres::Error>;
 
-impl Watch {
+impl Watch<'_> {
     /// A statement that is a request of its own.
     fn alone(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
         let was_in_block = std::mem::replace(&mut self.in_block, statement.nature.in_block);
@@ -115,14 +141,30 @@ impl Watch {
         Ok(sent)
     }
 
+    fn fastest(
+        &self,
+        connection: &mut Connection,
+        statement: &Statement<'_>,
+    ) -> std::result::Result<f64, postgres::Error> {
+        let Some(timed) = self.timed else { return sent(connection, statement) };
+        let left = timed.until.saturating_duration_since(Instant::now()).as_millis().max(1);
+        connection.client().batch_execute(&format!("set local statement_timeout = {left}"))?;
+        let mut fastest = f64::INFINITY;
+        for _ in 1..if timed.again.contains(&statement.line) { TRIES } else { 1 } {
+            connection.client().batch_execute("savepoint drill_try")?;
+            fastest = sent(connection, statement)?.min(fastest);
+            connection.client().batch_execute("rollback to drill_try; release drill_try")?;
+        }
+        Ok(sent(connection, statement)?.min(fastest))
+    }
+
     /// Looks around a statement in the transaction that is open.
     pub(super) fn seen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
         let before = Probe::read(connection)?;
-        let begun = Instant::now();
-        if let Err(error) = connection.client().batch_execute(statement.text) {
-            return Ok(Err(error));
-        }
-        let ms = milliseconds(begun);
+        let ms = match self.fastest(connection, statement) {
+            Ok(ms) => ms,
+            Err(error) => return Ok(Err(error)),
+        };
         let mut impact = Probe::read(connection)?.since(&before);
         let Impact { line, statement, .. } = described(statement);
         if statement.to_lowercase().starts_with("truncate") {
@@ -136,6 +178,13 @@ impl Watch {
         self.found[self.since..].iter_mut().for_each(|held| held.held_ms += ms);
         Ok(Ok(()))
     }
+}
+
+/// What it took.
+fn sent(connection: &mut Connection, statement: &Statement<'_>) -> std::result::Result<f64, postgres::Error> {
+    let begun = Instant::now();
+    connection.client().batch_execute(statement.text)?;
+    Ok(milliseconds(begun))
 }
 
 fn milliseconds(begun: Instant) -> f64 {
