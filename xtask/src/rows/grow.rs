@@ -24,8 +24,8 @@ const UNIQUE: &str = "
 /// More are not tried.
 const MANY_WAYS: usize = 24;
 
-/// Numbers of the rows that are there end below.
-const FIRST: u64 = 1_000;
+/// A prime, so that its multiples go through all numbers below another one, and not in order.
+const STRIDE: u64 = 2_654_435_761;
 
 /// What became of one table.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,9 +39,18 @@ pub struct Grown {
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     pub rows: u64,
-    /// Only what is unique differs from rows that are there.
-    pub copied: bool,
+    pub variety: Variety,
     pub until: Instant,
+}
+
+/// How values differ that need not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variety {
+    All,
+    /// So many numbers are behind them: those of the rows of the smallest table, to which a key may want to point that is not there yet.
+    Of(u64),
+    /// As in the few rows that were there.
+    Copies,
 }
 
 /// Gives `place` as many rows as are wanted, from the few that it has; none where it has none.
@@ -56,7 +65,7 @@ pub fn grow(connection: &mut Connection, place: &Place, wanted: Wanted) -> Resul
     })?;
     let mut rows = connection.read(|transaction| count(transaction, &table.name))?;
     let mut why = None;
-    for way in ways(&table, &unique).iter().filter(|way| way.copied || !wanted.copied) {
+    for way in ways(&table, &unique, wanted.variety) {
         if rows == 0 || is_enough(rows, wanted.rows) {
             break;
         }
@@ -108,20 +117,20 @@ pub fn in_order_of_keys(connection: &mut Connection, places: Vec<Place>) -> Resu
 struct Way<'a> {
     /// Of unique columns in place of the one by type, what their checks may ask for.
     likely: Option<usize>,
-    /// Of columns that are not unique, as in a row that is there.
-    copied: bool,
+    variety: Variety,
     /// A value where the server has one.
     given: bool,
     unique: &'a [String],
 }
 
 /// By type first; then what need not differ as in rows that are there.
-fn ways<'a>(table: &Empty, unique: &'a [String]) -> Vec<Way<'a>> {
+fn ways<'a>(table: &Empty, unique: &'a [String], variety: Variety) -> Vec<Way<'a>> {
     let most = table.columns.iter().map(|column| column.likely.len()).max().unwrap_or_default();
-    let way = |likely, copied, given| Way { likely, copied, given, unique };
-    let plain = [way(None, false, false), way(None, true, false), way(None, true, true)];
-    let likely = (0..most).map(|at| way(Some(at), true, false));
-    plain.into_iter().chain(likely).take(MANY_WAYS).collect()
+    let way = |likely, variety, given| Way { likely, variety, given, unique };
+    let plain = [way(None, Variety::Copies, false), way(None, Variety::Copies, true)];
+    let likely = (0..most).map(|at| way(Some(at), Variety::Copies, false));
+    let varied = (variety != Variety::Copies).then(|| way(None, variety, false));
+    varied.into_iter().chain(plain).chain(likely).take(MANY_WAYS).collect()
 }
 
 impl Way<'_> {
@@ -134,13 +143,11 @@ impl Way<'_> {
         });
         let (names, values): (Vec<String>, Vec<String>) = values.unzip();
         let keys = targets.iter().enumerate().map(|(at, target)| in_turn(&format!("k{at}"), target));
-        let copied = self.copied.then(|| in_turn("s", &table.name));
+        let copied = (self.variety == Variety::Copies).then(|| in_turn("s", &table.name));
         let joins: String = keys.chain(copied).collect();
-        // A power of two that is large enough, and an odd factor: each number once, and not in order.
-        let modulus = to.next_power_of_two();
+        let (first, count) = (from + 1, to - from);
         let numbers = format!(
-            "(select i, {FIRST} + i * 2654435761 % {modulus} as n from pg_catalog.generate_series({}::int8, {to}) g (i)) made",
-            from + 1
+            "(select i, {first} + (i - {first}) * {STRIDE} % {count} as n from pg_catalog.generate_series({first}::int8, {to}) g (i)) made"
         );
         match names.as_slice() {
             [] => format!("insert into {} select from {numbers}", table.name),
@@ -165,8 +172,18 @@ impl Way<'_> {
         }
         match () {
             () if column.has_default && !(self.given && is_unique) => None,
-            () if self.copied && !is_unique => Some(format!("(s.r).{}", escape_identifier(&column.name))),
-            () => self.likely.and_then(|at| column.likely.get(at)).or(Some(&column.made)).cloned(),
+            () if is_unique => self.likely.and_then(|at| column.likely.get(at)).or(Some(&column.made)).cloned(),
+            () => Some(self.varied(column)),
+        }
+    }
+
+    fn varied(&self, column: &Column) -> String {
+        match self.variety {
+            Variety::All => column.made.clone(),
+            Variety::Of(numbers) => {
+                format!("(select {} from (select 1 + (made.n - 1) % {numbers} as n) made)", column.made)
+            }
+            Variety::Copies => format!("(s.r).{}", escape_identifier(&column.name)),
         }
     }
 }
@@ -193,7 +210,7 @@ mod tests {
         assert_eq!(left, [""; 0]);
         let place = |table: &&str| Place { schema: "public".to_owned(), table: (*table).to_owned(), column: None };
         let places = in_order_of_keys(&mut database.connection, tables.iter().map(place).collect()).unwrap();
-        let wanted = Wanted { rows, copied: false, until: Instant::now() + Duration::from_secs(60) };
+        let wanted = Wanted { rows, variety: Variety::All, until: Instant::now() + Duration::from_secs(60) };
         places.iter().map(|place| grow(&mut database.connection, place, wanted).unwrap()).collect()
     }
 
@@ -235,9 +252,14 @@ mod tests {
         let grown = grown(&mut database, &["flag", "few", "grumpy"], 50_000);
         let said: Vec<String> = grown.iter().map(|one| format!("{} {:?}", one.rows, one.why)).collect();
         insta::assert_snapshot!(said.join("\n"));
-        database.run("create table none (id int)");
+        database.run("create table none (id int); create table kinds (id serial primary key, n int); insert into kinds (n) values (1)");
+        let kinds = Place { schema: "public".to_owned(), table: "kinds".to_owned(), column: None };
+        let wanted = Wanted { rows: 900, variety: Variety::Of(50), until: Instant::now() + Duration::from_secs(60) };
+        grow(&mut database.connection, &kinds, wanted).unwrap();
+        assert_eq!(database.ask::<i64>("select count(distinct n) from public.kinds where n between 1 and 50"), 50);
+        assert_eq!(database.ask::<i64>("select count(*) from public.kinds where n between 1 and 50"), 900);
         let place = Place { schema: "public".to_owned(), table: "none".to_owned(), column: None };
-        let wanted = Wanted { rows: 5, copied: false, until: Instant::now() + Duration::from_secs(60) };
+        let wanted = Wanted { rows: 5, variety: Variety::All, until: Instant::now() + Duration::from_secs(60) };
         assert_eq!(grow(&mut database.connection, &place, wanted).unwrap(), Grown { rows: 0, why: None });
         let late = Wanted { rows: 50_000_000, until: Instant::now(), ..wanted };
         database.run("insert into none values (1)");

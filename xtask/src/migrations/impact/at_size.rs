@@ -17,7 +17,7 @@ use crate::migrations::impact::{ROWS, filled};
 use crate::migrations::in_the_way::InTheWay;
 use crate::migrations::stock::stock_in;
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::rows::grow::{Wanted, grow, in_order_of_keys, is_enough};
+use crate::rows::grow::{Variety, Wanted, grow, in_order_of_keys, is_enough};
 use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
 use crate::schema::replay::{AsPrisma, Refused, apply, in_throw_away_database};
@@ -149,7 +149,6 @@ impl<'a> AtSize<'a> {
         let schema = prisma.schemas.first().copied().unwrap_or_default();
         let mut expensive = Vec::new();
         for (at, impact) in found.iter().enumerate() {
-            let law = if impact.indexed.is_empty() { Law::Linear } else { Law::Sorting };
             let mut tables = BTreeMap::new();
             for table in impact.works_on().into_iter().filter(|table| there.contains(*table)) {
                 match self.rows.of(table, schema) {
@@ -157,6 +156,11 @@ impl<'a> AtSize<'a> {
                     None => drop(self.notes.insert(no_size(table))),
                 }
             }
+            let law = match () {
+                () if impact.has_indexes_to_fill() => Law::Sorting,
+                () if tables.len() > 1 => Law::Joining,
+                () => Law::Linear,
+            };
             if tables.values().any(|rows| *rows > ROWS) {
                 expensive.push(Expensive { at, law, tables, tried: Vec::new() });
             }
@@ -234,8 +238,8 @@ struct Rehearsal<'a> {
     pending: &'a History,
     prisma: AsPrisma<'a>,
     until: Instant,
-    /// Many different rows are in the way of a migration; copies of few are not.
-    copied: bool,
+    /// Many different rows may be in the way of a migration of which copies of few are not.
+    variety: Variety,
     in_the_way: InTheWay,
     /// The tables that had rows, when that was learned.
     filled: BTreeSet<Place>,
@@ -244,7 +248,7 @@ struct Rehearsal<'a> {
 impl<'a> Rehearsal<'a> {
     fn new(applied: &'a History, pending: &'a History, prisma: AsPrisma<'a>, until: Instant) -> Rehearsal<'a> {
         let (in_the_way, filled) = (InTheWay::default(), BTreeSet::new());
-        Rehearsal { applied, pending, prisma, until, copied: false, in_the_way, filled }
+        Rehearsal { applied, pending, prisma, until, variety: Variety::All, in_the_way, filled }
     }
 
     fn tables_before(
@@ -294,17 +298,17 @@ impl<'a> Rehearsal<'a> {
             })?;
             match refused {
                 None => return Ok(pass),
-                Some(_) if !self.copied => self.copied = true,
+                Some(_) if self.variety != Variety::Copies => self.variety = scene.less(self.variety),
                 Some(why) => self.in_the_way.widen(why, &self.filled)?,
             }
         }
     }
 
-    /// What changes rows would leave them behind for the next try.
     fn timed(&self, migration: &Migration, scene: Scene<'_>) -> Timed {
-        let expensive = scene.expensive.iter().map(|one| &scene.found[one.at]);
-        let again = expensive.filter(|impact| impact.migration == migration.name && impact.rows.is_empty());
-        Timed { again: again.map(|impact| impact.line).collect(), until: self.until }
+        let of_it = scene.expensive.iter().enumerate().map(|(number, one)| (number, &scene.found[one.at]));
+        let again =
+            of_it.filter(|(number, impact)| impact.migration == migration.name && scene.leaves_no_trace(*number));
+        Timed { again: again.map(|(_, impact)| impact.line).collect(), until: self.until }
     }
 
     fn grown(&self, connection: &mut Connection, scene: Scene<'_>, go_on: impl Fn() -> Result<()>) -> Result<Pass> {
@@ -316,8 +320,11 @@ impl<'a> Rehearsal<'a> {
         {
             go_on()?;
             let table = place.full_table_name();
-            let grown =
-                grow(connection, &place, Wanted { rows: wanted[&table], copied: self.copied, until: self.until })?;
+            let grown = grow(
+                connection,
+                &place,
+                Wanted { rows: wanted[&table], variety: scene.in_proportion(self.variety), until: self.until },
+            )?;
             let vacuum = format!("vacuum (analyze) {}", place.relation());
             connection.client().batch_execute(&vacuum).could_not("tell the planner of made-up rows")?;
             pass.notes.extend(grown.why.map(|why| no_more(&table, grown.rows, &why)));
@@ -328,6 +335,26 @@ impl<'a> Rehearsal<'a> {
 }
 
 impl Scene<'_> {
+    /// Rows that were changed lie about after a rollback, in the way of what comes later.
+    fn leaves_no_trace(&self, number: usize) -> bool {
+        let changed = &self.found[self.expensive[number].at].rows;
+        let mut later = self.expensive[number + 1..].iter().flat_map(|one| one.tables.keys());
+        !later.any(|table| changed.contains_key(table))
+    }
+
+    /// What is tried after it.
+    fn less(&self, variety: Variety) -> Variety {
+        if variety == Variety::All { self.in_proportion(Variety::Of(0)) } else { Variety::Copies }
+    }
+
+    /// The smallest table is another one at each size.
+    fn in_proportion(&self, variety: Variety) -> Variety {
+        match variety {
+            Variety::Of(_) => Variety::Of(self.wanted().into_values().min().unwrap_or_default().max(ROWS)),
+            other => other,
+        }
+    }
+
     /// Tables that are worked on together stand to each other as they do in production.
     fn wanted(&self) -> BTreeMap<String, u64> {
         let mut wanted: BTreeMap<String, u64> = BTreeMap::new();
