@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::hint::CARGO;
 use crate::parity::comparison::Source;
 use crate::settings::flags::Global;
+use crate::settings::production;
 use crate::settings::started;
 
 const AFTER_HELP: &str = "\
@@ -62,6 +63,8 @@ pub enum Command {
     Claim(Claim),
     /// Look at a repo, show the files that its first drill needs, and with --confirm write them
     Init(Init),
+    /// Print the one query that tells production's sizes, for who may ask production, or read its answer; reaches no server
+    ProductionSizes(ProductionSizes),
     /// Start, stop, look at or fill the embedded Postgres
     #[command(subcommand)]
     Sandbox(Sandbox),
@@ -71,6 +74,17 @@ pub enum Command {
     /// Check the target's variables without touching the network
     #[command(subcommand)]
     Env(Env),
+}
+
+impl Command {
+    /// Of every table, where it was said.
+    pub fn rows(&self) -> Option<u64> {
+        match self {
+            Command::Forward(args) => args.rows,
+            Command::Drill(args) => args.rows,
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -87,6 +101,9 @@ pub struct Forward {
     /// End well where the migrations break the release of `--deployed`
     #[arg(long, requires = "deployed")]
     pub accept_breaking: bool,
+    /// Rehearse for tables of N rows each [default: what `[production.rows]` in drill.toml says of each]
+    #[arg(long, value_name = "N", value_parser = production::rows)]
+    pub rows: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +150,9 @@ pub struct Drill {
     /// Go on with the last drill of the target, from the stage that missed
     #[arg(long, conflicts_with_all = ["steps", "no_mirror"])]
     pub resume: bool,
+    /// Rehearse for tables of N rows each [default: what `[production.rows]` in drill.toml says of each]
+    #[arg(long, value_name = "N", value_parser = production::rows)]
+    pub rows: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -190,6 +210,16 @@ pub struct Init {
     /// The ref of a Supabase project that is staging, for a new drill.toml
     #[arg(long, value_name = "REF")]
     pub allow_project: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ProductionSizes {
+    /// Print the lines of drill.toml for the answer that psql wrote to FILE, or with `-` for that on standard input
+    #[arg(long, value_name = "FILE")]
+    pub read: Option<PathBuf>,
+    /// Put them into drill.toml, and show what changes
+    #[arg(long, requires = "read")]
+    pub write: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{env, evidence, init, sandbox};
+use crate::cli::{env, evidence, init, production_sizes, sandbox};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -16,6 +16,7 @@ use crate::rows::snapshot::{Listed, Store};
 use crate::run::console::{self, Console};
 use crate::run::runner::Runner;
 use crate::settings::flags::Global;
+use crate::settings::production::ProductionRows;
 use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
@@ -92,6 +93,7 @@ fn name(command: &Command) -> &'static str {
         Command::Restore(_) => "restore",
         Command::Claim(_) => "claim",
         Command::Init(_) => "init",
+        Command::ProductionSizes(_) => "production-sizes",
         Command::Sandbox(Sandbox::Up) => "sandbox up",
         Command::Sandbox(Sandbox::Down) => "sandbox down",
         Command::Sandbox(Sandbox::Status) => "sandbox status",
@@ -118,12 +120,15 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         settings = settings.for_sandbox();
         outcome.aim = settings.aim.clone();
     }
+    if let Some(rows) = cli.command.rows() {
+        settings.production_rows = ProductionRows::Each(rows);
+    }
     let argv = std::env::args().skip(1).collect();
     let plan_only = cli.global.plan;
     let runner = Runner { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
         Command::Forward(args) => {
-            let args::Forward { smoke, accept_data_loss, deployed, accept_breaking } = args.clone();
+            let args::Forward { smoke, accept_data_loss, deployed, accept_breaking, .. } = args.clone();
             let deployed = deployed.map(|reference| Wanted { release: Release::Named(reference), accept_breaking });
             runner.stage(&Forward { smoke, pass: Pass::Alone, accept_data_loss, deployed }, outcome)
         }
@@ -145,6 +150,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Claim(args) => runner.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Init(args) => init::run(args, &cli.global, &runner, outcome),
+        Command::ProductionSizes(args) => production_sizes::run(args, &runner, outcome),
         Command::Sandbox(command) => sandbox::run(command, &runner, outcome),
         Command::Evidence(Evidence::List) => evidence::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),

@@ -5,5 +5,6 @@ pub mod dispatch;
 mod env;
 mod evidence;
 mod init;
+mod production_sizes;
 mod sandbox;
 mod seed;

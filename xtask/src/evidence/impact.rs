@@ -1,9 +1,10 @@
 //! What one statement of a migration did while it ran beside rows: which tables it held, and what it did as long as it held them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::evidence::foretold::Foretold;
 use crate::evidence::lint::Lint;
 
 /// Of one statement. Tables are `schema.table`, a partition under the name of its root.
@@ -35,6 +36,9 @@ pub struct Impact {
     /// Why there is nothing to say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unmeasured: Option<String>,
+    /// How long it takes in production, where its sizes are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub production: Option<Foretold>,
     /// What a linter says of it, which was not measured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lint: Vec<Lint>,
@@ -111,6 +115,28 @@ impl Impact {
             table: lock.table.clone(),
         };
         blocking.map(one).collect()
+    }
+
+    /// The tables that its time grows with.
+    pub fn works_on(&self) -> BTreeSet<&str> {
+        let lists = [&self.rewritten, &self.indexed, &self.scanned].into_iter().flatten();
+        lists.chain(self.rows.keys()).map(String::as_str).collect()
+    }
+
+    /// A rewrite makes the indexes of its table anew, and a row that is changed is put into them.
+    pub fn has_indexes_to_fill(&self) -> bool {
+        !self.indexed.is_empty() || !self.rewritten.is_empty() || !self.rows.is_empty()
+    }
+
+    /// `line 4 takes about 40 s at 12 M rows (…), reads and writes of `public.Session` blocked throughout`
+    pub fn in_production(&self) -> Option<String> {
+        let takes = format!("line {} takes {}", self.line, self.production.as_ref()?.in_words());
+        let blocking = self.locks.iter().filter(|lock| lock.blocks >= Blocks::Writes);
+        let blocked = blocking.map(|lock| format!("{} of `{}`", lock.blocks.in_words(), lock.table));
+        Some(match blocked.collect::<Vec<_>>().as_slice() {
+            [] => takes,
+            blocked => format!("{takes}, {} blocked throughout", blocked.join(" and ")),
+        })
     }
 
     /// A statement holds all its tables as long as it works on any one of them.

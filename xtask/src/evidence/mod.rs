@@ -12,6 +12,7 @@ mod entries;
 mod entry;
 mod feedback;
 pub mod folder;
+pub mod foretold;
 pub mod impact;
 pub mod limits;
 pub mod lint;

@@ -8,6 +8,7 @@ mod drill_toml;
 mod env_example;
 mod ignored;
 mod packages;
+pub mod production_sizes;
 mod recipes;
 pub mod repo;
 mod scripts;

@@ -38,11 +38,19 @@ pub struct MigrationTrial {
     pub unproven: Vec<String>,
     /// What each statement of it did when it was applied first.
     pub impacts: Vec<Impact>,
+    /// The tables that were there before it.
+    pub tables: BTreeSet<String>,
     /// Which tables had to be empty for it to apply, and why, each as a sentence.
     pub needs_empty: Vec<String>,
 }
 
 impl MigrationTrial {
+    /// What it has made itself is empty.
+    pub fn works_on_what_was_there(&self) -> bool {
+        let mut works_on = self.impacts.iter().flat_map(Impact::works_on);
+        works_on.any(|table| self.tables.contains(table))
+    }
+
     fn is_clean(&self) -> bool {
         self.leftovers.is_empty() && self.failure.is_none()
     }
@@ -79,7 +87,8 @@ pub fn rehearse_all(
                 };
                 let needs_empty = std::mem::take(&mut in_the_way).told(&before.filled(prisma.schemas));
                 let trial = down_and_up(connection, migration, down, &before, prisma)?;
-                trials.push(MigrationTrial { unproven, needs_empty, impacts, ..trial });
+                let tables = before.rows.keys().map(Place::full_table_name).collect();
+                trials.push(MigrationTrial { unproven, needs_empty, impacts, tables, ..trial });
                 if !trials.last().is_some_and(MigrationTrial::is_clean) {
                     break;
                 }

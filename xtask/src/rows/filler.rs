@@ -65,7 +65,7 @@ fn sentence((failure, table): (Failure, Empty)) -> String {
 }
 
 /// Tables after those that their keys point to; those in a circle of keys last.
-fn in_order(mut tables: Vec<Empty>) -> Vec<Empty> {
+pub fn in_order(mut tables: Vec<Empty>) -> Vec<Empty> {
     let mut ordered = Vec::new();
     while !tables.is_empty() {
         let names: BTreeSet<String> = tables.iter().map(|table| table.name.clone()).collect();
@@ -238,12 +238,20 @@ fn columns(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String
 /// # Errors
 /// `failed` when the server cannot be asked.
 pub fn ways_of(transaction: &mut Transaction<'_>, schema: &str, table: &str) -> Result<Vec<String>> {
+    Ok(table_of(transaction, schema, table)?.ways())
+}
+
+/// A table, whatever it holds.
+///
+/// # Errors
+/// `failed` when the server cannot be asked.
+pub fn table_of(transaction: &mut Transaction<'_>, schema: &str, table: &str) -> Result<Empty> {
     let name = transaction.query_one("select pg_catalog.format('%I.%I', $1::text, $2::text)", &[&schema, &table]);
     let name: String = name.could_not("look at a table")?.get(0);
     let columns = columns(transaction, &[schema], &[])?;
     let kinds = Kinds::read(transaction)?;
     let of_it = columns.iter().filter(|row| row.get::<_, &str>(0) == name);
-    Ok(empty(name.clone(), of_it, &kinds).ways())
+    Ok(empty(name.clone(), of_it, &kinds))
 }
 
 fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Empty>> {

@@ -1,6 +1,7 @@
 //! The rows of the target: made up, copied into files, and put back.
 
 pub mod filler;
+pub mod grow;
 mod likely;
 mod made_value;
 pub mod seed;

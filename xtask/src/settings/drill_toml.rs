@@ -12,6 +12,7 @@ use super::flags::Global;
 use super::limits::{FileLimits, Limits};
 use super::pair::{self, FilePair};
 use super::prisma_places;
+use super::production::{FileProduction, ProductionRows};
 use super::schema_files;
 use super::span::Span;
 use super::{
@@ -31,6 +32,7 @@ pub(super) struct File {
     evidence: FileEvidence,
     timeouts: FileTimeouts,
     limits: FileLimits,
+    production: FileProduction,
     sandbox: FileSandbox,
 }
 
@@ -210,7 +212,11 @@ impl File {
             Err(_) if path.symlink_metadata().is_err() => return Ok(File::default()),
             read => read.or_fail(|| Failure::usage("cannot read `drill.toml`"))?,
         };
-        toml::from_str(&text).map_err(|error| broken(&text, &error))
+        File::of(&text)
+    }
+
+    pub(super) fn of(text: &str) -> Result<File> {
+        toml::from_str(text).map_err(|error| broken(text, &error))
     }
 
     pub(super) fn target(&self, name: &str, root: &Path, global: &Global) -> Result<TargetSettings> {
@@ -285,6 +291,10 @@ impl File {
 
     pub(super) fn limits(&self) -> Limits {
         self.limits.of_migrations()
+    }
+
+    pub(super) fn production_rows(&self) -> ProductionRows {
+        self.production.rows()
     }
 
     pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {

@@ -11,6 +11,7 @@ pub mod limits;
 pub mod network;
 pub mod pair;
 pub mod prisma_places;
+pub mod production;
 pub mod schema_files;
 pub mod span;
 pub mod started;
@@ -26,6 +27,7 @@ use flags::Global;
 use limits::Limits;
 use pair::Pair;
 use pin::file;
+use production::ProductionRows;
 
 pub const SANDBOX: &str = "sandbox";
 /// What the variables of Supabase's REST API are called, where drill.toml says nothing.
@@ -44,6 +46,7 @@ pub struct Settings {
     pub prisma: PrismaSettings,
     pub deploy: DeploySettings,
     pub limits: Limits,
+    pub production_rows: ProductionRows,
     pub supabase: SupabaseSettings,
     pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
@@ -201,6 +204,7 @@ impl Settings {
             prisma: file.prisma(&root),
             deploy: file.deploy(),
             limits: file.limits(),
+            production_rows: file.production_rows(),
             supabase: file.supabase(&root),
             parity: file.parity()?,
             evidence: file.evidence(&root),
@@ -212,6 +216,11 @@ impl Settings {
             home,
             environment,
         })
+    }
+
+    /// What a drill.toml of this text would say; None where it could not be read.
+    pub fn production_rows_in(text: &str) -> Option<ProductionRows> {
+        File::of(text).ok().map(|file| file.production_rows())
     }
 
     /// Every env file that `drill.toml` seems to name, whether or not the file can be used.

@@ -14,6 +14,7 @@ use crate::evidence::outcome::{Counts, Rehearsed, Verdict};
 use crate::guard::Demand;
 use crate::migrations::down::Down;
 use crate::migrations::down_scripts;
+use crate::migrations::impact::AtSize;
 use crate::migrations::up_down_up::{MigrationTrial, rehearse_all};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
@@ -108,6 +109,7 @@ impl Stage for Rehearse {
         // For a moment nearly all are in somebody's way.
         let worst: Vec<_> = worst(&impacts, |_| true).into_iter().filter(|(_, way)| way.work > Work::Moment).collect();
         impact_step::tell(running.journal, &worst);
+        impact_step::tell_production(running.journal, &impacts);
         Ok(())
     }
 
@@ -120,11 +122,20 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
     let Inspection { history, downs } = inspection;
-    let trials = scratch_server::open(session, history, |workshop| {
+    impact_step::tell_unheard_of(session, journal, history);
+    let (trials, notes) = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         let go_on = || session.interrupt.check();
-        rehearse_all(&mut workshop.connect()?, open, history, downs, prisma, go_on)
+        let mut admin = workshop.connect()?;
+        let mut trials = rehearse_all(&mut admin, open, history, downs, prisma, go_on)?;
+        let mut at_size = AtSize::new(&session.settings.production_rows);
+        for (number, trial) in trials.iter_mut().enumerate().filter(|(_, trial)| trial.works_on_what_was_there()) {
+            let histories = (&history.first(number), &history.only(std::slice::from_ref(&trial.migration)));
+            at_size.foretell(&mut admin, open, histories, prisma, &mut trial.impacts, go_on)?;
+        }
+        Ok((trials, at_size.notes()))
     })?;
+    impact_step::tell_notes(journal, &notes);
     let rehearsed: Vec<Rehearsed> = trials.iter().map(rehearsed).collect();
     let mut impacts: Vec<Impact> = trials.iter().flat_map(|trial| trial.impacts.clone()).collect();
     // Its tables all had rows.

@@ -449,6 +449,7 @@ impl Running<'_, Forward> {
 
     fn impact(&self) -> Result<String> {
         let Inspection { history, before, .. } = self.inspection;
+        impact_step::tell_unheard_of(self.session, self.journal, history);
         let standing = &before.standing;
         let histories = (&history.only(&standing.applied), &history.only(&standing.pending));
         impact_step::measure(self.session, self.journal, histories, &before.counts)

@@ -4,7 +4,7 @@ use crate::digest::sha256;
 use crate::error::Result;
 use crate::evidence::impact::{Impact, InTheWay, worst};
 use crate::evidence::outcome::Counts;
-use crate::migrations::impact::impacts;
+use crate::migrations::impact::{AtSize, impacts, production};
 use crate::migrations::kept;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Step};
@@ -27,6 +27,18 @@ pub fn impact_step<A>(session: &Session<'_>, action: A) -> Step<A> {
     }
 }
 
+/// Of tables that have a size and are in no migration.
+pub fn tell_unheard_of(session: &Session<'_>, journal: &Journal<'_>, history: &History) {
+    let notes = production::unheard_of(&session.settings.production_rows, history);
+    tell_notes(journal, &notes);
+}
+
+/// To the console and to the record.
+pub fn tell_notes(journal: &Journal<'_>, notes: &[String]) {
+    notes.iter().for_each(|note| journal.console.say(format!("  note: {note}")));
+    journal.record().outcome.add_notes(notes);
+}
+
 /// Says of each migration what it does to tables that hold rows on the target. What cannot be measured is told, and stops nothing
 /// unless there are limits.
 ///
@@ -38,7 +50,7 @@ pub fn measure(
     (applied, pending): (&History, &History),
     rows: &Counts,
 ) -> Result<String> {
-    let mut found = match measured(session, applied, pending) {
+    let (mut found, notes) = match measured(session, applied, pending) {
         Ok(found) => found,
         Err(failure) => {
             session.interrupt.check()?;
@@ -55,6 +67,8 @@ pub fn measure(
     let schemas = session.target.schemas();
     let worst = worst(&found, |table| may_hold_rows(table, rows, &schemas));
     tell(journal, &worst);
+    tell_production(journal, &found);
+    tell_notes(journal, &notes);
     let said = [Some(verdict(&found, worst.len())), linted].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let limits = over_limits::check(session, journal, &pending.migrations, &found, &|table| {
         may_hold_rows(table, rows, &schemas)
@@ -95,11 +109,21 @@ pub fn tell(journal: &Journal<'_>, worst: &[(&Impact, InTheWay)]) {
     }
 }
 
-/// Depends on the histories and on nothing of the target, so it is kept.
-fn measured(session: &Session<'_>, applied: &History, pending: &History) -> Result<Vec<Impact>> {
+/// One line for each statement whose time in production is known.
+pub fn tell_production(journal: &Journal<'_>, found: &[Impact]) {
+    for impact in found {
+        if let Some(told) = impact.in_production() {
+            journal.console.say(format!("  `{}` {told}", impact.migration));
+        }
+    }
+}
+
+/// Depends on the histories, on production's sizes and on nothing of the target, so it is kept.
+fn measured(session: &Session<'_>, applied: &History, pending: &History) -> Result<(Vec<Impact>, Vec<String>)> {
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
-    let histories = sha256(format!("{}\n{}", applied.digest(), pending.digest()));
+    let rows = &session.settings.production_rows;
+    let histories = sha256(format!("{}\n{}\n{rows:?}", applied.digest(), pending.digest()));
     let key = cache_key(&histories, session.identity.major_version(), prisma);
     let file = session.settings.private_dir().join("impacts").join(format!("{key}.json"));
     if let Some(known) = kept::known(&file) {
@@ -107,11 +131,19 @@ fn measured(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     }
     let migrations = applied.migrations.iter().chain(&pending.migrations).cloned().collect();
     let whole = History { migrations, ..applied.clone() };
-    let found = scratch_server::open(session, &whole, |workshop| {
+    let (found, is_whole) = scratch_server::open(session, &whole, |workshop| {
         let (open, go_on) = (|name: &str| workshop.connect_to(name), || session.interrupt.check());
-        impacts(&mut workshop.connect()?, open, applied, pending, prisma, go_on)
+        let mut admin = workshop.connect()?;
+        let mut found = impacts(&mut admin, open, applied, pending, prisma, go_on)?;
+        let mut at_size = AtSize::new(rows);
+        at_size.foretell(&mut admin, open, (applied, pending), prisma, &mut found, go_on)?;
+        let is_whole = at_size.is_whole();
+        Ok(((found, at_size.notes()), is_whole))
     })?;
-    kept::keep(&file, &found);
+    // With more time it may be another answer.
+    if is_whole {
+        kept::keep(&file, &found);
+    }
     Ok(found)
 }
 

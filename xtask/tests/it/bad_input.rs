@@ -157,6 +157,35 @@ fn a_broken_drill_toml_names_the_line() {
 }
 
 #[test]
+fn productions_sizes_are_read_from_what_psql_printed_and_nothing_else() {
+    let project = Project::new();
+    let query = project.run(&["production-sizes"]).expect(0);
+    assert!(query.stdout.starts_with("-- How large") && query.stderr.is_empty(), "{}", query.said());
+    let psql = " production_sizes \n---\n {\"production_sizes\" : 1, \"tables\" : [{\"schema\" : \"public\", \"table\" : \"Session\", \"rows\" : 12000000, \"bytes\" : 3100000000}]}\n(1 row)\n";
+    let section = "[production.rows]\n\"public.Session\" = 12_000_000 # 3100.0 MB\n";
+    project.write("sizes.txt", psql);
+    let read = ["production-sizes", "--read", "sizes.txt"];
+    assert_eq!(project.run(&read).expect(0).stdout, section);
+    let piped = project.shell("\"$@\" < sizes.txt", &["production-sizes", "--read", "-"]);
+    assert_eq!(Project::answer(&mut { piped }).expect(0).stdout, section);
+    let planned = project.run(&[&read[..], &["--write", "--plan"]].concat()).expect(0);
+    assert!(planned.stderr.contains("Nothing was changed.") && !project.read("drill.toml").contains(section));
+    let written = project.run(&[&read[..], &["--write", "--json"]].concat()).expect(0).json();
+    assert_eq!(
+        (&written["production_sizes"]["written"], project.read("drill.toml").ends_with(section)),
+        (&true.into(), true)
+    );
+    project.write("sizes.txt", "psql: error: no password supplied\n");
+    let wrong = [
+        project.run(&read).expect(2).stderr,
+        project.run(&["production-sizes", "--read", "nothing.txt"]).expect(2).stderr,
+        project.run(&["forward", "--sandbox", "--rows", "12M"]).expect(2).stderr,
+    ];
+    project.write("drill.toml", "[production.rows]\n\"public.Session\" = 12e6\n");
+    insta::assert_snapshot!([wrong.concat(), project.run(&["forward"]).expect(2).stderr].concat());
+}
+
+#[test]
 fn a_production_host_is_refused_before_anything_is_spawned() {
     let project = Project::new();
     project.drill_toml("");

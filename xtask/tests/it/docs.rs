@@ -17,6 +17,7 @@ const COMMANDS: &[&[&str]] = &[
     &["claim"],
     &["reset"],
     &["restore"],
+    &["production-sizes"],
     &["sandbox"],
     &["sandbox", "up"],
     &["sandbox", "seed"],

@@ -67,8 +67,15 @@ fn rows_that_were_there_are_counted_before_and_after() {
     over_a_limit(&mut project, &database);
     let accept = "-- drill-accept: blocks_writes because it is small\n";
     project.migration("20260101000000_tidy", &tidy.replacen("; create", &format!(";\n{accept}create"), 1));
-    let answer = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0);
+    let answer = project.run(&["forward", "--accept-data-loss", "--json", "--rows", "3_000"]).expect(0);
     let json = answer.json();
+    let of_production = &json["impact"][1]["production"];
+    assert_eq!([&of_production["how"], &of_production["table"]], ["measured", "public.Session"], "{of_production}");
+    assert!(
+        answer.stderr.contains(" at 3 k rows (measured), writes of `public.Session` blocked throughout\n"),
+        "{}",
+        answer.stderr
+    );
     assert_eq!(json["limits"][0]["accepted"], "it is small");
     let lint = |at: usize| json["impact"][at]["lint"][0]["rule"].as_str();
     assert_eq!(

@@ -79,6 +79,7 @@ fn long(project: &Project) {
         "rehearsal": [{"migration": HOSTILE, "verdict": "lossy", "leftovers": [HOSTILE]}],
         "impact": [{"migration": HOSTILE, "line": 1, "statement": HOSTILE, "locks": [{"table": HOSTILE, "mode": "ShareLock", "blocks": "writes"}],
                     "rewritten": [], "indexed": [HOSTILE], "scanned": [], "rows": {HOSTILE: 7}, "wal_bytes": 8192, "ms": 1.5, "held_ms": 1.5,
+                    "production": {"table": HOSTILE, "rows": 12_000_000, "ms": 40_000.0, "low_ms": 30_000.0, "high_ms": 55_000.0, "how": "extrapolated", "tried": [{"rows": 100_000, "ms": 300.0}]},
                     "lint": [{"by": "squawk", "rule": HOSTILE, "message": HOSTILE, "contradicted": HOSTILE}]}],
         "limits": [{"migration": HOSTILE, "file": HOSTILE, "line": 3, "limit": "wal", "message": HOSTILE, "accepted": HOSTILE}],
         "deploys": [{"attempt": 2, "looks": 9, "waited_ms": 73_800, "blocked_ms": 42_000, "waits": [{"table": HOSTILE, "waited_ms": 73_800, "held": HOSTILE, "statement": HOSTILE}],

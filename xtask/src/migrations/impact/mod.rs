@@ -1,11 +1,14 @@
 //! What migrations are in the way of while they run, measured: each statement beside made-up rows in a throw-away database, in a
 //! transaction of its own where it has one on the target, and looked at before that ends.
 
+mod at_size;
 pub mod claims;
 mod exceptions;
+mod growth;
 pub mod limits;
 mod measure;
 mod probe;
+pub mod production;
 
 use std::collections::BTreeSet;
 
@@ -18,6 +21,7 @@ use crate::schema::history::History;
 use crate::schema::place::Place;
 use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 
+pub use at_size::AtSize;
 pub use measure::apply_measured;
 
 /// Rows that each empty table gets: the locks are those of a large one, the times are not.

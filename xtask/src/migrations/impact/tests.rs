@@ -1,17 +1,21 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
 
 use super::measure::Watch;
 use super::*;
+use crate::evidence::foretold::How;
 use crate::evidence::impact::{Blocks, TableLock};
+use crate::migrations::impact::at_size::AtSize;
 use crate::postgres::server::{open_as, open_as_migrator, open_heard};
 use crate::rows::filler::fill_empty;
 use crate::schema::history::Migration;
 use crate::schema::statements::{Version, split};
 use crate::session::groundwork::Groundwork;
+use crate::settings::production::ProductionRows;
 
 pub const PRISMA: AsPrisma<'_> =
     AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
@@ -350,4 +354,96 @@ fn of_what_the_parser_does_not_understand_the_whole_file_is_one() {
     let whole = of(&[TABLES], &[rule], PRISMA);
     assert_eq!(whole.iter().map(|one| one.line).collect::<Vec<_>>(), [1]);
     assert_eq!(shown(&whole[0]), " child:AccessExclusive(ReadsAndWrites) loose:AccessExclusive(ReadsAndWrites)");
+}
+
+/// What is foretold of each statement of `pending`, and the notes.
+fn foretold(pending: &[&str], rows: &ProductionRows, sizes: &[u64], left: u64) -> (Vec<Impact>, Vec<String>) {
+    let history = |scripts: &[&str]| History {
+        provider: None,
+        migrations: scripts.iter().map(|sql| Migration::new(sql.len().to_string(), *sql)).collect(),
+    };
+    let (applied, pending) = (history(&[LARGE]), history(pending));
+    let (mut admin, open) = (open_as_migrator(), |name: &str| Ok(open_as("migrator", name)));
+    let mut found = impacts(&mut admin, open, &applied, &pending, PRISMA, || Ok(())).unwrap();
+    let mut at_size = AtSize::new(rows);
+    (at_size.sizes, at_size.until) = (sizes, Instant::now() + Duration::from_secs(left));
+    at_size.foretell(&mut admin, open, (&applied, &pending), PRISMA, &mut found, || Ok(())).unwrap();
+    (found, at_size.notes())
+}
+
+/// But for the times, which are never the same.
+fn told(found: &[Impact]) -> String {
+    let one = |impact: &Impact| {
+        let said = impact.production.as_ref().map_or_else(String::new, |one| {
+            assert!(one.low_ms <= one.ms && one.ms <= one.high_ms && one.ms > 0.0, "{one:?}");
+            assert_eq!(one.how == How::Measured, one.low_ms == one.high_ms, "{one:?}");
+            let tried: Vec<u64> = one.tried.iter().map(|tried| tried.rows).collect();
+            format!(" {:?} at {} of {}, tried {tried:?}", one.how, one.rows, one.table)
+        });
+        format!("{}:{said}", impact.statement)
+    };
+    found.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+const LARGE: &str = "
+    create table parent (id serial primary key, code text unique);
+    create table child (id uuid primary key default gen_random_uuid(), parent int not null, note text, n int, kind text);
+    alter table child add constraint positive check (n > 0) not valid;
+    create table small (id int primary key, n int);
+    create table strange (id int primary key, n int);
+    create table calm (id int primary key, n int);
+    create table alike (id int primary key, ok boolean);";
+
+#[test]
+fn what_is_expensive_is_tried_beside_more_and_more_rows_and_foretold_for_productions() {
+    let pending = [
+        "create index on child (note);
+         alter table child alter column n type bigint;
+         alter table child validate constraint positive;
+         alter table child add constraint fk foreign key (parent) references parent (id);
+         alter table child add column x text;
+         update child set x = note;
+         alter table child alter column x set not null;
+         alter table child add column y int;
+         create index on small (n);
+         create index on strange (n);
+         begin; create index on child (kind); alter table child alter column kind set not null; commit;",
+        "create table fresh (id int primary key, child uuid references child (id)); create index on fresh (child);",
+    ];
+    let rows = [("child", 3_000_000), ("public.parent", 300_000), ("small", 5_000), ("calm", 9), ("gone", 7)];
+    let rows = ProductionRows::Of(rows.map(|(table, rows)| (table.to_owned(), rows)).into());
+    let (found, notes) = foretold(&pending, &rows, &[3_000, 6_000, 12_000], 60);
+    insta::assert_snapshot!(format!("{}\n\n{}", told(&found), notes.join("\n")));
+}
+
+#[test]
+fn rows_that_are_in_the_way_and_sizes_that_are_not_reached_are_told() {
+    let each = ProductionRows::Each(1_000_000);
+    // Numbers of many rows break the key, those of the smaller table do not; and copies of few rows pass where neither does.
+    let smaller = ProductionRows::Of(
+        [("small", 1_000_000), ("strange", 500_000)].map(|(table, rows)| (table.to_owned(), rows)).into(),
+    );
+    let key = "alter table small add constraint fk foreign key (n) references strange (id)";
+    for sql in [key, "alter table small add constraint few check (n <= 20)"] {
+        let (found, notes) = foretold(&[sql], &smaller, &[3_000], 60);
+        assert!(found[0].production.is_some() && notes.is_empty(), "{} {notes:?}", told(&found));
+    }
+    let cases = [
+        ("no row can be", "alter table small add column x int not null", 60),
+        ("no time", "create index on small (n)", 0),
+        (
+            "too slow",
+            "update small set n = 1 from (select pg_sleep(0.01), s.id from small s) slow where slow.id = small.id",
+            1,
+        ),
+        ("outside", "create index concurrently on small (n); vacuum small", 60),
+        ("unsplit", "do $$ begin execute 'create index on small (n)'; end $$;", 60),
+    ];
+    let said = cases.map(|(case, sql, left)| {
+        let (found, notes) = foretold(&[sql], &each, &[3_000], left);
+        format!("-- {case}\n{}\n{}", told(&found), notes.join("\n"))
+    });
+    insta::assert_snapshot!(said.join("\n"));
+    let (found, notes) = foretold(&["create index on small (n)"], &ProductionRows::Unknown, &[3_000], 60);
+    assert!(found[0].production.is_none() && notes.is_empty(), "nothing is tried where nobody asks");
 }

@@ -5,6 +5,7 @@ mod build;
 mod drill;
 mod forward;
 mod parity;
+mod production;
 mod redaction;
 mod samples;
 mod scratch;
@@ -25,6 +26,7 @@ pub enum Bench {
     Drill(drill::Options),
     Forward(forward::Options),
     Parity(parity::Options),
+    Production(production::Options),
     Redaction(redaction::Options),
     Snapshot(snapshot::Options),
 }
@@ -37,6 +39,7 @@ impl Bench {
             Bench::Drill(options) => options.run(),
             Bench::Forward(options) => options.run(),
             Bench::Parity(options) => options.run(),
+            Bench::Production(options) => options.run(),
             Bench::Redaction(options) => options.run(),
             Bench::Snapshot(options) => options.run(),
         }

@@ -17,8 +17,13 @@ pub fn impact(run: &Outcome) -> Option<Section> {
     if run.impact.is_empty() {
         return None;
     }
+    let columns = Columns {
+        production: run.impact.iter().any(|one| one.production.is_some()),
+        lint: run.impact.iter().any(|one| !one.lint.is_empty()),
+    };
     let body = html! {
         p { "Measured statement by statement in a throw-away database with few made-up rows: locks and work are those of a large table, times are not." }
+        @if columns.production { p { "What statements take in production is foretold from tables of up to 100,000 made-up rows on this machine; the range is what the measurements leave open." } }
         @if !run.limits.is_empty() {
             p { "Over the limits of drill.toml:" }
             ul { @for one in &run.limits { li { (prose(&one.in_words())) } } }
@@ -26,16 +31,23 @@ pub fn impact(run: &Outcome) -> Option<Section> {
         @if let Some(picture) = lanes(&run.impact) { (picture) }
         div class="scroll" {
             table {
-                thead { tr { th { "Migration" } th { "Statement" } th { "Blocks" } th { "Work" } th { "WAL" } @if has_lint(run) { th { "Said by a linter, not measured" } } } }
-                tbody { @for one in run.impact.iter().take(LINES) { (row(one, has_lint(run))) } }
+                thead { tr {
+                    th { "Migration" } th { "Statement" } th { "Blocks" } th { "Work" } th { "WAL" }
+                    @if columns.production { th { "In production" } }
+                    @if columns.lint { th { "Said by a linter, not measured" } }
+                } }
+                tbody { @for one in run.impact.iter().take(LINES) { (row(one, columns)) } }
             }
         }
     };
     Some(Section { id: "impact", title: "What the migrations are in the way of", body })
 }
 
-fn has_lint(run: &Outcome) -> bool {
-    run.impact.iter().any(|one| !one.lint.is_empty())
+/// Those that only some runs have.
+#[derive(Clone, Copy)]
+struct Columns {
+    production: bool,
+    lint: bool,
 }
 
 fn lint(lint: &Lint) -> Markup {
@@ -47,7 +59,7 @@ fn lint(lint: &Lint) -> Markup {
     }
 }
 
-fn row(one: &Impact, with_lint: bool) -> Markup {
+fn row(one: &Impact, columns: Columns) -> Markup {
     let blocking = one.locks.iter().filter(|lock| lock.blocks > Blocks::Nothing);
     let blocked = |lock: &TableLock| format!("{} of `{}` ({})", lock.blocks.in_words(), lock.table, lock.mode);
     html! {
@@ -60,7 +72,8 @@ fn row(one: &Impact, with_lint: bool) -> Markup {
             }
             td { @for work in work(one) { div { (prose(&work)) } } }
             td class="nowrap" { (size(one.wal_bytes)) }
-            @if with_lint { td { @for one in &one.lint { (lint(one)) } } }
+            @if columns.production { td { @if let Some(foretold) = &one.production { (foretold.in_words()) } } }
+            @if columns.lint { td { @for one in &one.lint { (lint(one)) } } }
         }
     }
 }

@@ -1,0 +1,44 @@
+//! The sizes of production's tables, beside what a history makes.
+
+use crate::migrations::rehearsal::holds_word;
+use crate::schema::history::History;
+use crate::settings::production::ProductionRows;
+use crate::words::in_line;
+
+/// The tables with a size of which no migration speaks, each as a sentence.
+pub fn unheard_of(rows: &ProductionRows, history: &History) -> Vec<String> {
+    let is_there = |table: &str| history.migrations.iter().any(|migration| holds_word(&migration.sql, table));
+    let unheard_of = rows.names().filter(|name| !name.rsplit('.').next().is_some_and(is_there) && !is_there(name));
+    unheard_of.map(|name| sentence(name, history)).collect()
+}
+
+fn sentence(name: &str, history: &History) -> String {
+    let table = name.rsplit('.').next().unwrap_or(name);
+    let spelled = history.migrations.iter().find_map(|migration| spelled(&migration.sql, table));
+    let meant = spelled.map(|other| format!("; one speaks of `{other}`")).unwrap_or_default();
+    format!("`{}` under `[production.rows]` is a table that no migration speaks of{meant}", in_line(name))
+}
+
+/// As the script writes it, in other cases.
+fn spelled<'a>(sql: &'a str, table: &str) -> Option<&'a str> {
+    let mut words = sql.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.find(|word| word.to_lowercase() == table.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::schema::history::Migration;
+
+    #[test]
+    fn a_size_of_a_table_that_no_migration_speaks_of_is_told_with_what_may_be_meant() {
+        let sql = "create table \"Session\" (id int); create table app.users (); create table \"odd.name\" ();";
+        let history = History { provider: None, migrations: vec![Migration::new("1", sql)] };
+        let names = ["Session", "public.Session", "app.users", "odd.name", "public.session", "Sess", "app.Nothing"];
+        let rows: BTreeMap<String, u64> = names.map(|name| (name.to_owned(), 5)).into();
+        insta::assert_snapshot!(unheard_of(&ProductionRows::Of(rows), &history).join("\n"));
+        assert_eq!(unheard_of(&ProductionRows::Each(5), &history), [""; 0]);
+    }
+}
