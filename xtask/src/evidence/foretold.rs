@@ -44,6 +44,14 @@ impl Foretold {
     }
 }
 
+impl Foretold {
+    /// By what it is known.
+    pub fn known(&self) -> String {
+        let how = if self.how == How::Measured { "measured with" } else { "foretold for" };
+        format!("{how} {} rows of `{}`", rows(self.rows), self.table)
+    }
+}
+
 /// In the unit of the longer one.
 fn range(low: f64, high: f64) -> (String, String) {
     let high = time(high);

@@ -139,7 +139,7 @@ impl Check<'_> {
     }
 
     fn writes(&self, impact: &Impact, limit: u64) -> Option<String> {
-        let (written, known) = (size(impact.wal_bytes), self.length(impact).known);
+        let (written, known) = (size(impact.wal_bytes), self.measured());
         (impact.wal_bytes > limit)
             .then(|| format!("writes {written} of WAL, and `wal` allows {} ({known})", size(limit)))
     }
@@ -192,9 +192,16 @@ impl Check<'_> {
         tables.iter().filter(|table| (self.holds_rows)(table)).cloned().collect()
     }
 
-    /// As it was measured: here, and nowhere else, it is said how long a statement takes.
+    /// With production's rows, where those are known: here, and nowhere else, it is said how long a statement takes.
     fn length(&self, impact: &Impact) -> Length {
-        Length { ms: impact.ms, known: format!("measured with {} rows in each table", number(self.rows)) }
+        match &impact.production {
+            Some(foretold) => Length { ms: foretold.ms, known: foretold.known() },
+            None => Length { ms: impact.ms, known: self.measured() },
+        }
+    }
+
+    fn measured(&self) -> String {
+        format!("measured with {} rows in each table", number(self.rows))
     }
 }
 
@@ -262,6 +269,7 @@ fn doing(work: Work, tables: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::foretold::{Foretold, How, Tried};
     use crate::migrations::impact::tests::{PRISMA, TABLES, of};
     use crate::schema::replay::AsPrisma;
 
@@ -383,6 +391,23 @@ mod tests {
         ");
         let alone: Vec<Impact> = impacts.iter().map(|one| Impact { transaction: 0, ..one.clone() }).collect();
         insta::assert_snapshot!(checked(&limits, "", &alone, &|_| true), @"statement: `m` line 3 takes 1,001 ms, and `statement` allows 1,000 ms (measured with 20 rows in each table)");
+        let foretold = |rows, how| Foretold {
+            table: "public.child".to_owned(),
+            rows,
+            ms: 40_000.0,
+            low_ms: 30_000.0,
+            high_ms: 55_000.0,
+            how,
+            tried: vec![Tried { rows: 100_000, ms: 1.0 }],
+        };
+        let in_production = |rows, how| Impact { production: Some(foretold(rows, how)), ..alone[1].clone() };
+        let sized = [in_production(12_000_000, How::Extrapolated), in_production(80_000, How::Measured)];
+        insta::assert_snapshot!(checked(&limits, "", &sized, &|_| true), @"
+        blocks_writes: `m` line 2 blocks writes of `public.child` for 40.0 s, and `blocks_writes` allows 1.7 s (foretold for 12 M rows of `public.child`)
+        statement: `m` line 2 takes 40.0 s, and `statement` allows 1.0 s (foretold for 12 M rows of `public.child`)
+        blocks_writes: `m` line 2 blocks writes of `public.child` for 40.0 s, and `blocks_writes` allows 1.7 s (measured with 80 k rows of `public.child`)
+        statement: `m` line 2 takes 40.0 s, and `statement` allows 1.0 s (measured with 80 k rows of `public.child`)
+        ");
         let wal = |limit| checked(&Limits { wal: Some(limit), ..Limits::default() }, "", &alone[..1], &|_| false);
         insta::assert_snapshot!(wal(2_400_000), @"wal: `m` line 1 writes 2.5 MB of WAL, and `wal` allows 2.4 MB (measured with 20 rows in each table)");
         assert_eq!(wal(2_500_000), "");
