@@ -7,6 +7,8 @@ mod exceptions;
 mod growth;
 pub mod limits;
 mod measure;
+#[cfg(test)]
+mod pairs;
 mod probe;
 pub mod production;
 
