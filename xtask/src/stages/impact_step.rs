@@ -27,6 +27,15 @@ pub fn impact_step<A>(session: &Session<'_>, action: A) -> Step<A> {
     }
 }
 
+/// On an empty database, as CI has it.
+const NEW_TABLES: &str = "no migration was applied here before, so these make every table themselves and keep nobody waiting: \
+                          `drill --each` holds each of them against `[limits]` and production's rows";
+
+/// Whether somebody has said what is too much, or how many rows there are.
+fn asks_for_more(session: &Session<'_>) -> bool {
+    session.settings.limits.are_set() || !session.settings.production_rows.is_unknown()
+}
+
 /// Of tables that have a size and are in no migration.
 pub fn tell_unheard_of(session: &Session<'_>, journal: &Journal<'_>, history: &History) {
     let notes = production::unheard_of(&session.settings.production_rows, history);
@@ -69,6 +78,9 @@ pub fn measure(
     tell(journal, &worst);
     tell_production(journal, &found);
     tell_notes(journal, &notes);
+    if applied.migrations.is_empty() && asks_for_more(session) {
+        tell_notes(journal, &[NEW_TABLES.to_owned()]);
+    }
     let said = [Some(verdict(&found, worst.len())), linted].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let limits = over_limits::check(session, journal, &pending.migrations, &found, &|table| {
         may_hold_rows(table, rows, &schemas)
