@@ -10,6 +10,7 @@ mod redaction;
 mod samples;
 mod scratch;
 mod snapshot;
+mod watcher;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -29,6 +30,7 @@ pub enum Bench {
     Production(production::Options),
     Redaction(redaction::Options),
     Snapshot(snapshot::Options),
+    Watcher(watcher::Options),
 }
 
 impl Bench {
@@ -42,6 +44,7 @@ impl Bench {
             Bench::Production(options) => options.run(),
             Bench::Redaction(options) => options.run(),
             Bench::Snapshot(options) => options.run(),
+            Bench::Watcher(options) => options.run(),
         }
     }
 }

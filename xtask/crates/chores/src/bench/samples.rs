@@ -21,7 +21,7 @@ impl Samples {
         if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
     }
 
-    fn range(&self) -> (f64, f64) {
+    pub fn range(&self) -> (f64, f64) {
         (self.0.iter().copied().fold(f64::INFINITY, f64::min), self.0.iter().copied().fold(0.0, f64::max))
     }
 
