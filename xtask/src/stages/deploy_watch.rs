@@ -1,6 +1,6 @@
 //! Looks on while `migrate deploy` works on the target: for what it waits, who waits behind it, and how long.
 //!
-//! By a session of its own, one question every 100 ms. Who looks on neither ends the step nor keeps it from ending: where the server does
+//! By a session of its own, one question every 100 ms, or less often where it is dear. Who looks on neither ends the step nor keeps it from ending: where the server does
 //! not answer, that is said of the watch alone.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ use crate::session::Session;
 use pin::Lease;
 
 const INTERVAL: Duration = Duration::from_millis(100);
+/// While somebody waits the question is dearer: then the pause is so many times as long as the look was, up to a longest one.
+const TIMES_A_LOOK: u32 = 60;
+const LONGEST_INTERVAL: Duration = Duration::from_millis(400);
 /// Between two lines, however often who waits is another.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So long everybody waits behind somebody now and then.
@@ -90,13 +93,17 @@ impl Watch<'_> {
     fn all(&self, connection: &mut Connection, seen: &mut Seen, ended: &Receiver<()>) -> Result<()> {
         let begun = Instant::now();
         loop {
-            let pids = (self.pids)();
+            let (pids, mut pause) = ((self.pids)(), INTERVAL);
             seen.looks += 1;
             if !pids.is_empty() {
+                let looked = Instant::now();
                 let queue = queue(connection, &pids)?;
+                if queue.somebody_waits {
+                    pause = (looked.elapsed() * TIMES_A_LOOK).clamp(INTERVAL, LONGEST_INTERVAL);
+                }
                 self.see(connection, seen, &queue, begun.elapsed())?;
             }
-            if ended.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Timeout) {
+            if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                 return Ok(());
             }
         }
