@@ -34,7 +34,7 @@ const MARGIN: [f64; 2] = [1.0 / 1.3, 1.5];
 const READ_AND_WRITTEN: f64 = 11.5;
 
 /// A join grows by this power of the rows, at least by the first of the others and at most by the second.
-const JOIN: f64 = 1.25;
+const JOIN: f64 = 1.3;
 const JOINS: [f64; 2] = [1.0, 1.4];
 
 /// A power of the number of rows that neither law nor noise explains.
