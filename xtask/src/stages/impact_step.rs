@@ -1,7 +1,9 @@
 //! The step that measures what pending migrations are in the way of, before they get to the target.
 
+use std::time::{Duration, Instant};
+
 use crate::digest::sha256;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::evidence::impact::{Impact, InTheWay, worst};
 use crate::evidence::outcome::Counts;
 use crate::migrations::impact::{AtSize, impacts, production};
@@ -25,6 +27,17 @@ pub fn impact_step<A>(session: &Session<'_>, action: A) -> Step<A> {
         failure: "it was not measured what the migrations are in the way of",
         action: Action::Builtin(action),
     }
+}
+
+/// Nobody waits longer for a forward of thousands of migrations, whose every statement is measured beside every table.
+const LONGEST: Duration = Duration::from_secs(60);
+
+fn too_long(pending: &History) -> Failure {
+    let count = counted(pending.migrations.len(), "migration");
+    Failure::failed(format!(
+        "{count} take longer than {} s to measure; `drill --each` measures each",
+        LONGEST.as_secs()
+    ))
 }
 
 /// On an empty database, as CI has it.
@@ -146,7 +159,9 @@ fn measured(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     let (found, is_whole) = scratch_server::open(session, &whole, |workshop| {
         let (open, go_on) = (|name: &str| workshop.connect_to(name), || session.interrupt.check());
         let mut admin = workshop.connect()?;
-        let mut found = impacts(&mut admin, open, applied, pending, prisma, go_on)?;
+        let until = Instant::now() + LONGEST;
+        let in_time = || go_on().and_then(|()| if Instant::now() < until { Ok(()) } else { Err(too_long(pending)) });
+        let mut found = impacts(&mut admin, open, applied, pending, prisma, in_time)?;
         let mut at_size = AtSize::new(rows);
         at_size.foretell(&mut admin, open, (applied, pending), prisma, &mut found, go_on)?;
         let is_whole = at_size.is_whole();
