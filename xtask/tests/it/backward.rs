@@ -1,13 +1,12 @@
 //! `backward` on a real Postgres with the real Prisma CLI: what it says is gone is gone, and nothing else.
 
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::project::{Answer, Project};
+use crate::project::{Answer, Project, stop};
 use crate::rehearse::torture;
 use crate::server::{self, Database};
 
@@ -397,16 +396,6 @@ fn whoever_holds_a_lock_is_named_and_not_pushed_aside() {
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert_eq!(applied(&database), ["1_t"]);
         assert!(exists(&database, "t"));
-    }
-}
-
-fn stop(child: Child, signal: Signal) -> Answer {
-    kill_process(Pid::from_child(&child), signal).unwrap();
-    let output = child.wait_with_output().unwrap();
-    Answer {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

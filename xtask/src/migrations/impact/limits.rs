@@ -267,13 +267,13 @@ fn doing(work: Work, tables: &[String]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::evidence::foretold::{Foretold, How, Tried};
     use crate::migrations::impact::tests::{PRISMA, TABLES, of};
     use crate::schema::replay::AsPrisma;
 
-    const MOMENT: Limits = Limits {
+    pub const MOMENT: Limits = Limits {
         blocks_reads: Some(Longest::Moment),
         blocks_writes: Some(Longest::Moment),
         forbids_rewrites: true,

@@ -2,10 +2,10 @@
 //! here. What the limits say of both is held against what eugene says: the first of a pair, and not the second.
 
 use super::limits::Check;
+use super::limits::tests::MOMENT;
 use super::tests::{PRISMA, of};
 use crate::evidence::impact::Impact;
 use crate::schema::history::Migration;
-use crate::settings::limits::{Limits, Longest};
 
 /// eugene's number, what is wanted, the harmful migrations and the harmless ones; each acts on a table of its own, `t` and the number.
 type Pair = (&'static str, &'static str, &'static [&'static str], &'static [&'static str]);
@@ -103,20 +103,11 @@ const PAIRS: [Pair; 15] = [
     ),
 ];
 
-const LIMITS: Limits = Limits {
-    blocks_reads: Some(Longest::Moment),
-    blocks_writes: Some(Longest::Moment),
-    forbids_rewrites: true,
-    statement: None,
-    wal: None,
-    after: None,
-};
-
 /// What limits are passed by some of these migrations.
 fn passed(names: &[String], scripts: &[&str], impacts: &[Impact]) -> String {
     let migrations: Vec<Migration> =
         names.iter().zip(scripts).map(|(name, sql)| Migration::new(name.clone(), *sql)).collect();
-    let check = Check { limits: &LIMITS, rows: super::ROWS, holds_rows: &|_| true, folder: "migrations" };
+    let check = Check { limits: &MOMENT, rows: super::ROWS, holds_rows: &|_| true, folder: "migrations" };
     let mut keys: Vec<String> = check.all(&migrations, impacts).over.into_iter().map(|one| one.limit).collect();
     keys.sort();
     keys.dedup();
