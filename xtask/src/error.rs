@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::causes::Cause;
 use crate::hint::Hint;
 
 /// How a run ended. The word is the `status` of `--json`; the number is the exit code (docs/exit-codes.md).
@@ -183,6 +184,11 @@ impl Failure {
     pub fn note(mut self, fact: impl Into<String>) -> Self {
         self.notes.push(fact.into());
         self
+    }
+
+    /// A known cause, with what varies in its fix.
+    pub fn known(self, cause: &Cause, values: &[(&str, &str)]) -> Self {
+        self.hint(cause.hint(values))
     }
 
     pub fn hint(mut self, hint: impl Into<Hint>) -> Self {

@@ -23,23 +23,65 @@ pub struct Aim {
 
 /// Rendered, each is one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hint {
+pub struct Hint {
+    what: What,
+    /// The page of the known cause that it belongs to.
+    page: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
     /// A command of ours.
     Run(String),
     /// A command of another program, as it is typed in the project's folder.
     Shell(String),
-    /// What no shell can do: a sentence, or SQL for a role that is not ours.
+    /// A statement for whoever may run it on the server.
+    Sql(String),
+    /// What no shell can do: a sentence.
     Advice(String),
 }
+
+/// Where the pages of known causes are, one a name.
+pub const PAGES: &str = "docs/failures";
 
 impl Hint {
     /// `words` as they follow the program; what varies is added with `arg`, so that it is always quoted.
     pub fn run(words: &'static str) -> Hint {
-        Hint::Run(words.to_owned())
+        Hint::new(What::Run(words.to_owned()))
     }
 
-    pub fn shell(words: &'static str) -> Hint {
-        Hint::Shell(words.to_owned())
+    /// A command whose words are quoted already, where they have to be.
+    /// As `run`, where what varies is filled in and quoted already.
+    pub fn run_filled(words: String) -> Hint {
+        Hint::new(What::Run(words))
+    }
+
+    pub fn shell(words: impl Into<String>) -> Hint {
+        Hint::new(What::Shell(words.into()))
+    }
+
+    pub fn sql(statement: impl Into<String>) -> Hint {
+        Hint::new(What::Sql(statement.into()))
+    }
+
+    fn new(what: What) -> Hint {
+        Hint { what, page: None }
+    }
+
+    /// Ends with the name of its cause's page.
+    #[must_use]
+    pub fn see(self, page: &'static str) -> Hint {
+        Hint { page: Some(page), ..self }
+    }
+
+    /// The name of its cause's page.
+    pub fn page(&self) -> Option<&'static str> {
+        self.page
+    }
+
+    /// What is to be done where no command does it.
+    pub fn advice(&self) -> Option<&str> {
+        if let What::Advice(text) = &self.what { Some(text) } else { None }
     }
 
     /// Puts all rows of a snapshot back.
@@ -51,46 +93,49 @@ impl Hint {
     #[must_use]
     pub fn arg(self, word: impl Display) -> Hint {
         let add = |words: String| format!("{words} {}", quoted(&word.to_string()));
-        match self {
-            Hint::Run(words) => Hint::Run(add(words)),
-            Hint::Shell(words) => Hint::Shell(add(words)),
-            advice @ Hint::Advice(_) => advice,
-        }
+        let what = match self.what {
+            What::Run(words) => What::Run(add(words)),
+            What::Shell(words) => What::Shell(add(words)),
+            no_command => no_command,
+        };
+        Hint { what, ..self }
     }
 
     /// What a user can paste, with the flags that lead to the database of this run.
     pub fn command(&self, aim: &Aim) -> Option<String> {
-        match self {
-            Hint::Run(words) => {
+        match &self.what {
+            What::Run(words) => {
                 let program = aim.program.as_deref().unwrap_or(CARGO);
                 Some(format!("{program} {words}{}", aim.flags(words)))
             }
-            Hint::Shell(words) => Some(match &aim.root {
+            What::Shell(words) => Some(match &aim.root {
                 Some(root) => format!("(cd {} && {words})", shown(root)),
                 None => words.clone(),
             }),
-            Hint::Advice(_) => None,
+            What::Sql(_) | What::Advice(_) => None,
         }
     }
 
-    /// The line behind `hint:`.
+    /// The line behind `hint:`. What can be pasted stays so: there the page's name is a comment.
     pub fn line(&self, aim: &Aim) -> String {
-        match self {
-            Hint::Advice(text) => text.clone(),
-            _ => self.command(aim).unwrap_or_default(),
+        let see = |how| self.page.map(|page| format!("{how} see {PAGES}/{page}")).unwrap_or_default();
+        match &self.what {
+            What::Advice(text) => text.clone() + &see(";"),
+            What::Sql(statement) => statement.clone() + &see("; --"),
+            What::Run(_) | What::Shell(_) => self.command(aim).unwrap_or_default() + &see("  #"),
         }
     }
 }
 
 impl From<&str> for Hint {
     fn from(advice: &str) -> Hint {
-        Hint::Advice(advice.to_owned())
+        Hint::new(What::Advice(advice.to_owned()))
     }
 }
 
 impl From<String> for Hint {
     fn from(advice: String) -> Hint {
-        Hint::Advice(advice)
+        Hint::new(What::Advice(advice))
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod causes;
 mod cli;
 mod clock;
 mod digest;

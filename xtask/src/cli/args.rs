@@ -38,7 +38,9 @@ impl Cli {
             let help = AFTER_HELP.replace(CARGO, &program).replace(" and Rust", "");
             command = command.bin_name(program).after_help(help);
         }
-        let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        // The end of a hint: zsh passes a comment that is pasted on.
+        let words = std::env::args_os().take_while(|word| word != "#");
+        let matches = command.try_get_matches_from_mut(words)?;
         Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }

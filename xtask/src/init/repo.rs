@@ -91,7 +91,7 @@ fn first_migration(folder: &str, schema: &str, release: &str, manager: PackageMa
     let to = if matches!(major(release), Some(5 | 6)) { "--to-schema-datamodel" } else { "--to-schema" };
     let [first, schema] = [quoted(&format!("{folder}/0_init")), quoted(schema)];
     let diff = format!("prisma migrate diff --from-empty {to} {schema} --script --output {first}/migration.sql");
-    Hint::Shell(format!("mkdir -p {first} && {} {diff}", manager.runs()))
+    Hint::shell(format!("mkdir -p {first} && {} {diff}", manager.runs()))
 }
 
 /// Names, and never a value: of the files that are committed.

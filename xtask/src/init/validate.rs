@@ -48,7 +48,7 @@ pub fn schema(settings: &Settings, manager: PackageManager, interrupt: &Interrup
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
         exit => Err(Failure::blocked(format!("Prisma cannot read `{schema}`: `prisma validate` {}", exit.in_words()))
             .because_all(told(&ended.tail))
-            .hint(Hint::Shell(format!("{} prisma validate --schema {}", manager.runs(), quoted(&schema))))),
+            .hint(Hint::shell(format!("{} prisma validate --schema {}", manager.runs(), quoted(&schema))))),
     }
 }
 

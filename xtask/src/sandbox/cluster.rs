@@ -83,7 +83,7 @@ impl Cluster {
                 made_by.trim()
             ))
             .note("its rows are made up; the next command makes a new one")
-            .hint(Hint::Shell(format!("rm -r {}", quoted(&self.base.display().to_string()))))),
+            .hint(Hint::shell(format!("rm -r {}", quoted(&self.base.display().to_string()))))),
             _ => Ok(()),
         }
     }

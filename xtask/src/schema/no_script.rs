@@ -54,7 +54,7 @@ fn generator(root: &Path, folder: &Path) -> Option<Hint> {
     let mut programs = files.iter().filter_map(|file| {
         let extension = Path::new(file).extension()?.to_str()?;
         let (_, run) = PROGRAMS.iter().find(|(known, _)| *known == extension)?;
-        Some(Hint::shell(run).arg(shown(&folder.join(file))))
+        Some(Hint::shell(*run).arg(shown(&folder.join(file))))
     });
     let leftover = files.is_empty().then(|| Hint::shell("rmdir").arg(shown(folder)));
     script_of_package(root, folder).or_else(|| programs.next()).or(leftover)

@@ -268,7 +268,7 @@ impl Execution<'_> {
     /// The way on is the hint, unless another command comes before it. It counts again itself.
     fn then(&self, failure: Failure, on: Hint) -> Failure {
         match failure.hint.as_deref().cloned() {
-            Some(Hint::Advice(advice)) => failure.note(advice).hint(on),
+            Some(first) if first.advice().is_some() => failure.note(first.line(&self.session.settings.aim)).hint(on),
             Some(first) if first != on && first != Hint::run("parity") => {
                 failure.note(format!("after that: {}", on.line(&self.session.settings.aim)))
             }

@@ -1,0 +1,3 @@
+//! The file that says where the target is, and what somebody left in it.
+
+causes! {}

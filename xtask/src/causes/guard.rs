@@ -1,0 +1,3 @@
+//! What the guard refuses: layers 1 to 4.
+
+causes! {}

@@ -1,0 +1,3 @@
+//! Where the ledger and the folder of migrations do not agree, and where the schema is not what they make.
+
+causes! {}

@@ -1,0 +1,3 @@
+//! Who holds what a migration needs.
+
+causes! {}

@@ -1,0 +1,3 @@
+//! This machine, and what runs leave on it.
+
+causes! {}

@@ -1,0 +1,3 @@
+//! Between this machine and the server: names, ports, TLS, and who answers there.
+
+causes! {}

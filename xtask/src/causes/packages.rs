@@ -1,0 +1,3 @@
+//! Node, and what a package manager installs.
+
+causes! {}

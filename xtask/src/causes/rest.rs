@@ -1,0 +1,3 @@
+//! Why there is no count over Supabase's REST API.
+
+causes! {}

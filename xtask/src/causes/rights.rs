@@ -1,0 +1,3 @@
+//! What the role may do on the server, and what is set for it.
+
+causes! {}

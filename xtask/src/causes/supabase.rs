@@ -1,0 +1,3 @@
+//! The codes of the Supabase CLI.
+
+causes! {}
