@@ -41,6 +41,10 @@ mirror-staging *args:
 parity-staging *args:
     cargo xtask parity "$@"
 
+# What keeps staging from being used, with the fix of each; changes nothing
+doctor *args:
+    cargo xtask doctor "$@"
+
 # Is the env file complete, and is it staging? No network
 check-staging *args:
     cargo xtask env check "$@"

@@ -6,6 +6,7 @@ mod causes;
 mod cli;
 mod clock;
 mod digest;
+mod doctor;
 mod error;
 mod evidence;
 mod files;

@@ -13,7 +13,7 @@ use crate::settings::started;
 const AFTER_HELP: &str = "\
 Start here:
   cargo xtask drill --sandbox        rehearse on an embedded Postgres; needs nothing but Node and Rust
-  cargo xtask env check              is .env.staging complete, and is it staging?
+  cargo xtask doctor                 what keeps staging from being used, and the fix of each
   cargo xtask drill --plan           what would happen to staging, without doing it
 
 Exit codes: 0 done and verified, 1 failed, 2 wrong arguments, 3 refused, 4 blocked, 5 different, 70 bug, 130/143 interrupted.
@@ -47,6 +47,8 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Look for everything that keeps the target from being used, in seconds; changes nothing
+    Doctor(Doctor),
     /// Generate the client, apply pending migrations, and verify both on the server
     Forward(Forward),
     /// Take applied migrations back, newest first, and verify what is left on the server
@@ -87,6 +89,13 @@ impl Command {
             _ => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print the page of a known failure instead, by its name or a code such as P3018
+    #[arg(long, value_name = "NAME")]
+    pub explain: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

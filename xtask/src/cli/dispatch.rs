@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{env, evidence, init, production_sizes, sandbox};
+use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -84,6 +84,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 
 fn name(command: &Command) -> &'static str {
     match command {
+        Command::Doctor(_) => "doctor",
         Command::Forward(_) => "forward",
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
@@ -112,6 +113,9 @@ fn name(command: &Command) -> &'static str {
 fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outcome) -> Result<()> {
     if let Command::Evidence(Evidence::Redact) = cli.command {
         return evidence_redact(&cli.global, console);
+    }
+    if let Command::Doctor(args) = &cli.command {
+        return doctor::run(args, &cli.global, console, outcome);
     }
     let mut settings = Settings::load(&cli.global)?;
     let interrupt = Interrupt::listen()?;
@@ -159,7 +163,8 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);
             evidence::report(&runner, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
         }
-        Command::Evidence(Evidence::Redact) => Ok(()),
+        // Both look at what is there, whatever is wrong with the settings.
+        Command::Evidence(Evidence::Redact) | Command::Doctor(_) => Ok(()),
         Command::Env(Env::Check) => env::check(&runner, outcome),
         Command::Env(Env::Matrix(args)) => env::matrix(args.check, &runner, outcome),
     }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod dispatch;
+mod doctor;
 mod env;
 mod evidence;
 mod init;

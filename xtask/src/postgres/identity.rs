@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
+use crate::causes::rights;
 use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, CouldNot};
 
@@ -47,7 +48,7 @@ impl Identity {
             return Ok(());
         }
         Err(Failure::blocked(format!("Postgres {} is not supported: {OLDEST} is the oldest that is", self.version))
-            .hint("move staging to a server of the major version that production has, or will have"))
+            .known(&rights::SERVER_TOO_OLD, &[]))
     }
 }
 

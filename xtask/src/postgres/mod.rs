@@ -17,8 +17,10 @@ pub mod lock_wait;
 mod own_settings;
 pub mod queue;
 pub mod ready;
+pub mod rights;
 pub mod run_lock;
 pub mod service_role;
+pub mod table_locks;
 
 #[cfg(test)]
 pub mod server;

@@ -5,6 +5,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::causes::locks;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::postgres::connection::{Connection, CouldNot, in_server_words};
@@ -31,7 +32,7 @@ impl RunLock {
         }
         Err(Failure::blocked("another run of the drill is at work on this database")
             .because(holder(&mut connection)?)
-            .hint("wait for it to end, then run this again"))
+            .known(&locks::RUN_LOCK, &[]))
     }
 
     /// # Errors
@@ -55,6 +56,20 @@ impl RunLock {
             }
         }
     }
+}
+
+/// Who holds it, if another session does now.
+///
+/// # Errors
+/// As the server's.
+pub fn held_by_another(connection: &mut Connection) -> Result<Option<String>> {
+    const HELD: &str = "
+        select exists (select from pg_catalog.pg_locks l
+                        where l.locktype = 'advisory' and l.granted and l.objsubid = 1 and (l.classid::int8 << 32 | l.objid::int8) = $1
+                          and l.pid is distinct from pg_catalog.pg_backend_pid()
+                          and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()))";
+    let held = connection.client().query_one(HELD, &[&KEY]).could_not("ask who holds the lock of this run")?;
+    if held.get(0) { holder(connection).map(Some) } else { Ok(None) }
 }
 
 fn holder(connection: &mut Connection) -> Result<String> {

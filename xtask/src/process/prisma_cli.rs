@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::causes::packages as causes;
 use crate::error::{Failure, Result};
 use crate::process::package_manager::PackageManager;
 use crate::process::packages;
@@ -82,7 +83,7 @@ impl Project<'_> {
         let Some(client) = client.filter(|client| major(client) != major(cli)) else { return Ok(()) };
         let fix = format!("@prisma/client@{}", major(cli).unwrap_or_default());
         Err(Failure::blocked(format!("`prisma` is {cli} and `@prisma/client` is {client}: two majors in one project"))
-            .hint(PackageManager::of(self.root).add(&fix)))
+            .hint(PackageManager::of(self.root).add(&fix).see(causes::TWO_VERSIONS.name)))
     }
 
     fn two_versions(&self, one: &Package, other: &Package) -> Failure {
@@ -92,11 +93,12 @@ impl Project<'_> {
         };
         Failure::blocked("two versions of Prisma are installed, and it is not said which one is meant")
             .because(format!("the schema's folder finds {}, and the project's {}", shown(one), shown(other)))
-            .hint(PackageManager::of(self.root).add(&format!("prisma@{}", one.version)))
+            .hint(PackageManager::of(self.root).add(&format!("prisma@{}", one.version)).see(causes::TWO_VERSIONS.name))
     }
 
     fn in_part(&self) -> Failure {
-        Failure::blocked("the Prisma CLI is installed in part").hint(PackageManager::of(self.root).install())
+        Failure::blocked("the Prisma CLI is installed in part")
+            .hint(PackageManager::of(self.root).install().see(causes::HALF_INSTALLED.name))
     }
 }
 
@@ -233,18 +235,18 @@ mod tests {
         fs::write(top.path().join("pnpm-lock.yaml"), "").unwrap();
         install(&top.path().join("node_modules"), "7.10.0");
         install(&package.join("node_modules"), "6.19.3");
-        insta::assert_snapshot!(refused(top.path(), "packages/db/prisma/schema.prisma"), @r"
+        insta::assert_snapshot!(refused(top.path(), "packages/db/prisma/schema.prisma"), @"
         two versions of Prisma are installed, and it is not said which one is meant
         the schema's folder finds 6.19.3 in `packages/db/node_modules/prisma`, and the project's 7.10.0 in `node_modules/prisma`
-        pnpm add --save-dev --save-exact prisma@6.19.3
+        pnpm add --save-dev --save-exact prisma@6.19.3  # see docs/failures/two-prismas
         ");
         // Asked for in its own folder, the package has one.
         assert_eq!(look(&package, "prisma/schema.prisma").unwrap().unwrap().version, "6.19.3");
         self::package(&package.join("node_modules/@prisma/client"), "7.10.0", "");
-        insta::assert_snapshot!(refused(&package, "prisma/schema.prisma"), @r"
+        insta::assert_snapshot!(refused(&package, "prisma/schema.prisma"), @"
         `prisma` is 6.19.3 and `@prisma/client` is 7.10.0: two majors in one project
 
-        pnpm add --save-dev --save-exact @prisma/client@6
+        pnpm add --save-dev --save-exact @prisma/client@6  # see docs/failures/two-prismas
         ");
     }
 
@@ -257,13 +259,13 @@ mod tests {
         fs::remove_dir_all(modules.join("@prisma/engines-version")).unwrap();
         let first = refused(top.path(), "schema.prisma");
         fs::remove_file(modules.join("prisma/build/index.js")).unwrap();
-        insta::assert_snapshot!(format!("{first}\n{}", refused(top.path(), "schema.prisma")), @r"
+        insta::assert_snapshot!(format!("{first}\n{}", refused(top.path(), "schema.prisma")), @"
         the Prisma CLI is installed in part
         `@prisma/engines-version`, which it needs, is missing
-        bun install --frozen-lockfile
+        bun install --frozen-lockfile  # see docs/failures/packages-in-part
         the Prisma CLI is installed in part
         its program is missing
-        bun install --frozen-lockfile
+        bun install --frozen-lockfile  # see docs/failures/packages-in-part
         ");
     }
 }

@@ -1,5 +1,7 @@
 //! Which releases of Prisma the drill knows: flags, exit codes and the engine's protocol were measured for these.
 
+use crate::causes::engine::NO_ENGINE;
+use crate::causes::packages::PRISMA_UNSUPPORTED;
 use crate::error::{Failure, Result};
 use crate::process::package_manager::PackageManager;
 use crate::settings::{PrismaSettings, Settings};
@@ -25,7 +27,7 @@ pub fn check(version: &str, manager: PackageManager) -> Result<()> {
     };
     Err(Failure::blocked(format!("Prisma {version} is not supported"))
         .because(format!("{lacks}; `env check` and `evidence` still work"))
-        .hint(manager.add(&format!("prisma@{instead}"))))
+        .hint(manager.add(&format!("prisma@{instead}")).see(PRISMA_UNSUPPORTED.name)))
 }
 
 /// For a release whose native engine is not here.
@@ -39,7 +41,7 @@ pub fn check_without_native_engine(version: &str, manager: PackageManager) -> Re
     Err(Failure::blocked(format!("the schema engine of Prisma {version} is not here"))
         .because(format!("its download was blocked or skipped, and npm has none for it; the nearest release with one is {OLDEST_RELEASE_ON_NPM}"))
         .note("`prisma version` downloads the native engine, and PRISMA_SCHEMA_ENGINE_BINARY names one that is elsewhere")
-        .hint(manager.add(&format!("prisma@{OLDEST_RELEASE_ON_NPM}"))))
+        .hint(manager.add(&format!("prisma@{OLDEST_RELEASE_ON_NPM}")).see(NO_ENGINE.name)))
 }
 
 /// The engine package whose JavaScript half does for `version`, and its release, which is the nearest; None where npm has its own.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::causes::engine::NO_ENGINE;
 use crate::error::{Failure, Result};
 use crate::process::npm_cache::NpmCache;
 use crate::process::package_manager::PackageManager;
@@ -115,11 +116,11 @@ impl Wanted<'_> {
         let (release, manager) = (self.release, PackageManager::of(self.root));
         let failure = no_engine(self.root).because(why);
         let Some((_, nearest)) = release::glue(release) else {
-            return failure.hint(manager.add(&format!("{PACKAGE}@{version}")));
+            return failure.hint(manager.add(&format!("{PACKAGE}@{version}")).see(NO_ENGINE.name));
         };
         let nearest_one =
             format!("npm has no `{PACKAGE}` for Prisma {release}; the nearest release with one is {nearest}");
-        failure.because(nearest_one).hint(manager.add(&format!("prisma@{nearest}")))
+        failure.because(nearest_one).hint(manager.add(&format!("prisma@{nearest}")).see(NO_ENGINE.name))
     }
 }
 
@@ -135,7 +136,7 @@ fn commit(version: &str) -> &str {
 fn no_engine(root: &Path) -> Failure {
     Failure::blocked("Prisma's schema engine is not here")
         .because("its download was blocked or skipped when the package was installed")
-        .hint(PackageManager::of(root).install())
+        .hint(PackageManager::of(root).install().see(NO_ENGINE.name))
 }
 
 #[cfg(test)]
@@ -251,12 +252,12 @@ mod tests {
         machine.npm("mkdir node_modules; exit 1");
         machine.write("yarn.lock", "");
         let said = [machine.refused("7.10.0", WANTED), machine.refused("7.10.1", "8.1.0-1.d1b")];
-        insta::assert_snapshot!(said.join("\n"), @r"
+        insta::assert_snapshot!(said.join("\n"), @"
         `npm install @prisma/schema-engine-wasm@7.10.0-4.abc` exited with code 1
-        yarn add --dev --exact @prisma/schema-engine-wasm@7.10.0-4.abc
+        yarn add --dev --exact @prisma/schema-engine-wasm@7.10.0-4.abc  # see docs/failures/engine-missing
         `npm install @prisma/schema-engine-wasm@7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3` exited with code 1
         npm has no `@prisma/schema-engine-wasm` for Prisma 7.10.1; the nearest release with one is 7.10.0
-        yarn add --dev --exact prisma@7.10.0
+        yarn add --dev --exact prisma@7.10.0  # see docs/failures/engine-missing
         ");
         assert_eq!(fs::read_dir(machine.path(".drill/engines")).unwrap().count(), 0);
     }
@@ -269,9 +270,9 @@ mod tests {
         assert_eq!(engine.wasm, machine.path("node_modules/prisma/build/schema_engine_bg.wasm"));
         assert_eq!((engine.commit.as_str(), engine.glue_of.as_deref()), ("d1b", Some(GLUE_OF_7_10_1)));
         fs::remove_file(engine.wasm).unwrap();
-        insta::assert_snapshot!(machine.refused("7.10.1", "8.1.0-1.d1b"), @r"
+        insta::assert_snapshot!(machine.refused("7.10.1", "8.1.0-1.d1b"), @"
         the CLI's own `schema_engine_bg.wasm` is missing, too
-        npm ci
+        npm ci  # see docs/failures/engine-missing
         ");
     }
 }

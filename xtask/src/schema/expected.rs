@@ -56,8 +56,7 @@ impl Expected {
 pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
-    let key = cache_key(&history.digest(), session.identity.major_version(), prisma);
-    let file = session.settings.private_dir().join("catalogs").join(format!("{key}.json"));
+    let file = kept_as(session, history, prisma);
     let migrations = history.migrations.len();
     if let Some(catalog) = known(&file) {
         return Ok(Expected { catalog, origin: Origin::Known, migrations });
@@ -74,6 +73,22 @@ pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
     };
     keep(&file, &catalog);
     Ok(Expected { catalog, origin, migrations })
+}
+
+fn kept_as(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> PathBuf {
+    let key = cache_key(&history.digest(), session.identity.major_version(), prisma);
+    session.settings.private_dir().join("catalogs").join(format!("{key}.json"))
+}
+
+/// Whether `catalog` and `as_on_target` would be answered without a replay.
+///
+/// # Errors
+/// As `platform::as_prisma`.
+pub fn is_known(session: &Session<'_>, history: &History) -> Result<bool> {
+    let schemas = session.target.schemas();
+    let prisma = platform::as_prisma(session, &schemas)?;
+    let is_kept = |history: &History| known(&kept_as(session, history, prisma)).is_some();
+    Ok(is_kept(history) && and_mirror(session, history)?.is_none_or(|mirrored| is_kept(&mirrored)))
 }
 
 /// As `catalog`, with the mirror's script run after the migrations; None where the project has no such script.

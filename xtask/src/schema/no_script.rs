@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::causes::engine;
 use crate::error::Failure;
 use crate::hint::Hint;
 use crate::process::package_manager::PackageManager;
@@ -33,8 +34,10 @@ pub fn failure(root: &Path, dir: &Path, names: &[String]) -> Failure {
     };
     let failure = Failure::blocked(what);
     match names.first().and_then(|name| generator(root, &dir.join(name))) {
-        Some(command) => failure.note(format!("what seems to make {SCRIPT} there was not run")).hint(command),
-        None => failure.hint("restore the file from git, or remove the folder if it was never applied"),
+        Some(command) => failure
+            .note(format!("what seems to make {SCRIPT} there was not run"))
+            .hint(command.see(engine::NO_SCRIPT.name)),
+        None => failure.known(&engine::NO_SCRIPT, &[]),
     }
 }
 
@@ -42,8 +45,8 @@ pub fn failure(root: &Path, dir: &Path, names: &[String]) -> Failure {
 pub fn no_history(root: &Path, dir: &Path) -> Failure {
     let shown = dir.strip_prefix(root).unwrap_or(dir).display();
     Failure::blocked(format!("there are no migrations in `{shown}`, so there is nothing to rehearse"))
-        .note("`prisma db push` leaves none; where the history lies elsewhere, name it as `migrations` under `[prisma]` in drill.toml")
-        .hint("make the first one from the schema as Prisma's guide to baselining says, with `prisma migrate diff --from-empty --script`")
+        .note("`prisma db push` leaves none")
+        .known(&engine::NO_MIGRATIONS, &[])
 }
 
 /// What likely makes the script in `folder`, or takes the folder away where it is a leftover.
@@ -98,15 +101,15 @@ mod tests {
         std::fs::write(root.join("package.json"), scripts).unwrap();
         std::fs::write(root.join("pnpm-lock.yaml"), "").unwrap();
         let all = [said(&["1_empty"]), said(&["2_made", "3_notes"]), said(&["3_notes"]), said(&["4_built"])];
-        insta::assert_snapshot!(all.join("\n"), @r"
+        insta::assert_snapshot!(all.join("\n"), @"
         the migration `1_empty` has no migration.sql (P3015)
-        rmdir prisma/migrations/1_empty
+        rmdir prisma/migrations/1_empty  # see docs/failures/migration-without-script
         2 migrations have no migration.sql (P3015): `2_made`, `3_notes`
-        npx tsx 'prisma/migrations/2_made/make it.ts'
+        npx tsx 'prisma/migrations/2_made/make it.ts'  # see docs/failures/migration-without-script
         the migration `3_notes` has no migration.sql (P3015)
-        restore the file from git, or remove the folder if it was never applied
+        restore the file from git, or remove the folder if it was never applied; see docs/failures/migration-without-script
         the migration `4_built` has no migration.sql (P3015)
-        pnpm run db:views
+        pnpm run db:views  # see docs/failures/migration-without-script
         ");
     }
 }

@@ -3,37 +3,32 @@
 pub mod environment;
 pub mod groundwork;
 pub mod prisma_config;
+pub mod reach;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::causes::network;
 use crate::error::{Failure, OrFail, Refusal, Result, Status};
 use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::activity;
-use crate::postgres::causes::{self, Whose};
 use crate::postgres::claim;
 use crate::postgres::connection::Connection;
-use crate::postgres::identity::{Identity, identity};
+use crate::postgres::identity::Identity;
 use crate::postgres::lock_wait::Waits;
 use crate::process::locate::Toolbox;
 use crate::session::groundwork::Groundwork;
+use crate::session::reach::{NAME, Reached};
 use crate::settings::Settings;
 use crate::temporary::Temporary;
-use pin::dsn::{Dsn, Host};
-use pin::{self, Lease, Pin, PinError, Unanswered, Urgency};
+use pin::{Lease, Pin};
 use redact::Redactor;
 use serde::{Deserialize, Serialize};
-
-/// Our sessions in `pg_stat_activity`.
-const NAME: &str = "staging drill";
-
-const HANGS: &str = "see whether the server still works, or hangs: it takes connections and does not answer";
 
 /// How long a wait goes on without asking whether it should.
 const LOOK: Duration = Duration::from_millis(200);
@@ -81,26 +76,11 @@ impl<'a> Session<'a> {
         demand: Demand,
     ) -> Result<Session<'a>> {
         let toolbox = Toolbox::find(settings)?;
-        let dsn = candidate.dsn().clone();
-        not_a_transaction_pooler(&dsn)?;
-        let options = pin::Options {
-            ca_file: settings.target.ca_file.clone(),
-            connect_timeout: settings.timeouts.connect,
-            silence: settings.timeouts.silence,
-            urgency: urgency(interrupt),
-            elsewhere: candidate.production_names().to_vec(),
-        };
-        let pin = Pin::open(&dsn, options).map_err(|error| match error {
-            PinError::Shared { host, .. } => shared_with_production(settings, &host, &dsn),
-            error => unreachable(error, &candidate),
-        })?;
-        let lease = pin.own_token(NAME);
-        let mut connection = Connection::open(&lease.driver_url(&dsn.database), NAME, settings.timeouts.query)?;
-        let identity = Identity { address: Some(pin.address()), ..identity(&mut connection)? };
+        let Reached { pin, lease, mut connection, identity } = Reached::new(settings, interrupt, &candidate)?;
         identity.check_version()?;
         let observed = observed(&identity, claim::read(&mut connection)?);
         let target = guard::prove(candidate, &observed, demand)
-            .map_err(|refusals| refused(settings, &dsn.database, refusals))?;
+            .map_err(|refusals| refused(settings, &identity.database, refusals))?;
         let temporary = Temporary::new().or_fail(no_temporary_files)?;
         std::fs::create_dir(temporary.path().join("home")).or_fail(no_temporary_files)?;
         Ok(Session {
@@ -262,23 +242,16 @@ impl<'a> Session<'a> {
                 "the server may still do, or undo, what it was sent; once it answers, this shows what the database is";
             failure.note(unknown).hint(Hint::run("forward --plan"))
         } else {
-            failure.with_status(Status::Blocked).note("nothing was changed").hint(HANGS)
+            failure
+                .with_status(Status::Blocked)
+                .note("nothing was changed")
+                .known(&network::SERVER_HANGS, &[("address", &self.address().to_string())])
         }
     }
 
     pub fn view(&self) -> TargetView {
         view(self.settings, self.target.candidate())
     }
-}
-
-/// Tells the pin of every signal, also of one that has come before.
-fn urgency(interrupt: &Interrupt) -> Urgency {
-    let (urgency, (wake, woken)) = (Urgency::default(), channel());
-    let (told, asked) = (urgency.clone(), interrupt.clone());
-    interrupt.wakes(wake);
-    urgency.raise(interrupt.count());
-    std::thread::spawn(move || woken.iter().for_each(|()| told.raise(asked.count())));
-    urgency
 }
 
 /// What failed because the user did not want to wait has not failed.
@@ -300,7 +273,8 @@ pub fn view(settings: &Settings, candidate: &Candidate) -> TargetView {
     }
 }
 
-fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
+/// What the guard is told of the server.
+pub fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
     Observed {
         database: identity.database.clone(),
         system_identifier: identity.system_identifier.clone(),
@@ -320,17 +294,6 @@ fn observed(identity: &Identity, claim: Option<claim::Claim>) -> Observed {
     }
 }
 
-/// Supabase's pooler gives each transaction another session on port 6543: locks and prepared statements do not hold there, and
-/// Prisma hangs or fails in ways that do not say so (prisma#22779, #24562).
-fn not_a_transaction_pooler(dsn: &Dsn) -> Result<()> {
-    let pooler = matches!(&dsn.host, Host::Name(name) if name.ends_with(".pooler.supabase.com"));
-    if !pooler || dsn.port != 6543 {
-        return Ok(());
-    }
-    Err(Failure::blocked(format!("{}:6543 is a transaction pooler, and migrations need a session", dsn.host))
-        .hint("in the env file, name port 5432 of the same host: its session pooler"))
-}
-
 /// A claim is what to do where nothing but the claim is missing.
 fn refused(settings: &Settings, database: &str, refusals: Vec<Refusal>) -> Failure {
     let unclaimed = matches!(refusals.as_slice(), [only] if only.check == "claim");
@@ -338,59 +301,6 @@ fn refused(settings: &Settings, database: &str, refusals: Vec<Refusal>) -> Failu
     if unclaimed { failure.hint(Hint::run("claim --confirm").arg(database)) } else { failure }
 }
 
-fn shared_with_production(settings: &Settings, host: &str, dsn: &Dsn) -> Failure {
-    let seen = format!(
-        "`{host}`, which a production file names with the database `{}`, is the address of `{}`",
-        dsn.database, dsn.host
-    );
-    let fix = "correct the target, or what the two names resolve to";
-    Failure::refused(&settings.target.name, vec![Refusal::new("production-file", seen, fix)])
-}
-
 fn no_temporary_files() -> Failure {
     Failure::blocked("cannot write temporary files").hint("make room, or point TMPDIR elsewhere")
-}
-
-fn refused_as(sqlstate: &str, message: &str) -> Hint {
-    causes::fix(sqlstate, message, Whose::Ours).unwrap_or_else(|| Hint::run("env check"))
-}
-
-/// Why there is no way in, and what to do about each cause.
-fn unreachable(error: PinError, candidate: &Candidate) -> Failure {
-    let dsn = candidate.dsn();
-    let hint: Hint = match &error {
-        PinError::Unresolvable { .. } => "correct the host in the env file, or look at this machine's DNS".into(),
-        PinError::Refused { .. } => format!("start the server, or correct port {} in the env file", dsn.port).into(),
-        PinError::TimedOut { what, .. } if *what != Unanswered::Connecting => HANGS.into(),
-        PinError::TimedOut { .. } | PinError::Unreachable { .. } => {
-            "see whether a VPN or an allow-list of addresses is in the way".into()
-        }
-        PinError::Ipv6Only { .. } => "name Supabase's session pooler instead (dashboard: Connect, Session pooler): \
-             user `postgres.<ref>`, host `aws-<n>-<region>.pooler.supabase.com`, port 5432"
-            .into(),
-        PinError::TenantNotFound { .. } => {
-            "the pooler's user is `postgres.<ref>`, and its host is that of the project's own region".into()
-        }
-        PinError::PasswordRejected { .. } | PinError::PasswordMissing => {
-            "correct the password in the env file; percent-encode its special characters".into()
-        }
-        PinError::DatabaseMissing { .. } => {
-            "correct the name in the env file: the drill never creates a database".into()
-        }
-        PinError::TlsRequiredButNotOffered | PinError::TlsRequiredByServer { .. } => {
-            "correct `sslmode` and `sslaccept` in the env file".into()
-        }
-        PinError::CertificateRejected { .. } | PinError::CaFile { .. } => {
-            "name the server's authority as `ca_file` under the target in drill.toml".into()
-        }
-        PinError::TooManyConnections { message } if message.to_lowercase().contains("clients reached") => {
-            "close other clients of the pooler, or raise the size of its pool".into()
-        }
-        PinError::TooManyConnections { message } => refused_as("53300", message),
-        PinError::ServerError { sqlstate, message } => refused_as(sqlstate, message),
-        _ => Hint::run("env check"),
-    };
-    Failure::blocked(format!("cannot connect to `{}` on {}:{}", dsn.database, dsn.host, dsn.port))
-        .caused_by(error)
-        .hint(hint)
 }

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::causes::engine::CONFIG_FAILS;
 use crate::error::{Failure, OrFail, Result};
+use crate::interrupt::Interrupt;
+use crate::process::locate::Toolbox;
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
-use crate::settings::PrismaSettings;
+use crate::settings::{PrismaSettings, Settings};
 use pin::file;
 
 const LOADER: &str = include_str!("prisma_config.cjs");
@@ -35,45 +38,61 @@ pub struct PrismaConfig {
 /// # Errors
 /// `blocked` when Prisma's loader cannot read it: then Prisma itself cannot.
 pub fn read(session: &Session<'_>) -> Result<PrismaConfig> {
-    let path = &session.settings.prisma.config;
-    let text = file::read_text(path, file::LONGEST).unwrap_or_default();
-    if !may_tell(&text) {
+    if !is_worth_reading(session.settings) {
         return Ok(PrismaConfig::default());
     }
-    let settings = &session.settings.prisma;
-    let mut invocation = Invocation::new(&session.toolbox.node, &session.settings.root)
-        .args(&session.toolbox.prisma.node_arguments)
+    let environment = session.child_environment();
+    load(session.settings, &session.toolbox, environment, session.interrupt)?.of_this_history(session.settings)
+}
+
+pub fn is_worth_reading(settings: &Settings) -> bool {
+    may_tell(&file::read_text(&settings.prisma.config, file::LONGEST).unwrap_or_default())
+}
+
+/// What the loader makes of the config, in `environment` and with URLs that lead nowhere.
+///
+/// # Errors
+/// As `read`.
+pub fn load(
+    settings: &Settings,
+    toolbox: &Toolbox,
+    environment: BTreeMap<String, String>,
+    interrupt: &Interrupt,
+) -> Result<PrismaConfig> {
+    let PrismaSettings { config, url_env, direct_url_env, shadow_url_env, .. } = &settings.prisma;
+    let mut invocation = Invocation::new(&toolbox.node, &settings.root)
+        .args(&toolbox.prisma.node_arguments)
         .args(["-e", LOADER])
-        .arg(&session.toolbox.prisma.script)
-        .arg(path)
-        .envs(session.child_environment());
-    invocation = invocation.envs(asked_for(session));
-    for name in [&settings.url_env, &settings.direct_url_env, &settings.shadow_url_env] {
+        .arg(&toolbox.prisma.script)
+        .arg(config)
+        .envs(missing_of(settings, &environment))
+        .envs(environment);
+    for name in [url_env, direct_url_env, shadow_url_env] {
         invocation = invocation.env(name, NOWHERE);
     }
-    let (exit, said) = process::capture(&invocation, session.settings.timeouts.generate, session.interrupt)?;
-    let unreadable = || format!("cannot read `{}` as Prisma does", session.settings.shown(path));
+    let (exit, said) = process::capture(&invocation, settings.timeouts.generate, interrupt)?;
+    let shown = settings.shown(config);
+    let unreadable = || format!("cannot read `{shown}` as Prisma does");
     if exit != Exit::Success {
         return Err(Failure::blocked(unreadable()).because(format!("its loader {}", exit.in_words())));
     }
     let said = String::from_utf8_lossy(&said);
-    let config: PrismaConfig = serde_json::from_str(said.lines().last().unwrap_or_default()).blocked(unreadable)?;
-    match &config.error {
-        Some(error) => Err(Failure::blocked(unreadable()).because(error).hint("correct it as the message says")),
-        None => config.of_this_history(session),
+    let found: PrismaConfig = serde_json::from_str(said.lines().last().unwrap_or_default()).blocked(unreadable)?;
+    match &found.error {
+        Some(error) => Err(Failure::blocked(unreadable()).because(error).known(&CONFIG_FAILS, &[("config", &shown)])),
+        None => Ok(found),
     }
 }
 
 impl PrismaConfig {
     /// A deploy applies what the config names.
-    fn of_this_history(self, session: &Session<'_>) -> Result<PrismaConfig> {
-        let ours = &session.settings.prisma.migrations;
+    pub fn of_this_history(self, settings: &Settings) -> Result<PrismaConfig> {
+        let ours = &settings.prisma.migrations;
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let Some(theirs) = self.migrations.as_ref().filter(|theirs| real(theirs) != real(ours)) else {
             return Ok(self);
         };
-        let [theirs, ours, config] =
-            [theirs, ours, &session.settings.prisma.config].map(|path| session.settings.shown(path));
+        let [theirs, ours, config] = [theirs, ours, &settings.prisma.config].map(|path| settings.shown(path));
         Err(Failure::blocked(format!("`{config}` has the migrations in `{theirs}`, and the drill reads `{ours}`"))
             .because("Prisma would apply others than were looked at")
             .hint(format!("write `migrations = \"{theirs}\"` under `[prisma]` in drill.toml")))
@@ -83,8 +102,11 @@ impl PrismaConfig {
 /// Variables that the config insists on, and the child would not have: `env("…")` ends the command where one is missing, also where
 /// nothing of the command depends on it. They lead nowhere; what the command needs is set after them.
 pub fn asked_for(session: &Session<'_>) -> BTreeMap<String, &'static str> {
-    let known = session.child_environment();
-    let text = file::read_text(&session.settings.prisma.config, file::LONGEST).unwrap_or_default();
+    missing_of(session.settings, &session.child_environment())
+}
+
+fn missing_of(settings: &Settings, known: &BTreeMap<String, String>) -> BTreeMap<String, &'static str> {
+    let text = file::read_text(&settings.prisma.config, file::LONGEST).unwrap_or_default();
     insisted_on(&text).filter(|name| !known.contains_key(*name)).map(|name| (name.to_owned(), NOWHERE)).collect()
 }
 

@@ -47,13 +47,13 @@ pub fn parse(text: &[u8]) -> Result<Vec<(String, Secret)>, Vec<Refusal>> {
     read_again(text, &variables)
 }
 
-/// True for a placeholder that was meant to be replaced: `changeme`, `...`, `<password>`, `USER:PASSWORD@HOST:PORT`.
+/// True for a placeholder that was meant to be replaced: `changeme`, `...`, `<password>`, `[YOUR-PASSWORD]`, `USER:PASSWORD@HOST:PORT`.
 pub fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let whole = matches!(lower.as_str(), "changeme" | "change-me" | "change_me" | "..." | "todo" | "xxx");
     let brackets = lower.contains('…') || (lower.contains('<') && lower.contains('>'));
     let template = ["USER:PASSWORD@", "@HOST"].iter().any(|word| value.contains(word));
-    let within = ["://...", ":...@", "@...", ":changeme@"].iter().any(|word| lower.contains(word));
+    let within = ["://...", ":...@", "@...", ":changeme@", "[your-"].iter().any(|word| lower.contains(word));
     whole || brackets || template || within
 }
 

@@ -15,7 +15,7 @@ mod impact_step;
 pub mod mirror;
 mod over_limits;
 pub mod parity;
-mod preflight;
+pub mod preflight;
 mod probed_client;
 mod release_in_git;
 pub mod reset;

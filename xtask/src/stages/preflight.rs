@@ -2,7 +2,8 @@
 
 use postgres_protocol::escape::escape_literal;
 
-use crate::digest::sha256;
+use crate::causes::engine;
+use crate::causes::history as causes;
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
 use crate::guard::prisma_schema;
@@ -26,10 +27,8 @@ use crate::words::listed;
 pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
     let schema = &session.settings.prisma.schema;
     let shown = session.settings.shown(schema);
-    let files = schema_files::read(schema).or_fail(|| {
-        Failure::blocked(format!("cannot read `{shown}`"))
-            .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml")
-    })?;
+    let files = schema_files::read(schema)
+        .or_fail(|| Failure::blocked(format!("cannot read `{shown}`")).known(&engine::SCHEMA_MISSING, &[]))?;
     let named: Vec<_> = files.iter().map(|(path, text)| (session.settings.shown(path), text)).collect();
     let read = prisma_schema::read(named.iter().map(|(name, text)| (name.as_str(), text.as_slice())));
     let read = read.map_err(|unread| Failure::refused(&session.settings.target.name, vec![unread]))?;
@@ -38,12 +37,12 @@ pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
         other => {
             return Err(Failure::blocked(format!("`{shown}` is not a schema for Postgres"))
                 .because(format!("its datasource says `{}`", other.unwrap_or("nothing")))
-                .hint("name the Postgres schema as `schema` under `[prisma]` in drill.toml"));
+                .known(&engine::SCHEMA_OF_ANOTHER_KIND, &[]));
         }
     }
     if read.models == 0 && !history.migrations.is_empty() {
         return Err(Failure::blocked(format!("`{shown}` has no model, so its client would be empty"))
-            .hint("name the file or the folder that has the models as `schema` under `[prisma]` in drill.toml"));
+            .known(&engine::SCHEMA_WITHOUT_MODELS, &[]));
     }
     let folder = session.settings.shown(&session.settings.prisma.migrations);
     match history.provider.as_deref() {
@@ -51,7 +50,7 @@ pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
         Some(other) => {
             Err(Failure::blocked(format!("`{folder}` is a history for `{other}`, not for Postgres (P3019)"))
                 .because("`migration_lock.toml` says so")
-                .hint("name the Postgres history as `migrations` under `[prisma]` in drill.toml"))
+                .known(&engine::HISTORY_OF_ANOTHER_KIND, &[]))
         }
     }
 }
@@ -61,19 +60,14 @@ pub fn check_providers(session: &Session<'_>, history: &History) -> Result<()> {
 /// # Errors
 /// `blocked` when it cannot be read.
 pub fn check_schema(session: &Session<'_>) -> Result<()> {
-    let schema = schema_files::digest(&session.settings.prisma.schema).unwrap_or_default();
-    let passed = session.settings.private_dir().join("schemas");
-    let passed = passed.join(sha256(format!("{schema}\n{}", session.toolbox.engine.in_words())));
-    if passed.is_file() {
+    if schema_reading::has_passed(session.settings, &session.toolbox) {
         return Ok(());
     }
     let question = schema_reading::question(session)?;
     let (exit, said) = process::capture(&question, session.settings.timeouts.generate, session.interrupt)?;
     schema_reading::judge(&said)?;
     if exit == Exit::Success && !said.is_empty() {
-        // What cannot be kept is asked again.
-        let _ = passed.parent().map(std::fs::create_dir_all);
-        let _ = std::fs::write(passed, "");
+        schema_reading::keep_passed(session.settings, &session.toolbox);
     }
     Ok(())
 }
@@ -89,28 +83,32 @@ pub fn check_history(session: &Session<'_>, history: &History, ledger: &[String]
 
 pub fn check_standing(standing: &MigrationStatus) -> Result<()> {
     if let Some(name) = standing.running.first() {
-        return Err(Failure::blocked(format!("migration `{name}` is running in another session"))
-            .hint("wait for it to end, then run this again"));
+        return Err(
+            Failure::blocked(format!("migration `{name}` is running in another session")).known(&causes::RUNNING, &[])
+        );
     }
     if let Some(name) = standing.edited_after_apply.first() {
         return Err(Failure::different(format!("migration `{name}` was edited after it was applied"))
             .because("Prisma does not say so, and the database is not what the file says")
-            .hint("restore the file from git, and put the change into a new migration"));
+            .known(&causes::EDITED, &[("file", &format!("{name}/{}", no_script::SCRIPT))]));
     }
     if let Some((old, new)) = standing.renamed.first() {
         return Err(Failure::different(format!("migration `{old}` is applied, and its folder is now called `{new}`"))
             .because("Prisma would apply the same script a second time")
             .note("one statement gives the ledger the new name; the other way is to give the folder its old one")
-            .hint(format!(
-                "update \"{LEDGER_TABLE}\" set migration_name = {} where migration_name = {}",
-                escape_literal(new),
-                escape_literal(old)
-            )));
+            .known(
+                &causes::RENAMED,
+                &[
+                    ("ledger", &format!("\"{LEDGER_TABLE}\"")),
+                    ("new", &escape_literal(new)),
+                    ("old", &escape_literal(old)),
+                ],
+            ));
     }
     if let Some(name) = standing.missing_locally.first() {
         return Err(Failure::different(format!("migration `{name}` is applied, but its folder is not here"))
             .because("Prisma does not say so")
-            .hint("check out the branch that has it, or bring its folder back"));
+            .known(&causes::MISSING, &[("migration", name)]));
     }
     Ok(())
 }
@@ -161,7 +159,7 @@ pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseS
     };
     match !as_before && !as_after && still_owed::drop_again(session, &state.counts) {
         true => failure.note(found).note("a reset that was cut short is run again").hint(Hint::run("reset --confirm")),
-        false => failure.note(found).hint(Hint::run("backward --failed")),
+        false => failure.note(found).known(&causes::FAILED, &[]),
     }
 }
 

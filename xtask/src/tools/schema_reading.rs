@@ -1,14 +1,22 @@
 //! What Prisma's schema engine makes of the project's schema, asked without a database: the CLI would say it only while it generates, when
 //! the migrations may be applied already.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::causes::engine::SCHEMA_ERROR;
+use crate::causes::machine::TEMPORARY;
+use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result};
+use crate::files;
 use crate::process::Invocation;
-use crate::process::locate::Engine;
-use crate::session::Session;
+use crate::process::locate::{Engine, Toolbox};
+use crate::session::{Session, environment};
+use crate::settings::Settings;
 use crate::settings::schema_files::{self, SchemaFile};
+use crate::temporary::Temporary;
 use crate::tools::reentry;
 
 /// The engine, with a question to it as its stdin.
@@ -16,22 +24,54 @@ use crate::tools::reentry;
 /// # Errors
 /// `blocked` when the schema cannot be read.
 pub fn question(session: &Session<'_>) -> Result<Invocation> {
-    let schema = &session.settings.prisma.schema;
-    let files = schema_files::read(schema).blocked(|| format!("cannot read `{}`", session.settings.shown(schema)))?;
-    let asked = session.temporary("schema-question.json", &request(session, &files))?;
-    let root = &session.settings.root;
-    let invocation = match &session.toolbox.engine {
-        Engine::Native(engine) => Invocation::new(&engine.path, root),
+    let asked = session.temporary("schema-question.json", &request(session.settings)?)?;
+    Ok(invocation(session.settings, &session.toolbox)?.envs(session.bare_environment()).stdin(asked))
+}
+
+/// As `question`, where there is no session; the folder has to outlive the engine.
+///
+/// # Errors
+/// As `question`; `blocked` when temporary files cannot be written.
+pub fn question_of(settings: &Settings, toolbox: &Toolbox) -> Result<(Invocation, Temporary)> {
+    let cannot = || Failure::blocked("cannot write temporary files").known(&TEMPORARY, &[]);
+    let folder = Temporary::new().or_fail(cannot)?;
+    let asked = folder.path().join("schema-question.json");
+    std::fs::write(&asked, request(settings)?).or_fail(cannot)?;
+    let environment = environment::child(settings, folder.path());
+    Ok((invocation(settings, toolbox)?.envs(environment).stdin(asked), folder))
+}
+
+/// Where it is kept that this engine has read this schema.
+fn kept_as(settings: &Settings, toolbox: &Toolbox) -> PathBuf {
+    let schema = schema_files::digest(&settings.prisma.schema).unwrap_or_default();
+    let name = sha256(format!("{schema}\n{}", toolbox.engine.in_words()));
+    settings.private_dir().join("schemas").join(name)
+}
+
+pub fn has_passed(settings: &Settings, toolbox: &Toolbox) -> bool {
+    kept_as(settings, toolbox).is_file()
+}
+
+/// What cannot be kept is asked again.
+pub fn keep_passed(settings: &Settings, toolbox: &Toolbox) {
+    files::keep(&kept_as(settings, toolbox), b"");
+}
+
+fn invocation(settings: &Settings, toolbox: &Toolbox) -> Result<Invocation> {
+    Ok(match &toolbox.engine {
+        Engine::Native(engine) => Invocation::new(&engine.path, &settings.root),
         Engine::Wasm { program, engine } => {
-            Invocation::new(&session.toolbox.node, root).arg(program).envs([reentry::wasm(engine)?])
+            Invocation::new(&toolbox.node, &settings.root).arg(program).envs([reentry::wasm(engine)?])
         }
-    };
-    Ok(invocation.envs(session.bare_environment()).stdin(asked))
+    })
 }
 
 /// A comparison of nothing with the schema: neither side is a database.
-fn request(session: &Session<'_>, files: &[SchemaFile]) -> String {
-    let file = |(path, text): &SchemaFile| json!({ "path": session.settings.shown(path), "content": String::from_utf8_lossy(text) });
+fn request(settings: &Settings) -> Result<String> {
+    let schema = &settings.prisma.schema;
+    let files = schema_files::read(schema).blocked(|| format!("cannot read `{}`", settings.shown(schema)))?;
+    let file =
+        |(path, text): &SchemaFile| json!({ "path": settings.shown(path), "content": String::from_utf8_lossy(text) });
     let files: Vec<_> = files.iter().map(file).collect();
     let params = json!({
         "from": { "tag": "empty" },
@@ -41,7 +81,7 @@ fn request(session: &Session<'_>, files: &[SchemaFile]) -> String {
         "shadowDatabaseUrl": null,
         "filters": { "externalTables": [], "externalEnums": [] },
     });
-    format!("{}\n", json!({ "jsonrpc": "2.0", "id": ID, "method": "diff", "params": params }))
+    Ok(format!("{}\n", json!({ "jsonrpc": "2.0", "id": ID, "method": "diff", "params": params })))
 }
 
 const ID: u64 = 1;
@@ -89,11 +129,11 @@ fn refused(message: &str) -> Failure {
     let place = lines
         .find_map(|line| line.strip_prefix("-->"))
         .map(str::trim)
-        .map_or("the schema".to_owned(), |place| format!("`{place}`"));
+        .map_or("the schema".to_owned(), |place| format!("`{place}`; `prisma validate` says whether it is right"));
     Failure::blocked(format!("Prisma cannot read the schema ({UNREADABLE})"))
         .because(what)
         .note("nothing was changed")
-        .hint(format!("correct {place}; `prisma validate` says whether it is right"))
+        .known(&SCHEMA_ERROR, &[("place", &place)])
 }
 
 #[cfg(test)]
@@ -109,7 +149,7 @@ mod tests {
         insta::assert_snapshot!(format!("{}\n{}\n{hint}", failure.message, failure.causes().next().unwrap()), @r#"
         Prisma cannot read the schema (P1012)
         Type "Strin" is neither a built-in type, nor refers to another model.
-        correct `prisma/schema.prisma:10`; `prisma validate` says whether it is right
+        correct `prisma/schema.prisma:10`; `prisma validate` says whether it is right; see docs/failures/schema-error
         "#);
         let other = no.replace("P1012", "P1001");
         for said in [other.as_str(), "", "{", r#"{"jsonrpc":"2.0","id":1,"result":{"exitCode":0,"stdout":null}}"#] {

@@ -9,6 +9,7 @@ use crate::server::workspace;
 
 const COMMANDS: &[&[&str]] = &[
     &[],
+    &["doctor"],
     &["forward"],
     &["backward"],
     &["drill"],

@@ -74,6 +74,7 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
         ("restore-staging", "cargo xtask restore \"$@\""),
         ("mirror-staging", "cargo xtask mirror \"$@\""),
         ("parity-staging", "cargo xtask parity \"$@\""),
+        ("doctor", "cargo xtask doctor \"$@\""),
         ("check-staging", "cargo xtask env check \"$@\""),
         ("test", "cargo test \"$@\""),
         ("ci", ".ci/run"),

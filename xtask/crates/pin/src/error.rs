@@ -22,6 +22,8 @@ pub enum PinError {
     Ipv6Only { host: String },
     #[error("{address} cannot be reached: {reason}")]
     Unreachable { address: SocketAddr, reason: String },
+    #[error("{address} answers, and is no Postgres: {said}")]
+    NotPostgres { address: SocketAddr, said: String },
     #[error("the server offers no TLS, and `sslmode` or `sslaccept` asks for it")]
     TlsRequiredButNotOffered,
     #[error("the server accepts only TLS connections, and sslmode does not allow them: {message}")]

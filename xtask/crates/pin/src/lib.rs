@@ -9,6 +9,7 @@
 //! What a child can reach: the verified database, plus databases of this run that its lease was given. Everything else
 //! is refused with a Postgres error that says so.
 
+mod answerer;
 mod dial;
 mod downstream;
 pub mod dsn;
@@ -53,7 +54,7 @@ pub use shared::{Backend, Violation};
 pub use silence::{How, Lost};
 pub use urgency::Urgency;
 
-use crate::dsn::Dsn;
+use crate::dsn::{Dsn, Host};
 
 /// How to reach the server, beyond what the DSN says.
 #[derive(Debug, Clone)]
@@ -111,6 +112,11 @@ impl Pin {
         self.shared.upstream.address
     }
 
+    /// Whether the way to the server is TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.shared.upstream.is_encrypted()
+    }
+
     /// What the server said it is at the first login.
     pub fn identity(&self) -> &Identity {
         &self.shared.identity
@@ -147,6 +153,18 @@ impl Pin {
     pub fn violation(&self) -> Option<Violation> {
         self.shared.violation()
     }
+}
+
+/// All addresses that `host` has now, for who wants to know before a login; `limit` bounds the question.
+///
+/// # Errors
+/// `Unresolvable`.
+pub fn addresses(host: &Host, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, PinError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(local)?;
+    let found = runtime.block_on(dial::resolve(host, port, limit));
+    // Not an ordinary drop: that would wait for a name lookup that hangs.
+    runtime.shutdown_background();
+    found
 }
 
 impl Drop for Pin {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::Options;
+use crate::answerer;
 use crate::dial;
 use crate::dsn::{Dsn, SslMode};
 use crate::error::{Attempt, PinError, Unanswered};
@@ -48,6 +49,10 @@ pub async fn prove(dsn: &Dsn, options: &Options) -> Result<(Upstream, Identity),
         };
         match first_way(ways.iter().cloned().map(upstream), &dsn.database).await {
             Err(error) if dial::unreachable(&error) => last = Some(error),
+            Err(error) if answerer::is_unclear(&error) => {
+                let said = answerer::said(*address, connect_timeout).await;
+                return Err(said.map_or(error, |said| PinError::NotPostgres { address: *address, said }));
+            }
             done => return done,
         }
     }
@@ -107,6 +112,10 @@ impl Upstream {
         } else {
             Err(PinError::OtherDatabase { expected: database.to_owned(), found: identity.database })
         }
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Opens a session for `database` and waits until the server is ready for a query.

@@ -23,6 +23,6 @@ mod trial;
 pub use choice::choose;
 pub use manifest::{Origin, Snapshot, Table};
 pub use put_back::{Fit, fit, put_back};
-pub use store::{Listed, Store};
+pub use store::{Listed, Store, free_bytes, megabytes};
 pub use take::{take, take_of};
 pub use trial::{Trial, try_way_back};

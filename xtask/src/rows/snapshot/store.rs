@@ -356,7 +356,7 @@ fn keep_out_of_git(dir: &Path) -> io::Result<()> {
     }
 }
 
-fn free_bytes(dir: &Path) -> io::Result<u64> {
+pub fn free_bytes(dir: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(dir)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

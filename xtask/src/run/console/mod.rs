@@ -124,6 +124,14 @@ impl Console {
         to_stdout(format_args!("{}\n", inert(&self.redactor().text(text))));
     }
 
+    pub fn is_quiet(&self) -> bool {
+        self.output.quiet
+    }
+
+    pub fn is_json(&self) -> bool {
+        self.output.json
+    }
+
     /// The outcome as it may be shown anywhere.
     pub fn masked(&self, outcome: &Outcome) -> Result<Outcome> {
         masking::view(&self.redactor(), outcome)

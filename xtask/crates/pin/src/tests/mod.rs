@@ -154,6 +154,40 @@ fn a_server_that_says_nothing_times_out() {
     assert!(matches!(Pin::open(&target, impatient), Err(PinError::TimedOut { .. })));
 }
 
+/// Fault injection: what else may stand on a port, each as its first words are.
+#[test]
+fn what_answers_and_is_no_postgres_is_named_by_its_words() {
+    use std::io::{Read, Write};
+    let cases: [(&str, &str, &str); 5] = [
+        ("", "HTTP/1.1 400 Bad Request\r\nServer: nginx\r\n\r\n", "HTTP/1.1 400 Bad Request"),
+        ("SSH-2.0-OpenSSH_9.2p1\r\n", "", "SSH-2.0-OpenSSH_9.2p1"),
+        ("J\0\0\0\n8.0.39\0", "", "8.0.39"),
+        ("", "-ERR unknown command\r\n", "-ERR unknown command"),
+        ("", "", ""),
+    ];
+    for (greeting, answer, named) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let mut client = client.unwrap();
+                let _ = client.write_all(greeting.as_bytes());
+                if client.read(&mut [0; 1024]).is_ok() {
+                    let _ = client.write_all(answer.as_bytes());
+                }
+            }
+        });
+        for sslmode in [SslMode::Disable, SslMode::Prefer, SslMode::Require] {
+            let impatient = Options { connect_timeout: Duration::from_millis(800), ..options() };
+            let error = Pin::open(&Dsn { port, sslmode, ..dsn("app") }, impatient).err().unwrap();
+            match &error {
+                PinError::NotPostgres { said, .. } => assert_eq!(said, named, "{sslmode:?}"),
+                error => assert_eq!(named, "", "{sslmode:?}: {error}"),
+            }
+        }
+    }
+}
+
 /// Fault injection: servers that let a client in and then talk, each in another kind of message.
 #[test]
 fn a_server_that_talks_without_end_is_cut() {
