@@ -41,13 +41,20 @@ causes! {
         fix: Shell("echo {file} >> .gitignore"),
         more: "It holds a password, and `git add .` would commit it.",
     }
+    STAGED {
+        name: "env-file-staged",
+        title: "The env file is in git's index, so the next commit would have it",
+        codes: &[],
+        fix: Shell("git rm --cached {file}"),
+        more: "It was added by name, or before it was ignored. The file itself stays.",
+    }
     COMMITTED {
         name: "env-file-committed",
-        title: "The env file is in git's history, or in its index",
+        title: "The env file is in git's history",
         codes: &[],
-        fix: Advice("change every password and key that `{file}` ever held, then run: git rm --cached {file}"),
-        more: "Whoever has a clone has the secrets, and ignoring the file now does not take them back. To rewrite the history as well, see \
-               git-filter-repo; what was pushed once has to be taken as known.",
+        fix: Advice("change every password and key that {file} ever held; then, in a fresh clone: git filter-branch --force --index-filter 'git rm --cached --ignore-unmatch {file}' -- --branches --tags"),
+        more: "Whoever has a clone has the secrets, and ignoring the file now does not take them back: so the passwords come first. Rewriting the history changes \
+               every commit since; git's own page recommends git-filter-repo for it.",
     }
     READABLE_BY_OTHERS {
         name: "env-file-open",

@@ -43,8 +43,8 @@ causes! {
         name: "not-table-owner",
         title: "Tables of the schema belong to another role",
         codes: &[],
-        fix: Sql("grant {owner} to {role}"),
-        more: "Only an owner, or a member of the owner, may alter or drop a table: a migration that does ends with `must be owner` (42501). As a rule they \
+        fix: Sql("{statements}"),
+        more: "`alter table … owner to …` for each, by who owns them or a superuser. Only an owner, or a member of the owner, may alter or drop a table: a migration that does ends with `must be owner` (42501). As a rule they \
                were made by hand, or by another tool, as a superuser.",
     }
     NO_CREATEDB {

@@ -1,9 +1,11 @@
 //! Where the target is said to be, and layers 1 to 3 of the guard over it: files and variables, no network.
 
+use std::sync::OnceLock;
+
 use crate::causes::{env_file, machine};
 use crate::doctor::Patient;
 use crate::doctor::check::Check;
-use crate::error::{Failure, Status};
+use crate::error::{Failure, Refusal};
 use crate::guard::Candidate;
 use crate::guard::Source;
 use crate::guard::input::Declared;
@@ -25,7 +27,7 @@ pub fn look(settings: Settings, interrupt: &Interrupt, unusable: Option<Failure>
         }
         None => target(&settings, &mut rows),
     };
-    (Patient { settings, interrupt: interrupt.clone(), redactor, candidate, unusable }, rows)
+    (Patient { settings, interrupt: interrupt.clone(), redactor, candidate, node: OnceLock::new(), unusable }, rows)
 }
 
 fn settings_row(settings: &Settings, unusable: Option<&Failure>) -> Check {
@@ -81,10 +83,17 @@ fn judged(declared: &Declared, rows: &mut Vec<Check>) -> Option<Candidate> {
             Some(candidate)
         }
         Err(refusals) => {
-            rows.extend(refusals.iter().map(|refusal| Check::of_refusal(NAME, refusal)));
+            rows.extend(refusals.iter().map(of_refusal));
             None
         }
     }
+}
+
+fn of_refusal(refusal: &Refusal) -> Check {
+    let row = Check::of_refusal(NAME, refusal);
+    let is_placeholder = refusal.message.contains("holds a placeholder");
+    let hint = if is_placeholder { row.hint.map(|hint| hint.see(env_file::PLACEHOLDER.name)) } else { row.hint };
+    Check { hint, ..row }
 }
 
 fn of_sandbox(settings: &Settings, rows: &mut Vec<Check>) -> Option<Candidate> {
@@ -93,7 +102,7 @@ fn of_sandbox(settings: &Settings, rows: &mut Vec<Check>) -> Option<Candidate> {
     match declared.check() {
         Ok(candidate) => Some(candidate),
         Err(refusals) => {
-            rows.extend(refusals.iter().map(|refusal| Check::of_refusal(NAME, refusal).status(Status::Refused)));
+            rows.extend(refusals.iter().map(of_refusal));
             None
         }
     }

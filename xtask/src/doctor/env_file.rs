@@ -11,8 +11,9 @@ use crate::doctor::Patient;
 use crate::doctor::check::Check;
 use crate::hint::quoted;
 use crate::process::{self, Exit, Invocation, locate};
-use crate::settings::Settings;
 use crate::settings::env_file as reading;
+use crate::settings::{PrismaSettings, Settings};
+use crate::words::counted;
 use pin::file;
 
 const FILE: &str = "env-file";
@@ -29,17 +30,23 @@ pub fn look(patient: &Patient) -> Vec<Check> {
         return vec![Check::skipped(FILE, "this target has no env file here")];
     };
     let shown = patient.settings.shown(path);
-    let mut rows = placeholders(path, &shown);
+    let mut rows = placeholders(patient, path, &shown);
     rows.extend(access(path, &shown));
     rows
 }
 
-fn placeholders(path: &Path, shown: &str) -> Vec<Check> {
+/// In variables that are not the target's own: of those the guard says it.
+fn placeholders(patient: &Patient, path: &Path, shown: &str) -> Vec<Check> {
+    let settings = &patient.settings;
+    let PrismaSettings { url_env, direct_url_env, shadow_url_env, .. } = &settings.prisma;
+    let targets = [url_env, direct_url_env, shadow_url_env, &settings.supabase.url_env, &settings.supabase.key_env];
+
     let bytes = file::read(path, reading::LONGEST).unwrap_or_default();
     let Ok(variables) = reading::parse(&bytes) else {
         return vec![Check::skipped(FILE, "its form comes first: see the row of the target")];
     };
-    let held = variables.iter().filter(|(_, value)| reading::is_placeholder(value.expose()));
+    let others = variables.iter().filter(|(name, _)| !targets.contains(&name));
+    let held = others.filter(|(_, value)| reading::is_placeholder(value.expose()));
     let row = |(name, _): &(String, redact::Secret)| {
         let values = [("file", shown), ("variable", name.as_str())];
         Check::fail(
@@ -50,7 +57,7 @@ fn placeholders(path: &Path, shown: &str) -> Vec<Check> {
     };
     let rows: Vec<Check> = held.map(row).collect();
     match rows.is_empty() {
-        true => vec![Check::ok(FILE, format!("{} variables, no placeholder", variables.len()))],
+        true => vec![Check::ok(FILE, format!("{}, no placeholder", counted(variables.len(), "variable")))],
         false => rows,
     }
 }
@@ -85,14 +92,14 @@ pub fn look_at_git(patient: &Patient) -> Vec<Check> {
         Some(_) => return vec![Check::skipped(GIT, "this is no git repository")],
         None => return vec![Check::skipped(GIT, "git is not on PATH")],
     }
-    let known = git(&["log", "--all", "--oneline", "--max-count=1", "--", &shown]);
-    let staged = git(&["ls-files", "--error-unmatch", "--", &shown]);
-    let in_history = known.is_some_and(|(_, said)| !said.is_empty());
-    let in_index = matches!(staged, Some((Exit::Success, _)));
-    if in_history || in_index {
-        let place = if in_index { "index" } else { "history" };
+    let known = git(&["log", "--branches", "--tags", "--remotes", "--oneline", "--max-count=1", "--", &shown]);
+    if known.is_some_and(|(_, said)| !said.is_empty()) {
         let hint = env_file::COMMITTED.hint(&[("file", &quoted(&shown))]);
-        return vec![Check::fail(GIT, format!("`{shown}` is in git's {place}"), hint)];
+        return vec![Check::fail(GIT, format!("`{shown}` is in a commit"), hint)];
+    }
+    if let Some((Exit::Success, _)) = git(&["ls-files", "--error-unmatch", "--", &shown]) {
+        let hint = env_file::STAGED.hint(&[("file", &shown)]);
+        return vec![Check::fail(GIT, format!("`{shown}` is in git's index, so the next commit has it"), hint)];
     }
     match git(&["check-ignore", "--quiet", "--", &shown]) {
         Some((Exit::Code(1), _)) => {

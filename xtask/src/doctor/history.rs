@@ -2,20 +2,20 @@
 
 use crate::causes::{history as causes, locks};
 use crate::doctor::Patient;
-use crate::doctor::check::Check;
+use crate::doctor::check::{Check, Mark};
 use crate::error::{Result, Status};
 use crate::guard::{Candidate, Demand};
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::activity::lock_holders;
 use crate::postgres::connection::Connection;
 use crate::postgres::table_locks::{self, TableLock};
-use crate::process::locate;
 use crate::schema::catalog::catalog;
 use crate::schema::history::History;
 use crate::schema::ledger::{LEDGER_TABLE, ledger};
 use crate::schema::{drift, expected};
 use crate::session::Session;
 use crate::stages::preflight;
+use crate::temporary::Temporary;
 use crate::words::counted;
 
 const LOCKS: &str = "locks";
@@ -44,11 +44,7 @@ pub fn locks(connection: &mut Connection, candidate: &Candidate) -> Result<Vec<C
         let hint = locks::TABLES_LOCKED.hint(&[("remedy", &remedy(lock))]);
         let row = Check::warn(LOCKS, lock.in_words(), hint);
         // A question about the schema would wait for it, too.
-        rows.push(if lock.shuts_out {
-            Check { mark: crate::doctor::check::Mark::Fail, status: Status::Blocked, ..row }
-        } else {
-            row
-        });
+        rows.push(if lock.shuts_out { Check { mark: Mark::Fail, status: Status::Blocked, ..row } } else { row });
     }
     if rows.is_empty() {
         rows.push(Check::ok(LOCKS, "nobody holds a lock that a migration would wait for"));
@@ -58,8 +54,9 @@ pub fn locks(connection: &mut Connection, candidate: &Candidate) -> Result<Vec<C
 
 /// Ledger and drift.
 pub fn look(patient: &Patient, candidate: &Candidate, connection: &mut Connection) -> Vec<Check> {
-    let Ok(history) = History::of(&patient.settings) else {
-        return [LEDGER, DRIFT].map(|name| Check::skipped(name, "needs the folder of migrations")).into();
+    let history = History::of(&patient.settings).ok().filter(|history| !history.migrations.is_empty());
+    let Some(history) = history else {
+        return [LEDGER, DRIFT].map(|name| Check::skipped(name, "needs the migrations")).into();
     };
     let ledger = match ledger(connection, &candidate.dsn().schema) {
         Ok(ledger) => ledger,
@@ -106,11 +103,8 @@ fn of_standing(standing: &MigrationStatus) -> Vec<Check> {
 /// At a glance: where these migrations were replayed before. A replay would make a database on the server.
 fn drift_row(patient: &Patient, candidate: &Candidate, connection: &mut Connection, history: &History) -> Check {
     let settings = &patient.settings;
-    let has_tools = locate::node(settings)
-        .and_then(|node| locate::prisma(settings, &node))
-        .and_then(|prisma| locate::engine(settings, &prisma, None));
-    if has_tools.is_err() {
-        return Check::skipped(DRIFT, "needs Prisma and its engine");
+    if patient.toolbox().is_none() || Temporary::new().is_err() {
+        return Check::skipped(DRIFT, "needs Prisma, its engine and temporary files");
     }
     let (candidate, redactor) = (candidate.clone(), patient.redactor.clone());
     let schemas: Vec<String> = candidate.schemas().into_iter().map(str::to_owned).collect();

@@ -16,14 +16,16 @@ mod rights;
 mod sandbox;
 mod server;
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::causes::network::NO_ANSWER;
-use crate::error::{Failure, guarded};
+use crate::error::{Failure, Result, guarded};
 use crate::guard::Candidate;
 use crate::interrupt::Interrupt;
+use crate::process::locate::{self, Toolbox};
 use crate::settings::Settings;
 use check::Check;
 use redact::Redactor;
@@ -40,8 +42,31 @@ pub struct Patient {
     pub redactor: Redactor,
     /// None where layers 1 to 3 refuse it, or where nothing says where it is.
     pub candidate: Option<Candidate>,
+    /// Node and its version, asked once.
+    node: OnceLock<Result<(PathBuf, String)>>,
     /// Why drill.toml could not be used; its defaults are looked at then.
     pub unusable: Option<Failure>,
+}
+
+impl Patient {
+    /// # Errors
+    /// `blocked` where it is missing, too old, or does not start.
+    fn node(&self) -> Result<(PathBuf, String)> {
+        let ask = || {
+            let node = locate::node(&self.settings)?;
+            let version = locate::node_version(&node, &self.interrupt)?;
+            Ok((node, version))
+        };
+        self.node.get_or_init(ask).clone()
+    }
+
+    /// Node, Prisma and its engine, as far as they are here: nothing is brought.
+    fn toolbox(&self) -> Option<Toolbox> {
+        let (node, _) = self.node().ok()?;
+        let prisma = locate::prisma(&self.settings, &node).ok()?;
+        let engine = locate::engine(&self.settings, &prisma, None).ok()?;
+        Some(Toolbox { node, prisma, engine })
+    }
 }
 
 type Probe<T> = (&'static str, fn(&T) -> Vec<Check>);

@@ -78,16 +78,21 @@ fn failed_at(
     error: PinError,
 ) -> Vec<Check> {
     let settings = &patient.settings;
-    let address = |name| match STEPS.iter().position(|step| *step == name) {
-        Some(0) => resolved(addresses),
-        _ => "reached".to_owned(),
+    let passed = |at: usize| match at {
+        0 => Check::ok(STEPS[0], resolved(addresses)),
+        // Certificates are read before anything is dialled.
+        _ if matches!(error, PinError::CaFile { .. }) => {
+            Check::skipped(STEPS[at], "not dialled without the certificates")
+        }
+        1 => Check::ok(STEPS[1], "a Postgres answers"),
+        _ => Check::ok(STEPS[at], "as `sslmode` asks"),
     };
-    let before = STEPS[..step].iter().map(|name| Check::ok(name, address(*name)));
+    let before: Vec<Check> = (0..step).map(passed).collect();
     let failure = reach::refused(settings, candidate, error.clone());
     let mut own = Check::of_failure(STEPS[step], &failure, Some(&network::TLS_FAILED).filter(|_| step == 2));
     own.message = error.to_string();
     let after = STEPS[step + 1..].iter().map(|name| Check::skipped(name, format!("needs `{}`", STEPS[step])));
-    let rows: Vec<Check> = before.chain([own]).chain(after).collect();
+    let rows: Vec<Check> = before.into_iter().chain([own]).chain(after).collect();
     debug_assert_eq!(rows.iter().filter(|row| row.mark == Mark::Fail).count(), 1);
     rows
 }

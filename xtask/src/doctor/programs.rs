@@ -29,7 +29,7 @@ pub fn node(patient: &Patient) -> Vec<Check> {
 pub fn packages(patient: &Patient) -> Vec<Check> {
     let settings = &patient.settings;
     let owner = owner(settings);
-    let Ok(node) = locate::node(settings) else {
+    let Ok((node, _)) = patient.node() else {
         return vec![owner, Check::skipped("prisma", "needs Node"), Check::skipped("engine", "needs Node")];
     };
     let prisma = match locate::prisma(settings, &node) {
@@ -97,6 +97,9 @@ pub fn supabase(patient: &Patient) -> Vec<Check> {
     let settings = &patient.settings;
     if settings.supabase.mirror_sql.as_deref().is_none_or(|script: &Path| !script.is_file()) {
         return vec![Check::skipped(NAME, "this project has no mirror's script")];
+    }
+    if !settings.root.join("node_modules").exists() && locate::supabase(settings).is_none() {
+        return vec![Check::skipped(NAME, "needs the project's packages")];
     }
     vec![match crate::tools::supabase::Supabase::find(settings) {
         Ok(cli) => Check::ok(NAME, cli.version()),

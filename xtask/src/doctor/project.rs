@@ -10,7 +10,6 @@ use crate::doctor::Patient;
 use crate::doctor::check::Check;
 use crate::guard::prisma_schema;
 use crate::process;
-use crate::process::locate::{self, Toolbox};
 use crate::schema::history::History;
 use crate::session::{environment, prisma_config};
 use crate::settings::{Settings, schema_files};
@@ -57,14 +56,6 @@ fn schema(patient: &Patient, history: Option<&History>) -> Check {
     by_engine(patient, &shown)
 }
 
-/// Node, Prisma and its engine, as far as they are here: nothing is brought.
-fn toolbox(settings: &Settings) -> Option<Toolbox> {
-    let node = locate::node(settings).ok()?;
-    let prisma = locate::prisma(settings, &node).ok()?;
-    let engine = locate::engine(settings, &prisma, None).ok()?;
-    Some(Toolbox { node, prisma, engine })
-}
-
 /// Prisma's own loader over Prisma's config.
 pub fn config(patient: &Patient) -> Vec<Check> {
     const NAME: &str = "config";
@@ -74,7 +65,7 @@ pub fn config(patient: &Patient) -> Vec<Check> {
     if patient.unusable.is_some() || !path.is_file() {
         return vec![Check::skipped(NAME, format!("there is no `{shown}`"))];
     }
-    let Some(toolbox) = toolbox(settings) else {
+    let Some(toolbox) = patient.toolbox() else {
         return vec![Check::skipped(NAME, "needs Prisma and its engine")];
     };
     let Ok(home) = Temporary::new() else { return vec![Check::skipped(NAME, "needs temporary files")] };
@@ -93,11 +84,14 @@ pub fn config(patient: &Patient) -> Vec<Check> {
 /// As Prisma's own engine reads it. A schema that has passed before is not asked about again.
 fn by_engine(patient: &Patient, shown: &str) -> Check {
     let settings = &patient.settings;
-    let Some(toolbox) = toolbox(settings) else {
+    let Some(toolbox) = patient.toolbox() else {
         return Check::skipped(SCHEMA, format!("`{shown}` is for Postgres; more needs Prisma's engine"));
     };
     if schema_reading::has_passed(settings, &toolbox) {
         return Check::ok(SCHEMA, format!("`{shown}` is for Postgres, and Prisma's engine has read it"));
+    }
+    if Temporary::new().is_err() {
+        return Check::skipped(SCHEMA, format!("`{shown}` is for Postgres; more needs temporary files"));
     }
     let said = schema_reading::question_of(settings, &toolbox)
         .and_then(|(question, _folder)| process::capture(&question, settings.timeouts.generate, &patient.interrupt));

@@ -11,12 +11,16 @@ use crate::guard::Candidate;
 use crate::postgres::connection::Connection;
 use crate::postgres::rights::{self, Begins, Rights, Slot};
 use crate::settings::Settings;
+use crate::words::counted;
 
 const RIGHTS: &str = "rights";
 const LIMITS: &str = "limits";
 
 /// What a run has open at once: its lock, its questions, Prisma's engine, a replay and what watches it.
 const NEEDED: i64 = 5;
+
+/// The next time the rest is named.
+const MOST_REMEDIES: usize = 20;
 
 /// The settings of a session that get into a migration's way.
 const SETTINGS: [(&str, &Cause); 5] = [
@@ -81,12 +85,13 @@ fn of_schemas(found: &Rights, schemas: &[&str]) -> Vec<Check> {
 }
 
 fn others(found: &Rights) -> Option<Check> {
-    let (owner, count, table) = found.others.first()?;
-    let hint = causes::NOT_TABLE_OWNER
-        .hint(&[("owner", &escape_identifier(owner)), ("role", &escape_identifier(&found.role))]);
+    let first = found.others.first()?;
+    let remedies: Vec<&str> = found.others.iter().take(MOST_REMEDIES).map(|table| table.remedy.as_str()).collect();
+    let hint = causes::NOT_TABLE_OWNER.hint(&[("statements", &remedies.join("; "))]);
+    let count = counted(found.others.len(), "table");
     let seen = format!(
-        "`{owner}` owns {count} of the schema's tables and views (`{table}`), and `{}` may not alter them",
-        found.role
+        "`{}` may not alter {count} of the schema, which belong to others: `{}` to `{}`",
+        found.role, first.name, first.owner
     );
     Some(Check::warn(RIGHTS, seen, hint))
 }

@@ -51,7 +51,14 @@ fn behind(patient: &Patient, candidate: &Candidate, pin: &Pin) -> Vec<Check> {
     };
     let connection = &mut connection;
     let mut rows = vec![version(&identity)];
-    rows.extend(or_row("claim", claim_of(connection, &identity, candidate)));
+    let claim = or_row("claim", claim_of(connection, &identity, candidate));
+    let is_refused = claim.iter().any(|row| row.mark == Mark::Fail);
+    rows.extend(claim);
+    if is_refused {
+        let rest = ["disk", "clock", "rights", "limits", "locks", "ledger", "drift", "mirror"];
+        rows.extend(rest.map(|name| Check::skipped(name, "nothing more is asked of this server")));
+        return rows;
+    }
     rows.push(disk(patient, &identity));
     rows.extend(or_row("clock", clock_of(connection).map(|row| vec![row])));
     rows.extend(or_row("rights", rights::look(connection, &patient.settings, candidate)));
@@ -117,8 +124,9 @@ fn claim_of(connection: &mut Connection, identity: &Identity, candidate: &Candid
 /// Whether a snapshot of the whole database would find room.
 fn disk(patient: &Patient, identity: &Identity) -> Check {
     const NAME: &str = "disk";
-    let root = &patient.settings.root;
-    let Ok(free) = free_bytes(root) else {
+    let folder = patient.settings.private_dir();
+    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(&folder);
+    let Ok(free) = free_bytes(there) else {
         return Check::skipped(NAME, "the file system does not say how much is free");
     };
     let needed = u64::try_from(identity.size_bytes).unwrap_or_default();

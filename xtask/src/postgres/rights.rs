@@ -36,6 +36,14 @@ pub struct SchemaRights {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OthersTable {
+    pub owner: String,
+    pub name: String,
+    /// The statement that gives it to this role.
+    pub remedy: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rights {
     pub role: String,
     pub database: String,
@@ -44,8 +52,8 @@ pub struct Rights {
     pub may_create_schemas: bool,
     /// Of the schemas that were asked for, those that are there.
     pub schemas: Vec<SchemaRights>,
-    /// Who owns tables in them that this role may not alter: the owner, how many, and one by its name.
-    pub others: Vec<(String, i64, String)>,
+    /// Tables in them that this role may not alter.
+    pub others: Vec<OthersTable>,
     pub slots: Slots,
 }
 
@@ -67,15 +75,16 @@ const SCHEMAS: &str = "
            pg_catalog.pg_has_role(n.nspowner, 'USAGE')
       from pg_catalog.pg_namespace n where n.nspname = any($1) order by 1";
 
-/// What an extension made is not a migration's to alter.
+/// What an extension made is not a migration's to alter, and a column's own sequence goes with its table.
 const OTHERS: &str = "
-    select pg_catalog.pg_get_userbyid(c.relowner)::text, count(*), min(c.relname::text collate \"C\")
+    select pg_catalog.pg_get_userbyid(c.relowner)::text, c.relname::text,
+           pg_catalog.format('alter table %I.%I owner to %I', n.nspname, c.relname, current_user)
       from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where n.nspname = any($1) and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
        and not pg_catalog.pg_has_role(c.relowner, 'USAGE')
        and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                          and d.objid = c.oid and d.deptype = 'e')
-     group by 1 order by 2 desc, 1";
+                          and d.objid = c.oid and (d.deptype = 'e' or d.deptype in ('a', 'i') and c.relkind = 'S'))
+     order by 1, 2";
 
 /// # Errors
 /// As the server's.
@@ -96,7 +105,10 @@ pub fn rights(connection: &mut Connection, schemas: &[&str]) -> Result<Rights> {
                 .iter()
                 .map(|row| SchemaRights { name: row.get(0), may_create: row.get(1), is_owner: row.get(2) })
                 .collect(),
-            others: other_rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect(),
+            others: other_rows
+                .iter()
+                .map(|row| OthersTable { owner: row.get(0), name: row.get(1), remedy: row.get(2) })
+                .collect(),
             slots: Slots { role: slot(5, 7), database: slot(6, 8), server: slot(10, 9) },
         })
     })
@@ -147,14 +159,17 @@ pub fn begins_with(connection: &mut Connection, names: &[&str], role: &str, data
 /// `place`: whose the setting is, by role and database, with 0 for all; None for the server's own, which the role's beats.
 fn remedy(name: &str, place: Option<(u32, u32)>, role: &str, database: &str) -> String {
     let (role, database) = (escape_identifier(role), escape_identifier(database));
-    let off = if name == "default_transaction_read_only" { "off" } else { "0" };
-    match place {
+    let is_read_only = name == "default_transaction_read_only";
+    let off = if is_read_only { "off" } else { "0" };
+    let statement = match place {
         None => format!("alter role {role} set {name} = {off}"),
         Some((0, 0)) => format!("alter role all reset {name}"),
         Some((0, _)) => format!("alter database {database} reset {name}"),
         Some((_, 0)) => format!("alter role {role} reset {name}"),
         Some(_) => format!("alter role {role} in database {database} reset {name}"),
-    }
+    };
+    // Else it would not run where it is pasted.
+    if is_read_only { format!("begin read write; {statement}; commit") } else { statement }
 }
 
 #[cfg(test)]
@@ -174,10 +189,18 @@ mod tests {
             let rights = of("clerk", &database);
             let schemas: Vec<_> =
                 rights.schemas.iter().map(|it| (it.name.clone(), it.may_create, it.is_owner)).collect();
-            (schemas, rights.others, rights.may_create_schemas)
+            let others: Vec<_> = rights.others.into_iter().map(|it| (it.owner, it.name)).collect();
+            (schemas, others, rights.may_create_schemas)
         };
-        let begins = plain("create table mine (); create view theirs as select 1");
-        assert_eq!(begins, (vec![("public".into(), false, false)], vec![("postgres".into(), 2, "mine".into())], false));
+        let begins = plain("create table mine (id serial); create view theirs as select 1");
+        assert_eq!(
+            begins,
+            (
+                vec![("public".into(), false, false)],
+                vec![("postgres".into(), "mine".into()), ("postgres".into(), "theirs".into())],
+                false
+            )
+        );
         let granted = plain(
             "grant usage, create on schema public to clerk; alter table mine owner to clerk; alter view theirs owner to clerk; \
              create schema extra authorization clerk",

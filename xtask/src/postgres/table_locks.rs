@@ -1,5 +1,7 @@
 //! Locks on tables that a migration would wait for: strong ones, and any of a transaction that somebody left open.
 
+use std::time::Duration;
+
 use crate::error::Result;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::holder::{Holder, OF_SESSION, PREPARED};
@@ -22,38 +24,69 @@ impl TableLock {
     }
 }
 
+/// Between two looks at a session that does not show its state: what only reads or writes at this moment has ended then.
+const MOMENT: Duration = Duration::from_millis(250);
+
 /// Of each other session in one of `schemas`, the strongest lock first. What reads or writes at this moment is about to end, and the
 /// server's own workers give way to a migration.
 ///
 /// # Errors
 /// As the server's.
 pub fn of_others(connection: &mut Connection, schemas: &[&str]) -> Result<Vec<TableLock>> {
+    let first = look(connection, schemas)?;
+    if first.iter().all(|seen| seen.lasts == Some(true)) {
+        return Ok(first.into_iter().map(|seen| seen.lock).collect());
+    }
+    std::thread::sleep(MOMENT);
+    let still: Vec<_> =
+        look(connection, schemas)?.into_iter().map(|seen| (seen.transaction, seen.lock.table)).collect();
+    let lasts = |seen: &Seen| {
+        seen.lasts == Some(true)
+            || still.iter().any(|(same, table)| *same == seen.transaction && *table == seen.lock.table)
+    };
+    Ok(first.into_iter().filter(lasts).map(|seen| seen.lock).collect())
+}
+
+struct Seen {
+    lock: TableLock,
+    transaction: String,
+    /// None where the session's state is hidden from this role.
+    lasts: Option<bool>,
+}
+
+fn look(connection: &mut Connection, schemas: &[&str]) -> Result<Vec<Seen>> {
     let sql = format!(
-        "select n.nspname::text, c.relname::text, pg_catalog.replace(l.mode, 'Lock', ''), l.mode = 'AccessExclusiveLock',
-                p.gid, p.owner::text, p.prepared, l.pid, {OF_SESSION}
-           from pg_catalog.pg_locks l
-           join pg_catalog.pg_class c on c.oid = l.relation and c.relkind in ('r', 'p')
-           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-           left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-           left join {PREPARED} p on l.pid is null and p.virtualtransaction = l.virtualtransaction
-          where l.locktype = 'relation' and l.granted and n.nspname = any($1)
-            and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
-            and l.pid is distinct from pg_catalog.pg_backend_pid()
-            and coalesce(a.backend_type, 'client backend') = 'client backend'
-            and (l.mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
-                 or a.state like 'idle in transaction%' or l.pid is null
-                 or a.xact_start < pg_catalog.clock_timestamp() - interval '10 s')
-          order by l.mode = 'AccessExclusiveLock' desc, l.mode like '%Exclusive%' desc, c.relname, l.pid"
+        "select s.* from (
+           select n.nspname::text, c.relname::text, pg_catalog.replace(l.mode, 'Lock', ''), l.mode = 'AccessExclusiveLock',
+                  p.gid, p.owner::text, p.prepared, l.pid, {OF_SESSION},
+                  l.virtualtransaction,
+                  case when l.mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') or l.pid is null then true
+                       else a.state like 'idle in transaction%' or a.xact_start < pg_catalog.clock_timestamp() - interval '10 s' end as lasts
+             from pg_catalog.pg_locks l
+             join pg_catalog.pg_class c on c.oid = l.relation and c.relkind in ('r', 'p')
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+             left join {PREPARED} p on l.pid is null and p.virtualtransaction = l.virtualtransaction
+            where l.locktype = 'relation' and l.granted and n.nspname = any($1)
+              and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+              and l.pid is distinct from pg_catalog.pg_backend_pid()
+              and coalesce(a.backend_type, 'client backend') = 'client backend'
+            order by l.mode = 'AccessExclusiveLock' desc, l.mode like '%Exclusive%' desc, c.relname, l.pid) s
+          where s.lasts is distinct from false"
     );
     let rows = connection.client().query(&sql, &[&schemas]).could_not("ask who holds locks on tables")?;
-    let lock = |row: &postgres::Row| TableLock {
-        schema: row.get(0),
-        table: row.get(1),
-        mode: row.get(2),
-        shuts_out: row.get(3),
-        holder: Holder::prepared_or_session(row, 4),
+    let seen = |row: &postgres::Row| Seen {
+        lock: TableLock {
+            schema: row.get(0),
+            table: row.get(1),
+            mode: row.get(2),
+            shuts_out: row.get(3),
+            holder: Holder::prepared_or_session(row, 4),
+        },
+        transaction: row.get("virtualtransaction"),
+        lasts: row.get("lasts"),
     };
-    Ok(rows.iter().map(lock).collect())
+    Ok(rows.iter().map(seen).collect())
 }
 
 /// Whether there is any table in `schemas`.
@@ -72,7 +105,7 @@ pub fn has_tables(connection: &mut Connection, schemas: &[&str]) -> Result<bool>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::server::{Database, open};
+    use crate::postgres::server::{Database, open, open_as};
 
     #[test]
     fn who_keeps_a_table_is_named_and_who_only_reads_is_not() {
@@ -95,5 +128,19 @@ mod tests {
             ["one AccessExclusive true", "two AccessShare false"]
         );
         assert_eq!(held("select 1"), [""; 0]);
+    }
+
+    #[test]
+    fn a_session_that_hides_its_state_is_believed_when_it_lasts() {
+        let mut database = Database::new();
+        database.run("create table one ()");
+        let mut clerk = open_as("clerk", &database.name);
+        let mut other = open(&database.name);
+        other.client().batch_execute("begin; select from public.one").unwrap();
+        assert_eq!(of_others(&mut clerk, &["public"]).unwrap().len(), 1);
+        let begun = std::time::Instant::now();
+        other.client().batch_execute("rollback").unwrap();
+        assert_eq!(of_others(&mut clerk, &["public"]).unwrap(), []);
+        assert!(begun.elapsed() < MOMENT, "nobody waits where nobody holds anything");
     }
 }

@@ -16,6 +16,7 @@ mod backward;
 mod bad_input;
 mod claim;
 mod docs;
+mod doctor;
 mod drill;
 mod evidence;
 mod forward;

@@ -164,16 +164,26 @@ impl Server {
 
     /// A new, empty database `<name>_<n>_test` of a role that may create others.
     pub fn database(&self, name: &str) -> Database {
-        static NEXT: AtomicUsize = AtomicUsize::new(1);
-        self.database_named(&format!("{name}_{}_test", NEXT.fetch_add(1, Ordering::Relaxed)))
+        self.database_named(&numbered(name))
     }
 
     /// As `database`, with the name that another server's has.
     pub fn database_named(&self, name: &str) -> Database {
+        let database = self.role_of(name);
+        let create = format!("create database {name} owner {}", database.user);
+        self.superuser("postgres").batch_execute(&create).unwrap();
+        database
+    }
+
+    /// The role of a database that is not there yet, and its name.
+    pub fn role_for(&self, name: &str) -> Database {
+        self.role_of(&numbered(name))
+    }
+
+    fn role_of(&self, name: &str) -> Database {
         let (name, user) = (name.to_owned(), format!("{name}_owner"));
-        let mut server = self.superuser("postgres");
-        server.batch_execute(&format!("create role {user} login createdb password '{PASSWORD}'")).unwrap();
-        server.batch_execute(&format!("create database {name} owner {user}")).unwrap();
+        let create = format!("create role {user} login createdb password '{PASSWORD}'");
+        self.superuser("postgres").batch_execute(&create).unwrap();
         Database { name, user, address: self.address, port: self.port }
     }
 
@@ -225,6 +235,11 @@ impl Database {
     pub fn one<T: for<'a> postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
         self.connect().query_one(sql, &[]).unwrap().get(0)
     }
+}
+
+fn numbered(name: &str) -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    format!("{name}_{}_test", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A digest of all rows of all tables, whatever their order; a partition is read with its root.
