@@ -141,7 +141,10 @@ impl Known {
             let key = key.trim();
             // Only a name that was parsed may appear in a mask: this one could be a part of a secret.
             let label = self.labels.iter().position(|label| label == key);
-            self.read("", assignment, None, found);
+            // Else the name itself would be a long part of a secret, and masked wherever it is mentioned.
+            if label.is_none() {
+                self.read("", assignment, None, found);
+            }
             self.read(key, value, label, found);
             self.read(key, value.split(" #").next().unwrap_or(value), label, found);
         }

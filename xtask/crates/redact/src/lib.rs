@@ -278,6 +278,8 @@ mod tests {
             assert_eq!(redactor.text(&masked), masked);
             assert_eq!(redactor.scan(masked.as_bytes()), None, "{masked}");
         }
+        let mention = format!("`{name}` holds no key, and {name} is set\n");
+        assert_eq!(redactor.text(&mention), mention, "the name of a variable is no secret");
     }
 
     #[test]
