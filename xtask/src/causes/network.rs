@@ -143,9 +143,10 @@ causes! {
         name: "pooler-transaction-mode",
         title: "The URL leads to a pooler in transaction mode, and migrations need a session",
         codes: &[],
-        fix: Advice("in {source}, name port 5432 of the same host: its session pooler"),
+        fix: Advice("in {source}, name {session}"),
         more: "On port 6543 each transaction may get another session: locks, prepared statements and settings do not hold, and Prisma hangs or fails \
-               in ways that do not say so (prisma#22779, #24562). `pgbouncer=true` in a URL is for the application's client, not for migrations.",
+               in ways that do not say so (prisma#22779, #24562). On Supabase port 5432 of the \
+               same host gives a session. `pgbouncer=true` in a URL is for the application's client, not for migrations.",
     }
     OTHER_DATABASE {
         name: "other-database",

@@ -28,11 +28,21 @@ pub fn look(patient: &Patient, candidate: &Candidate) -> (Option<Pin>, Vec<Check
     };
     match reach::open(settings, &patient.interrupt, candidate) {
         Ok(pin) => {
-            let rows = passed(&pin, candidate, &addresses);
-            (Some(pin), rows)
+            let rows = said_to_be_a_pooler(patient, candidate).into_iter().chain(passed(&pin, candidate, &addresses));
+            (Some(pin), rows.collect())
         }
         Err(error) => (None, failed_at(step_of(&error), &addresses, patient, candidate, error)),
     }
+}
+
+/// By the URL's own word, which is one for the application's client.
+fn said_to_be_a_pooler(patient: &Patient, candidate: &Candidate) -> Option<Check> {
+    let says_so = candidate.dsn().parameters.get("pgbouncer").is_some_and(|value| value == "true");
+    says_so.then(|| {
+        let session = "the server itself or a pooler that gives a session, without `pgbouncer=true`";
+        let hint = reach::needs_a_session(&patient.settings, candidate, session);
+        Check::warn("pooler", "the URL says `pgbouncer=true`: each transaction may get another session", hint)
+    })
 }
 
 /// Which of the four steps failed.

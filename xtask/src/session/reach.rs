@@ -88,7 +88,12 @@ pub fn not_a_transaction_pooler(settings: &Settings, candidate: &Candidate) -> R
         return Ok(());
     }
     Err(Failure::blocked(format!("{}:6543 is a transaction pooler, and migrations need a session", dsn.host))
-        .known(&network::POOLER_TRANSACTION_MODE, &[("source", &source(settings, candidate))]))
+        .hint(needs_a_session(settings, candidate, "port 5432 of the same host: its session pooler")))
+}
+
+/// What to name instead of a pooler in transaction mode.
+pub fn needs_a_session(settings: &Settings, candidate: &Candidate, session: &str) -> Hint {
+    network::POOLER_TRANSACTION_MODE.hint(&[("source", &source(settings, candidate)), ("session", session)])
 }
 
 fn shared_with_production(settings: &Settings, host: &str, dsn: &Dsn) -> Failure {

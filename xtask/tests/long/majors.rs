@@ -63,3 +63,18 @@ fn each_serves_for_the_drill_the_rehearsal_reset_and_restore() {
         }
     }
 }
+
+/// Its makers mended 14 until 2026-11-12; `doctor` says so, and the drill works on it as before.
+#[test]
+fn a_release_that_gets_no_more_fixes_is_named() {
+    let project = Project::new();
+    let settings = project.read("drill.toml");
+    let programs = programs(RELEASES[0]);
+    project.write("drill.toml", &format!("{settings}\n[sandbox]\nbin_dir = \"{}\"\n", programs.display()));
+    project.run(&["sandbox", "up"]).expect(0);
+    let checks = project.run(&["doctor", "--sandbox", "--json"]).expect(0).json();
+    let version = checks["checks"].as_array().unwrap().iter().find(|row| row["name"] == "version").unwrap();
+    assert_eq!((version["status"].as_str(), version["cause"].as_str()), (Some("warn"), Some("server-end-of-life")));
+    let hint = version["hint"].as_str().unwrap();
+    assert!(hint.starts_with("plan the upgrade of Postgres 14, which got its last fixes on 2026-11-12"), "{hint}");
+}

@@ -105,7 +105,51 @@ fn of_the_way_to_the_server() {
         |patient| patient.env_file(&format!("{}?sslmode=disable", at_port(patient, pooler))),
         corrects("postgres.<ref>"),
     );
+    patient.case(
+        "pooler-transaction-mode",
+        |patient| patient.env_file(&with(patient, "pgbouncer=true")),
+        corrects("without `pgbouncer=true`"),
+    );
     insta::assert_snapshot!(patient.said);
+}
+
+/// Fault injection: a name server that says that there is no such name, or nothing. Only root may listen on its port.
+#[test]
+fn of_a_name_that_nobody_knows_or_answers_for() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let patient = Patient::new("dns");
+    patient.project.drill_toml(&DRILL_TOML.replace("127.0.0.1", "*.staging.hotdash.app"));
+    patient.env_file("postgresql://app:pw-1234567@db.staging.hotdash.app:5432/a_test");
+    for (address, answers) in [("127.0.0.9", true), ("127.0.0.10", false)] {
+        let stub = std::net::UdpSocket::bind((address, 53)).unwrap();
+        std::thread::spawn(move || {
+            let mut question = [0; 512];
+            while let Ok((length, from)) = stub.recv_from(&mut question) {
+                if answers {
+                    // NXDOMAIN: the question, as an answer (RFC 1035, 4.1.1).
+                    (question[2], question[3]) = (0x81, 0x83);
+                    let _ = stub.send_to(&question[..length], from);
+                }
+            }
+        });
+        patient.project.write("resolv.conf", &format!("nameserver {address}\n"));
+        let inner = patient.project.command(&["doctor", "--json"]);
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--mount", "sh", "-c", r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#]);
+        command.arg(patient.project.path("resolv.conf")).arg(inner.get_program()).args(inner.get_args());
+        command.current_dir(patient.project.path("")).env_clear();
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let begun = std::time::Instant::now();
+        let json = crate::project::Project::answer(&mut command).expect(4).json();
+        assert!(begun.elapsed() < std::time::Duration::from_millis(5_500), "{:?}", begun.elapsed());
+        let failed: Vec<_> = json["checks"].as_array().unwrap().iter().filter(|row| row["status"] == "fail").collect();
+        let named: Vec<_> = failed.iter().map(|row| row["cause"].as_str().unwrap()).collect();
+        assert_eq!(named, ["host-unresolved"], "{json:#}");
+        let said = failed[0]["message"].as_str().unwrap();
+        assert_eq!(said.contains("did not answer in time"), !answers, "{said}");
+    }
 }
 
 #[test]

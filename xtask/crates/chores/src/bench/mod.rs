@@ -2,6 +2,7 @@
 
 mod backward;
 mod build;
+mod doctor;
 mod drill;
 mod forward;
 mod parity;
@@ -24,6 +25,7 @@ use xshell::{Cmd, Shell};
 pub enum Bench {
     Backward(backward::Options),
     Build(build::Options),
+    Doctor(doctor::Options),
     Drill(drill::Options),
     Forward(forward::Options),
     Parity(parity::Options),
@@ -38,6 +40,7 @@ impl Bench {
         match self {
             Bench::Backward(options) => options.run(),
             Bench::Build(options) => options.run(),
+            Bench::Doctor(options) => options.run(),
             Bench::Drill(options) => options.run(),
             Bench::Forward(options) => options.run(),
             Bench::Parity(options) => options.run(),
