@@ -117,10 +117,12 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     if let Command::Doctor(args) = &cli.command {
         return doctor::run(args, &cli.global, console, outcome);
     }
-    let mut settings = Settings::load(&cli.global)?;
+    // What the sandbox's own commands act on needs no target of drill.toml.
+    let of_sandbox = matches!(cli.command, Command::Sandbox(_));
+    let mut settings = Settings::load(&Global { sandbox: cli.global.sandbox || of_sandbox, ..cli.global.clone() })?;
     let interrupt = Interrupt::listen()?;
     console.hears(&interrupt);
-    if matches!(cli.command, Command::Sandbox(_)) {
+    if of_sandbox {
         settings = settings.for_sandbox();
         outcome.aim = settings.aim.clone();
     }

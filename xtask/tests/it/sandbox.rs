@@ -184,3 +184,11 @@ fn another_postgres_of_this_machine_serves_where_drill_toml_names_it() {
     let other = project.run(&["sandbox", "up"]).expect(4);
     insta::assert_snapshot!([missing.said(), lacking.failure(), other.said()].join("\n\n"));
 }
+
+#[test]
+fn its_commands_need_no_target_called_staging() {
+    let project = Project::without_client();
+    project.drill_toml("[targets.qa]\nallow_hosts = [\"127.0.0.1\"]\nallow_databases = [\"*_test\"]\n");
+    let status = project.run(&["sandbox", "status", "--json"]).expect(0).json();
+    assert_eq!(status["sandbox"]["running"], false, "{status:#}");
+}
