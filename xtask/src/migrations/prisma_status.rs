@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::READ_THE_LOG;
 use crate::process::{self, Exit};
 use crate::run::journal::Journal;
+use crate::run::run_plan::in_its_words;
 use crate::session::Session;
 use crate::tools::prisma::{self, Prisma};
 use redact::Redactor;
@@ -40,9 +40,9 @@ pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<St
             finished.whole(&name).map(|()| prisma::pending_of(&said))
         }
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        exit => Err(Failure::failed("Prisma could not say what is pending")
-            .because(exit.in_words())
-            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
-            .hint(READ_THE_LOG)),
+        exit => {
+            let failure = Failure::failed(format!("Prisma could not say what is pending: it {}", exit.in_words()));
+            Err(in_its_words(failure, &finished.tail, prisma::explain(&finished.tail), journal.read(&name)))
+        }
     }
 }

@@ -238,7 +238,7 @@ fn verdict_of_all(reference: &str, models: &[Model], wanted: &Wanted) -> Result<
 /// What the program says where it cannot begin; else its last line says more.
 fn explain(tail: &[String]) -> Option<Explanation> {
     let why = tail.iter().find_map(|line| line.strip_prefix("cannot: "))?;
-    let hint = Hint::from("install it, or leave out `--deployed`");
+    let hint = Some(Hint::from("install it, or leave out `--deployed`"));
     Some(Explanation { code: "not tried".to_owned(), message: why.to_owned(), details: Vec::new(), note: None, hint })
 }
 

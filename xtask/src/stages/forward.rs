@@ -538,7 +538,7 @@ impl Running<'_, Forward> {
         let standing = &after.standing;
         if let Some(name) = standing.failed.iter().chain(&standing.running).chain(&standing.pending).next() {
             return Err(Failure::failed(format!("migration `{name}` is not applied, although Prisma exited 0"))
-                .hint("read the step's log in the evidence folder, then run this again"));
+                .hint(self.journal.read_step(DEPLOY)));
         }
         let all = format!("all {} migrations are applied, none failed", standing.applied.len());
         let Pass::Second(second) = &self.options.pass else { return Ok(all) };

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
-use crate::hint::{Hint, READ_THE_LOG};
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
@@ -336,8 +336,10 @@ fn explain(tail: &[String]) -> Option<Explanation> {
         message: line.trim().trim_start_matches("Error: ").to_owned(),
         details: Vec::new(),
         note: None,
-        hint: "a person runs this, or gives consent in the words that Prisma asks for; the drill never answers for one"
-            .into(),
+        hint: Some(
+            "a person runs this, or gives consent in the words that Prisma asks for; the drill never answers for one"
+                .into(),
+        ),
     })
 }
 
@@ -452,7 +454,7 @@ impl Running<'_, Reset> {
         let old = &self.inspection.before.oids;
         if let Some((name, _)) = after.oids.iter().find(|(name, oid)| old.get(*name) == Some(*oid)) {
             return Err(Failure::different(format!("the table `{name}` was not dropped, although Prisma exited 0"))
-                .hint(READ_THE_LOG));
+                .hint(self.journal.read_step("migrate reset")));
         }
         let filled = after.state.counts.iter().filter(|(table, rows)| **rows > 0 && !table.ends_with(LEDGER_TABLE));
         let filled: Vec<String> = filled.map(|(table, rows)| format!("{rows} in `{table}`")).collect();

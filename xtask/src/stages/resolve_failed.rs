@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
-use crate::hint::{Hint, READ_THE_LOG};
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order};
 use crate::migrations::down_scripts;
@@ -290,7 +290,7 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
     let standing = DatabaseState::read(session, &inspection.history)?.standing;
     if standing.failed.contains(failed) {
         return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma exited 0"))
-            .hint(READ_THE_LOG));
+            .hint(journal.read_step("migrate resolve")));
     }
     let applied_now = standing.applied.contains(failed);
     if applied_now != matches!(inspection.way, Resolution::Applied) {

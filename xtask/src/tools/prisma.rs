@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::causes::of_code;
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::{Aim, Hint, READ_THE_LOG};
+use crate::hint::Aim;
 use crate::postgres::causes::{self, Whose};
 use crate::process::Invocation;
 use crate::process::release;
@@ -292,62 +293,77 @@ pub fn pending_of(status: &str) -> Vec<String> {
     lines.skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// Reads `Error: P3018` in either of the two shapes in which Prisma prints it.
+/// Reads a code of Prisma's in each of the shapes in which it prints one, and what the database said beside it.
 pub fn explain(tail: &[String]) -> Option<Explanation> {
-    let at = tail.iter().position(|line| line.starts_with("Error: P") && code_of(line).is_some())?;
-    let code = code_of(&tail[at])?;
-    let same_line = tail[at].split_once(&code)?.1.trim_start_matches(':').trim();
-    let below = tail[at + 1..].iter().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or_default();
-    let message = if same_line.is_empty() { below } else { same_line }.to_owned();
-    let details = ["Migration name:", "Database error code:", "ERROR:", "FATAL:"];
-    let details: Vec<String> =
-        tail[at..].iter().filter(|line| details.iter().any(|start| line.starts_with(start))).cloned().collect();
-    let (hint, note) = hint(&code);
-    let note = not_its_sql(&details).or(note.map(str::to_owned));
+    let (at, code) = tail.iter().enumerate().find_map(|(at, line)| Some((at, code_of(line)?)))?;
+    let below = &tail[at + 1..];
+    let message = message(&tail[at], &code, below)?;
+    let details = details(below);
+    let note = if code == "P3018" { what_the_server_calls_for(&details) } else { None };
+    let hint = of_code(&code).map(|cause| cause.hint(&[]));
     Some(Explanation { hint, note, code, message, details })
 }
 
-/// What a migration failed at that no edit of it mends.
-fn not_its_sql(details: &[String]) -> Option<String> {
-    let sqlstate = details.iter().find_map(|line| line.strip_prefix("Database error code: "))?;
-    let fix = causes::fix(sqlstate.trim(), &details.concat(), Whose::Childs)?.line(&Aim::default());
-    Some(format!("it is not the SQL of that migration; before the next forward {fix}"))
-}
-
+/// `Error: P3018`, `Error: P1001: …`, and `Error code: P1012` below the first line.
 fn code_of(line: &str) -> Option<String> {
-    let code: String = line.strip_prefix("Error: ")?.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let rest = line.strip_prefix("Error: ").or_else(|| line.strip_prefix("Error code: "))?;
+    let code: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
     let digits = code.strip_prefix('P')?;
     (digits.len() == 4 && digits.chars().all(|c| c.is_ascii_digit())).then_some(code)
 }
 
-/// Prisma's error reference, "Schema engine" section, says what each code means; the command is ours to name.
-fn hint(code: &str) -> (Hint, Option<&'static str>) {
-    let advice = match code {
-        "P3009" => return (Hint::run("backward --failed"), None),
-        "P3018" => {
-            let note = "correct the SQL of that migration before the next forward; it was never applied, so editing it is right";
-            return (Hint::run("backward --failed"), Some(note));
-        }
-        "P1000" => "correct the user or the password in the env file",
-        "P1017" => "read the server's log: it ended the session, as a restart, a crash or pg_terminate_backend does",
-        "P2037" => "close other clients of this role and of the server, then run this again",
-        "P1001" => "see whether the server is up and reachable from here",
-        "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
-        // In the answer of `migrate deploy` it is the ledger that is not found: the session in which a script ran writes it, too.
-        "P1014" => {
-            "end that script with `SET search_path = \"<schema>\";`: it left the session's search_path without the ledger's schema, \
-                    as pg_dump's first lines do"
-        }
-        "P3005" => "name an empty database: this one has tables and no ledger (Prisma calls the other way baselining)",
-        "P3019" => "name the history that belongs to this database as `migrations` under `[prisma]` in drill.toml",
-        _ => READ_THE_LOG,
+/// What stands behind the code, or in the next line that has something.
+fn message(line: &str, code: &str, below: &[String]) -> Option<String> {
+    let same_line = line.split_once(code)?.1.trim_start_matches(':').trim();
+    let next = below.iter().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or_default();
+    let message = if same_line.is_empty() { next } else { same_line };
+    Some(message.strip_prefix("error: ").unwrap_or(message).to_owned())
+}
+
+/// Which migration, which SQLSTATE, all that the server said, and where: in the script (Prisma marks the line by its colour, and it is the last
+/// that it quotes), or in the schema.
+fn details(below: &[String]) -> Vec<String> {
+    let labels = ["Migration name:", "Database error code:", "ERROR:", "FATAL:", "DETAIL:", "HINT:", "The `"];
+    let at = |start: &str| below.iter().position(|line| line == start).unwrap_or(below.len());
+    let answer = at("Database error:");
+    let answer = answer..answer + below[answer..].iter().position(String::is_empty).unwrap_or_default().min(MOST);
+    let is_told = |(at, line): &(usize, &String)| {
+        answer.contains(at) && *at != answer.start || labels.iter().any(|label| line.starts_with(label))
     };
-    (advice.into(), None)
+    let told = below.iter().enumerate().filter(is_told).map(|(_, line)| line);
+    let schema = below.iter().find_map(|line| line.trim().strip_prefix("-->"));
+    let script = below.iter().skip(at("Position:") + 1).take_while(|line| !line.is_empty()).last();
+    let script = script
+        .and_then(|line| line.trim().split_once(' '))
+        .map(|(number, sql)| format!("line {number}: {}", sql.trim()));
+    let schema = schema.map(|place| format!("in {}", place.trim()));
+    told.cloned().chain(script).chain(schema).collect()
+}
+
+/// Lines of the server's answer: a message may have any number.
+const MOST: usize = 12;
+
+const EDIT_IT: &str =
+    "correct the SQL of that migration before the next forward; it was never applied, so editing it is right";
+
+/// What the server's own code says that is to be done, in the script or around it.
+fn what_the_server_calls_for(details: &[String]) -> Option<String> {
+    let sqlstate =
+        details.iter().find_map(|line| line.strip_prefix("Database error code: ")).unwrap_or_default().trim();
+    let message = details.concat();
+    let fix = causes::fix(sqlstate, &message, Whose::Childs).map(|fix| fix.line(&Aim::default()));
+    match (fix, causes::is_the_scripts(sqlstate, &message)) {
+        (Some(fix), true) => Some(format!("that migration was never applied, so editing it is right: {fix}")),
+        (Some(fix), false) => Some(format!("it is not the SQL of that migration; before the next forward {fix}")),
+        (None, true) => Some(EDIT_IT.to_owned()),
+        (None, false) => None,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::said::tests::recorded;
 
     #[test]
     fn each_major_is_told_in_its_own_words() {
@@ -369,5 +385,19 @@ mod tests {
         assert_eq!(pending_of(said), ["1_a", "2_b"]);
         assert_eq!(pending_of("Following migration have not yet been applied:\n1_a\n\nTo apply"), ["1_a"]);
         assert_eq!(pending_of("Database schema is up to date!\n"), [""; 0]);
+    }
+
+    /// A row of what a user reads, for each output that holds a code of Prisma's.
+    #[test]
+    fn a_code_is_told_with_all_that_the_server_said_and_with_what_it_calls_for() {
+        let told = |explanation: Explanation| {
+            let Explanation { code, message, details, note, hint } = explanation;
+            let hint = hint.map_or("(the log)".to_owned(), |hint| hint.line(&Aim::default()));
+            let note = note.map(|note| format!("note: {note}"));
+            let lines = [format!("{code}: {message}")].into_iter().chain(details).chain(note);
+            lines.chain([format!("hint: {hint}")]).collect::<Vec<_>>().join("\n  ")
+        };
+        let known = recorded().filter_map(|(name, lines)| Some(format!("{name}\n  {}", told(explain(&lines)?))));
+        insta::assert_snapshot!(known.collect::<Vec<_>>().join("\n"));
     }
 }
