@@ -41,7 +41,7 @@ causes! {
         title: "The server took longer than Prisma waits",
         codes: &["P1008"],
         fix: Advice("run this again when the server has less to do"),
-        more: "`connect_timeout`, `pool_timeout` and `socket_timeout` of the URL say how long Prisma waits.",
+        more: "Prisma's own limit, not one of drill.toml: that one is told by its name.",
     }
     SESSION_LOST {
         name: "prisma-session-ended",
@@ -62,7 +62,7 @@ causes! {
         title: "Prisma wants to make a database that is there already",
         codes: &["P1009"],
         fix: Advice("run this again: another program made the database at the same moment"),
-        more: "The drill makes each database before Prisma asks for it. So this is a race with another program.",
+        more: "Prisma makes a database that it does not find, and found it made meanwhile.",
     }
     SCHEMA_UNREADABLE {
         name: "prisma-schema-invalid",
@@ -107,8 +107,8 @@ causes! {
         name: "history-does-not-apply",
         title: "A migration does not apply to an empty database",
         codes: &["P3006"],
-        fix: Run("forward --plan"),
-        more: "Prisma applies the history to a shadow database, and one script failed there. The drill's replay does the same and names the statement and its line. What a provider made and \
+        fix: Run("forward"),
+        more: "Prisma applies the history to a shadow database, and one script failed there. `forward` begins with a replay in a throw-away database, which names the statement and its line before the target is touched. What a provider made and \
                no migration did is missing there: `migrations.initShadowDb` of the Prisma config makes it.",
     }
     SETTLED_ALREADY {

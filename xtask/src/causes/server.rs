@@ -26,8 +26,7 @@ causes! {
         title: "The role has a connection limit, and all of it is in use",
         codes: &[],
         fix: Sql("alter role {role} connection limit -1"),
-        more: "SQLSTATE 53300, with the role in its words. Where the limit is meant, close the other sessions of the role instead. A run has up to \
-               six sessions at a time.",
+        more: "SQLSTATE 53300, with the role in its words. Where the limit is meant, close the other sessions of the role instead.",
     }
     DATABASE_CROWDED {
         name: "database-connections-used-up",
@@ -263,7 +262,7 @@ causes! {
         title: "The script makes something that is there already",
         codes: &["42P07", "42701", "42710", "42723", "42P06", "42P04"],
         fix: Advice("drop on staging what no migration made, or rename it in that migration"),
-        more: "Somebody made it by hand (`db push` does), or an earlier try of this migration left it behind. The next `forward --plan` names what is in the schema and in no migration.",
+        more: "Somebody made it by hand (`db push` does), or an earlier try of this migration left it behind. `backward --failed` names what is in the schema beside what the migrations make.",
     }
     NO_KEY_TO_REFER_TO {
         name: "no-key-to-refer-to",

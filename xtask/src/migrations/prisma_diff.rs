@@ -16,7 +16,8 @@ use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
 use crate::temporary::Temporary;
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 
 /// What takes the last migration of `history` back, by Prisma.
 ///
@@ -110,7 +111,7 @@ fn told(exit: Exit, said: &[String], migration: &str) -> Result<()> {
 }
 
 fn reasons(said: &[String]) -> Vec<String> {
-    match prisma::explain(said) {
+    match prisma_error::explain(said) {
         Some(known) => [vec![format!("{}: {}", known.code, known.message)], known.details].concat(),
         None if said.is_empty() => Vec::new(),
         None => vec![said::why(said)],

@@ -12,7 +12,8 @@ use crate::session::Session;
 use crate::settings::DeploySettings;
 use crate::stages::deploy_watch::watched;
 use crate::stages::resolve_failed;
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use pin::Lease;
 
 /// The way through the pin for `migrate deploy`, with the limits of drill.toml.
@@ -114,7 +115,7 @@ impl Tries<'_> {
             action: Action::Child {
                 invocation,
                 deadline: self.session.settings.timeouts.migrate,
-                explain: prisma::explain,
+                explain: prisma_error::explain,
             },
         };
         let numbers = self.entry.announce(&[step.name])?;

@@ -17,7 +17,8 @@ use crate::schema::only_adds::only_add;
 use crate::session::Session;
 use crate::stages::probed_client::ProbedClient;
 use crate::stages::release_in_git::{Git, check_major, here};
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use crate::words::counted;
 use pin::Lease;
 
@@ -151,7 +152,7 @@ impl Running {
                 action: Action::Child {
                     invocation: client.generate(&Prisma::new(session, &self.lease))?,
                     deadline: session.settings.timeouts.generate,
-                    explain: prisma::explain,
+                    explain: prisma_error::explain,
                 },
             })
         };

@@ -46,6 +46,7 @@ use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::generated_client::GeneratedClient;
 use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma_error;
 use crate::words::{counted, in_line, listed};
 use pin::Lease;
 
@@ -359,7 +360,7 @@ fn replay() -> Step<Builtin> {
 }
 
 fn child(invocation: Invocation, deadline: Duration) -> Action<Builtin> {
-    Action::Child { invocation, deadline, explain: prisma::explain }
+    Action::Child { invocation, deadline, explain: prisma_error::explain }
 }
 
 fn verification() -> [Step<Builtin>; 2] {

@@ -37,7 +37,8 @@ use crate::stages::dependents_step::{make_again, restore_dependents, write_down}
 use crate::stages::standpoint::Standpoint;
 use crate::stages::surroundings;
 use crate::stages::way_back::WayBack;
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
 
@@ -330,7 +331,7 @@ const GATE: &str = "detected that it was invoked by";
 const GATE_CODE: &str = "agent gate";
 
 fn explain(tail: &[String]) -> Option<Explanation> {
-    let Some(line) = tail.iter().find(|line| line.contains(GATE)) else { return prisma::explain(tail) };
+    let Some(line) = tail.iter().find(|line| line.contains(GATE)) else { return prisma_error::explain(tail) };
     Some(Explanation {
         code: GATE_CODE.to_owned(),
         message: line.trim().trim_start_matches("Error: ").to_owned(),

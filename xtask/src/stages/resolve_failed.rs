@@ -33,7 +33,8 @@ use crate::settings::EvidenceSettings;
 use crate::stages::halfway::{self, Halfway};
 use crate::stages::preflight::check_standing;
 use crate::stages::snapshot_step::{snapshot_step, take_snapshot};
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use pin::Lease;
 
 /// The options of `backward --failed`.
@@ -255,7 +256,11 @@ impl ResolveFailed {
             name: "migrate resolve",
             does: format!("mark `{}` as {}", inspection.failed, word.trim_start_matches('-').replace('-', " ")),
             failure: "the migration was not settled",
-            action: Action::Child { invocation, deadline: session.settings.timeouts.migrate, explain: prisma::explain },
+            action: Action::Child {
+                invocation,
+                deadline: session.settings.timeouts.migrate,
+                explain: prisma_error::explain,
+            },
         })
     }
 

@@ -1,15 +1,11 @@
-//! Prisma's CLI: its arguments, and what its error codes mean to the user.
+//! Prisma's CLI: its arguments, and what it says is pending.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::causes::of_code;
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::Aim;
-use crate::postgres::causes::{self, Whose};
 use crate::process::Invocation;
 use crate::process::release;
-use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::session::environment;
 use crate::session::groundwork::Groundwork;
@@ -293,77 +289,9 @@ pub fn pending_of(status: &str) -> Vec<String> {
     lines.skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// Reads a code of Prisma's in each of the shapes in which it prints one, and what the database said beside it.
-pub fn explain(tail: &[String]) -> Option<Explanation> {
-    let (at, code) = tail.iter().enumerate().find_map(|(at, line)| Some((at, code_of(line)?)))?;
-    let below = &tail[at + 1..];
-    let message = message(&tail[at], &code, below)?;
-    let details = details(below);
-    let note = if code == "P3018" { what_the_server_calls_for(&details) } else { None };
-    let hint = of_code(&code).map(|cause| cause.hint(&[]));
-    Some(Explanation { hint, note, code, message, details })
-}
-
-/// `Error: P3018`, `Error: P1001: …`, and `Error code: P1012` below the first line.
-fn code_of(line: &str) -> Option<String> {
-    let rest = line.strip_prefix("Error: ").or_else(|| line.strip_prefix("Error code: "))?;
-    let code: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
-    let digits = code.strip_prefix('P')?;
-    (digits.len() == 4 && digits.chars().all(|c| c.is_ascii_digit())).then_some(code)
-}
-
-/// What stands behind the code, or in the next line that has something.
-fn message(line: &str, code: &str, below: &[String]) -> Option<String> {
-    let same_line = line.split_once(code)?.1.trim_start_matches(':').trim();
-    let next = below.iter().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or_default();
-    let message = if same_line.is_empty() { next } else { same_line };
-    Some(message.strip_prefix("error: ").unwrap_or(message).to_owned())
-}
-
-/// Which migration, which SQLSTATE, all that the server said, and where: in the script (Prisma marks the line by its colour, and it is the last
-/// that it quotes), or in the schema.
-fn details(below: &[String]) -> Vec<String> {
-    let labels = ["Migration name:", "Database error code:", "ERROR:", "FATAL:", "DETAIL:", "HINT:", "The `"];
-    let at = |start: &str| below.iter().position(|line| line == start).unwrap_or(below.len());
-    let answer = at("Database error:");
-    let answer = answer..answer + below[answer..].iter().position(String::is_empty).unwrap_or_default().min(MOST);
-    let is_told = |(at, line): &(usize, &String)| {
-        answer.contains(at) && *at != answer.start || labels.iter().any(|label| line.starts_with(label))
-    };
-    let told = below.iter().enumerate().filter(is_told).map(|(_, line)| line);
-    let schema = below.iter().find_map(|line| line.trim().strip_prefix("-->"));
-    let script = below.iter().skip(at("Position:") + 1).take_while(|line| !line.is_empty()).last();
-    let script = script
-        .and_then(|line| line.trim().split_once(' '))
-        .map(|(number, sql)| format!("line {number}: {}", sql.trim()));
-    let schema = schema.map(|place| format!("in {}", place.trim()));
-    told.cloned().chain(script).chain(schema).collect()
-}
-
-/// Lines of the server's answer: a message may have any number.
-const MOST: usize = 12;
-
-const EDIT_IT: &str =
-    "correct the SQL of that migration before the next forward; it was never applied, so editing it is right";
-
-/// What the server's own code says that is to be done, in the script or around it.
-fn what_the_server_calls_for(details: &[String]) -> Option<String> {
-    let sqlstate =
-        details.iter().find_map(|line| line.strip_prefix("Database error code: ")).unwrap_or_default().trim();
-    let message = details.concat();
-    let fix = causes::fix(sqlstate, &message, Whose::Childs).map(|fix| fix.line(&Aim::default()));
-    match (fix, causes::is_the_scripts(sqlstate, &message)) {
-        (Some(fix), true) => Some(format!("that migration was never applied, so editing it is right: {fix}")),
-        (Some(fix), false) => Some(format!("it is not the SQL of that migration; before the next forward {fix}")),
-        (None, true) => Some(EDIT_IT.to_owned()),
-        (None, false) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::said::tests::recorded;
 
     #[test]
     fn each_major_is_told_in_its_own_words() {
@@ -385,19 +313,5 @@ mod tests {
         assert_eq!(pending_of(said), ["1_a", "2_b"]);
         assert_eq!(pending_of("Following migration have not yet been applied:\n1_a\n\nTo apply"), ["1_a"]);
         assert_eq!(pending_of("Database schema is up to date!\n"), [""; 0]);
-    }
-
-    /// A row of what a user reads, for each output that holds a code of Prisma's.
-    #[test]
-    fn a_code_is_told_with_all_that_the_server_said_and_with_what_it_calls_for() {
-        let told = |explanation: Explanation| {
-            let Explanation { code, message, details, note, hint } = explanation;
-            let hint = hint.map_or("(the log)".to_owned(), |hint| hint.line(&Aim::default()));
-            let note = note.map(|note| format!("note: {note}"));
-            let lines = [format!("{code}: {message}")].into_iter().chain(details).chain(note);
-            lines.chain([format!("hint: {hint}")]).collect::<Vec<_>>().join("\n  ")
-        };
-        let known = recorded().filter_map(|(name, lines)| Some(format!("{name}\n  {}", told(explain(&lines)?))));
-        insta::assert_snapshot!(known.collect::<Vec<_>>().join("\n"));
     }
 }
