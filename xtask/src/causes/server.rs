@@ -111,9 +111,17 @@ causes! {
     IN_EACH_OTHERS_WAY {
         name: "deadlock",
         title: "Two transactions waited for each other, and the server ended one",
-        codes: &["40P01", "40001"],
+        codes: &["40P01"],
         fix: Advice("run this again while nothing else writes to those tables"),
         more: "The server's log names both statements. A migration that takes its tables in the order in which the app takes them gets into no deadlock.",
+    }
+    CHANGED_MEANWHILE {
+        name: "changed-meanwhile",
+        title: "Another transaction changed the same rows first",
+        codes: &["40001"],
+        fix: Advice("run this again while nothing else writes to those tables"),
+        more: "A transaction above `read committed` gives up where another was faster. On a replica it is `conflict with recovery`: what the statement read was removed on the \
+               primary.",
     }
     LOCK_NOT_GIVEN {
         name: "lock-not-given",

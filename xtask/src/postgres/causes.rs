@@ -251,6 +251,31 @@ mod tests {
         "#);
     }
 
+    /// Those that take two sessions, or two statements.
+    #[test]
+    fn what_comes_of_other_sessions_and_statements_has_its_cause_too() {
+        let mut database = Database::new();
+        database.run("create table t (id int primary key); insert into t values (1), (2)");
+        let (mut one, mut other) = (open(&database.name), open(&database.name));
+        let (one, other) = (one.client(), other.client());
+        let mut codes = Vec::new();
+        let mut noted = |error: postgres::Error| {
+            let answer = error.as_db_error().unwrap().clone();
+            let cause = cause(answer.code().code(), answer.message(), Whose::Childs).map_or("-", |cause| cause.name);
+            codes.push(format!("{} {cause}", answer.code().code()));
+        };
+        one.batch_execute("begin; lock table public.t").unwrap();
+        noted(other.batch_execute("begin; lock table public.t nowait").unwrap_err());
+        other.batch_execute("rollback").unwrap();
+        noted(one.batch_execute("select 1/0").unwrap_err());
+        noted(one.batch_execute("select 1").unwrap_err());
+        one.batch_execute("rollback; begin isolation level serializable; select * from public.t").unwrap();
+        other.batch_execute("update public.t set id = 3 where id = 1").unwrap();
+        noted(one.batch_execute("update public.t set id = 4 where id = 1").unwrap_err());
+        let told = ["55P03 lock-not-given", "22012 -", "25P02 transaction-aborted", "40001 changed-meanwhile"];
+        assert_eq!(codes, told);
+    }
+
     #[test]
     fn of_our_own_statements_only_what_befalls_any_statement_is_told() {
         let ours = |sqlstate| fix(sqlstate, "m", Whose::Ours).and_then(|hint| hint.page());
