@@ -14,9 +14,9 @@ causes! {
     REQUIRE_OF_ESM {
         name: "node-require-of-esm",
         title: "`require` is used for a module that knows only `import`",
-        codes: &["ERR_REQUIRE_ESM", "ERR_REQUIRE_ASYNC_MODULE"],
+        codes: &["ERR_REQUIRE_ESM"],
         fix: Advice("load it with `await import(…)`, or use Node 20.19 or newer, where `require` reads it"),
-        more: "A module whose top level awaits something (ERR_REQUIRE_ASYNC_MODULE) can be imported only.",
+        more: "A module whose top level awaits something can be imported only, whatever Node it is.",
     }
     FILE_EXTENSION {
         name: "node-file-extension",
@@ -48,7 +48,7 @@ causes! {
     }
     DISK_FULL {
         name: "node-disk-full",
-        title: "This machine's disk is full",
+        title: "There is no room left on this machine's disk",
         codes: &["ENOSPC", "EDQUOT"],
         fix: Advice("make room on this machine's disk, then run this again"),
         more: "`df -h . /tmp` says which file system. A watcher that has no watches left says ENOSPC, too.",
@@ -56,9 +56,9 @@ causes! {
     TOO_MANY_FILES {
         name: "node-too-many-files",
         title: "A program may open no more files",
-        codes: &["EMFILE", "ENFILE"],
+        codes: &["EMFILE"],
         fix: Shell("ulimit -n 8192"),
-        more: "The limit holds for the shell in which it is raised; run the command there again. ENFILE is the limit of the whole system (`fs.file-max`).",
+        more: "The limit holds for the shell in which it is raised; run the command there again.",
     }
     READ_ONLY_DISK {
         name: "node-read-only-disk",

@@ -21,7 +21,7 @@ causes! {
     }
     NO_SESSION {
         name: "prisma-cannot-connect",
-        title: "Prisma's session with the server was refused",
+        title: "Prisma gets no session with the server",
         codes: &["P1000", "P1001", "P1003", "P1010", "P1011", "P1013"],
         fix: Run("env check"),
         more: "Prisma reaches the server through the drill, which had a session of its own a moment before. So something changed in between, as a server that \

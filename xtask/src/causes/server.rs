@@ -181,10 +181,16 @@ causes! {
     CHECK_VIOLATED {
         name: "rows-break-a-check",
         title: "Rows break a check that the script adds",
-        codes: &["23514", "23P01"],
+        codes: &["23514"],
         fix: Advice("above that statement, correct those rows, or add the constraint `NOT VALID` first"),
-        more: "`ALTER TABLE … ADD CONSTRAINT … NOT VALID` holds for new rows alone; `VALIDATE CONSTRAINT` in a later migration looks at the old ones. An exclusion (23P01) has no \
-               such form.",
+        more: "`ALTER TABLE … ADD CONSTRAINT … NOT VALID` holds for new rows alone; `VALIDATE CONSTRAINT` in a later migration looks at the old ones.",
+    }
+    OVERLAPS {
+        name: "rows-overlap",
+        title: "Rows overlap where the script lets none",
+        codes: &["23P01"],
+        fix: Advice("above that statement, change the rows that overlap; DETAIL names two"),
+        more: "An exclusion constraint holds for old rows from the moment that it is there: it has no `NOT VALID`.",
     }
     VALUES_DO_NOT_FIT {
         name: "values-do-not-fit",
@@ -260,7 +266,7 @@ causes! {
     NOT_THERE {
         name: "script-names-what-is-missing",
         title: "The script names something that is not there",
-        codes: &["42P01", "42703", "42704", "42883", "3F000", "42P02"],
+        codes: &["42P01", "42703", "42704", "42883", "3F000"],
         fix: Advice("make it above that statement, or correct its name (`\"User\"` and `User` are two)"),
         more: "A table (42P01), a column (42703), a type, role or index (42704), a function or operator (42883), a schema (3F000). What the replay finds and the target does not \
                was dropped there by hand, or lies in a schema that is not on the role's search_path.",

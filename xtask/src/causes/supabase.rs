@@ -5,7 +5,7 @@ use crate::causes::Fix::{Advice, Run, Shell};
 causes! {
     NOT_CONNECTED {
         name: "supabase-cannot-connect",
-        title: "The Supabase CLI's session with the server was refused",
+        title: "The Supabase CLI gets no session with the server",
         codes: &["DbConnectError"],
         fix: Run("env check"),
         more: "It reaches the server through the drill, which had a session of its own a moment before. So something changed in between. What the CLI suggests about network \
@@ -14,7 +14,7 @@ causes! {
     SCRIPT_REFUSED {
         name: "mirror-script-fails",
         title: "The server refused a statement of the mirror's script",
-        codes: &["DbQueryExecError", "DbExecError"],
+        codes: &["DbQueryExecError"],
         fix: Advice("correct that statement in the mirror's script; nothing of the script is there"),
         more: "The script runs as one statement, so it is all there or not at all. The CLI passes on the server's sentence without its SQLSTATE and line.",
     }

@@ -101,6 +101,20 @@ mod tests {
         insta::assert_snapshot!(known.collect::<Vec<_>>().join("\n"));
     }
 
+    #[test]
+    fn each_code_that_prisma_documents_for_a_migration_has_one_way_out_and_a_page() {
+        let known = |number: &u16| {
+            let said = [format!("Error: P{number}"), String::new(), "its sentence".to_owned()];
+            explain(&said).unwrap().hint.and_then(|hint| hint.page()).is_some()
+        };
+        let codes = [1000..=1017, 3000..=3030].into_iter().flatten().filter(known).map(|number| number.to_string());
+        assert_eq!(
+            codes.collect::<Vec<_>>().join(" "),
+            "1000 1001 1002 1003 1008 1009 1010 1011 1012 1013 1014 1015 1016 1017 \
+             3005 3006 3008 3009 3011 3012 3014 3017 3018 3019 3020"
+        );
+    }
+
     /// Recorded, but for the values.
     #[test]
     fn a_row_that_the_server_quotes_whole_is_not_told() {
