@@ -3,9 +3,6 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-/// What is left to do where a program failed without a code that is known.
-pub const READ_THE_LOG: &str = "read the step's log in the evidence folder";
-
 /// How the program is started in its own workspace.
 pub const CARGO: &str = "cargo xtask";
 
@@ -50,7 +47,6 @@ impl Hint {
         Hint::new(What::Run(words.to_owned()))
     }
 
-    /// A command whose words are quoted already, where they have to be.
     /// As `run`, where what varies is filled in and quoted already.
     pub fn run_filled(words: String) -> Hint {
         Hint::new(What::Run(words))
@@ -82,6 +78,11 @@ impl Hint {
     /// What is to be done where no command does it.
     pub fn advice(&self) -> Option<&str> {
         if let What::Advice(text) = &self.what { Some(text) } else { None }
+    }
+
+    /// What is left to do where a program failed at something that is not known. `log` as the project's root sees it.
+    pub fn read(log: impl Display) -> Hint {
+        Hint::shell("less").arg(log)
     }
 
     /// Puts all rows of a snapshot back.

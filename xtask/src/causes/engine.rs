@@ -42,7 +42,7 @@ causes! {
     SCHEMA_OF_ANOTHER_KIND {
         name: "schema-not-postgres",
         title: "The schema is not one for Postgres",
-        codes: &["P1013"],
+        codes: &[],
         fix: Advice("name the Postgres schema as `schema` under `[prisma]` in drill.toml"),
         more: "Its datasource names another provider. A project that develops on sqlite has two schemas.",
     }
@@ -85,8 +85,8 @@ causes! {
     SCHEMA_ERROR {
         name: "schema-error",
         title: "Prisma cannot read the schema",
-        codes: &[],
+        codes: &["P1012"],
         fix: Advice("correct {place}"),
-        more: "Prisma's code is P1012. `npx prisma validate` says whether it is right.",
+        more: "`npx prisma validate` says whether it is right.",
     }
 }

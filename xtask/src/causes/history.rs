@@ -3,14 +3,6 @@
 use crate::causes::Fix::{Advice, Run, Sql};
 
 causes! {
-    FAILED {
-        name: "migration-failed",
-        title: "A migration failed before, and nothing goes on until it is settled",
-        codes: &[],
-        fix: Run("backward --failed"),
-        more: "The ledger has a row that was begun and never finished. What the migration left behind decides how it is settled: the command looks, shows it, \
-               and settles it. See [failed migrations](../failed-migrations.md).",
-    }
     RUNNING {
         name: "migration-running",
         title: "A migration is running in another session",
@@ -46,13 +38,6 @@ causes! {
         fix: Run("forward --plan"),
         more: "As after a merge: it was not written for the schema that it will meet. Prisma applies it all the same; the plan shows what it does.",
     }
-    NO_LEDGER {
-        name: "no-ledger",
-        title: "The schema has tables and no ledger",
-        codes: &["P3005"],
-        fix: Advice("name an empty database, or baseline this one: `npx prisma migrate resolve --applied <migration>` for each that it has"),
-        more: "Prisma does not migrate a database that it did not make, unless its guide to baselining was followed.",
-    }
     DRIFT {
         name: "drift",
         title: "The schema is not the one that the applied migrations make",
@@ -60,12 +45,5 @@ causes! {
         fix: Run("forward --plan"),
         more: "Somebody changed it behind the migrations' back: `{first}` and so on. A forward verifies against the migrations and would end with `different`. \
                Take the change back, or put it into a migration.",
-    }
-    MIRROR_MISSING {
-        name: "mirror-missing",
-        title: "The mirror's table is not on the server",
-        codes: &[],
-        fix: Run("mirror"),
-        more: "The mirror's script makes it.",
     }
 }

@@ -6,7 +6,7 @@ causes! {
     HOST_UNRESOLVED {
         name: "host-unresolved",
         title: "The server's host name does not resolve",
-        codes: &["ENOTFOUND", "EAI_AGAIN"],
+        codes: &[],
         fix: Advice("correct the host in {source}, or this machine's DNS"),
         more: "The system's resolver was asked for A and AAAA, and gave no address, or no answer in time. A project of Supabase that is paused \
                has no address either: restore it in its dashboard.",
@@ -14,7 +14,7 @@ causes! {
     IPV6_ONLY {
         name: "ipv6-only",
         title: "The host has only IPv6 addresses, and this machine reaches none",
-        codes: &["ENETUNREACH"],
+        codes: &[],
         fix: Advice("in {source}, name Supabase's session pooler: user `{user}`, host `aws-<n>-<region>.pooler.supabase.com`, port 5432"),
         more: "Supabase's direct host (`db.<ref>.supabase.co`) is IPv6-only unless the project has bought IPv4 (supabase.com/docs, \"Connect \
                to your database\"). The session pooler on port 5432 has IPv4 and gives each client a session, which migrations need; the dashboard \
@@ -31,7 +31,7 @@ causes! {
     PORT_SILENT {
         name: "port-silent",
         title: "The server's address does not answer",
-        codes: &["ETIMEDOUT"],
+        codes: &[],
         fix: Advice("see whether a VPN or an allow-list of addresses is in the way of {address}"),
         more: "Packets go out and nothing comes back, not even a refusal. As a rule a firewall drops them: a security group, a provider's list of \
                allowed addresses, a VPN that is off. `[timeouts] connect` in drill.toml says how long is waited.",
@@ -39,14 +39,14 @@ causes! {
     UNREACHABLE {
         name: "network-unreachable",
         title: "There is no way to the server's address",
-        codes: &["EHOSTUNREACH"],
+        codes: &[],
         fix: Advice("see whether a VPN or an allow-list of addresses is in the way of {address}"),
         more: "This machine's own routes, or a router on the way, say that the address cannot be reached.",
     }
     SERVER_HANGS {
         name: "server-hangs",
         title: "The server takes connections and does not answer",
-        codes: &["P1002"],
+        codes: &[],
         fix: Advice("see whether the server at {address} still works: it takes connections and does not answer"),
         more: "A stopped or overloaded server keeps its port open. So does a proxy or a load balancer whose server is gone.",
     }
@@ -76,7 +76,7 @@ causes! {
     CERTIFICATE_REJECTED {
         name: "certificate-rejected",
         title: "The server's certificate is not trusted",
-        codes: &["P1011", "DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERT_HAS_EXPIRED"],
+        codes: &["DEPTH_ZERO_SELF_SIGNED_CERT", "SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "CERT_HAS_EXPIRED"],
         fix: Advice("name the authority's certificate as `ca_file` under `[targets.{target}]` in drill.toml"),
         more: "`sslmode` asks for a certificate that is verified, and its authority is not among the system's, or its name or time does not fit. \
                Providers offer theirs for download: Supabase under Database settings, SSL configuration.",
@@ -98,7 +98,7 @@ causes! {
     WRONG_PASSWORD {
         name: "wrong-password",
         title: "The server rejects the user's password",
-        codes: &["P1000", "28P01"],
+        codes: &["28P01"],
         fix: Advice("correct the password in {source}, with its special characters percent-encoded"),
         more: "Password and user do not belong together on this server. `/`, `@`, `:`, `#`, `%` and `?` in a password are written `%2F`, `%40`, \
                `%3A`, `%23`, `%25` and `%3F`. After a reset of the password in a provider's dashboard the old URL stays wrong.",
@@ -120,7 +120,7 @@ causes! {
     ROLE_DENIED {
         name: "role-denied",
         title: "The user may not connect to this database",
-        codes: &["28000", "P1010"],
+        codes: &["28000"],
         fix: Advice("let the role connect: `alter role {user} login`, `grant connect on database`, or a line of pg_hba.conf, as the server's words say"),
         more: "The password was not the question: the role may not log in, has no CONNECT on the database, or `pg_hba.conf` has no line for this \
                user, database and address.",
@@ -128,7 +128,7 @@ causes! {
     DATABASE_MISSING {
         name: "database-missing",
         title: "The database does not exist on this server",
-        codes: &["3D000", "P1003"],
+        codes: &["3D000"],
         fix: Advice("correct the database's name in {source}: the drill never creates one"),
         more: "`prisma migrate deploy` would create it (a typo ends in a fresh empty database and a green run), so its existence is looked at first.",
     }
@@ -158,7 +158,7 @@ causes! {
     CONNECTION_LOST {
         name: "connection-lost",
         title: "The connection to the server ends in the middle of the login",
-        codes: &["P1017", "ECONNRESET"],
+        codes: &[],
         fix: Run("doctor"),
         more: "Something ended it: the server as it restarts, a proxy with a limit, a network that is cut. `doctor` says how far a new one gets.",
     }

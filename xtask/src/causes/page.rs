@@ -17,8 +17,21 @@ fn fix(cause: &Cause) -> String {
         Fix::Run(words) => block("Run:", "sh", &format!("{CARGO} {}", shown(words))),
         Fix::Shell(words) => block("In the project's folder:", "sh", &shown(words)),
         Fix::Sql(statement) => block("On the server, as a role that may:", "sql", &format!("{};", shown(statement))),
-        Fix::Advice(text) => format!("{}.", crate::words::sentence(&shown(text).replace('<', "&lt;"))),
+        Fix::Advice(text) => format!("{}.", capitalized(&escaped(&shown(text)))),
     }
+}
+
+/// What is no code would be taken for HTML.
+fn escaped(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let parts: Vec<String> =
+        parts.map(|(at, part)| if at % 2 == 0 { part.replace('<', "&lt;") } else { part.into() }).collect();
+    parts.join("`")
+}
+
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + chars.as_str())
 }
 
 #[cfg(test)]

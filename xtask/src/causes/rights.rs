@@ -64,7 +64,7 @@ causes! {
                ends with 25006. Providers set it on a full disk: look there first.",
     }
     STATEMENT_TIMEOUT {
-        name: "statement-timeout",
+        name: "limit-on-statements",
         title: "A limit on statements is set for the role's sessions",
         codes: &[],
         fix: Sql("{statement}"),
@@ -72,7 +72,7 @@ causes! {
                `statement_timeout` under `[prisma]` in drill.toml, which counts for the deploy alone.",
     }
     IDLE_TIMEOUT {
-        name: "idle-timeout",
+        name: "limit-on-idle-sessions",
         title: "The server ends the role's idle sessions",
         codes: &[],
         fix: Sql("{statement}"),

@@ -1,6 +1,6 @@
 //! Who holds what a migration needs, where the ledger stands beside the folder, and whether the schema is what it should be.
 
-use crate::causes::{history as causes, locks};
+use crate::causes::{history as causes, locks, prisma};
 use crate::doctor::Patient;
 use crate::doctor::check::{Check, Mark};
 use crate::error::{Result, Status};
@@ -68,7 +68,7 @@ pub fn look(patient: &Patient, candidate: &Candidate, connection: &mut Connectio
     let has_tables = table_locks::has_tables(connection, &candidate.schemas());
     if ledger.is_none() && has_tables.is_ok_and(|has_tables| has_tables) {
         let seen = format!("`{}` has tables and no `{LEDGER_TABLE}` (P3005)", candidate.dsn().schema);
-        return vec![Check::fail(LEDGER, seen, causes::NO_LEDGER.hint(&[])), Check::skipped(DRIFT, "needs a ledger")];
+        return vec![Check::fail(LEDGER, seen, prisma::NOT_EMPTY.hint(&[])), Check::skipped(DRIFT, "needs a ledger")];
     }
     let rows = of_standing(&standing);
     let drift = match ledger.is_none() {
@@ -83,7 +83,7 @@ fn of_standing(standing: &MigrationStatus) -> Vec<Check> {
         return vec![Check::fail(
             LEDGER,
             format!("migration `{name}` failed before (P3009)"),
-            causes::FAILED.hint(&[]),
+            prisma::FAILED_BEFORE.hint(&[]),
         )];
     }
     if let Err(failure) = preflight::check_standing(standing) {

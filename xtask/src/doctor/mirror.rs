@@ -1,6 +1,6 @@
 //! The mirror: its table by SQL, and what Supabase's REST API says to the target's key.
 
-use crate::causes::{history as causes, machine};
+use crate::causes::{machine, rest};
 use crate::doctor::check::Check;
 use crate::doctor::{Patient, server};
 use crate::error::Failure;
@@ -36,7 +36,7 @@ pub fn by_sql(patient: &Patient, candidate: &Candidate, connection: &mut Connect
         Ok(None) => Check::ok(NAME, format!("{} is there", tables.join(", "))),
         Ok(Some(row)) => {
             let table: String = row.get(0);
-            Check::warn(NAME, format!("there is no `{schema}.{table}`"), causes::MIRROR_MISSING.hint(&[]))
+            Check::warn(NAME, format!("there is no `{schema}.{table}`"), rest::TABLE_MISSING.hint(&[]))
         }
     }
 }

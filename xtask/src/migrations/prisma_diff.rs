@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::error::{Failure, OrFail, Result};
 use crate::migrations::unseen;
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::process::{self, Exit};
+use crate::process::{self, Exit, said};
 use crate::schema::catalog::{Catalog, Object, quoted};
 use crate::schema::expected;
 use crate::schema::history::{History, Migration};
@@ -17,6 +17,7 @@ use crate::session::Session;
 use crate::session::groundwork::Groundwork;
 use crate::temporary::Temporary;
 use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 
 /// What takes the last migration of `history` back, by Prisma.
 ///
@@ -91,20 +92,29 @@ fn diff(session: &Session<'_>, [to, output]: [&Path; 2], [now, shadow]: &[String
     if !prisma.diff_writes_its_file() {
         let (exit, script) = process::capture(&invocation, deadline, session.interrupt)?;
         fs::write(output, script).or_fail(|| Failure::failed("cannot keep what Prisma said of the way back"))?;
-        return told(exit, Vec::new(), migration);
+        return told(exit, &[], migration);
     }
     let finished = process::run(&invocation, deadline, io::sink(), &session.redactor, session.interrupt)?;
-    told(finished.exit, finished.tail, migration)
+    told(finished.exit, &finished.tail, migration)
 }
 
-fn told(exit: Exit, tail: Vec<String>, migration: &str) -> Result<()> {
+/// `said` is empty where Prisma said it to nobody.
+fn told(exit: Exit, said: &[String], migration: &str) -> Result<()> {
     match exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
         _ => Err(Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
             .because(exit.in_words())
-            .because_all(tail.into_iter().filter(|line| !line.trim().is_empty()))
+            .because_all(reasons(said))
             .hint(format!("write the way back by hand as `{migration}/down.sql`"))),
+    }
+}
+
+fn reasons(said: &[String]) -> Vec<String> {
+    match prisma_error::explain(said) {
+        Some(known) => [vec![format!("{}: {}", known.code, known.message)], known.details].concat(),
+        None if said.is_empty() => Vec::new(),
+        None => vec![said::why(said)],
     }
 }
 

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::READ_THE_LOG;
 use crate::process::{self, Exit};
 use crate::run::journal::Journal;
+use crate::run::run_plan::in_its_words;
 use crate::session::Session;
 use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma_error;
 use redact::Redactor;
 
 /// What a program said, with the names as they are: a migration may be called as a secret of the target is.
@@ -36,13 +37,13 @@ pub fn ask_prisma(session: &Session<'_>, journal: &Journal<'_>) -> Result<Vec<St
     let said = String::from_utf8_lossy(&said.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
     log.write_all(session.redactor.text(&said).as_bytes()).failed(|| "cannot write a log")?;
     match finished.exit {
-        Exit::Success | Exit::Code(1) if prisma::explain(&finished.tail).is_none() => {
+        Exit::Success | Exit::Code(1) if prisma_error::explain(&finished.tail).is_none() => {
             finished.whole(&name).map(|()| prisma::pending_of(&said))
         }
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        exit => Err(Failure::failed("Prisma could not say what is pending")
-            .because(exit.in_words())
-            .because_all(finished.tail.into_iter().filter(|line| !line.trim().is_empty()))
-            .hint(READ_THE_LOG)),
+        exit => {
+            let failure = Failure::failed(format!("Prisma could not say what is pending: it {}", exit.in_words()));
+            Err(in_its_words(failure, &finished.tail, prisma_error::explain(&finished.tail), journal.read(&name)))
+        }
     }
 }

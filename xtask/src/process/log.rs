@@ -21,6 +21,8 @@ pub struct Log {
     end: VecDeque<u8>,
     cut: u64,
     tail: Tail,
+    /// Whether what was taken last ended in the middle of a line.
+    in_line: bool,
     /// Why the log is not whole. The child must go on: it may be in the middle of a migration.
     broken: Option<io::Error>,
 }
@@ -30,7 +32,7 @@ impl Log {
         let masked = [Some(redactor.stream()), Some(redactor.stream())];
         let (file, end, tail): (Option<Box<dyn Write + Send>>, _, _) =
             (Some(Box::new(file)), VecDeque::new(), Tail::default());
-        let mut log = Log { file, masked, room: HEAD, end, cut: 0, tail, broken: None };
+        let mut log = Log { file, masked, room: HEAD, end, cut: 0, tail, in_line: false, broken: None };
         log.write(&redactor.bytes(header.as_bytes()));
         log
     }
@@ -43,7 +45,8 @@ impl Log {
         } else if let Some(masked) = &mut self.masked[stream] {
             masked.push(bytes, &mut out);
         }
-        self.tail.remember(&out);
+        self.tail.remember(stream, &out);
+        self.in_line = out.last().map_or(self.in_line, |&last| last != b'\n');
         let (head, rest) = out.split_at(out.len().min(self.room));
         self.room -= head.len();
         self.write(head);
@@ -63,7 +66,7 @@ impl Log {
         }
     }
 
-    /// Ends both streams and the log with a last line; returns the last lines of the child, and why the log is not whole.
+    /// Ends both streams and the log with a last line; returns what is kept of what the child said, and why the log is not whole.
     pub fn finish(&mut self, last: &str) -> (Vec<String>, Option<io::Error>) {
         (0..2).for_each(|stream| self.take(stream, &[]));
         if self.cut > 0 {
@@ -73,7 +76,7 @@ impl Log {
         }
         let end = std::mem::take(&mut self.end);
         let (first, second) = end.as_slices();
-        let gap = if self.tail.is_in_a_line() { "\n" } else { "" };
+        let gap = if self.in_line { "\n" } else { "" };
         [first, second, gap.as_bytes(), last.as_bytes()].into_iter().for_each(|bytes| self.write(bytes));
         let flushed = self.file.take().map_or(Ok(()), |mut file| file.flush());
         (self.tail.finish(), self.broken.take().or(flushed.err()))

@@ -10,12 +10,14 @@ mod invocation;
 pub mod locate;
 mod log;
 pub mod native_engine;
+mod node_error;
 mod npm_cache;
 pub mod package_manager;
 pub mod packages;
 mod pnp;
 pub mod prisma_cli;
 pub mod release;
+pub mod said;
 mod started;
 mod tail;
 #[cfg(test)]
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 pub use exit::Exit;
 pub use invocation::Invocation;
+pub use node_error::NodeError;
 pub use started::Started;
 
 use crate::error::{Failure, OrFail, Result};
@@ -43,7 +46,7 @@ const STDERR: usize = 1;
 #[derive(Debug)]
 pub struct Finished {
     pub exit: Exit,
-    /// The last lines of both streams as they came, masked.
+    /// Of both streams as they came, masked: the lines from the first error on, and the last ones.
     pub tail: Vec<String>,
     pub duration: Duration,
     /// Why the log is not whole, where it is not.

@@ -3,11 +3,8 @@
 use std::path::Path;
 
 use crate::error::{Failure, Result};
-use crate::process::{self, Exit, Invocation};
+use crate::process::{self, Exit, Invocation, said};
 use crate::session::Session;
-
-/// How many of its last lines are told.
-const MOST: usize = 5;
 
 /// Whether a seed is a program, by its name; SQL otherwise.
 pub fn is_one(seed: &Path) -> bool {
@@ -18,7 +15,7 @@ pub fn is_one(seed: &Path) -> bool {
 /// `wish` is what it finds in its environment.
 ///
 /// # Errors
-/// `failed` with its last words when it does not end with 0. What it had written by then is there.
+/// `failed` with its first error when it does not end with 0. What it had written by then is there.
 pub fn run(session: &Session<'_>, program: &Path, wish: &[(&str, String)]) -> Result<()> {
     let name = session.settings.shown(program);
     if !program.is_file() {
@@ -32,14 +29,10 @@ pub fn run(session: &Session<'_>, program: &Path, wish: &[(&str, String)]) -> Re
     match ended.exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        exit => {
-            let said = ended.tail.iter().filter(|line| !line.trim().is_empty()).rev().take(MOST);
-            let said: Vec<String> = said.map(|line| line.trim().to_owned()).collect();
-            Err(Failure::failed(format!("`{name}` {}", exit.in_words()))
-                .because_all(said.into_iter().rev())
-                .note("what it had written by then is in the sandbox")
-                .hint(format!("correct `{name}`")))
-        }
+        exit => Err(Failure::failed(format!("`{name}` {}", exit.in_words()))
+            .because(said::why(&ended.tail))
+            .note("what it had written by then is in the sandbox")
+            .hint(format!("correct `{name}`"))),
     }
 }
 

@@ -112,6 +112,21 @@ impl<'a> Journal<'a> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// To look into the log `name` of this run.
+    pub fn read(&self, name: &str) -> Hint {
+        let folder = self.record().outcome.evidence.clone().unwrap_or_else(|| self.run.folder().display().to_string());
+        Hint::read(Path::new(&folder).join(name).display())
+    }
+
+    /// To look into the log of the program that ran last in a step of this name.
+    pub fn read_step(&self, name: &str) -> Hint {
+        let record = self.record();
+        let steps = record.outcome.stages.iter().flat_map(|stage| &stage.steps).filter(|step| step.name == name);
+        let log = steps.filter_map(|step| step.log.clone()).next_back().unwrap_or_default();
+        drop(record);
+        self.read(&log)
+    }
+
     fn save(&self) -> Result<()> {
         self.run.save(&self.record()).map_err(hole)
     }
@@ -230,14 +245,14 @@ impl Stage<'_, '_> {
         result.map(|_| ())
     }
 
-    /// A child process, its masked output in a log of its own. How it ended is for `judge` to say; a log that is not whole
-    /// fails the step in any case.
+    /// A child process, its masked output in a log of its own. How it ended is for `judge` to say, which gets the way to that log, too; a
+    /// log that is not whole fails the step in any case.
     pub fn child(
         &self,
         index: usize,
         name: &str,
         (invocation, deadline): (&Invocation, Duration),
-        judge: impl FnOnce(&Finished) -> Result<()>,
+        judge: impl FnOnce(&Finished, Hint) -> Result<()>,
     ) -> Result<()> {
         self.journal.may_go_on()?;
         let (log, file) = self.journal.run.log(self.number(index), name)?;
@@ -253,7 +268,7 @@ impl Stage<'_, '_> {
         self.journal.debug.line(format!("{name}: {}", finished.exit.in_words()));
         let whole = finished.whole(&log);
         let hole = whole.as_ref().err().map(|failure| failure.message.clone());
-        let ended = judge(&finished);
+        let ended = judge(&finished, self.journal.read(&log));
         let result = match whole {
             Ok(()) => ended,
             Err(failure) => both(ended, failure),

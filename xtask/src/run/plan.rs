@@ -66,7 +66,8 @@ pub struct Explanation {
     pub details: Vec<String>,
     /// What else a user has to know to follow the hint.
     pub note: Option<String>,
-    pub hint: Hint,
+    /// None where the code is not a known one: then the log is what there is.
+    pub hint: Option<Hint>,
 }
 
 fn shown<S: Serializer>(invocation: &Invocation, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,8 +1,8 @@
 //! Runs a plan: group after group, the steps of a group side by side, and the first miss stops it.
 
 use crate::error::{Failure, Result};
-use crate::hint::READ_THE_LOG;
-use crate::process::{Exit, Finished};
+use crate::hint::Hint;
+use crate::process::{Exit, Finished, NodeError, said};
 use crate::run::journal::Stage;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 
@@ -61,10 +61,10 @@ pub fn run_child<A>(stage: &Stage<'_, '_>, number: usize, step: &Step<A>, attemp
         return Err(Failure::bug(format!("`{}` is no program", step.name)));
     };
     let name = if attempt == 1 { step.name.to_owned() } else { format!("{} {attempt}", step.name) };
-    stage.child(number, &name, (invocation, *deadline), |finished| match finished.exit {
+    stage.child(number, &name, (invocation, *deadline), |finished, log| match finished.exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        _ => Err(child_failure(step, finished, explain(&finished.tail))),
+        _ => Err(child_failure(step, finished, explain(&finished.tail), log)),
     })
 }
 
@@ -77,19 +77,95 @@ fn limit_of(step: &str) -> &'static str {
     }
 }
 
-fn child_failure<A>(step: &Step<A>, finished: &Finished, explanation: Option<Explanation>) -> Failure {
+fn child_failure<A>(step: &Step<A>, finished: &Finished, explanation: Option<Explanation>, log: Hint) -> Failure {
     let failure = Failure::failed(format!("{}: `{}` {}", step.failure, step.name, finished.exit.in_words()));
+    if explanation.is_none() && finished.exit == Exit::TimedOut {
+        return failure
+            .because(format!("it had {} s", finished.duration.as_secs()))
+            .hint(format!("raise `{}` under `[timeouts]` in drill.toml", limit_of(step.name)));
+    }
+    in_its_words(failure, &finished.tail, explanation, log)
+}
+
+/// `failure` with why, as the program said it, and what to do: its code's own way out, else Node's, else its log.
+pub fn in_its_words(failure: Failure, said: &[String], explanation: Option<Explanation>, log: Hint) -> Failure {
     match explanation {
         Some(Explanation { code, message, details, note, hint }) => {
-            let failure = failure.because(format!("{code}: {message}")).because_all(details).hint(hint);
+            let failure = failure.because(format!("{code}: {message}")).because_all(details).hint(hint.unwrap_or(log));
             note.into_iter().fold(failure, Failure::note)
         }
-        None if finished.exit == Exit::TimedOut => failure
-            .because(format!("it had {} s", finished.duration.as_secs()))
-            .hint(format!("raise `{}` under `[timeouts]` in drill.toml", limit_of(step.name))),
-        None => {
-            let last = finished.tail.iter().rev().find(|line| !line.trim().is_empty());
-            failure.because(last.cloned().unwrap_or_else(|| "it said nothing".to_owned())).hint(READ_THE_LOG)
-        }
+        None => failure.because(said::why(said)).hint(NodeError::of(said).map_or(log, |known| known.hint())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::evidence::folder::Run;
+    use crate::evidence::record::Record;
+    use crate::hint::Aim;
+    use crate::interrupt::Interrupt;
+    use crate::process::Invocation;
+    use crate::run::console::Console;
+    use crate::run::journal::Journal;
+    use crate::settings::Output;
+    use redact::Redactor;
+
+    /// What a user reads of a step that runs `script` in a run whose evidence lies in `evidence`, below `root`; and what is in the log that it leads to.
+    fn told(root: &Path, evidence: &str, script: &str, attempt: u8) -> (String, String) {
+        let output = Output { json: false, quiet: true, color: false, live: false, person: false, github: false };
+        let (console, interrupt, redactor) = (Console::new(output), Interrupt::default(), Redactor::generic());
+        let run = Run::open(&root.join(evidence), "20261123T000000Z", "forward", &redactor).unwrap();
+        let name = run.name();
+        let record = Record::of(json!({ "evidence": format!("{evidence}/{name}") }));
+        let journal = Journal::new(&console, &interrupt, redactor, run, record).unwrap();
+        let stage = journal.stage("forward").unwrap();
+        let invocation = Invocation::new("/bin/sh", root).args(["-c", script]);
+        let deadline = Duration::from_secs(20);
+        let action: Action<()> = Action::Child { invocation, deadline, explain: |_| None };
+        let step = Step { name: "its step", does: String::new(), failure: "it is not done", action };
+        let numbers = stage.announce(&["before", "its step"]).unwrap();
+        let failure = run_child(&stage, numbers[1], &step, attempt).unwrap_err();
+        let hint = failure.hint.as_ref().unwrap().line(&Aim::default());
+        let last = journal.read_step("its step").line(&Aim::default());
+        let log =
+            last.strip_prefix("less ").map(|path| std::fs::read_to_string(root.join(path.trim_matches('\''))).unwrap());
+        let causes: Vec<String> = failure.causes().collect();
+        let text = format!("{}\n{}\nhint: {hint}\nthe last log: {last}", failure.message, causes.join("\n"));
+        (text.replace(&name, "RUN"), log.unwrap())
+    }
+
+    #[test]
+    fn a_failure_that_nobody_knows_is_told_in_its_first_words_and_leads_to_its_log() {
+        let root = tempfile::tempdir().unwrap();
+        let stack =
+            "i=0; while [ $i -lt 90 ]; do echo \"    at f (a.js:$i)\" >&2; i=$((i+1)); done; echo 'Node.js v20.20.2'";
+        let (text, log) =
+            told(root.path(), ".drill/evidence", &format!("echo 'Error: the reason' >&2; {stack}; exit 1"), 1);
+        assert!(log.contains("at f (a.js:89)") && log.contains("[exited with code 1"), "{log}");
+        let silent = told(root.path(), "feedback/my evidence", "exit 7", 2).0;
+        let known =
+            told(root.path(), "e", "echo \"Error: EROFS: read-only file system, open '/x/y'\"; kill -9 $$", 1).0;
+        insta::assert_snapshot!([text, silent, known].join("\n\n"), @"
+        it is not done: `its step` exited with code 1
+        Error: the reason
+        hint: less .drill/evidence/RUN/02-its-step.log
+        the last log: less .drill/evidence/RUN/02-its-step.log
+
+        it is not done: `its step` exited with code 7
+        it said nothing
+        hint: less 'feedback/my evidence/RUN/02-its-step-2.log'
+        the last log: less 'feedback/my evidence/RUN/02-its-step-2.log'
+
+        it is not done: `its step` was killed by signal 9
+        Error: EROFS: read-only file system, open '/x/y'
+        hint: run this where `/x/y` can be written; see docs/failures/node-read-only-disk
+        the last log: less e/RUN/02-its-step.log
+        ");
     }
 }

@@ -13,7 +13,7 @@ use crate::hint::{Hint, quoted};
 use crate::interrupt::Interrupt;
 use crate::postgres;
 use crate::process::locate;
-use crate::process::{self, Exit, Invocation};
+use crate::process::{self, Exit, Invocation, said};
 use crate::sandbox::run_as::Privileges;
 use crate::sandbox::server::{SUPERUSER, Sandbox, USER};
 use crate::settings::Settings;
@@ -109,8 +109,9 @@ impl Cluster {
         fs::remove_file(&password_file).blocked(failed)?;
         let finished = finished?;
         if finished.exit != Exit::Success {
-            return Err(Failure::blocked(format!("`initdb` {}", finished.exit.in_words()))
-                .because(finished.tail.last().cloned().unwrap_or_default()));
+            return Err(
+                Failure::blocked(format!("`initdb` {}", finished.exit.in_words())).because(said::why(&finished.tail))
+            );
         }
         finished.whole("initdb.log")?;
         self.allow_local_user().blocked(failed)

@@ -12,7 +12,8 @@ use crate::session::Session;
 use crate::settings::DeploySettings;
 use crate::stages::deploy_watch::watched;
 use crate::stages::resolve_failed;
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use pin::Lease;
 
 /// The way through the pin for `migrate deploy`, with the limits of drill.toml.
@@ -114,7 +115,7 @@ impl Tries<'_> {
             action: Action::Child {
                 invocation,
                 deadline: self.session.settings.timeouts.migrate,
-                explain: prisma::explain,
+                explain: prisma_error::explain,
             },
         };
         let numbers = self.entry.announce(&[step.name])?;
@@ -124,7 +125,10 @@ impl Tries<'_> {
 
 /// Of the limits that drill.toml names: one of the role's own is the role's affair.
 fn limit(settings: DeploySettings, failure: &Failure) -> Option<Limit> {
-    let says = |words: &str| failure.causes().any(|cause| cause.contains(words));
+    // The server's own word alone: its DETAIL and the script's line may hold any number.
+    let spoken =
+        || failure.causes().filter(|cause| !["DETAIL:", "HINT:", "line "].iter().any(|start| cause.starts_with(start)));
+    let says = |words: &str| spoken().any(|cause| cause.contains(words));
     let by_lock = says("55P03") || says("due to lock timeout");
     let by_statement = (says("57014") || says("due to statement timeout")) && !says("user request");
     match (settings.lock_timeout, settings.statement_timeout) {
@@ -171,6 +175,8 @@ mod tests {
             ("ERROR: canceling statement due to statement timeout", locks, None, None),
             ("57014: canceling statement due to user request", locks, statements, None),
             ("Database error code: 42P01", locks, statements, None),
+            ("DETAIL: Key (id)=(57014) is duplicated.", locks, statements, None),
+            ("line 3: insert into code values ('55P03');", locks, statements, None),
         ];
         for (cause, lock_timeout, statement_timeout, expected) in ends {
             let blocked_behind = Duration::from_secs(5);

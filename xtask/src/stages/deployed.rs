@@ -17,7 +17,8 @@ use crate::schema::only_adds::only_add;
 use crate::session::Session;
 use crate::stages::probed_client::ProbedClient;
 use crate::stages::release_in_git::{Git, check_major, here};
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use crate::words::counted;
 use pin::Lease;
 
@@ -151,7 +152,7 @@ impl Running {
                 action: Action::Child {
                     invocation: client.generate(&Prisma::new(session, &self.lease))?,
                     deadline: session.settings.timeouts.generate,
-                    explain: prisma::explain,
+                    explain: prisma_error::explain,
                 },
             })
         };
@@ -238,7 +239,7 @@ fn verdict_of_all(reference: &str, models: &[Model], wanted: &Wanted) -> Result<
 /// What the program says where it cannot begin; else its last line says more.
 fn explain(tail: &[String]) -> Option<Explanation> {
     let why = tail.iter().find_map(|line| line.strip_prefix("cannot: "))?;
-    let hint = Hint::from("install it, or leave out `--deployed`");
+    let hint = Some(Hint::from("install it, or leave out `--deployed`"));
     Some(Explanation { code: "not tried".to_owned(), message: why.to_owned(), details: Vec::new(), note: None, hint })
 }
 

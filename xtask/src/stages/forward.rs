@@ -46,6 +46,7 @@ use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::generated_client::GeneratedClient;
 use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma_error;
 use crate::words::{counted, in_line, listed};
 use pin::Lease;
 
@@ -359,7 +360,7 @@ fn replay() -> Step<Builtin> {
 }
 
 fn child(invocation: Invocation, deadline: Duration) -> Action<Builtin> {
-    Action::Child { invocation, deadline, explain: prisma::explain }
+    Action::Child { invocation, deadline, explain: prisma_error::explain }
 }
 
 fn verification() -> [Step<Builtin>; 2] {
@@ -538,7 +539,7 @@ impl Running<'_, Forward> {
         let standing = &after.standing;
         if let Some(name) = standing.failed.iter().chain(&standing.running).chain(&standing.pending).next() {
             return Err(Failure::failed(format!("migration `{name}` is not applied, although Prisma exited 0"))
-                .hint("read the step's log in the evidence folder, then run this again"));
+                .hint(self.journal.read_step(DEPLOY)));
         }
         let all = format!("all {} migrations are applied, none failed", standing.applied.len());
         let Pass::Second(second) = &self.options.pass else { return Ok(all) };

@@ -4,6 +4,7 @@ use postgres_protocol::escape::escape_literal;
 
 use crate::causes::engine;
 use crate::causes::history as causes;
+use crate::causes::prisma;
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
 use crate::guard::prisma_schema;
@@ -159,7 +160,7 @@ pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseS
     };
     match !as_before && !as_after && still_owed::drop_again(session, &state.counts) {
         true => failure.note(found).note("a reset that was cut short is run again").hint(Hint::run("reset --confirm")),
-        false => failure.note(found).known(&causes::FAILED, &[]),
+        false => failure.note(found).known(&prisma::FAILED_BEFORE, &[]),
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Migrations;
 use crate::guard::{Demand, forwarded_markers};
-use crate::hint::{Hint, READ_THE_LOG};
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
@@ -37,7 +37,8 @@ use crate::stages::dependents_step::{make_again, restore_dependents, write_down}
 use crate::stages::standpoint::Standpoint;
 use crate::stages::surroundings;
 use crate::stages::way_back::WayBack;
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use crate::tools::supabase::{self, Supabase};
 use pin::Lease;
 
@@ -330,14 +331,16 @@ const GATE: &str = "detected that it was invoked by";
 const GATE_CODE: &str = "agent gate";
 
 fn explain(tail: &[String]) -> Option<Explanation> {
-    let Some(line) = tail.iter().find(|line| line.contains(GATE)) else { return prisma::explain(tail) };
+    let Some(line) = tail.iter().find(|line| line.contains(GATE)) else { return prisma_error::explain(tail) };
     Some(Explanation {
         code: GATE_CODE.to_owned(),
         message: line.trim().trim_start_matches("Error: ").to_owned(),
         details: Vec::new(),
         note: None,
-        hint: "a person runs this, or gives consent in the words that Prisma asks for; the drill never answers for one"
-            .into(),
+        hint: Some(
+            "a person runs this, or gives consent in the words that Prisma asks for; the drill never answers for one"
+                .into(),
+        ),
     })
 }
 
@@ -452,7 +455,7 @@ impl Running<'_, Reset> {
         let old = &self.inspection.before.oids;
         if let Some((name, _)) = after.oids.iter().find(|(name, oid)| old.get(*name) == Some(*oid)) {
             return Err(Failure::different(format!("the table `{name}` was not dropped, although Prisma exited 0"))
-                .hint(READ_THE_LOG));
+                .hint(self.journal.read_step("migrate reset")));
         }
         let filled = after.state.counts.iter().filter(|(table, rows)| **rows > 0 && !table.ends_with(LEDGER_TABLE));
         let filled: Vec<String> = filled.map(|(table, rows)| format!("{rows} in `{table}`")).collect();

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::error::{Failure, Result};
 use crate::evidence::outcome::Migrations;
 use crate::guard::Demand;
-use crate::hint::{Hint, READ_THE_LOG};
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order};
 use crate::migrations::down_scripts;
@@ -33,7 +33,8 @@ use crate::settings::EvidenceSettings;
 use crate::stages::halfway::{self, Halfway};
 use crate::stages::preflight::check_standing;
 use crate::stages::snapshot_step::{snapshot_step, take_snapshot};
-use crate::tools::prisma::{self, Prisma};
+use crate::tools::prisma::Prisma;
+use crate::tools::prisma_error;
 use pin::Lease;
 
 /// The options of `backward --failed`.
@@ -255,7 +256,11 @@ impl ResolveFailed {
             name: "migrate resolve",
             does: format!("mark `{}` as {}", inspection.failed, word.trim_start_matches('-').replace('-', " ")),
             failure: "the migration was not settled",
-            action: Action::Child { invocation, deadline: session.settings.timeouts.migrate, explain: prisma::explain },
+            action: Action::Child {
+                invocation,
+                deadline: session.settings.timeouts.migrate,
+                explain: prisma_error::explain,
+            },
         })
     }
 
@@ -290,7 +295,7 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
     let standing = DatabaseState::read(session, &inspection.history)?.standing;
     if standing.failed.contains(failed) {
         return Err(Failure::failed(format!("`{failed}` is still marked as failed, although Prisma exited 0"))
-            .hint(READ_THE_LOG));
+            .hint(journal.read_step("migrate resolve")));
     }
     let applied_now = standing.applied.contains(failed);
     if applied_now != matches!(inspection.way, Resolution::Applied) {

@@ -2,6 +2,7 @@
 
 pub mod generated_client;
 pub mod prisma;
+pub mod prisma_error;
 pub mod reentry;
 pub mod schema_reading;
 pub mod splitter;

@@ -1,14 +1,11 @@
-//! Prisma's CLI: its arguments, and what its error codes mean to the user.
+//! Prisma's CLI: its arguments, and what it says is pending.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, OrFail, Result};
-use crate::hint::{Aim, Hint, READ_THE_LOG};
-use crate::postgres::causes::{self, Whose};
 use crate::process::Invocation;
 use crate::process::release;
-use crate::run::plan::Explanation;
 use crate::session::Session;
 use crate::session::environment;
 use crate::session::groundwork::Groundwork;
@@ -290,59 +287,6 @@ impl<'a> Prisma<'a> {
 pub fn pending_of(status: &str) -> Vec<String> {
     let lines = status.lines().map(str::trim).skip_while(|line| !line.ends_with("have not yet been applied:"));
     lines.skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-/// Reads `Error: P3018` in either of the two shapes in which Prisma prints it.
-pub fn explain(tail: &[String]) -> Option<Explanation> {
-    let at = tail.iter().position(|line| line.starts_with("Error: P") && code_of(line).is_some())?;
-    let code = code_of(&tail[at])?;
-    let same_line = tail[at].split_once(&code)?.1.trim_start_matches(':').trim();
-    let below = tail[at + 1..].iter().map(|line| line.trim()).find(|line| !line.is_empty()).unwrap_or_default();
-    let message = if same_line.is_empty() { below } else { same_line }.to_owned();
-    let details = ["Migration name:", "Database error code:", "ERROR:", "FATAL:"];
-    let details: Vec<String> =
-        tail[at..].iter().filter(|line| details.iter().any(|start| line.starts_with(start))).cloned().collect();
-    let (hint, note) = hint(&code);
-    let note = not_its_sql(&details).or(note.map(str::to_owned));
-    Some(Explanation { hint, note, code, message, details })
-}
-
-/// What a migration failed at that no edit of it mends.
-fn not_its_sql(details: &[String]) -> Option<String> {
-    let sqlstate = details.iter().find_map(|line| line.strip_prefix("Database error code: "))?;
-    let fix = causes::fix(sqlstate.trim(), &details.concat(), Whose::Childs)?.line(&Aim::default());
-    Some(format!("it is not the SQL of that migration; before the next forward {fix}"))
-}
-
-fn code_of(line: &str) -> Option<String> {
-    let code: String = line.strip_prefix("Error: ")?.chars().take_while(char::is_ascii_alphanumeric).collect();
-    let digits = code.strip_prefix('P')?;
-    (digits.len() == 4 && digits.chars().all(|c| c.is_ascii_digit())).then_some(code)
-}
-
-/// Prisma's error reference, "Schema engine" section, says what each code means; the command is ours to name.
-fn hint(code: &str) -> (Hint, Option<&'static str>) {
-    let advice = match code {
-        "P3009" => return (Hint::run("backward --failed"), None),
-        "P3018" => {
-            let note = "correct the SQL of that migration before the next forward; it was never applied, so editing it is right";
-            return (Hint::run("backward --failed"), Some(note));
-        }
-        "P1000" => "correct the user or the password in the env file",
-        "P1017" => "read the server's log: it ended the session, as a restart, a crash or pg_terminate_backend does",
-        "P2037" => "close other clients of this role and of the server, then run this again",
-        "P1001" => "see whether the server is up and reachable from here",
-        "P1002" => "another migration holds Prisma's advisory lock; wait for it to end, then run this again",
-        // In the answer of `migrate deploy` it is the ledger that is not found: the session in which a script ran writes it, too.
-        "P1014" => {
-            "end that script with `SET search_path = \"<schema>\";`: it left the session's search_path without the ledger's schema, \
-                    as pg_dump's first lines do"
-        }
-        "P3005" => "name an empty database: this one has tables and no ledger (Prisma calls the other way baselining)",
-        "P3019" => "name the history that belongs to this database as `migrations` under `[prisma]` in drill.toml",
-        _ => READ_THE_LOG,
-    };
-    (advice.into(), None)
 }
 
 #[cfg(test)]

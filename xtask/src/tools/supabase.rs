@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::causes::of_code;
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
-use crate::hint::{Hint, READ_THE_LOG};
+use crate::hint::Hint;
 use crate::process::Invocation;
 use crate::process::{locate, release};
 use crate::run::plan::Explanation;
@@ -106,21 +107,16 @@ pub fn explain(tail: &[String]) -> Option<Explanation> {
     }
     let answer: Answer = tail.iter().find_map(|line| serde_json::from_str(line).ok())?;
     let Error { code, message, suggestion } = answer.error;
-    let hint = suggestion.map_or_else(|| hint(&code).into(), Hint::from);
-    Some(Explanation { hint, note: None, code, message, details: Vec::new() })
-}
-
-fn hint(code: &str) -> &'static str {
-    match code {
-        "DbConnectError" => "see whether the server is up and reachable from here",
-        "HostedMutationConsentRequiredError" => "please report this: the drill passes its user's consent on",
-        _ => READ_THE_LOG,
-    }
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (message, note) =
+        (one_line(&message), suggestion.map(|text| format!("the Supabase CLI suggests: {}", one_line(&text))));
+    Some(Explanation { hint: of_code(&code).map(|cause| cause.hint(&[])), note, code, message, details: Vec::new() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::said::tests::recorded;
 
     #[test]
     fn a_script_is_quoted_by_tags_that_it_does_not_contain() {
@@ -135,5 +131,44 @@ mod tests {
         let line = r#"{"target":"x","_tag":"Error","error":{"code":"DbConnectError","message":"refused"}}"#;
         let explanation = explain(&["Target: x".to_owned(), line.to_owned()]).unwrap();
         assert_eq!((explanation.code.as_str(), explanation.message.as_str()), ("DbConnectError", "refused"));
+    }
+
+    #[test]
+    fn a_code_that_is_known_has_a_way_out_and_what_the_cli_suggests_is_told() {
+        let told = |(name, lines): (String, Vec<String>)| {
+            let Explanation { code, message, note, hint, .. } = explain(&lines)?;
+            let hint = hint.map_or("(the log)".to_owned(), |hint| hint.line(&crate::hint::Aim::default()));
+            Some(format!("{name}\n  {code}: {message}\n  note: {}\n  hint: {hint}", note.unwrap_or_default()))
+        };
+        insta::assert_snapshot!(recorded().filter_map(told).collect::<Vec<_>>().join("\n"), @r#"
+        supabase-badurl
+          LinkBranchNotLinkedError: Cannot resolve "nonsense": it is not a project ref (refs are exactly 20 lowercase letters, like `abcdefghijklmnopqrst`), so it was treated as a branch name — but no project is linked to search for branches. If it is a branch name, link the parent project first: supabase link --project-ref <parent-ref> If you meant a project ref: refs are exactly 20 lowercase letters ("nonsense" has 8).
+          note: 
+          hint: npm install --save-dev supabase@3.1.0  # see docs/failures/supabase-cli-changed
+        supabase-consent
+          HostedMutationConsentRequiredError: Confirmation required: Run a SQL statement (target: custom Postgres (127.0.0.1:5432)). This run can't ask because its output format is json. Nothing was changed.
+          note: the Supabase CLI suggests: Re-run with --yes to confirm. For a read-only statement, pass --read-only instead.
+          hint: npm install --save-dev supabase@3.1.0  # see docs/failures/supabase-cli-changed
+        supabase-divide
+          DbQueryExecError: failed to execute query: error: division by zero
+          note: 
+          hint: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
+        supabase-nodb
+          DbConnectError: failed to connect to postgres: failed to connect to `host=127.0.0.1 user=postgres database=nodb`: server error (FATAL: database "nodb" does not exist (SQLSTATE 3D000))
+          note: 
+          hint: cargo xtask doctor  # see docs/failures/supabase-cannot-connect
+        supabase-nofile
+          DbQueryReadFileError: failed to read SQL file: NotFound: FileSystem.readFile (/project/nope.sql)
+          note: 
+          hint: npm install --save-dev supabase@3.1.0  # see docs/failures/supabase-cli-changed
+        supabase-refused
+          DbConnectError: failed to connect to postgres: failed to connect to `host=127.0.0.1 user=postgres database=x`: dial error (connect ECONNREFUSED 127.0.0.1:1)
+          note: the Supabase CLI suggests: Make sure your local IP is allowed in Network Restrictions and Network Bans. https://supabase.com/dashboard/project/_/database/settings
+          hint: cargo xtask doctor  # see docs/failures/supabase-cannot-connect
+        supabase-unique
+          DbQueryExecError: failed to execute query: error: could not create unique index "t_id_key"
+          note: 
+          hint: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
+        "#);
     }
 }

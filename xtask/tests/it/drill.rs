@@ -203,8 +203,9 @@ fn a_migration_that_fails_on_the_rows_stops_it_in_the_first_forward() {
         &answer,
         &[
             "the database now: 0 migrations applied by this run",
-            "note: correct the SQL",
-            "hint: cargo xtask backward --failed\n",
+            "note: that migration was never applied, so editing it is right: above that statement, fill the column",
+            "see docs/failures/rows-have-nulls",
+            "hint: cargo xtask backward --failed  # see docs/failures/migration-failed\n",
         ],
     );
     assert_eq!(applied(&database).len(), 4, "nothing was taken back");

@@ -70,7 +70,7 @@ fn a_failing_statement_leaves_nothing_of_the_script() {
     insta::assert_snapshot!(answer.failure(), @r"
     error: the mirror's script was not applied: `supabase db query` exited with code 1
     caused by: DbQueryExecError: failed to execute query: error: division by zero
-    hint: read the step's log in the evidence folder
+    hint: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
     ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text"), None);
 }
@@ -137,7 +137,7 @@ fn major_two_of_the_supabase_cli_makes_the_same_mirror() {
     insta::assert_snapshot!(failed.failure(), @r"
     error: the mirror's script was not applied: `supabase db query` exited with code 1
     caused by: DbQueryExecError: failed to execute query: error: division by zero
-    hint: read the step's log in the evidence folder
+    hint: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
     ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.other')::text"), None);
     project.assert_no_secret(&[&answer, &failed]);

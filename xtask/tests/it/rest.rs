@@ -230,7 +230,11 @@ fn a_stale_schema_cache_is_told_from_a_missing_table_and_reloaded() {
             "PGRST205: Could not find the table 'public.facts' in the schema cache",
         ]
     );
-    assert!(missing.stderr.contains("hint: cargo xtask mirror\n"), "{}", missing.stderr);
+    assert!(
+        missing.stderr.contains("hint: cargo xtask mirror  # see docs/failures/mirror-table-missing\n"),
+        "{}",
+        missing.stderr
+    );
     database.execute("alter table facts_elsewhere rename to facts");
     assert_eq!(counts(&project.run(&REST).expect(0)), [(960, 960), (120, 120)]);
     database.execute("alter table facts rename to facts_elsewhere; notify pgrst");

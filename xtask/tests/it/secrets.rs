@@ -223,6 +223,11 @@ fn a_child_that_prints_its_secret_in_every_form_leaks_none() {
         // The last line is quoted in the error, without its power over a terminal.
         assert!(answer.stderr.contains("the last line") && !answer.stderr.contains('\x1b'), "{}", answer.stderr);
         let log = smoke_log(&project, &answer.json());
+        // Of a failure that nobody knows the hint opens the log; without a terminal `less` is `cat`.
+        let hint = answer.json()["hint_command"].as_str().unwrap().replace("less ", "cat ");
+        let opened =
+            std::process::Command::new("sh").args(["-c", &hint]).current_dir(project.path("")).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&opened.stdout), log, "{hint}");
         assert!(log.matches("before ").count() >= 18 && log.matches(" after").count() >= 18, "{source}:\n{log}");
         assert!(log.contains("[REDACTED_SHOPIFY_API_SECRET]"), "{source}:\n{log}");
         assert!(log.contains("abcdef stays readable"), "{source}:\n{log}");

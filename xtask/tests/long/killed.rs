@@ -42,7 +42,7 @@ fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
     error: the table `public.DashboardFact` was not dropped, although Prisma exited 0
     note: no table was dropped
     note: the rows from before are in the snapshot `RUN`
-    hint: read the step's log in the evidence folder
+    hint: less feedback/evidence/RUN/03-migrate-reset.log
     ");
     said.push(format!("no engine: {}", staging.came_back("restore --confirm")));
     // A restore is killed, after a reset that was, and one that failed.

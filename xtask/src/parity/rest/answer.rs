@@ -104,6 +104,7 @@ impl Answer {
             (429, _) => self.passes(Cause::Busy, said),
             (540, _) => self.stays(Cause::Paused, said),
             (_, "PGRST205" | "42P01") => self.stays(Cause::UnknownTable, said),
+            (_, "PGRST202" | "PGRST204") => self.stays(Cause::StaleCache, said),
             (_, "PGRST106") => self.stays(Cause::SchemaNotExposed, said),
             (_, "PGRST301" | "PGRST302") => self.stays(Cause::KeyRejected, said),
             (_, "PGRST303") => self.stays(Cause::KeyTime, said),
@@ -216,5 +217,19 @@ mod tests {
     fn what_a_server_says_is_one_short_line() {
         let said = short(&format!("a\nb\u{1b}[31m{}", "x".repeat(500)));
         assert!(said.starts_with("a b [31mxxx") && said.chars().count() == 201, "{said}");
+    }
+
+    /// What the table says that a code means, and what is made of it here.
+    #[test]
+    fn each_code_of_the_table_has_the_cause_that_it_is_listed_with() {
+        let mut found = 0;
+        for known in crate::causes::rest::ALL {
+            for code in known.codes {
+                let (cause, _) = cause(400, &format!(r#"{{"code":"{code}","message":"m"}}"#));
+                assert_eq!(cause.known().name, known.name, "{code}");
+                found += 1;
+            }
+        }
+        assert!(found >= 12, "{found}");
     }
 }

@@ -1,10 +1,10 @@
-//! Why there is no count over REST: one cause for each fix (docs/parity.md has them as a table).
+//! Why there is no count over REST: one cause for each fix (docs/parity.md has them as a table, `causes::rest` what to do).
 
 use jiff::SignedDuration;
 use redact::Redactor;
 
+use crate::causes::{self, rest as known};
 use crate::error::{Failure, Status};
-use crate::hint::Hint;
 
 /// No count: the cause, and what the server or the system said about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,46 +109,47 @@ impl Cause {
         }
     }
 
-    /// One thing to do about it, and what else there is to know.
-    fn hint(self) -> (Hint, Option<&'static str>) {
-        let advice = match self {
-            Cause::NoKey => "copy the secret key (`sb_secret_…`) from the project's API settings to that variable",
-            Cause::NotLoopback => "write its address with the number of this machine: `http://127.0.0.1:<port>`",
-            Cause::Unreachable => {
-                "see whether the project is up (a paused one has no address), and reachable from here without a proxy"
-            }
-            Cause::Lost => "see whether the network between here and the project is up",
-            Cause::NotTrusted | Cause::Redirected | Cause::NotPostgrest | Cause::NoCount => {
-                "see what stands between this machine and the REST API: a captive portal, a proxy"
-            }
-            Cause::UnknownTable => {
-                "run the mirror's script in that project's SQL editor, and then: NOTIFY pgrst, 'reload schema'"
-            }
-            Cause::StaleCache => "run in the project's SQL editor: NOTIFY pgrst, 'reload schema'",
-            Cause::SchemaNotExposed => "add the schema to the exposed schemas in the project's API settings",
-            Cause::KeyRejected | Cause::KeyTime => {
-                "copy the address and the secret key (`sb_secret_…`) anew, both from the API settings of one project"
-            }
-            Cause::Paused => "restore the project in its dashboard",
-            Cause::Restricted => "see usage and billing of the organization in its dashboard",
-            _ => return self.command(),
-        };
-        (advice.into(), None)
+    /// Its page, which says what to do.
+    pub fn known(self) -> &'static causes::Cause {
+        match self {
+            Cause::NoAddress => &known::NO_ADDRESS,
+            Cause::NoKey => &known::NO_KEY,
+            Cause::NotLoopback => &known::NOT_LOOPBACK,
+            Cause::Unaskable => &known::UNASKABLE,
+            Cause::Unreachable => &known::UNREACHABLE,
+            Cause::TimedOut => &known::TIMED_OUT,
+            Cause::Lost => &known::LOST,
+            Cause::NotTrusted | Cause::Redirected | Cause::NotPostgrest | Cause::NoCount => &known::IN_BETWEEN,
+            Cause::ClockOff => &crate::causes::machine::CLOCK_OFF,
+            Cause::TableMissing => &known::TABLE_MISSING,
+            Cause::UnknownTable => &known::UNKNOWN_TABLE,
+            Cause::StaleCache => &known::STALE_CACHE,
+            Cause::SchemaNotExposed => &known::SCHEMA_NOT_EXPOSED,
+            Cause::KeyRejected => &known::KEY_REJECTED,
+            Cause::KeyTime => &known::KEY_TIME,
+            Cause::NotPermitted => &known::NOT_PERMITTED,
+            Cause::RowSecurity => &known::ROW_SECURITY,
+            Cause::StatementTimeout => &known::STATEMENT_TIMEOUT,
+            Cause::Paused => &known::PAUSED,
+            Cause::Asleep => &known::ASLEEP,
+            Cause::Restricted => &known::RESTRICTED,
+            Cause::Busy => &known::BUSY,
+            Cause::Rejected | Cause::Stopped(_) => &known::REJECTED,
+        }
     }
 
-    fn command(self) -> (Hint, Option<&'static str>) {
-        let by_sql = |note| (Hint::run("parity --source sql"), note);
+    /// What else there is to know.
+    fn note(self) -> Option<&'static str> {
         match self {
-            Cause::ClockOff => (Hint::shell("timedatectl set-ntp true"), None),
-            Cause::TableMissing => (Hint::run("mirror"), None),
-            Cause::NotPermitted => (Hint::run("mirror"), Some("the script grants the table to `service_role` again")),
-            Cause::StatementTimeout => (Hint::run("mirror"), Some("the script makes the indexes; SQL can count too")),
-            Cause::NoAddress => by_sql(Some("REST needs `https://<project ref>.supabase.co` in that variable")),
-            Cause::TimedOut => by_sql(Some("`query` under `[timeouts]` in drill.toml says how long REST may take")),
-            Cause::RowSecurity => by_sql(Some("or a superuser runs: alter role service_role bypassrls")),
-            Cause::Asleep => by_sql(Some("the project's dashboard shows its health")),
-            Cause::Busy => by_sql(Some("REST may answer again in a minute")),
-            _ => by_sql(None),
+            Cause::NotPermitted => Some("the script grants the table to `service_role` again"),
+            Cause::StatementTimeout => Some("the script makes the indexes; SQL can count too"),
+            Cause::NoAddress => Some("REST needs `https://<project ref>.supabase.co` in that variable"),
+            Cause::TimedOut => Some("`query` under `[timeouts]` in drill.toml says how long REST may take"),
+            Cause::RowSecurity => Some("or a superuser runs: alter role service_role bypassrls"),
+            Cause::StaleCache => Some("the SQL below is for the project's SQL editor"),
+            Cause::Asleep => Some("the project's dashboard shows its health"),
+            Cause::Busy => Some("REST may answer again in a minute"),
+            _ => None,
         }
     }
 }
@@ -197,9 +198,8 @@ impl From<Obstacle> for Failure {
         if let Cause::Stopped(status) = cause {
             return Failure::interrupted(status);
         }
-        let (hint, note) = cause.hint();
-        let failure = Failure::blocked(cause.to_string()).hint(hint);
-        let failure = note.into_iter().fold(failure, Failure::note);
+        let failure = Failure::blocked(cause.to_string()).known(cause.known(), &[]);
+        let failure = cause.note().into_iter().fold(failure, Failure::note);
         if said.is_empty() { failure } else { failure.because(said) }
     }
 }

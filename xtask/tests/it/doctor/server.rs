@@ -78,10 +78,10 @@ fn of_what_the_role_may_do() {
     for (cause, place) in [
         ("read-only", format!("alter role {role} set default_transaction_read_only = on")),
         ("read-only", format!("alter database {name} set default_transaction_read_only = on")),
-        ("statement-timeout", format!("alter role {role} in database {name} set statement_timeout = '2s'")),
-        ("statement-timeout", format!("alter role {role} set transaction_timeout = '20s'")),
-        ("idle-timeout", format!("alter database {name} set idle_in_transaction_session_timeout = '5s'")),
-        ("idle-timeout", format!("alter role {role} set idle_session_timeout = '1s'")),
+        ("limit-on-statements", format!("alter role {role} in database {name} set statement_timeout = '2s'")),
+        ("limit-on-statements", format!("alter role {role} set transaction_timeout = '20s'")),
+        ("limit-on-idle-sessions", format!("alter database {name} set idle_in_transaction_session_timeout = '5s'")),
+        ("limit-on-idle-sessions", format!("alter role {role} set idle_session_timeout = '1s'")),
         ("role-connection-limit", format!("alter role {role} connection limit 5")),
         ("database-connection-limit", format!("alter database {name} connection limit 4")),
     ] {
@@ -197,7 +197,7 @@ fn of_the_schema() {
         },
     );
     patient.case(
-        "no-ledger",
+        "database-without-ledger",
         |patient| patient.sql("alter table _prisma_migrations rename to kept"),
         |patient, row| {
             assert!(row.hint.contains("baseline this one"), "{row:?}");
@@ -205,7 +205,7 @@ fn of_the_schema() {
         },
     );
     patient.case(
-        "migration-failed",
+        "migration-failed-before",
         |patient| {
             patient.config_back();
             patient.project.write(&format!("{}/migration.sql", folder("20270101000000_broken")), "select 1/0;");
@@ -219,7 +219,7 @@ fn of_the_schema() {
             std::fs::remove_dir_all(patient.project.path(&folder("20270101000000_broken"))).unwrap();
         },
     );
-    patient.case("mirror-missing", |patient| patient.sql("drop table facts"), as_written);
+    patient.case("mirror-table-missing", |patient| patient.sql("drop table facts"), as_written);
     insta::assert_snapshot!(patient.said);
 }
 
@@ -241,7 +241,11 @@ fn of_the_rest_api() {
         |patient| with_key(patient, &api.url, &SECRET_KEY.replace('7', "8")),
         |patient, _| with_key(patient, &api.url, &key),
     );
-    patient.case("rest-paused", |_| api.fail([Fault::Status(540, None), Fault::Status(540, None)]), |_, _| {});
+    patient.case(
+        "supabase-project-paused",
+        |_| api.fail([Fault::Status(540, None), Fault::Status(540, None)]),
+        |_, _| {},
+    );
     let nobody = format!("http://127.0.0.1:{}", server::free_port("127.0.0.1"));
     patient.case(
         "rest-unreachable",
