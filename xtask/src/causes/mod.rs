@@ -142,6 +142,21 @@ mod tests {
         }
     }
 
+    /// A refusal in the source begins with the name of its check.
+    #[test]
+    fn every_refusal_of_the_guard_has_a_page() {
+        let guard = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guard");
+        let files = std::fs::read_dir(guard).unwrap().flatten().map(|entry| entry.path());
+        let text: String = files.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
+        let calls = text.split("Refusal::new(").chain(text.split("flaw(")).skip(1);
+        let checks: BTreeSet<&str> =
+            calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next()).collect();
+        assert!(checks.len() > 15, "{checks:?}");
+        for check in checks {
+            assert!(of_code(&format!("guard: {check}")).is_some(), "{check}");
+        }
+    }
+
     #[test]
     fn what_varies_is_filled_in_and_what_is_not_known_stays_a_placeholder() {
         let cause = |fix| Cause { name: "a-name", title: "", codes: &[], fix, more: "" };

@@ -1,7 +1,5 @@
 //! `doctor`: every row in its place, and the worst one as the exit code.
 
-use std::collections::BTreeSet;
-
 use crate::causes;
 use crate::cli::args::Doctor;
 use crate::doctor::check::{Check, Mark};
@@ -13,7 +11,7 @@ use crate::run::console::Console;
 use crate::session;
 use crate::settings::Settings;
 use crate::settings::flags::Global;
-use crate::words::{counted, in_line, sentence};
+use crate::words::{in_line, listed, sentence};
 
 pub fn run(args: &Doctor, global: &Global, console: &Console, outcome: &mut Outcome) -> Result<()> {
     if let Some(name) = &args.explain {
@@ -62,15 +60,12 @@ fn in_words(row: &Check, settings: &Settings) -> Vec<String> {
 /// Of what fails, what matters most: what must not be touched, then what is missing, then what differs.
 fn verdict(rows: &[Check]) -> Result<()> {
     let failed: Vec<&Check> = rows.iter().filter(|row| row.mark == Mark::Fail).collect();
-    let warned = rows.iter().filter(|row| row.mark == Mark::Warn).count();
     let order = [Status::Bug, Status::Refused, Status::Usage, Status::Blocked, Status::Failed, Status::Different];
     let worst = order.into_iter().find_map(|status| failed.iter().find(|row| row.status == status));
     let Some(worst) = worst else { return Ok(()) };
-    let names: BTreeSet<&str> = failed.iter().map(|row| row.name).collect();
-    let names = names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let also = if warned == 0 { String::new() } else { format!(", and {} beside", counted(warned, "warning")) };
-    let count = counted(failed.len(), "check");
-    let failure = Failure::blocked(format!("{count} failed: {names}{also}")).with_status(worst.status);
+    let mut names: Vec<String> = failed.iter().map(|row| row.name.to_owned()).collect();
+    names.dedup();
+    let failure = Failure::blocked(format!("a run would not work: {}", listed(&names))).with_status(worst.status);
     Err(match &worst.hint {
         Some(hint) => failure.hint(hint.clone()),
         None => failure,

@@ -54,9 +54,7 @@ fn target(settings: &Settings, rows: &mut Vec<Check>) -> (Option<Candidate>, Red
             (of_sandbox(settings, rows), Redactor::generic())
         }
         Err(failure) => {
-            let missing = failure.message.starts_with("there is no");
-            let cause = if missing { &env_file::MISSING } else { &env_file::UNREADABLE };
-            rows.push(Check::of_failure(NAME, &failure, Some(cause)));
+            rows.push(Check::of_failure(NAME, &failure, None));
             (None, Declared::known_at_any_rate(settings, true, false).0)
         }
     }

@@ -8,6 +8,8 @@ use rustix::process::geteuid;
 use crate::causes::{engine, packages};
 use crate::doctor::Patient;
 use crate::doctor::check::Check;
+use crate::error::Failure;
+use crate::process::NO_NPM;
 use crate::process::locate::{self, Engine};
 use crate::process::package_manager::PackageManager;
 use crate::process::prisma_cli::Package;
@@ -78,8 +80,8 @@ fn engine(settings: &Settings, prisma: &Package) -> Check {
 }
 
 /// Nothing but the bringing is missing.
-fn may_bring(settings: &Settings, failure: &crate::error::Failure) -> bool {
-    locate::on_path(settings, "npm").is_some() && failure.causes().any(|cause| cause == "`npm` is not on PATH")
+fn may_bring(settings: &Settings, failure: &Failure) -> bool {
+    locate::on_path(settings, "npm").is_some() && failure.causes().any(|cause| cause == NO_NPM)
 }
 
 fn why_not_native(settings: &Settings) -> String {

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::causes::env_file::{MISSING, UNREADABLE};
 use crate::clock;
 use crate::error::{Failure, Refusal, Result};
 use crate::guard::pattern::may_be_dropped;
@@ -113,7 +114,7 @@ impl Declared {
     /// The process environment may be the source instead, but not of a target that somebody keeps in a file of another name.
     fn may_be_absent(&self, settings: &Settings, path: &Path, error: io::Error) -> Result<()> {
         let (shown, url_env) = (settings.shown(path), &settings.prisma.url_env);
-        let copy = Hint::shell("cp .env.staging.example").arg(&shown);
+        let copy = MISSING.hint(&[("file", &shown)]);
         if let Some(by) = named_by(settings, path) {
             return Err(Failure::blocked(format!("there is no `{shown}`, which {by} names"))
                 .caused_by(error)
@@ -238,8 +239,8 @@ fn named_by(settings: &Settings, path: &Path) -> Option<&'static str> {
 
 fn unreadable_env_file(shown: &str, error: io::Error) -> Failure {
     let hint = match error.kind() {
-        io::ErrorKind::PermissionDenied => Hint::shell("chmod u+r").arg(shown),
-        _ => format!("let `{shown}` be a plain file of `NAME=value` lines").into(),
+        io::ErrorKind::PermissionDenied => UNREADABLE.hint(&[("file", shown)]),
+        _ => Hint::from(format!("let `{shown}` be a plain file of `NAME=value` lines")).see(UNREADABLE.name),
     };
     Failure::blocked(format!("`{shown}` cannot be read")).caused_by(error).hint(hint)
 }

@@ -33,6 +33,7 @@ use std::time::Duration;
 pub use exit::Exit;
 pub use invocation::Invocation;
 pub use node_error::NodeError;
+pub use npm_cache::NO_NPM;
 pub use started::Started;
 
 use crate::error::{Failure, OrFail, Result};

@@ -17,6 +17,9 @@ pub struct NpmCache<'a> {
     pub quiet: bool,
 }
 
+/// Why nothing could be brought.
+pub const NO_NPM: &str = "`npm` is not on PATH";
+
 /// The folder, or why there is none.
 pub type Brought = std::result::Result<PathBuf, String>;
 
@@ -30,7 +33,7 @@ impl NpmCache<'_> {
         if folder.is_dir() {
             return Ok(Ok(folder));
         }
-        let Some(npm) = &self.npm else { return Ok(Err("`npm` is not on PATH".to_owned())) };
+        let Some(npm) = &self.npm else { return Ok(Err(NO_NPM.to_owned())) };
         let unwritable = || format!("cannot write to `{}`", self.folder.display());
         fs::create_dir_all(&self.folder).blocked(unwritable)?;
         let place = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).blocked(unwritable)?;

@@ -91,6 +91,13 @@ fn of_the_way_to_the_server() {
         },
         corrects("a file of PEM certificates"),
     );
+    insta::assert_snapshot!(patient.said);
+}
+
+#[test]
+fn of_servers_that_say_no() {
+    let mut patient = Patient::new("no");
+    let with = |patient: &Patient, more: &str| format!("{}?{more}", patient.url());
     let plain: &[u8] =
         refusal("28000", "no pg_hba.conf entry for host \"127.0.0.1\", user \"u\", no encryption").leak();
     let hostssl = server(b"", plain);
@@ -104,6 +111,21 @@ fn of_the_way_to_the_server() {
         "tenant-not-found",
         |patient| patient.env_file(&format!("{}?sslmode=disable", at_port(patient, pooler))),
         corrects("postgres.<ref>"),
+    );
+    let hangs_up = server(b"", b"");
+    patient.case(
+        "connection-lost",
+        |patient| patient.env_file(&format!("{}?sslmode=disable", at_port(patient, hangs_up))),
+        |patient, row| {
+            assert!(row.command.as_deref().is_some_and(|command| command.starts_with("cargo xtask doctor")), "{row:?}");
+            patient.env_file(&patient.url());
+        },
+    );
+    let kerberos = server(b"", b"R\0\0\0\x08\0\0\0\x07");
+    patient.case(
+        "login-unsupported",
+        |patient| patient.env_file(&format!("{}?sslmode=disable", at_port(patient, kerberos))),
+        corrects("scram-sha-256"),
     );
     patient.case(
         "pooler-transaction-mode",

@@ -86,6 +86,25 @@ fn of_the_engine_and_the_supabase_cli() {
         |patient, _| patient.packages_back(),
     );
     patient.case(
+        "engine-missing",
+        |patient| {
+            patient.packages_without(&["prisma", "@prisma"]);
+            installed(patient, "7.9.0");
+            // Node, and no npm to bring it.
+            let node = which("node");
+            patient.fake("node", &format!("exec '{node}' \"$@\""));
+            patient.project.env.insert("PATH".to_owned(), patient.project.path("bin").display().to_string());
+        },
+        |patient, row| {
+            assert!(
+                row.command.as_deref().is_some_and(|command| command.contains("@prisma/schema-engine-wasm@")),
+                "{row:?}"
+            );
+            patient.packages_back();
+            patient.real_programs();
+        },
+    );
+    patient.case(
         "supabase-cli-missing",
         |patient| {
             patient.packages_without(&["supabase", "@supabase"]);
@@ -127,6 +146,12 @@ fn of_the_engine_and_the_supabase_cli() {
         },
     );
     insta::assert_snapshot!(patient.said);
+}
+
+fn which(program: &str) -> String {
+    let path = std::env::var("PATH").unwrap();
+    let found = path.split(':').map(|folder| format!("{folder}/{program}")).find(|file| Path::new(file).is_file());
+    found.unwrap()
 }
 
 /// A Prisma as far as anybody looks at it, in the project's own packages.
@@ -187,6 +212,23 @@ fn of_the_projects_own_files() {
         owners(&mut patient);
     }
     insta::assert_snapshot!(patient.said);
+}
+
+/// A disk of one megabyte stands where snapshots go.
+#[test]
+fn of_a_disk_without_room() {
+    let patient = Patient::new("disk");
+    let inner = patient.project.command(&["doctor", "--json"]);
+    let mut command = std::process::Command::new("unshare");
+    let mount = r#"mount -t tmpfs -o size=1m none "$0" && exec "$@""#;
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount]).arg(patient.project.path(".drill"));
+    command.arg(inner.get_program()).args(inner.get_args()).current_dir(patient.project.path("")).env_clear();
+    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let json = crate::project::Project::answer(&mut command).expect(0).json();
+    let warned: Vec<_> = json["checks"].as_array().unwrap().iter().filter(|row| row["status"] == "warn").collect();
+    assert_eq!(warned.len(), 1, "{json:#}");
+    assert_eq!(warned[0]["cause"], "disk-low");
+    assert!(warned[0]["hint"].as_str().unwrap().starts_with("make room on the disk of `.drill`"), "{json:#}");
 }
 
 #[test]
