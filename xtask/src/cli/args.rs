@@ -49,6 +49,8 @@ impl Cli {
 pub enum Command {
     /// Look for everything that keeps the target from being used, in seconds; changes nothing
     Doctor(Doctor),
+    /// Say what is pending, failed, drifted, claimed and locked, in rows; reads only, and exits 5 where something is not well
+    Status,
     /// Generate the client, apply pending migrations, and verify both on the server
     Forward(Forward),
     /// Take applied migrations back, newest first, and verify what is left on the server

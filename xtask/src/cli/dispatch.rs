@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox};
+use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox, status};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -85,6 +85,7 @@ fn usage(error: &clap::Error) -> ExitCode {
 fn name(command: &Command) -> &'static str {
     match command {
         Command::Doctor(_) => "doctor",
+        Command::Status => "status",
         Command::Forward(_) => "forward",
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
@@ -131,6 +132,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let runner = Runner { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
+        Command::Status => status::run(&runner, outcome),
         Command::Forward(args) => {
             let args::Forward { smoke, accept_data_loss, deployed, accept_breaking, .. } = args.clone();
             let deployed = deployed.map(|reference| Wanted { release: Release::Named(reference), accept_breaking });

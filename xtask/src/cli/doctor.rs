@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::causes;
 use crate::cli::args::Doctor;
 use crate::doctor::check::{Check, Mark};
-use crate::doctor::{Patient, examine};
+use crate::doctor::examine;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Outcome;
 use crate::interrupt::Interrupt;
@@ -29,13 +29,12 @@ pub fn run(args: &Doctor, global: &Global, console: &Console, outcome: &mut Outc
     let (patient, rows) = examine(settings, &interrupt, unusable);
     console.mask(&patient.redactor);
     interrupt.check()?;
-    tell(&patient, &rows, console, outcome);
+    outcome.target = patient.candidate.as_ref().map(|candidate| session::view(&patient.settings, candidate));
+    tell(&patient.settings, &rows, console, outcome);
     verdict(&rows)
 }
 
-fn tell(patient: &Patient, rows: &[Check], console: &Console, outcome: &mut Outcome) {
-    let settings = &patient.settings;
-    outcome.target = patient.candidate.as_ref().map(|candidate| session::view(settings, candidate));
+pub fn tell(settings: &Settings, rows: &[Check], console: &Console, outcome: &mut Outcome) {
     let json = rows.iter().map(|row| row.to_json(&settings.aim)).collect();
     outcome.extra.insert("checks".to_owned(), json);
     if settings.output.json {
@@ -43,7 +42,9 @@ fn tell(patient: &Patient, rows: &[Check], console: &Console, outcome: &mut Outc
     }
     let shown = rows.iter().filter(|row| !console.is_quiet() || row.mark >= Mark::Warn);
     let lines: Vec<String> = shown.flat_map(|row| in_words(row, settings)).collect();
-    console.result(&lines.join("\n"));
+    if !lines.is_empty() {
+        console.result(&lines.join("\n"));
+    }
 }
 
 fn in_words(row: &Check, settings: &Settings) -> Vec<String> {
@@ -60,7 +61,7 @@ fn in_words(row: &Check, settings: &Settings) -> Vec<String> {
 }
 
 /// Of what fails, what matters most: what must not be touched, then what is missing, then what differs.
-fn verdict(rows: &[Check]) -> Result<()> {
+pub fn verdict(rows: &[Check]) -> Result<()> {
     let failed: Vec<&Check> = rows.iter().filter(|row| row.mark == Mark::Fail).collect();
     let warned = rows.iter().filter(|row| row.mark == Mark::Warn).count();
     let order = [Status::Bug, Status::Refused, Status::Usage, Status::Blocked, Status::Failed, Status::Different];

@@ -9,3 +9,4 @@ mod init;
 mod production_sizes;
 mod sandbox;
 mod seed;
+mod status;

@@ -104,7 +104,7 @@ fn of_standing(standing: &MigrationStatus) -> Vec<Check> {
 }
 
 /// At a glance: where these migrations were replayed before. A replay would make a database on the server.
-fn drift_row(patient: &Patient, candidate: &Candidate, connection: &mut Connection, history: &History) -> Check {
+pub fn drift_row(patient: &Patient, candidate: &Candidate, connection: &mut Connection, history: &History) -> Check {
     let settings = &patient.settings;
     let has_tools = locate::node(settings)
         .and_then(|node| locate::prisma(settings, &node))

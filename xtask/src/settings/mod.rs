@@ -57,6 +57,8 @@ pub struct Settings {
     pub output: Output,
     /// Whether a sandbox run writes to the committed evidence and feedback files too.
     pub record: bool,
+    /// Nothing is left behind, not even what would make the next run faster.
+    pub reads_only: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -212,6 +214,7 @@ impl Settings {
             sandbox_programs: file.sandbox_programs(&root),
             output: output(global, &environment),
             record: global.record,
+            reads_only: false,
             root,
             home,
             environment,

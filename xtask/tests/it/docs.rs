@@ -10,6 +10,7 @@ use crate::server::workspace;
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["doctor"],
+    &["status"],
     &["forward"],
     &["backward"],
     &["drill"],
