@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox, status};
+use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox, shell, status, usage};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -35,7 +33,7 @@ use redact::Redactor;
 pub fn run() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::answer(&error),
     };
     console::tame_panics();
     let output = Settings::output(&cli.global);
@@ -62,23 +60,15 @@ fn tell_github(console: &Console, global: &Global, output: Output, outcome: &Out
     {
         console.say(format!("note: cannot write the job's summary: {error}"));
     }
-    if output.github {
-        let places = github::annotations(outcome, &Settings::folder_in_job(global));
-        annotation.iter().chain(&places).for_each(|annotation| console.annotate(annotation));
+    let folder = Settings::folder_in_job(global);
+    if let Some(outputs) = Settings::step_outputs()
+        && let Err(error) = github::append_outputs(&outputs, &github::outputs(outcome, &folder))
+    {
+        console.say(format!("note: cannot write the step's outputs: {error}"));
     }
-}
-
-/// `--help` and `--version` are not errors; everything else is.
-fn usage(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        _ => {
-            console::usage(&error.render().to_string());
-            ExitCode::from(Status::Usage.exit_code())
-        }
+    if output.github {
+        let places = github::annotations(outcome, &folder);
+        annotation.iter().chain(&places).for_each(|annotation| console.annotate(annotation));
     }
 }
 
@@ -106,6 +96,8 @@ fn name(command: &Command) -> &'static str {
         Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Report(_)) => "evidence report",
         Command::Evidence(Evidence::Redact) => "evidence redact",
+        Command::Completions(_) => "completions",
+        Command::Man(_) => "man",
         Command::Env(Env::Check) => "env check",
         Command::Env(Env::Matrix(_)) => "env matrix",
     }
@@ -117,6 +109,11 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     }
     if let Command::Doctor(args) = &cli.command {
         return doctor::run(args, &cli.global, console, outcome);
+    }
+    match &cli.command {
+        Command::Completions(args) => return shell::completions(args.shell, console, outcome),
+        Command::Man(args) => return shell::man(args, console, outcome),
+        _ => {}
     }
     let mut settings = Settings::load(&cli.global)?;
     let interrupt = Interrupt::listen()?;
@@ -165,8 +162,8 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);
             evidence::report(&runner, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
         }
-        // Both look at what is there, whatever is wrong with the settings.
-        Command::Evidence(Evidence::Redact) | Command::Doctor(_) => Ok(()),
+        // Answered above: no settings are needed, or whatever is wrong with them is looked at.
+        Command::Evidence(Evidence::Redact) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
         Command::Env(Env::Check) => env::check(&runner, outcome),
         Command::Env(Env::Matrix(args)) => env::matrix(args.check, &runner, outcome),
     }

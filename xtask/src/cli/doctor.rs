@@ -41,20 +41,19 @@ pub fn tell(settings: &Settings, rows: &[Check], console: &Console, outcome: &mu
         return;
     }
     let shown = rows.iter().filter(|row| !console.is_quiet() || row.mark >= Mark::Warn);
-    let lines: Vec<String> = shown.flat_map(|row| in_words(row, settings)).collect();
+    let lines: Vec<String> = shown.flat_map(|row| in_words(row, settings, console)).collect();
     if !lines.is_empty() {
-        console.result(&lines.join("\n"));
+        console.result_in_colour(&lines.join("\n"));
     }
 }
 
-fn in_words(row: &Check, settings: &Settings) -> Vec<String> {
+fn in_words(row: &Check, settings: &Settings, console: &Console) -> Vec<String> {
     let mark = match row.mark {
-        Mark::Ok => "✓",
-        Mark::Skipped => "-",
-        Mark::Warn => "!",
-        Mark::Fail => "✗",
+        Mark::Ok => console.painted_result("✓", "32"),
+        Mark::Skipped => "-".to_owned(),
+        Mark::Warn => console.painted_result("!", "33"),
+        Mark::Fail => console.painted_result("✗", "31"),
     };
-
     let line = format!("{mark} {}: {}", row.name, in_line(&sentence(&row.message)));
     let fix = row.hint.as_ref().map(|hint| format!("    fix: {}", in_line(&sentence(&hint.line(&settings.aim)))));
     std::iter::once(line).chain(fix).collect()

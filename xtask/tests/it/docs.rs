@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::project::program;
 use crate::server::workspace;
 
-const COMMANDS: &[&[&str]] = &[
+pub const COMMANDS: &[&[&str]] = &[
     &[],
     &["doctor"],
     &["status"],
@@ -32,6 +32,8 @@ const COMMANDS: &[&[&str]] = &[
     &["env"],
     &["env", "check"],
     &["env", "matrix"],
+    &["completions"],
+    &["man"],
 ];
 
 fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -84,6 +86,17 @@ fn help() -> String {
         text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.trim_end()));
     }
     text
+}
+
+/// Of the examples under each command's help.
+#[test]
+fn every_example_of_help_is_a_command() {
+    let help = help();
+    let examples = help.lines().filter(|line| line.starts_with("  cargo xtask ")).map(str::trim);
+    let examples: Vec<&str> = examples.map(|line| line.split(['#', '<', '>']).next().unwrap().trim()).collect();
+    assert!(examples.len() > 50, "{examples:?}");
+    let mistakes: Vec<String> = examples.into_iter().filter_map(|line| mistake(line, &help)).collect();
+    assert_eq!(mistakes, Vec::<String>::new());
 }
 
 #[test]

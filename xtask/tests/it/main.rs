@@ -15,6 +15,7 @@ mod stranger;
 mod backward;
 mod bad_input;
 mod claim;
+mod command_line;
 mod docs;
 mod drill;
 mod evidence;

@@ -5,7 +5,7 @@
 //! entity: it can neither mark up nor mention.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -40,6 +40,22 @@ pub fn annotations(outcome: &Outcome, folder: &str) -> Vec<String> {
         format!("::error file={file},line={},title={title}::{words}", one.line)
     };
     over.map(one).collect()
+}
+
+/// What later steps of the job may ask for as `steps.ID.outputs.NAME`, a line each; paths as the repository has them.
+pub fn outputs(outcome: &Outcome, folder: &str) -> String {
+    let evidence = outcome.evidence.as_ref().map(|evidence| format!("{folder}{evidence}"));
+    let file = |name: &str| evidence.as_ref().map(|evidence| format!("{evidence}/{name}"));
+    let all = [
+        ("command", Some(outcome.command.clone())),
+        ("status", Some(outcome.status.clone())),
+        ("exit_code", outcome.exit_code.map(|code| code.to_string())),
+        ("evidence", evidence.clone()),
+        ("report", file("report.html")),
+        ("junit", file("junit.xml")),
+    ];
+    let lines = all.into_iter().filter_map(|(name, value)| Some(format!("{name}={}\n", in_line(&value?))));
+    lines.collect()
 }
 
 /// As the runner reads the text of a command (actions/toolkit, packages/core/src/command.ts).
@@ -157,9 +173,21 @@ fn fenced(text: &str) -> String {
 /// # Errors
 /// What the system says of the file.
 pub fn append(path: &Path, markdown: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = opened(path)?;
     let there = usize::try_from(file.metadata()?.len()).unwrap_or(LIMIT);
     file.write_all(fitting(markdown, LIMIT.saturating_sub(there)).as_bytes())
+}
+
+/// Adds `lines` to the step's outputs.
+///
+/// # Errors
+/// What the system says of the file.
+pub fn append_outputs(path: &Path, lines: &str) -> io::Result<()> {
+    opened(path)?.write_all(lines.as_bytes())
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// All of `markdown`, or its first lines and a word about the rest, or nothing.
@@ -204,6 +232,25 @@ mod tests {
         };
         let outcome = Record::of(json!({"limits": [over(3, None), over(7, Some("it is small"))]})).outcome;
         insta::assert_snapshot!(annotations(&outcome, "apps/web/").join("\n"), @r"::error file=apps/web/db/m%2C1%3A%25/migration.sql,line=3,title=blocks_writes over its limit::blocks writes of `t`\n::stop::x, and `blocks_writes` allows a moment");
+    }
+
+    #[test]
+    fn the_outputs_of_a_step_are_lines_of_names_that_are_known() {
+        let refused = json!({"command": "drill", "status": "refused", "exit_code": 3, "evidence": "feedback/evidence/x\nstatus=ok"});
+        let ok = json!({"command": "env check", "status": "ok", "exit_code": 0});
+        let said = [refused, ok].map(|outcome| outputs(&Record::of(outcome).outcome, "apps/web/"));
+        insta::assert_snapshot!(said.join("--\n"), @r"
+        command=drill
+        status=refused
+        exit_code=3
+        evidence=apps/web/feedback/evidence/x\nstatus=ok
+        report=apps/web/feedback/evidence/x\nstatus=ok/report.html
+        junit=apps/web/feedback/evidence/x\nstatus=ok/junit.xml
+        --
+        command=env check
+        status=ok
+        exit_code=0
+        ");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
 use crate::run::stage::Running;
 use crate::settings::EvidenceSettings;
+use crate::settings::colour::Colour;
 use crate::settings::flags::Global;
 
 const PASSWORD: &str = "s3cret-of-the-panic";
@@ -141,8 +142,18 @@ impl Project {
         fs::write(root.join("drill.toml"), allowed).unwrap();
         let (target, root) = ("staging".to_owned(), Some(root));
         let quiet = true;
-        let global =
-            Global { target, root, quiet, sandbox: false, env_file: None, plan: false, json: false, record: false };
+        let global = Global {
+            target,
+            root,
+            quiet,
+            sandbox: false,
+            env_file: None,
+            plan: false,
+            json: false,
+            record: false,
+            color: Colour::Auto,
+            plain: false,
+        };
         let mut settings = Settings::load(&global).unwrap();
         settings.environment.retain(|name, _| name == "PATH");
         Project { folder, database, settings }
