@@ -53,14 +53,14 @@ pub fn run() -> ExitCode {
 /// An annotation for what went wrong, and a summary of what a reviewer may want to see.
 fn tell_github(console: &Console, global: &Global, output: Output, outcome: &Outcome) {
     let Ok(outcome) = &console.masked(outcome) else { return };
-    let annotation = github::annotation(outcome);
+    let folder = Settings::folder_in_job(global);
+    let annotation = github::annotation(outcome, &folder);
     if let Some(summary) = Settings::job_summary()
         && (annotation.is_some() || outcome.evidence.is_some())
         && let Err(error) = github::append(&summary, &github::summary(outcome))
     {
         console.say(format!("note: cannot write the job's summary: {error}"));
     }
-    let folder = Settings::folder_in_job(global);
     if let Some(outputs) = Settings::step_outputs()
         && let Err(error) = github::append_outputs(&outputs, &github::outputs(outcome, &folder))
     {
@@ -116,6 +116,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         _ => {}
     }
     let mut settings = Settings::load(&cli.global)?;
+    outcome.history = settings.shown(&settings.prisma.migrations);
     let interrupt = Interrupt::listen()?;
     console.hears(&interrupt);
     if matches!(cli.command, Command::Sandbox(_)) {

@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::evidence::limits::OverLimit;
-use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::evidence::outcome::{BeforeAfter, ErrorView, Outcome};
 use crate::evidence::views::reading::inert;
 use crate::parity::comparison::Comparison;
 use crate::words::{duration, in_line, moment, number, sentence};
@@ -24,10 +24,18 @@ const MESSAGE_LIMIT: usize = 16 * 1024;
 
 const CUT: &str = "\n\n_The rest did not fit into GitHub's 1 MiB; all of it is in the evidence folder._\n";
 
-/// `::error title=…::…` for a run that did not end well; None for one that did.
-pub fn annotation(outcome: &Outcome) -> Option<String> {
-    let title = format!("{} {}", outcome.command, outcome.status);
-    (outcome.status != "ok").then(|| format!("::error title={}::{}", property(&inert(&title)), data(&message(outcome))))
+/// `::error title=…::…` for a run that did not end well, at the migration that it ended with; None for one that did. `folder` is the
+/// project's in the repository.
+pub fn annotation(outcome: &Outcome, folder: &str) -> Option<String> {
+    let title = property(&inert(&format!("{} {}", outcome.command, outcome.status)));
+    let place = outcome.error.as_ref().map(|error| place(error, folder)).unwrap_or_default();
+    (outcome.status != "ok").then(|| format!("::error {place}title={title}::{}", data(&message(outcome))))
+}
+
+fn place(error: &ErrorView, folder: &str) -> String {
+    let Some(file) = &error.file else { return String::new() };
+    let line = error.line.map(|line| format!("line={line},")).unwrap_or_default();
+    format!("file={},{line}", property(&inert(&format!("{folder}{file}"))))
 }
 
 /// One at each statement that goes over a limit, and that nobody has accepted. `folder` is the project's in the repository.
@@ -219,9 +227,22 @@ mod tests {
         .outcome;
         let expected =
             "::error title=forward failed::100%25 of `x`\\n::stop::%0Acaused by: one\\r\\ntwo%0Ahint: a, b: c";
-        assert_eq!(annotation(&outcome).unwrap(), expected);
+        assert_eq!(annotation(&outcome, "").unwrap(), expected);
         assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
-        assert_eq!(annotation(&Record::of(json!({})).outcome), None);
+        assert_eq!(annotation(&Record::of(json!({})).outcome, ""), None);
+    }
+
+    #[test]
+    fn what_a_migration_fails_with_is_annotated_where_it_is() {
+        let at = |line| {
+            let error = json!({"message": "no", "file": "prisma/migrations/1_a,b/migration.sql", "line": line});
+            let outcome = Record::of(json!({"command": "forward", "status": "blocked", "error": error})).outcome;
+            annotation(&outcome, "apps/web/").unwrap()
+        };
+        insta::assert_snapshot!([at(Some(3)), at(None)].join("\n"), @"
+        ::error file=apps/web/prisma/migrations/1_a%2Cb/migration.sql,line=3,title=forward blocked::no
+        ::error file=apps/web/prisma/migrations/1_a%2Cb/migration.sql,title=forward blocked::no
+        ");
     }
 
     #[test]
