@@ -12,6 +12,7 @@ use crate::guard::{Candidate, Demand};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
+use crate::process::locate::Toolbox;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::lock_watch::watched;
@@ -44,7 +45,7 @@ impl Runner<'_> {
         let redactor = declared.redactor();
         self.console.mask(&redactor);
         let session = match self.reach(&declared, &redactor, S::DEMAND, outcome) {
-            Err(failure) if failure.status == Status::Refused => {
+            Err(failure) if failure.status == Status::Refused || self.could_dial(outcome) => {
                 return self.record_failure(stage, None, &redactor, failure, outcome);
             }
             other => other?,
@@ -122,6 +123,11 @@ impl Runner<'_> {
         outcome.target = Some(session::view(self.settings, &candidate));
         Session::open(self.settings, self.interrupt, candidate, redactor.clone(), demand)
             .map_err(|failure| self.in_time(failure))
+    }
+
+    /// Whether layers 1 to 3 have passed and nothing is missing here: what failed then is the way to the server, or the server.
+    fn could_dial(&self, outcome: &Outcome) -> bool {
+        outcome.target.is_some() && Toolbox::find(self.settings).is_ok()
     }
 
     /// Before the first change: what fails after the user has asked to stop fails because of that, whatever it says.
@@ -226,7 +232,8 @@ impl Runner<'_> {
         failure: Failure,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        if self.plan_only {
+        // What was mistyped is no run.
+        if self.plan_only || failure.status == Status::Usage {
             return Err(failure);
         }
         let mut record = preamble::record(self.settings, &self.argv, outcome);
