@@ -301,6 +301,8 @@ pub enum Evidence {
     List,
     /// Show what one run did and found
     Show(PastRun),
+    /// Open a run's report in the browser, and print where it is
+    Open(PastRun),
     /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
     Verify(PastRun),
     /// Write a run's report again, from its folder, which stays as it is

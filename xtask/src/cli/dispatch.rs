@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox, shell, status, usage};
+use crate::cli::{doctor, env, evidence, evidence_open, init, production_sizes, sandbox, shell, status, usage};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -93,6 +93,7 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
         Command::Evidence(Evidence::List) => "evidence list",
         Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Open(_)) => "evidence open",
         Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Report(_)) => "evidence report",
         Command::Evidence(Evidence::Redact) => "evidence redact",
@@ -158,6 +159,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Sandbox(command) => sandbox::run(command, &runner, outcome),
         Command::Evidence(Evidence::List) => evidence::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Open(args)) => evidence_open::run(&runner, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Verify(args)) => evidence::verify(&runner, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Report(args)) => {
             let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);

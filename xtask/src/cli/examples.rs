@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// A command's words, and what follows the program in each example with what it is for.
-const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 30] = [
     ("doctor", &[("doctor", "staging"), ("doctor --sandbox", "the sandbox"), ("doctor --explain P3018", "one page")]),
     ("status", &[("status", "every row"), ("status --quiet", "for a cron: silent where all is well")]),
     (
@@ -66,6 +66,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 29] = [
     ("evidence", &[("evidence list", "past runs"), ("evidence show", "the newest in full")]),
     ("evidence list", &[("evidence list", "of staging"), ("evidence list --sandbox", "of the sandbox")]),
     ("evidence show", &[("evidence show", "the newest"), ("evidence show 4368db", "by its id")]),
+    ("evidence open", &[("evidence open", "the newest"), ("evidence open 4368db", "by its id")]),
     ("evidence verify", &[("evidence verify", "all"), ("evidence verify 4368db", "one")]),
     ("evidence report", &[("evidence report", "the newest"), ("evidence report --out report.html", "elsewhere")]),
     ("evidence redact", &[("evidence redact < build.log > build.masked.log", "what may be shown")]),

@@ -5,6 +5,7 @@ pub mod dispatch;
 mod doctor;
 mod env;
 mod evidence;
+mod evidence_open;
 mod examples;
 mod init;
 mod production_sizes;

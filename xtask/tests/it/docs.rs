@@ -26,6 +26,7 @@ pub const COMMANDS: &[&[&str]] = &[
     &["evidence"],
     &["evidence", "list"],
     &["evidence", "show"],
+    &["evidence", "open"],
     &["evidence", "verify"],
     &["evidence", "report"],
     &["evidence", "redact"],
