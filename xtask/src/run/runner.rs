@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
+use crate::evidence::committed;
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::record::Record;
@@ -190,6 +191,10 @@ impl Runner<'_> {
 
     fn journal(&self, mut record: Record, redactor: &Redactor, outcome: &mut Outcome) -> Result<Journal<'_>> {
         let stamp = outcome.started_at.replace(['-', ':'], "");
+        if self.settings.recorded() && self.settings.evidence.summary_alone {
+            let dir = &self.settings.evidence.dir;
+            committed::ignore_the_rest(dir).blocked(|| format!("cannot write to `{}`", self.settings.shown(dir)))?;
+        }
         let run = Run::open(&self.settings.evidence_dir(), &stamp, self.command, redactor)?;
         outcome.evidence = Some(self.settings.shown(run.folder()));
         record.outcome.evidence.clone_from(&outcome.evidence);

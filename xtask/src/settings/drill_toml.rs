@@ -169,6 +169,15 @@ struct FileEvidence {
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,
     allowed_signers: Option<String>,
+    commit: Commit,
+}
+
+/// What git keeps of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Commit {
+    All,
+    Summary,
 }
 
 impl Default for FileEvidence {
@@ -179,6 +188,7 @@ impl Default for FileEvidence {
             data: "feedback/data.md".to_owned(),
             qa: "feedback/qa.md".to_owned(),
             allowed_signers: None,
+            commit: Commit::All,
         }
     }
 }
@@ -320,6 +330,7 @@ impl File {
             data: root.join(&file.data),
             qa: root.join(&file.qa),
             allowed_signers: file.allowed_signers.as_ref().map(|path| root.join(path)),
+            summary_alone: file.commit == Commit::Summary,
         }
     }
 

@@ -166,6 +166,8 @@ pub struct EvidenceSettings {
     pub qa: PathBuf,
     /// Who may sign, in the format of ssh-keygen; None: signing is not asked for.
     pub allowed_signers: Option<PathBuf>,
+    /// Git keeps the record of a run alone.
+    pub summary_alone: bool,
 }
 
 /// One deadline for each kind of step.

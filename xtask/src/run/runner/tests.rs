@@ -332,3 +332,31 @@ fn what_runs_leave_behind_is_no_uncommitted_change() {
     fs::write(root.join("drill.toml"), fs::read_to_string(root.join("drill.toml")).unwrap() + "# changed\n").unwrap();
     assert!(is_dirty());
 }
+
+/// A checkout has what git keeps, and says so; what is changed or taken in part is found all the same.
+#[test]
+fn of_a_summary_that_git_keeps_the_record_is_verified_and_nothing_else_is_claimed() {
+    let mut project = Project::new();
+    project.settings.evidence.summary_alone = true;
+    let root = project.folder.path().to_owned();
+    ["init -q"].iter().for_each(|words| git(&root, words));
+    let (result, outcome) = project.run(Moment::Never);
+    assert!(result.is_ok(), "{result:?}");
+    let name = outcome.evidence.unwrap().rsplit('/').next().unwrap().to_owned();
+    let whole = Verification::of(&project.settings).unwrap();
+    assert_eq!((whole.findings, whole.summaries.len()), (vec![], 0));
+    git(&root, "add feedback");
+    git(&root, "commit -qm evidence");
+    fs::remove_file(root.join("feedback/evidence").join(&name).join(REPORT)).unwrap();
+    let in_part = Verification::of(&project.settings).unwrap();
+    assert_eq!(in_part.findings.iter().map(|found| found.file.as_deref()).collect::<Vec<_>>(), [Some(REPORT)]);
+    git(&root, "clean -qfdx feedback");
+    let checkout = Verification::of(&project.settings).unwrap();
+    assert_eq!((checkout.findings, checkout.summaries), (vec![], [name.clone()].into()));
+    assert!(checkout.notes.iter().any(|note| note.contains("none of its files was verified")), "{:?}", checkout.notes);
+    let record = root.join("feedback/evidence").join(&name).join("run.json");
+    fs::write(&record, fs::read_to_string(&record).unwrap().replace("\"ok\"", "\"OK\"")).unwrap();
+    assert!(!Verification::of(&project.settings).unwrap().findings.is_empty(), "its entry holds the digest");
+    project.settings.evidence.summary_alone = false;
+    assert!(Verification::of(&project.settings).unwrap().findings.len() > 2, "all of it was to be kept");
+}
