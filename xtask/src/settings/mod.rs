@@ -126,6 +126,8 @@ pub struct DeploySettings {
 
 #[derive(Debug, Clone)]
 pub struct SupabaseSettings {
+    /// Where the project says that it has none, nothing of the mirror is named either.
+    pub enabled: bool,
     pub mirror_sql: Option<PathBuf>,
     /// SQL that copies new rows into the mirror, as the app does.
     pub feed_sql: Option<PathBuf>,
