@@ -45,6 +45,10 @@ parity-staging *args:
 doctor *args:
     cargo xtask doctor "$@"
 
+# What is pending, failed, drifted, claimed and locked; reads only, and exits 5 where something is not well
+status *args:
+    cargo xtask status "$@"
+
 # Is the env file complete, and is it staging? No network
 check-staging *args:
     cargo xtask env check "$@"

@@ -95,6 +95,16 @@ pub struct Failure {
     /// In a box, since every `Result` has room for a failure.
     pub hint: Option<Box<Hint>>,
     pub refusals: Vec<Refusal>,
+    /// The script that it is about.
+    pub place: Option<Box<Place>>,
+}
+
+/// Where in the folder of migrations something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The folder's name.
+    pub migration: String,
+    pub line: Option<usize>,
 }
 
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -102,7 +112,15 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 impl Failure {
     fn new(status: Status, message: impl Into<String>) -> Self {
         let message = message.into();
-        Failure { status, message, causes: Vec::new(), notes: Vec::new(), hint: None, refusals: Vec::new() }
+        Failure {
+            status,
+            message,
+            causes: Vec::new(),
+            notes: Vec::new(),
+            hint: None,
+            refusals: Vec::new(),
+            place: None,
+        }
     }
 
     pub fn failed(message: impl Into<String>) -> Self {
@@ -189,6 +207,12 @@ impl Failure {
     /// A known cause, with what varies in its fix.
     pub fn known(self, cause: &Cause, values: &[(&str, &str)]) -> Self {
         self.hint(cause.hint(values))
+    }
+
+    /// Names the migration whose script it is about, and the line where that is known.
+    pub fn at(mut self, migration: &str, line: Option<usize>) -> Self {
+        self.place = Some(Box::new(Place { migration: migration.to_owned(), line }));
+        self
     }
 
     pub fn hint(mut self, hint: impl Into<Hint>) -> Self {

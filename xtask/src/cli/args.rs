@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 
+use crate::cli::examples;
 use crate::hint::CARGO;
 use crate::parity::comparison::Source;
+use crate::settings::colour::Colour;
 use crate::settings::flags::Global;
 use crate::settings::production;
 use crate::settings::started;
@@ -21,7 +24,7 @@ Every run that reaches a target leaves a folder of evidence; its path is the las
 
 /// Rehearse database migrations on a staging Postgres, with Prisma and Supabase, and keep the proof.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = AFTER_HELP, max_term_width = 120)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version = started::VERSION, after_help = AFTER_HELP, max_term_width = 120)]
 #[command(subcommand_required = true, arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
@@ -33,11 +36,7 @@ pub struct Cli {
 impl Cli {
     /// As the user typed it, and helped in the same words.
     pub fn read() -> Result<Cli, clap::Error> {
-        let mut command = Cli::command();
-        if let Some(program) = started::as_typed() {
-            let help = AFTER_HELP.replace(CARGO, &program).replace(" and Rust", "");
-            command = command.bin_name(program).after_help(help);
-        }
+        let mut command = command(started::as_typed()).color(Colour::of_words(std::env::args_os()));
         // The end of a hint: zsh passes a comment that is pasted on.
         let words = std::env::args_os().take_while(|word| word != "#");
         let matches = command.try_get_matches_from_mut(words)?;
@@ -45,13 +44,29 @@ impl Cli {
     }
 }
 
+/// All that can be typed, helped in the words of who typed `program`; None: `cargo xtask`.
+pub fn command(program: Option<String>) -> clap::Command {
+    let command = examples::add(Cli::command(), program.as_deref().unwrap_or(CARGO));
+    match program {
+        None => command,
+        Some(program) => {
+            let help = AFTER_HELP.replace(CARGO, &program).replace(" and Rust", "");
+            command.bin_name(program).after_help(help)
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Look for everything that keeps the target from being used, in seconds; changes nothing
     Doctor(Doctor),
+    /// Say what is pending, failed, drifted, claimed and locked, in rows; reads only, and exits 5 where something is not well
+    Status,
     /// Generate the client, apply pending migrations, and verify both on the server
+    #[command(visible_alias = "migrate")]
     Forward(Forward),
     /// Take applied migrations back, newest first, and verify what is left on the server
+    #[command(visible_alias = "rollback")]
     Backward(Backward),
     /// Forward, backward, forward, mirror and parity as one run, each verified, and each leading to the next
     Drill(Drill),
@@ -78,6 +93,10 @@ pub enum Command {
     /// Check the target's variables without touching the network
     #[command(subcommand)]
     Env(Env),
+    /// Print what a shell needs to complete the command line of an installed `xtask`
+    Completions(Completions),
+    /// Print the page of the manual, or write one for each command
+    Man(Man),
 }
 
 impl Command {
@@ -89,6 +108,19 @@ impl Command {
             _ => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write a page for each command to DIR instead
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -269,6 +301,8 @@ pub enum Evidence {
     List,
     /// Show what one run did and found
     Show(PastRun),
+    /// Open a run's report in the browser, and print where it is
+    Open(PastRun),
     /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
     Verify(PastRun),
     /// Write a run's report again, from its folder, which stays as it is

@@ -2,10 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{doctor, env, evidence, init, production_sizes, sandbox};
+use crate::cli::{doctor, env, evidence, evidence_open, init, production_sizes, sandbox, shell, status, usage};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -35,7 +33,7 @@ use redact::Redactor;
 pub fn run() -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::answer(&error),
     };
     console::tame_panics();
     let output = Settings::output(&cli.global);
@@ -55,36 +53,29 @@ pub fn run() -> ExitCode {
 /// An annotation for what went wrong, and a summary of what a reviewer may want to see.
 fn tell_github(console: &Console, global: &Global, output: Output, outcome: &Outcome) {
     let Ok(outcome) = &console.masked(outcome) else { return };
-    let annotation = github::annotation(outcome);
+    let folder = Settings::folder_in_job(global);
+    let annotation = github::annotation(outcome, &folder);
     if let Some(summary) = Settings::job_summary()
         && (annotation.is_some() || outcome.evidence.is_some())
         && let Err(error) = github::append(&summary, &github::summary(outcome))
     {
         console.say(format!("note: cannot write the job's summary: {error}"));
     }
-    if output.github {
-        let places = github::annotations(outcome, &Settings::folder_in_job(global));
-        annotation.iter().chain(&places).for_each(|annotation| console.annotate(annotation));
+    if let Some(outputs) = Settings::step_outputs()
+        && let Err(error) = github::append_outputs(&outputs, &github::outputs(outcome, &folder))
+    {
+        console.say(format!("note: cannot write the step's outputs: {error}"));
     }
-}
-
-/// `--help` and `--version` are not errors; everything else is.
-fn usage(error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        _ => {
-            console::usage(&error.render().to_string());
-            ExitCode::from(Status::Usage.exit_code())
-        }
+    if output.github {
+        let places = github::annotations(outcome, &folder);
+        annotation.iter().chain(&places).for_each(|annotation| console.annotate(annotation));
     }
 }
 
 fn name(command: &Command) -> &'static str {
     match command {
         Command::Doctor(_) => "doctor",
+        Command::Status => "status",
         Command::Forward(_) => "forward",
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
@@ -102,9 +93,12 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
         Command::Evidence(Evidence::List) => "evidence list",
         Command::Evidence(Evidence::Show(_)) => "evidence show",
+        Command::Evidence(Evidence::Open(_)) => "evidence open",
         Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Report(_)) => "evidence report",
         Command::Evidence(Evidence::Redact) => "evidence redact",
+        Command::Completions(_) => "completions",
+        Command::Man(_) => "man",
         Command::Env(Env::Check) => "env check",
         Command::Env(Env::Matrix(_)) => "env matrix",
     }
@@ -117,9 +111,15 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     if let Command::Doctor(args) = &cli.command {
         return doctor::run(args, &cli.global, console, outcome);
     }
+    match &cli.command {
+        Command::Completions(args) => return shell::completions(args.shell, console, outcome),
+        Command::Man(args) => return shell::man(args, console, outcome),
+        _ => {}
+    }
     // What the sandbox's own commands act on needs no target of drill.toml.
     let of_sandbox = matches!(cli.command, Command::Sandbox(_));
     let mut settings = Settings::load(&Global { sandbox: cli.global.sandbox || of_sandbox, ..cli.global.clone() })?;
+    outcome.history = settings.shown(&settings.prisma.migrations);
     let interrupt = Interrupt::listen()?;
     console.hears(&interrupt);
     if of_sandbox {
@@ -133,6 +133,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
     let plan_only = cli.global.plan;
     let runner = Runner { settings: &settings, console, interrupt: &interrupt, command: name, argv, plan_only };
     match &cli.command {
+        Command::Status => status::run(&runner, outcome),
         Command::Forward(args) => {
             let args::Forward { smoke, accept_data_loss, deployed, accept_breaking, .. } = args.clone();
             let deployed = deployed.map(|reference| Wanted { release: Release::Named(reference), accept_breaking });
@@ -160,13 +161,14 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Sandbox(command) => sandbox::run(command, &runner, outcome),
         Command::Evidence(Evidence::List) => evidence::list(&settings, console, outcome),
         Command::Evidence(Evidence::Show(args)) => evidence::show(&settings, console, args.run.as_deref(), outcome),
+        Command::Evidence(Evidence::Open(args)) => evidence_open::run(&runner, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Verify(args)) => evidence::verify(&runner, args.run.as_deref(), outcome),
         Command::Evidence(Evidence::Report(args)) => {
             let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);
             evidence::report(&runner, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
         }
-        // Both look at what is there, whatever is wrong with the settings.
-        Command::Evidence(Evidence::Redact) | Command::Doctor(_) => Ok(()),
+        // Answered above: no settings are needed, or whatever is wrong with them is looked at.
+        Command::Evidence(Evidence::Redact) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
         Command::Env(Env::Check) => env::check(&runner, outcome),
         Command::Env(Env::Matrix(args)) => env::matrix(args.check, &runner, outcome),
     }

@@ -3,7 +3,7 @@
 use crate::causes;
 use crate::cli::args::Doctor;
 use crate::doctor::check::{Check, Mark};
-use crate::doctor::{Patient, examine};
+use crate::doctor::examine;
 use crate::error::{Failure, Result, Status};
 use crate::evidence::outcome::Outcome;
 use crate::interrupt::Interrupt;
@@ -27,38 +27,38 @@ pub fn run(args: &Doctor, global: &Global, console: &Console, outcome: &mut Outc
     let (patient, rows) = examine(settings, &interrupt, unusable);
     console.mask(&patient.redactor);
     interrupt.check()?;
-    tell(&patient, &rows, console, outcome);
+    outcome.target = patient.candidate.as_ref().map(|candidate| session::view(&patient.settings, candidate));
+    tell(&patient.settings, &rows, console, outcome);
     verdict(&rows)
 }
 
-fn tell(patient: &Patient, rows: &[Check], console: &Console, outcome: &mut Outcome) {
-    let settings = &patient.settings;
-    outcome.target = patient.candidate.as_ref().map(|candidate| session::view(settings, candidate));
+pub fn tell(settings: &Settings, rows: &[Check], console: &Console, outcome: &mut Outcome) {
     let json = rows.iter().map(|row| row.to_json(&settings.aim)).collect();
     outcome.extra.insert("checks".to_owned(), json);
     if settings.output.json {
         return;
     }
     let shown = rows.iter().filter(|row| !console.is_quiet() || row.mark >= Mark::Warn);
-    let lines: Vec<String> = shown.flat_map(|row| in_words(row, settings)).collect();
-    console.result(&lines.join("\n"));
+    let lines: Vec<String> = shown.flat_map(|row| in_words(row, settings, console)).collect();
+    if !lines.is_empty() {
+        console.result_in_colour(&lines.join("\n"));
+    }
 }
 
-fn in_words(row: &Check, settings: &Settings) -> Vec<String> {
+fn in_words(row: &Check, settings: &Settings, console: &Console) -> Vec<String> {
     let mark = match row.mark {
-        Mark::Ok => "✓",
-        Mark::Skipped => "-",
-        Mark::Warn => "!",
-        Mark::Fail => "✗",
+        Mark::Ok => console.painted_result("✓", "32"),
+        Mark::Skipped => "-".to_owned(),
+        Mark::Warn => console.painted_result("!", "33"),
+        Mark::Fail => console.painted_result("✗", "31"),
     };
-
     let line = format!("{mark} {}: {}", row.name, in_line(&sentence(&row.message)));
     let fix = row.hint.as_ref().map(|hint| format!("    fix: {}", in_line(&sentence(&hint.line(&settings.aim)))));
     std::iter::once(line).chain(fix).collect()
 }
 
 /// Of what fails, what matters most: what must not be touched, then what is missing, then what differs.
-fn verdict(rows: &[Check]) -> Result<()> {
+pub fn verdict(rows: &[Check]) -> Result<()> {
     let failed: Vec<&Check> = rows.iter().filter(|row| row.mark == Mark::Fail).collect();
     let order = [Status::Bug, Status::Refused, Status::Usage, Status::Blocked, Status::Failed, Status::Different];
     let worst = order.into_iter().find_map(|status| failed.iter().find(|row| row.status == status));

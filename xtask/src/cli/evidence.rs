@@ -127,14 +127,16 @@ fn meant(verification: &Verification, wanted: &str, dir: &str) -> Result<String>
 
 /// No more than was verified.
 fn verified(verification: &Verification, closed: &[&Past], one_alone: bool, dir: &str) -> String {
+    let in_part = closed.iter().any(|past| verification.summaries.contains(&past.name));
+    let files = if in_part { "every file that is here" } else { "every file" };
     let mut lines = match closed {
         [] => vec![format!("nothing was verified: no closed run in `{dir}`")],
         [past] if one_alone => {
-            vec![format!("`{}`: every file is as its record says", past.name), vouched_in_words(past, verification)]
+            vec![format!("`{}`: {files} is as its record says", past.name), vouched_in_words(past, verification)]
         }
-        [_] => vec![format!("1 run in `{dir}`: every file is as its record says")],
+        [_] => vec![format!("1 run in `{dir}`: {files} is as its record says")],
         runs => vec![format!(
-            "{} runs in `{dir}`: every file is as its record says, and every record is as the run after it says",
+            "{} runs in `{dir}`: {files} is as its record says, and every record is as the run after it says",
             runs.len()
         )],
     };
@@ -209,6 +211,7 @@ fn standing(past: &Past, verification: &Verification) -> String {
     let findings = verification.findings_of(&past.name).count();
     match &past.state {
         _ if findings > 0 => "altered".to_owned(),
+        State::Closed if verification.summaries.contains(&past.name) => "its record alone".to_owned(),
         State::Closed => "as recorded".to_owned(),
         State::Running => "not closed yet".to_owned(),
         State::Unclosed => "not closed".to_owned(),

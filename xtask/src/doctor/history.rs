@@ -101,7 +101,7 @@ fn of_standing(standing: &MigrationStatus) -> Vec<Check> {
 }
 
 /// At a glance: where these migrations were replayed before. A replay would make a database on the server.
-fn drift_row(patient: &Patient, candidate: &Candidate, connection: &mut Connection, history: &History) -> Check {
+pub fn drift_row(patient: &Patient, candidate: &Candidate, connection: &mut Connection, history: &History) -> Check {
     let settings = &patient.settings;
     if patient.toolbox().is_none() || Temporary::new().is_err() {
         return Check::skipped(DRIFT, "needs Prisma, its engine and temporary files");

@@ -15,6 +15,7 @@ mod project;
 mod rights;
 mod sandbox;
 mod server;
+pub mod standing;
 
 use std::path::PathBuf;
 use std::sync::mpsc::channel;

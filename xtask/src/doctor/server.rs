@@ -98,7 +98,7 @@ fn version(identity: &Identity) -> Check {
 }
 
 /// Layer 4, for the least and for the most that a stage asks.
-fn claim_of(connection: &mut Connection, identity: &Identity, candidate: &Candidate) -> Result<Vec<Check>> {
+pub fn claim_of(connection: &mut Connection, identity: &Identity, candidate: &Candidate) -> Result<Vec<Check>> {
     const NAME: &str = "claim";
     let observed = session::observed(identity, claim::read(connection)?);
     let row = |refusal: &Refusal| Check::of_refusal(NAME, refusal);

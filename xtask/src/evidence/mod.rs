@@ -4,6 +4,7 @@
 
 pub mod abandoned;
 mod chain;
+pub mod committed;
 pub mod debug_log;
 pub mod deploy;
 pub mod deployed;

@@ -29,6 +29,9 @@ pub struct Outcome {
     begun: Instant,
     #[serde(skip)]
     pub aim: Aim,
+    /// The folder of migrations, relative to the root.
+    #[serde(skip)]
+    pub history: String,
     #[serde(default)]
     pub schema: String,
     pub command: String,
@@ -83,6 +86,11 @@ pub struct ErrorView {
     pub message: String,
     #[serde(default)]
     pub causes: Vec<String>,
+    /// The script that it is about, relative to the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -209,6 +217,7 @@ impl Outcome {
         Outcome {
             begun: Instant::now(),
             aim: Aim::default(),
+            history: String::new(),
             schema: SCHEMA.to_owned(),
             command: command.to_owned(),
             status: "running".to_owned(),
@@ -273,7 +282,13 @@ impl Outcome {
         let status = match failure {
             None => Status::Ok,
             Some(failure) => {
-                self.error = Some(ErrorView { message: failure.message.clone(), causes: failure.causes().collect() });
+                let place = failure.place.as_deref();
+                self.error = Some(ErrorView {
+                    message: failure.message.clone(),
+                    causes: failure.causes().collect(),
+                    file: place.map(|place| format!("{}/{}/migration.sql", self.history, place.migration)),
+                    line: place.and_then(|place| place.line),
+                });
                 let refused = || failure.refusals.first().map(|refusal| refusal.hint.clone());
                 self.hint = failure.hint.as_ref().map(|hint| hint.line(&self.aim)).or_else(refused);
                 self.hint_command = failure.hint.as_ref().and_then(|hint| hint.command(&self.aim));

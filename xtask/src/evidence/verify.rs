@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::digest::of_file;
 use crate::error::{OrFail, Result};
 use crate::evidence::chain;
+use crate::evidence::committed;
 use crate::evidence::digest_witnesses::{self, Voucher, Vouchers};
 use crate::evidence::entries::{self, Altered, Lying};
 use crate::evidence::feedback::KEPT;
@@ -36,6 +37,8 @@ pub struct Verification {
     pub findings: Vec<Finding>,
     /// What does not show a change, but limits what was verified.
     pub notes: Vec<String>,
+    /// Runs of which only the record is here.
+    pub summaries: BTreeSet<String>,
     vouchers: Vouchers,
     /// Who signed, by run.
     signers: BTreeMap<String, Signed>,
@@ -77,12 +80,19 @@ impl Verification {
         let _lock = lock::share(&dir);
         let runs = read_all(&dir).blocked(|| format!("cannot read `{}`", settings.shown(&dir)))?;
         let vouchers = digest_witnesses::collect(settings, &runs);
-        let mut findings: Vec<Finding> = runs.iter().flat_map(|past| check(past, vouchers.get(&past.name))).collect();
+        let summaries = summaries(settings, &runs);
+        let checked = |past: &Past| check(past, vouchers.get(&past.name), summaries.contains(&past.name));
+        let mut findings: Vec<Finding> = runs.iter().flat_map(checked).collect();
         findings.extend(removed(&runs, &vouchers));
         findings.extend(altered_entries(settings, &runs));
         findings.sort_by(|a, b| (&a.run, &a.file).cmp(&(&b.run, &b.file)));
-        let notes = notes(&runs, &vouchers);
-        Ok(Verification { runs, findings, notes, vouchers, signers: BTreeMap::new() })
+        let of_summary = |name: &String| {
+            format!(
+                "`{name}`: only its record is here, as `commit = \"summary\"` has it; none of its files was verified"
+            )
+        };
+        let notes = notes(&runs, &vouchers).into_iter().chain(summaries.iter().map(of_summary)).collect();
+        Ok(Verification { runs, findings, notes, summaries, vouchers, signers: BTreeMap::new() })
     }
 
     /// Checks every signature. Where the project names its signers, each end of the chain must be signed by one of
@@ -155,10 +165,20 @@ fn wrong_signature(past: &Past, signed: Option<&Signed>, demanded: bool) -> Opti
     Some(past.finding(None, Kind::Unsigned, since, message))
 }
 
-fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
+/// Runs whose files git does not keep, in a checkout that never had them.
+fn summaries(settings: &Settings, runs: &[Past]) -> BTreeSet<String> {
+    let is_summary = |past: &&Past| {
+        let record = past.record.as_ref().filter(|_| past.state == State::Closed);
+        record.is_some_and(|record| committed::is_summary(&past.folder, record))
+    };
+    let counts = settings.recorded() && settings.evidence.summary_alone;
+    runs.iter().filter(|_| counts).filter(is_summary).map(|past| past.name.clone()).collect()
+}
+
+fn check(past: &Past, vouchers: Option<&Vec<Voucher>>, is_summary: bool) -> Vec<Finding> {
     let record = changed_record(past, vouchers.map(Vec::as_slice).unwrap_or_default());
     let rest = match (&past.state, &past.record) {
-        (State::Closed, Some(read)) => changed_folder(past, read, record.is_none()),
+        (State::Closed, Some(read)) => changed_folder(past, read, record.is_none(), is_summary),
         (State::Unreadable(why), _) if record.is_none() && !never_began(past) => {
             vec![past.finding(Some(RECORD), Kind::Unreadable, None, format!("`{}`: {why}", past.name))]
         }
@@ -168,10 +188,11 @@ fn check(past: &Past, vouchers: Option<&Vec<Voucher>>) -> Vec<Finding> {
 }
 
 /// The attestation is derived from the record, so it is a measure only where that is right.
-fn changed_folder(past: &Past, record: &Record, record_is_right: bool) -> Vec<Finding> {
+fn changed_folder(past: &Past, record: &Record, record_is_right: bool, is_summary: bool) -> Vec<Finding> {
     let since = record.closed_at();
     let attestation = if record_is_right { altered_attestation(past, record) } else { None };
-    let altered = altered(past, record).into_iter().chain(attestation);
+    let is_known = |kind: &Kind| is_summary && *kind == Kind::Missing;
+    let altered = altered(past, record).into_iter().filter(|(_, kind, _)| !is_known(kind)).chain(attestation);
     let mut findings: Vec<Finding> = altered
         .map(|(file, kind, what)| {
             let at = since.unwrap_or("its end");

@@ -80,6 +80,8 @@ fn settings(root: &Path) -> Settings {
         plan: false,
         json: false,
         record: false,
+        color: crate::settings::colour::Colour::Auto,
+        plain: false,
     })
     .unwrap()
 }

@@ -13,8 +13,8 @@ use crate::interrupt::Interrupt;
 use crate::process::locate;
 use crate::process::{self, Exit, Invocation};
 use crate::session::Session;
-use crate::settings::Settings;
 use crate::settings::schema_files;
+use crate::settings::{EvidenceSettings, Settings};
 
 /// A record that knows what can be known without spawning anything: all that a refused run has.
 pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome) -> Record {
@@ -99,6 +99,18 @@ fn operator(settings: &Settings) -> Operator {
     }
 }
 
+/// What runs leave behind is no change of what they ran: left out by git, by paths from the project's folder.
+fn own_records(settings: &Settings) -> Vec<String> {
+    let EvidenceSettings { dir, deployment, data, qa, .. } = &settings.evidence;
+    let private = settings.private_dir();
+    let all = [&private, dir, deployment, data, qa].into_iter();
+    let inside = all.filter_map(|path| path.strip_prefix(&settings.root).ok());
+    inside
+        .filter(|path| !path.as_os_str().is_empty())
+        .map(|path| format!(":(exclude,literal){}", path.display()))
+        .collect()
+}
+
 /// None outside a repository, or without git.
 fn git(settings: &Settings, interrupt: &Interrupt) -> Option<Git> {
     let program = locate::on_path(settings, "git")?;
@@ -111,6 +123,8 @@ fn git(settings: &Settings, interrupt: &Interrupt) -> Option<Git> {
         }
     };
     let commit = ask(&["rev-parse", "HEAD"])?;
-    let dirty = !ask(&["status", "--porcelain"])?.is_empty();
+    let own = own_records(settings);
+    let question = ["status", "--porcelain", "--", ":/"].into_iter().chain(own.iter().map(String::as_str));
+    let dirty = !ask(&question.collect::<Vec<_>>())?.is_empty();
     Some(Git { commit, dirty })
 }

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
+use crate::evidence::committed;
 use crate::evidence::folder::Run;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::record::Record;
@@ -12,6 +13,7 @@ use crate::guard::{Candidate, Demand};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
+use crate::process::locate::Toolbox;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::lock_watch::watched;
@@ -44,7 +46,7 @@ impl Runner<'_> {
         let redactor = declared.redactor();
         self.console.mask(&redactor);
         let session = match self.reach(&declared, &redactor, S::DEMAND, outcome) {
-            Err(failure) if failure.status == Status::Refused => {
+            Err(failure) if failure.status == Status::Refused || self.could_dial(outcome) => {
                 return self.record_failure(stage, None, &redactor, failure, outcome);
             }
             other => other?,
@@ -124,6 +126,11 @@ impl Runner<'_> {
             .map_err(|failure| self.in_time(failure))
     }
 
+    /// Whether layers 1 to 3 have passed and nothing is missing here: what failed then is the way to the server, or the server.
+    fn could_dial(&self, outcome: &Outcome) -> bool {
+        outcome.target.is_some() && Toolbox::find(self.settings).is_ok()
+    }
+
     /// Before the first change: what fails after the user has asked to stop fails because of that, whatever it says.
     fn in_time(&self, failure: Failure) -> Failure {
         match self.interrupt.status() {
@@ -184,6 +191,10 @@ impl Runner<'_> {
 
     fn journal(&self, mut record: Record, redactor: &Redactor, outcome: &mut Outcome) -> Result<Journal<'_>> {
         let stamp = outcome.started_at.replace(['-', ':'], "");
+        if self.settings.recorded() && self.settings.evidence.summary_alone {
+            let dir = &self.settings.evidence.dir;
+            committed::ignore_the_rest(dir).blocked(|| format!("cannot write to `{}`", self.settings.shown(dir)))?;
+        }
         let run = Run::open(&self.settings.evidence_dir(), &stamp, self.command, redactor)?;
         outcome.evidence = Some(self.settings.shown(run.folder()));
         record.outcome.evidence.clone_from(&outcome.evidence);
@@ -226,7 +237,8 @@ impl Runner<'_> {
         failure: Failure,
         outcome: &mut Outcome,
     ) -> Result<()> {
-        if self.plan_only {
+        // What was mistyped is no run.
+        if self.plan_only || failure.status == Status::Usage {
             return Err(failure);
         }
         let mut record = preamble::record(self.settings, &self.argv, outcome);

@@ -349,13 +349,15 @@ fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error:
     let failure = Failure::failed(format!("the migration `{}` does not apply to an empty database", migration.name));
     let Some(answer) = error.as_db_error() else { return failure.caused_by(error) };
     let statement = &script.statements[number];
-    let failure = match (script.statements.len(), line_in(answer, statement.text)) {
+    let within = line_in(answer, statement.text);
+    let line = within.map_or(statement.line, |line| statement.starts + line - 1);
+    let failure = failure.at(&migration.name, Some(line));
+    let failure = match (script.statements.len(), within) {
         (1, line) => failure.because(format!("{}{}", server_words(answer), of_the_script(line))),
-        (count, line) => failure.because(format!(
-            "{}, in statement {} of {count}, line {} of the script",
+        (count, _) => failure.because(format!(
+            "{}, in statement {} of {count}, line {line} of the script",
             server_words(answer),
             number + 1,
-            line.map_or(statement.line, |line| statement.starts + line - 1),
         )),
     };
     match &script.whole_because {

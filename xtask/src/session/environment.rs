@@ -34,7 +34,9 @@ pub fn child(settings: &Settings, home: &Path) -> BTreeMap<String, String> {
     environment.extend(FIXED.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
     environment.insert("HOME".to_owned(), home.display().to_string());
     // Node 22 and newer keep compiled code here: a quarter off each start of Prisma's CLI.
-    let cache = settings.private_dir().join("node-compile-cache");
-    environment.insert("NODE_COMPILE_CACHE".to_owned(), cache.display().to_string());
+    if !settings.reads_only {
+        let cache = settings.private_dir().join("node-compile-cache");
+        environment.insert("NODE_COMPILE_CACHE".to_owned(), cache.display().to_string());
+    }
     environment
 }

@@ -107,6 +107,8 @@ impl FilePrisma {
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct FileSupabase {
+    /// Absent: as the rest of the file lets it be.
+    enabled: Option<bool>,
     mirror_sql: Option<String>,
     feed_sql: Option<String>,
     url_env: Option<String>,
@@ -169,6 +171,15 @@ struct FileEvidence {
     /// The feedback file of `backward`, `drill --each`, `reset` and `restore`.
     qa: String,
     allowed_signers: Option<String>,
+    commit: Commit,
+}
+
+/// What git keeps of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Commit {
+    All,
+    Summary,
 }
 
 impl Default for FileEvidence {
@@ -179,6 +190,7 @@ impl Default for FileEvidence {
             data: "feedback/data.md".to_owned(),
             qa: "feedback/qa.md".to_owned(),
             allowed_signers: None,
+            commit: Commit::All,
         }
     }
 }
@@ -298,9 +310,11 @@ impl File {
     }
 
     pub(super) fn supabase(&self, root: &Path) -> SupabaseSettings {
-        let named = |path: &Option<String>| path.as_ref().map(|path| root.join(path));
+        let enabled = self.has_supabase();
+        let named = |path: &Option<String>| path.as_ref().filter(|_| enabled).map(|path| root.join(path));
         let called = |said: &Option<String>, custom: &str| said.clone().unwrap_or_else(|| custom.to_owned());
         SupabaseSettings {
+            enabled,
             mirror_sql: named(&self.supabase.mirror_sql),
             feed_sql: named(&self.supabase.feed_sql),
             url_env: called(&self.supabase.url_env, API_URL),
@@ -309,7 +323,13 @@ impl File {
     }
 
     pub(super) fn parity(&self) -> Result<ParitySettings> {
-        self.parity.checked()
+        let parity = self.parity.checked()?;
+        let pairs = if self.has_supabase() { parity.pairs } else { Vec::new() };
+        Ok(ParitySettings { pairs, ..parity })
+    }
+
+    fn has_supabase(&self) -> bool {
+        self.supabase.enabled != Some(false)
     }
 
     pub(super) fn evidence(&self, root: &Path) -> EvidenceSettings {
@@ -320,6 +340,7 @@ impl File {
             data: root.join(&file.data),
             qa: root.join(&file.qa),
             allowed_signers: file.allowed_signers.as_ref().map(|path| root.join(path)),
+            summary_alone: file.commit == Commit::Summary,
         }
     }
 
@@ -417,5 +438,19 @@ mod tests {
         let (prisma, supabase) = (file.prisma(root.path()), file.supabase(root.path()));
         let programs = [prisma.smoke, prisma.seed, supabase.mirror_sql, supabase.feed_sql];
         assert!(programs.iter().all(Option::is_none) && file.parity().unwrap().pairs.is_empty());
+    }
+
+    #[test]
+    fn a_project_says_once_that_it_has_no_supabase_and_keeps_what_it_names() {
+        let named = "mirror_sql = \"mirror.sql\"\nfeed_sql = \"feed.sql\"\n[[parity.pairs]]\nname = \"a\"\nprisma = { table = \"A\" }\n\
+                     mirror = { table = \"b\" }\n";
+        for (said, enabled) in [("", true), ("enabled = true\n", true), ("enabled = false\n", false)] {
+            let file = File::of(&format!("[supabase]\n{said}{named}")).unwrap();
+            let supabase = file.supabase(Path::new("/p"));
+            let found = [supabase.mirror_sql.is_some(), supabase.feed_sql.is_some(), supabase.enabled];
+            assert_eq!((found, file.parity().unwrap().pairs.len()), ([enabled; 3], usize::from(enabled)), "{said}");
+        }
+        let wrong = "[supabase]\nenabled = false\n[[parity.pairs]]\nname = \"\"\n";
+        assert!(File::of(wrong).is_err(), "what is named is read all the same");
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::hint::Aim;
+use crate::settings::colour::Colour;
 use crate::settings::started;
 
 /// The target where no other is named.
@@ -34,6 +35,12 @@ pub struct Global {
     /// Say only what went wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// When to paint; `auto` heeds NO_COLOR, CLICOLOR_FORCE and CLICOLOR
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: Colour,
+    /// Print as without a terminal: no colour, no spinner, a line for each step
+    #[arg(long, global = true, conflicts_with = "color")]
+    pub plain: bool,
     /// Record a sandbox run in the feedback files too
     #[arg(long, global = true)]
     pub record: bool,

@@ -4,6 +4,7 @@
 //! precedence is made by the guard, not here: a target variable set in two places with different values is a refusal.
 #![allow(clippy::disallowed_methods, reason = "the one reader of the environment")]
 
+pub mod colour;
 mod drill_toml;
 pub mod env_file;
 pub mod flags;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use crate::error::{Failure, OrFail, Result};
 use crate::hint::Aim;
+use colour::Colour;
 use drill_toml::{File, sandbox_settings};
 use flags::Global;
 use limits::Limits;
@@ -57,6 +59,8 @@ pub struct Settings {
     pub output: Output,
     /// Whether a sandbox run writes to the committed evidence and feedback files too.
     pub record: bool,
+    /// Nothing is left behind, not even what would make the next run faster.
+    pub reads_only: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +68,8 @@ pub struct Output {
     pub json: bool,
     pub quiet: bool,
     pub color: bool,
+    /// The same of stdout, where results are rows with marks.
+    pub color_results: bool,
     /// Whether stderr is a terminal on which spinners make sense.
     pub live: bool,
     /// Whether a person may be there to answer: a terminal, and no CI.
@@ -120,6 +126,8 @@ pub struct DeploySettings {
 
 #[derive(Debug, Clone)]
 pub struct SupabaseSettings {
+    /// Where the project says that it has none, nothing of the mirror is named either.
+    pub enabled: bool,
     pub mirror_sql: Option<PathBuf>,
     /// SQL that copies new rows into the mirror, as the app does.
     pub feed_sql: Option<PathBuf>,
@@ -160,6 +168,8 @@ pub struct EvidenceSettings {
     pub qa: PathBuf,
     /// Who may sign, in the format of ssh-keygen; None: signing is not asked for.
     pub allowed_signers: Option<PathBuf>,
+    /// Git keeps the record of a run alone.
+    pub summary_alone: bool,
 }
 
 /// One deadline for each kind of step.
@@ -212,6 +222,7 @@ impl Settings {
             sandbox_programs: file.sandbox_programs(&root),
             output: output(global, &environment),
             record: global.record,
+            reads_only: false,
             root,
             home,
             environment,
@@ -241,6 +252,17 @@ impl Settings {
     /// How to print, known before anything else can fail.
     pub fn output(global: &Global) -> Output {
         output(global, &environment())
+    }
+
+    /// How to print one object and nothing else, where the flags could not be read.
+    pub fn output_as_json() -> Output {
+        let [color, color_results, live, person, github] = [false; 5];
+        Output { json: true, quiet: true, color, color_results, live, person, github }
+    }
+
+    /// The file of the step's outputs in GitHub Actions, whatever else can be read.
+    pub fn step_outputs() -> Option<PathBuf> {
+        environment().remove("GITHUB_OUTPUT").filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
     /// The file of the job's summary in GitHub Actions, whatever else can be read.
@@ -323,13 +345,15 @@ fn project_root(global: &Global, environment: &BTreeMap<String, String>) -> Resu
 fn output(global: &Global, environment: &BTreeMap<String, String>) -> Output {
     use std::io::IsTerminal;
     let set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
-    let terminal =
-        std::io::stderr().is_terminal() && !set("CI") && environment.get("TERM").is_none_or(|term| term != "dumb");
+    let able = !set("CI") && environment.get("TERM").is_none_or(|term| term != "dumb");
+    let terminal = std::io::stderr().is_terminal() && able;
+    let colour = if global.plain { Colour::Never } else { global.color };
     Output {
         json: global.json,
         quiet: global.quiet,
-        color: terminal && !set("NO_COLOR"),
-        live: terminal && !global.quiet,
+        color: colour.paints(environment, terminal),
+        color_results: colour.paints(environment, std::io::stdout().is_terminal() && able),
+        live: terminal && !global.quiet && !global.plain,
         person: terminal,
         github: environment.get("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
     }

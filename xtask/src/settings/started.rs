@@ -4,6 +4,9 @@ use std::path::Path;
 
 use crate::hint::quoted;
 
+/// With the commit that it was built from, where that is known.
+pub const VERSION: &str = env!("DRILL_VERSION");
+
 /// As this repo's cargo builds it: by a path, which is what `cargo xtask` runs.
 const BUILT: &str = env!("CARGO_PKG_NAME");
 

@@ -595,6 +595,11 @@ impl Running<'_, Forward> {
     /// Adds to a failure what became of the database. A deploy that was stopped while it waited for a lock has begun a migration,
     /// unless the ledger says otherwise.
     fn explain_state(&self, failure: Failure) -> Failure {
+        let failed = self.after().ok().and_then(|after| after.standing.failed.first().cloned());
+        let failure = match (&failed, &failure.place) {
+            (Some(name), None) => failure.at(name, None),
+            _ => failure,
+        };
         let (failure, begun) = match self.state_in_words() {
             Ok((state, begun)) => (failure.note(state), begun),
             Err(other) => {

@@ -176,11 +176,20 @@ pub fn start_early(session: &Session<'_>, journal: &Journal<'_>) -> Option<Arc<L
 
 /// Nothing makes the mirror.
 pub fn no_script(settings: &Settings) -> Failure {
+    if !settings.supabase.enabled {
+        return switched_off();
+    }
     match settings.supabase.mirror_sql {
         Some(_) => Failure::blocked(format!("there is no `{}`", settings.mirror_shown())),
         None => Failure::blocked("drill.toml names no script that makes a mirror"),
     }
     .hint("name the mirror's script as `mirror_sql` under `[supabase]` in drill.toml")
+}
+
+/// The project says that it has no mirror.
+pub fn switched_off() -> Failure {
+    Failure::blocked("drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`")
+        .hint("remove that line, where there is a mirror")
 }
 
 fn step(name: &'static str, does: &str, failure: &'static str, action: Builtin) -> Step<Builtin> {

@@ -26,6 +26,7 @@ use crate::run::stage::{Running, Stage};
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::settings::pair::{Pair, Which};
+use crate::stages::mirror;
 
 /// How often a wait looks for Ctrl-C.
 const LOOK: Duration = Duration::from_millis(50);
@@ -59,6 +60,9 @@ impl Stage for Parity {
 
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let pairs = &session.settings.parity.pairs;
+        if !session.settings.supabase.enabled {
+            return Err(mirror::switched_off());
+        }
         if pairs.is_empty() {
             return Err(Failure::blocked("nothing is compared: drill.toml names no pair of a table and its mirror")
                 .hint("add a `[[parity.pairs]]` to drill.toml; docs/configuration.md says what one is"));

@@ -7,9 +7,10 @@ use std::process::Command;
 use crate::project::program;
 use crate::server::workspace;
 
-const COMMANDS: &[&[&str]] = &[
+pub const COMMANDS: &[&[&str]] = &[
     &[],
     &["doctor"],
+    &["status"],
     &["forward"],
     &["backward"],
     &["drill"],
@@ -25,12 +26,15 @@ const COMMANDS: &[&[&str]] = &[
     &["evidence"],
     &["evidence", "list"],
     &["evidence", "show"],
+    &["evidence", "open"],
     &["evidence", "verify"],
     &["evidence", "report"],
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],
     &["env", "matrix"],
+    &["completions"],
+    &["man"],
 ];
 
 fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -83,6 +87,17 @@ fn help() -> String {
         text.push_str(&format!("\n## `{name}`\n\n```text\n{}\n```\n", help.trim_end()));
     }
     text
+}
+
+/// Of the examples under each command's help.
+#[test]
+fn every_example_of_help_is_a_command() {
+    let help = help();
+    let examples = help.lines().filter(|line| line.starts_with("  cargo xtask ")).map(str::trim);
+    let examples: Vec<&str> = examples.map(|line| line.split(['#', '<', '>']).next().unwrap().trim()).collect();
+    assert!(examples.len() > 50, "{examples:?}");
+    let mistakes: Vec<String> = examples.into_iter().filter_map(|line| mistake(line, &help)).collect();
+    assert_eq!(mistakes, Vec::<String>::new());
 }
 
 #[test]

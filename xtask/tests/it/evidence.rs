@@ -691,3 +691,42 @@ fn a_full_disk_stops_a_run_before_it_changes_anything_and_leaves_a_whole_record(
     }
     project.verify(0);
 }
+
+/// The opener is a fake, since no browser runs here: it writes down what it was asked to open.
+#[test]
+fn a_report_is_opened_where_there_is_a_display_and_named_everywhere() {
+    let mut project = Project::without_client();
+    project.write(".env.staging", "DATABASE_URL=postgresql://u:p@127.0.0.1:1/a_test\n");
+    project.run(&["evidence", "open"]).expect(4);
+    project.run(&["forward"]).expect(4);
+    let opener = project.path("bin/xdg-open");
+    project.write(
+        "bin/xdg-open",
+        "#!/bin/sh\necho \"$1 on $DISPLAY, $DATABASE_URL\" > opened.part && mv opened.part opened\n",
+    );
+    fs::set_permissions(&opener, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    project.env.insert("PATH".to_owned(), path);
+    let named = project.run(&["evidence", "open"]).expect(0).stdout;
+    assert!(named.starts_with("feedback/evidence/") && named.ends_with("/report.html\n"), "{named}");
+    let report = project.path(named.trim_end());
+    assert!(report.is_file(), "{named}");
+    project.env.insert("DISPLAY".to_owned(), ":7".to_owned());
+    project.env.insert("CI".to_owned(), "true".to_owned());
+    assert_eq!(project.run(&["evidence", "open"]).expect(0).stdout, named);
+    project.env.remove("CI");
+    let json = project.run(&["evidence", "open", "--json"]).expect(0).json();
+    assert_eq!((&json["report"], &json["opened"]), (&json!(named.trim_end()), &json!(false)));
+    assert!(!project.path("opened").exists(), "nobody asked for it");
+    assert_eq!(project.run(&["evidence", "open"]).expect(0).stdout, named);
+    let opened = (0..100).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        fs::read_to_string(project.path("opened")).ok()
+    });
+    let root = project.path("").canonicalize().unwrap();
+    let expected = format!("{} on :7, \n", root.join(named.trim_end()).display());
+    assert_eq!(opened.as_deref(), Some(expected.as_str()));
+    fs::remove_file(&report).unwrap();
+    let gone = project.run(&["evidence", "open"]).expect(4);
+    assert!(gone.stderr.contains("\nhint: cargo xtask evidence report "), "{}", gone.stderr);
+}

@@ -394,7 +394,14 @@ fn who_keeps_the_deploy_waiting_is_named_at_once_and_when_it_is_stopped() {
 fn drift_is_found_named_and_ends_with_five() {
     let (project, database) = Project::on_staging("forward_drift");
     project.run(&["forward"]).expect(0);
+    let status = |code| {
+        let json = project.run(&["status", "--json"]).expect(code).json();
+        let rows = json["checks"].as_array().unwrap().iter().filter(|row| row["name"] == "drift");
+        rows.map(|row| format!("{}: {}", row["status"], row["message"])).collect::<String>()
+    };
+    insta::assert_snapshot!(status(0), @r#""ok": "48 objects are exactly what the migrations make; 39 kinds compared""#);
     database.execute(r#"alter table "Session" drop column locale; create view spy as select 1 as one"#);
+    insta::assert_snapshot!(status(5), @r#""fail": "2 differences from what the migrations make: column \"public\".\"Session\".\"locale\" is missing""#);
     let answer = project.run(&["forward", "--json"]).expect(5);
     let messages: Vec<String> = answer.json()["leftovers"]
         .as_array()

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::project::{Answer, Project};
+use crate::project::{Answer, DRILL_TOML, Project};
 use crate::server::{self, Database, workspace};
 
 /// A migrated staging database on a server that has Supabase's roles.
@@ -141,4 +141,22 @@ fn major_two_of_the_supabase_cli_makes_the_same_mirror() {
     ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.other')::text"), None);
     project.assert_no_secret(&[&answer, &failed]);
+}
+
+#[test]
+fn a_project_without_supabase_says_so_once_and_types_no_flag() {
+    let (project, database) = Project::on_staging_without_client("no_supabase");
+    project.drill_toml(&DRILL_TOML.replace("[targets.staging]", "[supabase]\nenabled = false\n\n[targets.staging]"));
+    let said = ["mirror", "parity"].map(|command| project.run(&[command]).expect(4).said());
+    insta::assert_snapshot!(said.join("\n\n"), @"
+    error: drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`
+    hint: remove that line, where there is a mirror
+
+    error: drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`
+    hint: remove that line, where there is a mirror
+    ");
+    project.run(&["claim", "--confirm", &database.name]).expect(0);
+    let plan = project.run(&["drill", "--plan"]).expect(0);
+    let told: Vec<&str> = plan.stdout.lines().filter(|line| line.contains("enabled = false")).collect();
+    insta::assert_snapshot!(told.join("\n"), @"drill on staging: forward, backward, forward; mirror is left out, since drill.toml says `enabled = false` under `[supabase]`; parity is left out, since drill.toml says `enabled = false` under `[supabase]`.");
 }

@@ -75,6 +75,7 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
         ("mirror-staging", "cargo xtask mirror \"$@\""),
         ("parity-staging", "cargo xtask parity \"$@\""),
         ("doctor", "cargo xtask doctor \"$@\""),
+        ("status", "cargo xtask status \"$@\""),
         ("check-staging", "cargo xtask env check \"$@\""),
         ("test", "cargo test \"$@\""),
         ("ci", ".ci/run"),

@@ -5,12 +5,12 @@
 //! entity: it can neither mark up nor mention.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
 use crate::evidence::limits::OverLimit;
-use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::evidence::outcome::{BeforeAfter, ErrorView, Outcome};
 use crate::evidence::views::reading::inert;
 use crate::parity::comparison::Comparison;
 use crate::words::{duration, in_line, moment, number, sentence};
@@ -24,10 +24,18 @@ const MESSAGE_LIMIT: usize = 16 * 1024;
 
 const CUT: &str = "\n\n_The rest did not fit into GitHub's 1 MiB; all of it is in the evidence folder._\n";
 
-/// `::error title=…::…` for a run that did not end well; None for one that did.
-pub fn annotation(outcome: &Outcome) -> Option<String> {
-    let title = format!("{} {}", outcome.command, outcome.status);
-    (outcome.status != "ok").then(|| format!("::error title={}::{}", property(&inert(&title)), data(&message(outcome))))
+/// `::error title=…::…` for a run that did not end well, at the migration that it ended with; None for one that did. `folder` is the
+/// project's in the repository.
+pub fn annotation(outcome: &Outcome, folder: &str) -> Option<String> {
+    let title = property(&inert(&format!("{} {}", outcome.command, outcome.status)));
+    let place = outcome.error.as_ref().map(|error| place(error, folder)).unwrap_or_default();
+    (outcome.status != "ok").then(|| format!("::error {place}title={title}::{}", data(&message(outcome))))
+}
+
+fn place(error: &ErrorView, folder: &str) -> String {
+    let Some(file) = &error.file else { return String::new() };
+    let line = error.line.map(|line| format!("line={line},")).unwrap_or_default();
+    format!("file={},{line}", property(&inert(&format!("{folder}{file}"))))
 }
 
 /// One at each statement that goes over a limit, and that nobody has accepted. `folder` is the project's in the repository.
@@ -40,6 +48,22 @@ pub fn annotations(outcome: &Outcome, folder: &str) -> Vec<String> {
         format!("::error file={file},line={},title={title}::{words}", one.line)
     };
     over.map(one).collect()
+}
+
+/// What later steps of the job may ask for as `steps.ID.outputs.NAME`, a line each; paths as the repository has them.
+pub fn outputs(outcome: &Outcome, folder: &str) -> String {
+    let evidence = outcome.evidence.as_ref().map(|evidence| format!("{folder}{evidence}"));
+    let file = |name: &str| evidence.as_ref().map(|evidence| format!("{evidence}/{name}"));
+    let all = [
+        ("command", Some(outcome.command.clone())),
+        ("status", Some(outcome.status.clone())),
+        ("exit_code", outcome.exit_code.map(|code| code.to_string())),
+        ("evidence", evidence.clone()),
+        ("report", file("report.html")),
+        ("junit", file("junit.xml")),
+    ];
+    let lines = all.into_iter().filter_map(|(name, value)| Some(format!("{name}={}\n", in_line(&value?))));
+    lines.collect()
 }
 
 /// As the runner reads the text of a command (actions/toolkit, packages/core/src/command.ts).
@@ -157,9 +181,21 @@ fn fenced(text: &str) -> String {
 /// # Errors
 /// What the system says of the file.
 pub fn append(path: &Path, markdown: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let mut file = opened(path)?;
     let there = usize::try_from(file.metadata()?.len()).unwrap_or(LIMIT);
     file.write_all(fitting(markdown, LIMIT.saturating_sub(there)).as_bytes())
+}
+
+/// Adds `lines` to the step's outputs.
+///
+/// # Errors
+/// What the system says of the file.
+pub fn append_outputs(path: &Path, lines: &str) -> io::Result<()> {
+    opened(path)?.write_all(lines.as_bytes())
+}
+
+fn opened(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 /// All of `markdown`, or its first lines and a word about the rest, or nothing.
@@ -191,9 +227,22 @@ mod tests {
         .outcome;
         let expected =
             "::error title=forward failed::100%25 of `x`\\n::stop::%0Acaused by: one\\r\\ntwo%0Ahint: a, b: c";
-        assert_eq!(annotation(&outcome).unwrap(), expected);
+        assert_eq!(annotation(&outcome, "").unwrap(), expected);
         assert_eq!(property("a:b,c%"), "a%3Ab%2Cc%25");
-        assert_eq!(annotation(&Record::of(json!({})).outcome), None);
+        assert_eq!(annotation(&Record::of(json!({})).outcome, ""), None);
+    }
+
+    #[test]
+    fn what_a_migration_fails_with_is_annotated_where_it_is() {
+        let at = |line| {
+            let error = json!({"message": "no", "file": "prisma/migrations/1_a,b/migration.sql", "line": line});
+            let outcome = Record::of(json!({"command": "forward", "status": "blocked", "error": error})).outcome;
+            annotation(&outcome, "apps/web/").unwrap()
+        };
+        insta::assert_snapshot!([at(Some(3)), at(None)].join("\n"), @"
+        ::error file=apps/web/prisma/migrations/1_a%2Cb/migration.sql,line=3,title=forward blocked::no
+        ::error file=apps/web/prisma/migrations/1_a%2Cb/migration.sql,title=forward blocked::no
+        ");
     }
 
     #[test]
@@ -204,6 +253,25 @@ mod tests {
         };
         let outcome = Record::of(json!({"limits": [over(3, None), over(7, Some("it is small"))]})).outcome;
         insta::assert_snapshot!(annotations(&outcome, "apps/web/").join("\n"), @r"::error file=apps/web/db/m%2C1%3A%25/migration.sql,line=3,title=blocks_writes over its limit::blocks writes of `t`\n::stop::x, and `blocks_writes` allows a moment");
+    }
+
+    #[test]
+    fn the_outputs_of_a_step_are_lines_of_names_that_are_known() {
+        let refused = json!({"command": "drill", "status": "refused", "exit_code": 3, "evidence": "feedback/evidence/x\nstatus=ok"});
+        let ok = json!({"command": "env check", "status": "ok", "exit_code": 0});
+        let said = [refused, ok].map(|outcome| outputs(&Record::of(outcome).outcome, "apps/web/"));
+        insta::assert_snapshot!(said.join("--\n"), @r"
+        command=drill
+        status=refused
+        exit_code=3
+        evidence=apps/web/feedback/evidence/x\nstatus=ok
+        report=apps/web/feedback/evidence/x\nstatus=ok/report.html
+        junit=apps/web/feedback/evidence/x\nstatus=ok/junit.xml
+        --
+        command=env check
+        status=ok
+        exit_code=0
+        ");
     }
 
     #[test]

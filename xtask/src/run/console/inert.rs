@@ -3,7 +3,8 @@
 use crate::words::is_unseen;
 
 /// The colours that the console uses.
-const PAINT: [&str; 6] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
+const PAINT: [&str; 7] =
+    ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[1;31m", "\u{1b}[1;36m"];
 
 /// `text` with no power but over its own lines: errors quote children and servers, which may be hostile.
 pub fn inert(text: &str) -> String {

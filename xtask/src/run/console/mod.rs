@@ -44,7 +44,7 @@ pub struct Running<'a> {
 
 impl Console {
     pub fn new(output: Output) -> Console {
-        let (live, redactor) = (terminal::progress(output.live), Mutex::new(Redactor::generic()));
+        let (live, redactor) = (terminal::progress(output.live, output.color), Mutex::new(Redactor::generic()));
         Console { output, live, redactor, interrupt: OnceLock::new() }
     }
 
@@ -122,6 +122,16 @@ impl Console {
     /// The result of a command, on stdout. Its lines are its own: what others named is in them with `in_line`.
     pub fn result(&self, text: &str) {
         to_stdout(format_args!("{}\n", inert(&self.redactor().text(text))));
+    }
+
+    /// As `result`, for what has marks that `painted_result` made.
+    pub fn result_in_colour(&self, text: &str) {
+        to_stdout(format_args!("{}\n", inert_in_colour(&self.redactor().text(text))));
+    }
+
+    /// A mark of a row on stdout.
+    pub fn painted_result(&self, mark: &str, code: &str) -> String {
+        if self.output.color_results { painted(mark, code) } else { mark.to_owned() }
     }
 
     pub fn is_quiet(&self) -> bool {
@@ -208,8 +218,12 @@ impl Console {
     }
 
     fn painted(&self, text: &str, code: &str) -> String {
-        if self.output.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+        if self.output.color { painted(text, code) } else { text.to_owned() }
     }
+}
+
+fn painted(text: &str, code: &str) -> String {
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
 /// `println!` would panic on a closed stream.

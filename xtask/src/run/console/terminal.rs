@@ -8,7 +8,8 @@ use indicatif::{MultiProgress, ProgressDrawTarget, TermLike};
 const REFRESHES_A_SECOND: u8 = 20;
 
 /// Spinners on stderr where it is a terminal that shows them.
-pub fn progress(live: bool) -> MultiProgress {
+pub fn progress(live: bool, color: bool) -> MultiProgress {
+    ::console::set_colors_enabled_stderr(color);
     let usual = ProgressDrawTarget::stderr();
     let lasting = || Box::new(Lasting(Term::buffered_stderr()));
     MultiProgress::with_draw_target(if live && !usual.is_hidden() {

@@ -17,12 +17,15 @@ use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
 use crate::run::stage::Running;
 use crate::settings::EvidenceSettings;
+use crate::settings::colour::Colour;
 use crate::settings::flags::Global;
 
 const PASSWORD: &str = "s3cret-of-the-panic";
 
 #[derive(Clone, Copy, PartialEq)]
 enum Moment {
+    /// What was typed names nothing that is there.
+    Typo,
     Inspect,
     /// For a lock that another session holds, as the next one.
     WaitToInspect,
@@ -77,6 +80,9 @@ impl Stage for Breaks {
 
     fn inspect(&self, session: &Session<'_>) -> Result<()> {
         self.at(Moment::Inspect);
+        if self.0 == Moment::Typo {
+            return Err(Failure::usage("there is no migration `1_aa`"));
+        }
         self.wait(session, Moment::WaitToInspect)
     }
 
@@ -141,8 +147,18 @@ impl Project {
         fs::write(root.join("drill.toml"), allowed).unwrap();
         let (target, root) = ("staging".to_owned(), Some(root));
         let quiet = true;
-        let global =
-            Global { target, root, quiet, sandbox: false, env_file: None, plan: false, json: false, record: false };
+        let global = Global {
+            target,
+            root,
+            quiet,
+            sandbox: false,
+            env_file: None,
+            plan: false,
+            json: false,
+            record: false,
+            color: Colour::Auto,
+            plain: false,
+        };
         let mut settings = Settings::load(&global).unwrap();
         settings.environment.retain(|name, _| name == "PATH");
         Project { folder, database, settings }
@@ -259,4 +275,88 @@ fn a_lock_of_another_session_blocks_a_run_that_names_it_wherever_it_waited() {
         let ends = json!({"status": "blocked", "exit_code": 4, "error": "could not lock a table", "stages": stages});
         assert_eq!(project.ends(&outcome), ends);
     }
+}
+
+#[test]
+fn a_run_that_cannot_connect_leaves_its_record_and_its_entry() {
+    let project = Project::new();
+    let url = format!("postgresql://postgres:{PASSWORD}@127.0.0.1:1/{}", project.database.name);
+    fs::write(project.folder.path().join(".env.staging"), format!("DATABASE_URL={url}\n")).unwrap();
+    let (result, outcome) = project.run(Moment::Never);
+    let failure = result.unwrap_err();
+    assert_eq!(failure.status, Status::Blocked, "{failure:?}");
+    let ends = json!({"status": "blocked", "exit_code": 4, "error": failure.message, "stages": []});
+    assert_eq!(project.ends(&outcome), ends);
+    let texts = project.texts();
+    assert!(texts.contains("run.json sha256") && !texts.contains(PASSWORD), "{texts}");
+    assert_eq!(Verification::of(&project.settings).unwrap().findings, vec![]);
+}
+
+#[test]
+fn what_was_mistyped_leaves_no_trace() {
+    let project = Project::new();
+    let (result, outcome) = project.run(Moment::Typo);
+    assert_eq!(result.unwrap_err().status, Status::Usage);
+    assert_eq!(outcome.evidence, None);
+    assert!(!project.folder.path().join("feedback").exists());
+}
+
+#[allow(clippy::disallowed_methods, reason = "a repository for the test, made without the code under test")]
+fn git(folder: &Path, words: &str) {
+    let mut git = std::process::Command::new("git");
+    git.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(words.split(' '));
+    assert!(git.output().unwrap().status.success(), "{words}");
+}
+
+/// In a repository whose project is a folder of it.
+#[test]
+fn what_runs_leave_behind_is_no_uncommitted_change() {
+    let project = Project::new();
+    let root = project.folder.path();
+    fs::write(root.join(".gitignore"), "node_modules\n.env.staging\n").unwrap();
+    fs::create_dir(root.join("feedback")).unwrap();
+    fs::write(root.join("feedback/qa.md"), "# QA\n").unwrap();
+    ["init -q", "add .", "commit -qm first"].iter().for_each(|words| git(root, words));
+    let is_dirty = || {
+        let (result, outcome) = project.run(Moment::Never);
+        assert!(result.is_ok(), "{result:?}");
+        let record = fs::read(root.join(outcome.evidence.unwrap()).join("run.json")).unwrap();
+        serde_json::from_slice::<Value>(&record).unwrap()["git"]["dirty"].as_bool().unwrap()
+    };
+    fs::create_dir(root.join(".drill")).unwrap();
+    fs::write(root.join(".drill/cache"), "of this machine").unwrap();
+    assert_eq!([is_dirty(), is_dirty()], [false, false]);
+    fs::write(root.join("feedback/notes.md"), "mine").unwrap();
+    assert!(is_dirty(), "a file of a person in the same folder");
+    fs::remove_file(root.join("feedback/notes.md")).unwrap();
+    fs::write(root.join("drill.toml"), fs::read_to_string(root.join("drill.toml")).unwrap() + "# changed\n").unwrap();
+    assert!(is_dirty());
+}
+
+/// A checkout has what git keeps, and says so; what is changed or taken in part is found all the same.
+#[test]
+fn of_a_summary_that_git_keeps_the_record_is_verified_and_nothing_else_is_claimed() {
+    let mut project = Project::new();
+    project.settings.evidence.summary_alone = true;
+    let root = project.folder.path().to_owned();
+    ["init -q"].iter().for_each(|words| git(&root, words));
+    let (result, outcome) = project.run(Moment::Never);
+    assert!(result.is_ok(), "{result:?}");
+    let name = outcome.evidence.unwrap().rsplit('/').next().unwrap().to_owned();
+    let whole = Verification::of(&project.settings).unwrap();
+    assert_eq!((whole.findings, whole.summaries.len()), (vec![], 0));
+    git(&root, "add feedback");
+    git(&root, "commit -qm evidence");
+    fs::remove_file(root.join("feedback/evidence").join(&name).join(REPORT)).unwrap();
+    let in_part = Verification::of(&project.settings).unwrap();
+    assert_eq!(in_part.findings.iter().map(|found| found.file.as_deref()).collect::<Vec<_>>(), [Some(REPORT)]);
+    git(&root, "clean -qfdx feedback");
+    let checkout = Verification::of(&project.settings).unwrap();
+    assert_eq!((checkout.findings, checkout.summaries), (vec![], [name.clone()].into()));
+    assert!(checkout.notes.iter().any(|note| note.contains("none of its files was verified")), "{:?}", checkout.notes);
+    let record = root.join("feedback/evidence").join(&name).join("run.json");
+    fs::write(&record, fs::read_to_string(&record).unwrap().replace("\"ok\"", "\"OK\"")).unwrap();
+    assert!(!Verification::of(&project.settings).unwrap().findings.is_empty(), "its entry holds the digest");
+    project.settings.evidence.summary_alone = false;
+    assert!(Verification::of(&project.settings).unwrap().findings.len() > 2, "all of it was to be kept");
 }

@@ -109,6 +109,9 @@ pub fn check_mirror(session: &Session<'_>) -> Result<()> {
 pub fn left_out(settings: &Settings, no_mirror: bool, phase: Phase) -> Option<&'static str> {
     match phase {
         Phase::Mirror | Phase::Parity if no_mirror => Some("as asked (--no-mirror)"),
+        Phase::Mirror | Phase::Parity if !settings.supabase.enabled => {
+            Some("since drill.toml says `enabled = false` under `[supabase]`")
+        }
         Phase::Mirror if settings.supabase.mirror_sql.is_none() => Some("since drill.toml names no `mirror_sql`"),
         Phase::Parity if settings.parity.pairs.is_empty() => Some("since drill.toml names no `[[parity.pairs]]`"),
         _ => None,
