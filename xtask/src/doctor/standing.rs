@@ -1,7 +1,9 @@
 //! Where the target stands: pending, failed, running, edited, drifted, claimed, locked. Asked of the server, and written nowhere: no evidence, no
 //! `.drill`, no throw-away database.
 
-use crate::causes::history as causes;
+use std::sync::OnceLock;
+
+use crate::causes::{history as causes, prisma};
 use crate::doctor::check::{Check, Mark};
 use crate::doctor::{Patient, history, server};
 use crate::error::{Failure, Result, Status};
@@ -60,7 +62,7 @@ pub fn look(
         .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
     let mut checks = server::claim_of(&mut connection, &identity, &candidate)?;
     checks.extend(history::locks(&mut connection, &candidate)?.into_iter().map(differs));
-    let patient = Patient { settings, interrupt, redactor, candidate: None, unusable: None };
+    let patient = Patient { settings, interrupt, redactor, candidate: None, node: OnceLock::new(), unusable: None };
     let (rows, migrations) = of_history(&patient, &candidate, &mut connection, &history)?;
     checks.extend(rows);
     Ok(Standing { checks, migrations })
@@ -85,7 +87,7 @@ fn of_history(
     let ledger = ledger(connection, &candidate.dsn().schema)?;
     if ledger.is_none() && table_locks::has_tables(connection, &schemas)? {
         let seen = format!("`{}` has tables and no `{LEDGER_TABLE}` (P3005)", candidate.dsn().schema);
-        let row = differs(Check::fail(LEDGER, seen, causes::NO_LEDGER.hint(&[])));
+        let row = differs(Check::fail(LEDGER, seen, prisma::NOT_EMPTY.hint(&[])));
         return Ok((vec![row, Check::skipped(DRIFT, "needs a ledger")], None));
     }
     let is_at_work = lock_holders(connection)?.iter().any(|lock| lock.granted);
@@ -119,7 +121,7 @@ pub fn of_standing(standing: &MigrationStatus) -> Vec<Check> {
             failed,
             "no migration has failed".to_owned(),
             format!("{} (P3009): {}", counted(failed.len(), "failed migration"), listed(failed)),
-            causes::FAILED.hint(&[]),
+            prisma::FAILED_BEFORE.hint(&[]),
         ),
         row(
             "running",

@@ -118,7 +118,15 @@ mod tests {
 
     /// What a user reads of a step that runs `script` in a run whose evidence lies in `evidence`, below `root`; and what is in the log that it leads to.
     fn told(root: &Path, evidence: &str, script: &str, attempt: u8) -> (String, String) {
-        let output = Output { json: false, quiet: true, color: false, live: false, person: false, github: false };
+        let output = Output {
+            json: false,
+            quiet: true,
+            color: false,
+            color_results: false,
+            live: false,
+            person: false,
+            github: false,
+        };
         let (console, interrupt, redactor) = (Console::new(output), Interrupt::default(), Redactor::generic());
         let run = Run::open(&root.join(evidence), "20261123T000000Z", "forward", &redactor).unwrap();
         let name = run.name();
