@@ -63,10 +63,9 @@ impl Patient {
 
     /// Node, Prisma and its engine, as far as they are here: nothing is brought.
     fn toolbox(&self) -> Option<Toolbox> {
-        let (node, _) = self.node().ok()?;
-        let prisma = locate::prisma(&self.settings, &node).ok()?;
-        let engine = locate::engine(&self.settings, &prisma, None).ok()?;
-        Some(Toolbox { node, prisma, engine })
+        // One that does not start is no use to anybody.
+        self.node().ok()?;
+        Toolbox::here(&self.settings).ok()
     }
 }
 

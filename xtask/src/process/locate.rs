@@ -63,6 +63,17 @@ impl Toolbox {
         Ok(Toolbox { node, prisma, engine })
     }
 
+    /// As `find`, as far as it is here: nothing is brought for it.
+    ///
+    /// # Errors
+    /// As `find`.
+    pub fn here(settings: &Settings) -> Result<Toolbox> {
+        let node = node(settings)?;
+        let prisma = prisma(settings, &node)?;
+        let engine = engine(settings, &prisma, None)?;
+        Ok(Toolbox { node, prisma, engine })
+    }
+
     /// Whether the library is there without which Prisma 6 starts no command.
     pub fn has_query_engine(&self) -> bool {
         let folders = self.prisma.engines.iter().filter_map(|engines| std::fs::read_dir(engines).ok());

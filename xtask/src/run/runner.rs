@@ -128,7 +128,7 @@ impl Runner<'_> {
 
     /// Whether layers 1 to 3 have passed and nothing is missing here: what failed then is the way to the server, or the server.
     fn could_dial(&self, outcome: &Outcome) -> bool {
-        outcome.target.is_some() && Toolbox::find(self.settings).is_ok()
+        outcome.target.is_some() && Toolbox::here(self.settings).is_ok()
     }
 
     /// Before the first change: what fails after the user has asked to stop fails because of that, whatever it says.

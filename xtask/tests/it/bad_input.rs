@@ -11,10 +11,10 @@ use crate::server;
 fn no_env_file_and_no_variable() {
     let project = Project::new();
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.stderr, @r"
+    insta::assert_snapshot!(answer.stderr, @"
     error: there is no `.env.staging`, and `DATABASE_URL` is not set
     note: a copy of the example has to be filled in; in CI, the variables are injected as secrets
-    hint: cp .env.staging.example .env.staging
+    hint: cp .env.staging.example .env.staging  # see docs/failures/env-file-missing
     ");
     assert!(!project.path("feedback").exists(), "nothing is half-recorded");
 }
@@ -25,11 +25,11 @@ fn an_env_file_that_somebody_named_is_there_or_nothing_happens() {
     let mut project = Project::new();
     project.env.insert("DATABASE_URL".to_owned(), "postgresql://u:Sup3r-S3cret-Pw@127.0.0.1:1/a_test".to_owned());
     let by_flag = project.run(&["env", "check", "--env-file", ".env.preview"]).expect(4);
-    insta::assert_snapshot!(by_flag.stderr, @r"
+    insta::assert_snapshot!(by_flag.stderr, @"
     error: there is no `.env.preview`, which `--env-file` names
     caused by: No such file or directory (os error 2)
     note: the process environment stands in for `.env.staging` alone, as in CI
-    hint: cp .env.staging.example .env.preview
+    hint: cp .env.staging.example .env.preview  # see docs/failures/env-file-missing
     ");
     project.run(&["env", "check", "--env-file", ".env.staging"]).expect(4);
     project.run(&["env", "check", "--env-file", "no/such/folder"]).expect(4);
@@ -45,10 +45,10 @@ fn an_env_file_that_somebody_named_is_there_or_nothing_happens() {
     project.run(&["env", "check"]).expect(0);
     std::os::unix::fs::symlink("nowhere", project.path(".env.staging")).unwrap();
     let dangling = project.run(&["env", "check"]).expect(4);
-    insta::assert_snapshot!(dangling.stderr, @r"
+    insta::assert_snapshot!(dangling.stderr, @"
     error: `.env.staging` cannot be read
     caused by: No such file or directory (os error 2)
-    hint: let `.env.staging` be a plain file of `NAME=value` lines
+    hint: let `.env.staging` be a plain file of `NAME=value` lines; see docs/failures/env-file-unreadable
     ");
 }
 
@@ -125,10 +125,10 @@ fn what_is_no_plain_file_is_refused_at_once_wherever_one_is_read() {
 fn strict_certificates_are_not_forgotten_where_the_server_offers_no_tls() {
     let (project, database) = Project::on_staging("bad_strict");
     project.write(".env.staging", &format!("DATABASE_URL={}?sslaccept=strict\n", database.url()));
-    insta::assert_snapshot!(project.run(&["forward", "--plan"]).expect(4).said(), @r"
+    insta::assert_snapshot!(project.run(&["forward", "--plan"]).expect(4).said(), @"
     error: cannot connect to `bad_strict_N_test` on 127.0.0.1:PORT
     caused by: the server offers no TLS, and `sslmode` or `sslaccept` asks for it
-    hint: correct `sslmode` and `sslaccept` in the env file
+    hint: set `sslmode=disable` in `DATABASE_URL` of `.env.staging`, or let the server offer TLS (`ssl = on`); see docs/failures/tls-not-offered
     ");
     project.write(".env.staging", &format!("DATABASE_URL={}?sslmode=disable&sslaccept=strict\n", database.url()));
     project.run(&["forward", "--plan"]).expect(3);
@@ -223,9 +223,9 @@ fn no_node() {
     let (mut project, _) = Project::on_staging("bad_no_node");
     without_node(&mut project);
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.stderr, @r"
+    insta::assert_snapshot!(answer.stderr, @"
     error: `node` is not on PATH
-    hint: install Node 20 or newer
+    hint: install Node 20 or newer, and put it on PATH; see docs/failures/node-missing
     ");
 }
 
@@ -237,12 +237,12 @@ fn a_node_that_is_too_old() {
     project.write("bin/node", "#!/bin/sh\necho v18.19.0\n");
     std::process::Command::new("chmod").arg("+x").arg(project.path("bin/node")).status().unwrap();
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.said(), @r"
+    insta::assert_snapshot!(answer.said(), @"
     Target: staging is database `bad_old_node_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: Node 18.19.0 is too old
     caused by: `PROJECT/bin/node` is the first on PATH
-    hint: install Node 20 or newer, and put it first on PATH
+    hint: install Node 20 or newer, and put it first on PATH: now it is `PROJECT/bin/node`; see docs/failures/node-too-old
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
@@ -252,9 +252,9 @@ fn no_packages_on_a_staging_target_names_the_command() {
     let (project, _) = Project::on_staging("bad_no_packages");
     fs::remove_file(project.path("node_modules")).unwrap();
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.stderr, @r"
+    insta::assert_snapshot!(answer.stderr, @"
     error: the Prisma CLI is not installed
-    hint: npm ci
+    hint: npm ci  # see docs/failures/packages-missing
     ");
 }
 
@@ -263,18 +263,18 @@ fn a_wrong_password_and_a_closed_port() {
     let (project, database) = Project::on_staging("bad_login");
     project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url().replace("Hunter2", "Hunter3")));
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.said(), @r"
+    insta::assert_snapshot!(answer.said(), @"
     error: cannot connect to `bad_login_N_test` on 127.0.0.1:PORT
     caused by: the server rejected the password of user `bad_login_N_test_owner`
-    hint: correct the password in the env file; percent-encode its special characters
+    hint: correct the password in `DATABASE_URL` of `.env.staging`, with its special characters percent-encoded; see docs/failures/wrong-password
     ");
     let closed = database.url().replace(&format!(":{}/", database.port), ":1/");
     project.write(".env.staging", &format!("DATABASE_URL={closed}\n"));
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.said(), @r"
+    insta::assert_snapshot!(answer.said(), @"
     error: cannot connect to `bad_login_N_test` on 127.0.0.1:PORT
     caused by: 127.0.0.1:PORT refused the connection
-    hint: start the server, or correct port 1 in the env file
+    hint: start the server, or correct port 1 in `DATABASE_URL` of `.env.staging`; see docs/failures/port-refused
     ");
 }
 
@@ -286,9 +286,9 @@ fn supabase_transaction_pooler_is_blocked_before_it_is_dialled() {
     let url = format!("postgresql://postgres.stagingrefabcdefghij:Sup3r-S3cret-Pw@{host}/postgres");
     project.write(".env.staging", &format!("DATABASE_URL={url}\n"));
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.prose(), @r"
+    insta::assert_snapshot!(answer.prose(), @"
     error: aws-0-eu-central-1.pooler.supabase.com:6543 is a transaction pooler, and migrations need a session
-    hint: in the env file, name port 5432 of the same host: its session pooler
+    hint: in `DATABASE_URL` of `.env.staging`, name port 5432 of the same host: its session pooler; see docs/failures/pooler-transaction-mode
     ");
 }
 
@@ -297,10 +297,10 @@ fn a_sqlite_history_is_not_applied_to_postgres() {
     let (project, database) = Project::on_staging("bad_history");
     project.drill_toml(&format!("{DRILL_TOML}\n[prisma]\nmigrations = \"prisma/migrations\"\n"));
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.prose(), @r"
+    insta::assert_snapshot!(answer.prose(), @"
     error: `prisma/migrations` is a history for `sqlite`, not for Postgres (P3019)
     caused by: `migration_lock.toml` says so
-    hint: name the Postgres history as `migrations` under `[prisma]` in drill.toml
+    hint: name the Postgres history as `migrations` under `[prisma]` in drill.toml; see docs/failures/history-not-postgres
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
@@ -352,7 +352,7 @@ fn what_prisma_cannot_read_or_reads_elsewhere_is_refused_before_anything_is_appl
     caused by: Type "Strin" is neither a built-in type, nor refers to another model, composite type, or enum.
     note: nothing was changed
     note: the database now: 0 migrations applied by this run, 4 pending
-    hint: correct `prisma/schema.postgres.prisma:18`; `prisma validate` says whether it is right
+    hint: correct `prisma/schema.postgres.prisma:18`; `prisma validate` says whether it is right; see docs/failures/schema-error
     "#);
     let schema = schema.replacen("Strin", "String", 1);
     project.write("prisma/schema.postgres.prisma", &schema);
@@ -370,10 +370,10 @@ fn what_prisma_cannot_read_or_reads_elsewhere_is_refused_before_anything_is_appl
     fs::create_dir(&migrations).unwrap();
     let [empty, each] = [vec!["forward"], vec!["drill", "--each"]].map(|words| project.run(&words).expect(4).failure());
     assert_eq!(empty, each);
-    insta::assert_snapshot!(empty, @r"
+    insta::assert_snapshot!(empty, @"
     error: there are no migrations in `prisma/postgres/migrations`, so there is nothing to rehearse
-    note: `prisma db push` leaves none; where the history lies elsewhere, name it as `migrations` under `[prisma]` in drill.toml
-    hint: make the first one from the schema as Prisma's guide to baselining says, with `prisma migrate diff --from-empty --script`
+    note: `prisma db push` leaves none
+    hint: name the folder of migrations as `migrations` under `[prisma]` in drill.toml, or make the first one with `prisma migrate diff`; see docs/failures/no-migrations
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }

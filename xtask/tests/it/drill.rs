@@ -92,6 +92,7 @@ fn on_the_sandbox_it_goes_from_nothing_there_and_all_the_way_back_and_every_row_
 #[test]
 fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row() {
     let (project, database) = with_sessions("drill_staging");
+    database.grant_supabase_roles();
     add_mirror(&project);
     project.drill_toml(&format!("{DRILL_TOML}\n[parity]\nsettle_seconds = 0\n"));
     database.execute(OPENED);

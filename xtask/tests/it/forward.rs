@@ -144,6 +144,7 @@ fn over_a_limit(project: &mut Project, database: &Database) {
 #[test]
 fn a_table_whose_rows_the_owner_may_not_see_stops_only_what_needs_them() {
     let (project, database) = Project::on_staging("forward_forced");
+    database.grant_supabase_roles();
     let sql = r#"create table vault (id int primary key); insert into vault values (1), (2), (3);
         alter table vault enable row level security; alter table vault force row level security;
         create policy few on vault using (id < 2);"#;

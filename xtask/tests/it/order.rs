@@ -54,7 +54,7 @@ fn a_renamed_folder_is_settled_by_the_statement_of_the_hint() {
     error: migration `2_u` is applied, and its folder is now called `3_it's u`
     caused by: Prisma would apply the same script a second time
     note: one statement gives the ledger the new name; the other way is to give the folder its old one
-    hint: update "_prisma_migrations" set migration_name = '3_it''s u' where migration_name = '2_u'
+    hint: update "_prisma_migrations" set migration_name = '3_it''s u' where migration_name = '2_u'; -- see docs/failures/migration-renamed
     "#);
     database.execute(answer.json()["hint"].as_str().unwrap());
     project.run(&["forward"]).expect(0);

@@ -397,11 +397,12 @@ fn a_dns_answer_that_changes_after_the_check_moves_nobody() {
     project.write("hosts", &format!("127.0.0.3 {HOST} main.hotdash.app\n127.0.0.1 localhost\n"));
     let before = other.connections();
     let refused = Project::answer(&mut with_own_hosts(&project, &["forward", "--plan"])).expect(3);
-    insta::assert_snapshot!(refused.said(), @r"
+    insta::assert_snapshot!(refused.said(), @"
     error: `staging` is not provably a staging database
       production-file: `main.hotdash.app`, which a production file names with the database `dns_N_test`, is the address of `db.staging.hotdash.app`
         fix: correct the target, or what the two names resolve to
     Nothing was spawned, and nothing was changed.
+    hint: correct the target, or what the two names resolve to; see docs/failures/shared-with-production
     ");
     assert_eq!(other.connections(), before);
 }

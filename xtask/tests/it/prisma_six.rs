@@ -79,16 +79,16 @@ fn an_engine_of_another_commit_and_a_release_without_one_are_refused() {
     error: Prisma's schema engine is not here
     caused by: its download was blocked or skipped when the package was installed
     caused by: `npm install @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000` exited with code 1
-    hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000
+    hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-2.0000000000000000000000000000000000000000  # see docs/failures/engine-missing
 
     error: the schema engine of Prisma 6.5.0 is not here
     caused by: its download was blocked or skipped, and npm has none for it; the nearest release with one is 6.6.0
     note: `prisma version` downloads the native engine, and PRISMA_SCHEMA_ENGINE_BINARY names one that is elsewhere
-    hint: npm install --save-dev --save-exact prisma@6.6.0
+    hint: npm install --save-dev --save-exact prisma@6.6.0  # see docs/failures/engine-missing
 
     error: Prisma 8.0.0-rc.19 is not supported
     caused by: it has no `migrate reset`, `resolve` and `diff`, which the drill is made of; `env check` and `evidence` still work
-    hint: npm install --save-dev --save-exact prisma@7
+    hint: npm install --save-dev --save-exact prisma@7  # see docs/failures/prisma-unsupported
 
     error: Prisma 5.22.0 reads its history from `prisma/migrations`, and not from `db/history`
     hint: write `migrations = "prisma/migrations"` under `[prisma]` in drill.toml
@@ -114,6 +114,6 @@ fn what_npm_says_while_an_engine_is_brought_is_masked() {
     error: Prisma's schema engine is not here
     caused by: its download was blocked or skipped when the package was installed
     caused by: `npm install @prisma/schema-engine-wasm@7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7` exited with code 1
-    hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7
+    hint: npm install --save-dev --save-exact @prisma/schema-engine-wasm@7.1.1-3.c2990dca591cba766e3b7ef5d9e8a84796e47ab7  # see docs/failures/engine-missing
     ");
 }

@@ -287,7 +287,7 @@ fn what_ends_before_the_first_step_is_told_to_github_too() {
     let blocked = project.run(&["forward"]).expect(4);
     let annotation =
         |answer: &Answer| answer.stderr.lines().find(|line| line.starts_with("::error ")).unwrap().to_owned();
-    insta::assert_snapshot!(annotation(&blocked), @"::error title=forward blocked::there is no `.env.staging`, and `DATABASE_URL` is not set%0Anote: a copy of the example has to be filled in; in CI, the variables are injected as secrets%0Ahint: cp .env.staging.example .env.staging");
+    insta::assert_snapshot!(annotation(&blocked), @"::error title=forward blocked::there is no `.env.staging`, and `DATABASE_URL` is not set%0Anote: a copy of the example has to be filled in; in CI, the variables are injected as secrets%0Ahint: cp .env.staging.example .env.staging  # see docs/failures/env-file-missing");
     project.write(".env.staging", "DATABASE_URL=postgresql://u:p@db.production.example/hotdash_test\n");
     let refused = project.run(&["forward", "--json"]).expect(3);
     insta::assert_snapshot!(annotation(&refused), @r#"::error title=forward refused::`staging` is not provably a staging database%0A  host: `DATABASE_URL` leads to `db.production.example`, which is not an allowed host of target `staging`%0Ahint: correct `DATABASE_URL`; or, if that host is staging, add "db.production.example" to `allow_hosts` in drill.toml"#);
@@ -304,7 +304,7 @@ fn what_ends_before_the_first_step_is_told_to_github_too() {
     ```text
     there is no `.env.staging`, and `DATABASE_URL` is not set
     note: a copy of the example has to be filled in; in CI, the variables are injected as secrets
-    hint: cp .env.staging.example .env.staging
+    hint: cp .env.staging.example .env.staging  # see docs/failures/env-file-missing
     ```
 
     ## ⛔ <code>forward</code> refused

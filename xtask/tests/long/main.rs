@@ -23,6 +23,7 @@ mod stranger;
 
 mod alone;
 mod deployed;
+mod doctor;
 mod engine;
 mod killed;
 mod majors;

@@ -1,9 +1,9 @@
-//! `doctor`: each cause made for real, named alone, and gone once its fix was applied as it is written.
+//! `doctor`: each cause made for real, named alone, and gone once its fix was applied as it is written. Those in programs, in the project's files
+//! and in the ledger are in `tests/long/doctor`.
 
 mod declared;
 mod network;
 mod patient;
-mod programs;
 mod server;
 
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! A project on a database of which `doctor` has nothing to say, and what is done to it.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
@@ -102,46 +102,6 @@ impl Patient {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!("{}:{}", self.project.path("bin").display(), std::env::var("PATH").unwrap());
         self.project.env.insert("PATH".to_owned(), path);
-    }
-
-    pub fn real_programs(&mut self) {
-        self.project.env.remove("PATH");
-        let _ = fs::remove_dir_all(self.project.path("bin"));
-    }
-
-    /// A `node_modules` of our own, with what the real one has but for `without`.
-    pub fn packages_without(&self, without: &[&str]) {
-        let (own, real) = (self.project.path("node_modules"), workspace().join("node_modules"));
-        fs::remove_file(&own).unwrap();
-        fs::create_dir_all(&own).unwrap();
-        let link = |from: &Path, to: &Path, prefix: &str| {
-            for entry in fs::read_dir(from).unwrap().flatten() {
-                let name = entry.file_name().into_string().unwrap();
-                let full = format!("{prefix}{name}");
-                let is_scope = prefix.is_empty() && name.starts_with('@');
-                if !is_scope && !without.contains(&full.as_str()) {
-                    symlink(entry.path(), to.join(&name)).unwrap();
-                }
-            }
-        };
-        link(&real, &own, "");
-        for entry in fs::read_dir(&real).unwrap().flatten() {
-            let scope = entry.file_name().into_string().unwrap();
-            if scope.starts_with('@') && !without.contains(&scope.as_str()) {
-                fs::create_dir(own.join(&scope)).unwrap();
-                link(&entry.path(), &own.join(&scope), &format!("{scope}/"));
-            }
-        }
-    }
-
-    pub fn packages_back(&self) {
-        let own = self.project.path("node_modules");
-        if own.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            fs::remove_dir_all(&own).unwrap();
-        }
-        if own.symlink_metadata().is_err() {
-            symlink(workspace().join("node_modules"), own).unwrap();
-        }
     }
 
     pub fn sql(&self, statement: &str) {

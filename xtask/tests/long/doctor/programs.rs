@@ -1,11 +1,53 @@
 //! Causes in what is installed, and in the project's own files.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
 
 use super::patient::{Patient, as_written};
 use crate::server::workspace;
+
+impl Patient {
+    pub fn real_programs(&mut self) {
+        self.project.env.remove("PATH");
+        let _ = fs::remove_dir_all(self.project.path("bin"));
+    }
+
+    /// A `node_modules` of our own, with what the real one has but for `without`.
+    pub fn packages_without(&self, without: &[&str]) {
+        let (own, real) = (self.project.path("node_modules"), workspace().join("node_modules"));
+        fs::remove_file(&own).unwrap();
+        fs::create_dir_all(&own).unwrap();
+        let link = |from: &Path, to: &Path, prefix: &str| {
+            for entry in fs::read_dir(from).unwrap().flatten() {
+                let name = entry.file_name().into_string().unwrap();
+                let full = format!("{prefix}{name}");
+                let is_scope = prefix.is_empty() && name.starts_with('@');
+                if !is_scope && !without.contains(&full.as_str()) {
+                    symlink(entry.path(), to.join(&name)).unwrap();
+                }
+            }
+        };
+        link(&real, &own, "");
+        for entry in fs::read_dir(&real).unwrap().flatten() {
+            let scope = entry.file_name().into_string().unwrap();
+            if scope.starts_with('@') && !without.contains(&scope.as_str()) {
+                fs::create_dir(own.join(&scope)).unwrap();
+                link(&entry.path(), &own.join(&scope), &format!("{scope}/"));
+            }
+        }
+    }
+
+    pub fn packages_back(&self) {
+        let own = self.project.path("node_modules");
+        if own.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            fs::remove_dir_all(&own).unwrap();
+        }
+        if own.symlink_metadata().is_err() {
+            symlink(workspace().join("node_modules"), own).unwrap();
+        }
+    }
+}
 
 /// The package managers here stand in for the real ones: they put back what the test took away.
 fn npm_puts_back(patient: &mut Patient) {
