@@ -61,7 +61,8 @@ pub fn check(runner: &Runner<'_>, outcome: &mut Outcome) -> Result<()> {
         view.port,
         source(candidate.source()),
     ));
-    for (name, dsn) in [("direct", candidate.direct()), ("shadow", candidate.shadow())] {
+    for (name, dsn) in [("pooled", candidate.pooled()), ("direct", candidate.direct()), ("shadow", candidate.shadow())]
+    {
         if let Some(dsn) = dsn {
             console.say(format!("  {name}: {}", dsn.identity()));
         }

@@ -94,6 +94,7 @@ pub fn examine(settings: Settings, interrupt: &Interrupt, unusable: Option<Failu
     settings.timeouts.query = settings.timeouts.query.min(LONGEST);
     settings.timeouts.silence = settings.timeouts.silence.min(LONGEST);
     settings.output.quiet = true;
+    settings.reads_only = true;
     let (patient, mut rows) = declared::look(settings, interrupt, unusable);
     let patient = Arc::new(patient);
     rows.extend(side_by_side(&patient, &PROBES, begun + LONGEST));

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use crate::causes::network;
 use crate::doctor::Patient;
 use crate::doctor::check::{Check, Mark};
-use crate::guard::Candidate;
+use crate::guard::{self, Candidate};
 use crate::session::reach;
 use pin::{Pin, PinError, Unanswered};
 
@@ -37,7 +37,7 @@ pub fn look(patient: &Patient, candidate: &Candidate) -> (Option<Pin>, Vec<Check
 
 /// By the URL's own word, which is one for the application's client.
 fn said_to_be_a_pooler(patient: &Patient, candidate: &Candidate) -> Option<Check> {
-    let says_so = candidate.dsn().parameters.get("pgbouncer").is_some_and(|value| value == "true");
+    let says_so = guard::is_transaction_pooler(candidate.dsn());
     says_so.then(|| {
         let session = "the server itself or a pooler that gives a session, without `pgbouncer=true`";
         let hint = reach::needs_a_session(&patient.settings, candidate, session);

@@ -13,6 +13,7 @@ use pin::dsn::Dsn;
 pub struct Candidate {
     pub(super) dsn: Dsn,
     pub(super) direct: Option<Dsn>,
+    pub(super) pooled: Option<Dsn>,
     pub(super) shadow: Option<Dsn>,
     pub(super) supabase: Option<SupabaseApi>,
     pub(super) project_ref: Option<String>,
@@ -32,6 +33,11 @@ impl Candidate {
     /// The same database past a pooler, where the target names one.
     pub fn direct(&self) -> Option<&Dsn> {
         self.direct.as_ref()
+    }
+
+    /// The pooler in transaction mode that the URL leads to, where the direct URL stands in for it.
+    pub fn pooled(&self) -> Option<&Dsn> {
+        self.pooled.as_ref()
     }
 
     /// A database that Prisma may wipe; never the target's.
@@ -93,11 +99,30 @@ impl Candidate {
 }
 
 /// What layers 1 and 2 made of the target's variables; `None` also where a variable was refused.
+#[derive(Clone)]
 pub struct Reading {
     pub(super) dsn: Option<Dsn>,
     pub(super) direct: Option<Dsn>,
     pub(super) shadow: Option<Dsn>,
     pub(super) supabase: Option<SupabaseApi>,
+}
+
+impl Reading {
+    /// With the direct URL in the place of one that leads to a pooler in transaction mode, as Supabase's page for Prisma gives the two; and that
+    /// pooler. A direct URL of another schema would be another history.
+    pub fn over_direct(&self) -> (Reading, Option<Dsn>) {
+        let stands_in = |dsn: &&Dsn| {
+            policy::is_transaction_pooler(dsn)
+                && self
+                    .direct
+                    .as_ref()
+                    .is_some_and(|direct| direct.schema == dsn.schema && !policy::is_transaction_pooler(direct))
+        };
+        match self.dsn.as_ref().filter(stands_in) {
+            Some(pooled) => (Reading { dsn: self.direct.clone(), ..self.clone() }, Some(pooled.clone())),
+            None => (self.clone(), None),
+        }
+    }
 }
 
 /// The one Supabase project that both name.

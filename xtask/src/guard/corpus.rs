@@ -456,3 +456,32 @@ proptest::proptest! {
         }
     }
 }
+
+/// As Supabase's page for Prisma gives the two: the application's pooler, and the session's.
+#[test]
+fn migrations_go_over_the_direct_url_where_the_other_is_a_pooler_in_transaction_mode() {
+    let host = "aws-0-eu-west-1.pooler.supabase.com";
+    let at = |port: u16, query: &str| {
+        format!("postgresql://postgres.stagingrefabcdefghij:s3cret-Pw@{host}:{port}/postgres{query}")
+    };
+    let asked = |url: &str, direct: &str, files: &[(&str, &str)]| {
+        ask(None, &[("DATABASE_URL", url), ("DIRECT_URL", direct)], files)
+            .map(|candidate| (candidate.dsn().identity(), candidate.pooled().map(|pooled| pooled.identity())))
+            .map_err(|refusals| told(&refusals))
+    };
+    let session = format!("{host}:5432/postgres");
+    let over = asked(&at(6543, "?pgbouncer=true"), &at(5432, ""), &[]).unwrap();
+    assert_eq!(over, (session.clone(), Some(format!("{host}:6543/postgres"))));
+    assert_eq!(asked(&at(6543, ""), &at(5432, ""), &[]).unwrap().0, session, "the port says so, too");
+    assert_eq!(asked(&at(5432, ""), &at(5432, ""), &[]).unwrap(), (session, None));
+    let none_is_better = [(at(6543, ""), at(6543, "")), (at(6543, "?schema=public"), at(5432, "?schema=app"))];
+    for (url, direct) in none_is_better {
+        let kept = asked(&url, &direct, &[]);
+        assert!(kept.is_err() || kept == Ok((format!("{host}:6543/postgres"), None)), "{kept:?}");
+    }
+    let elsewhere = asked(&at(6543, ""), "postgresql://u:s3cret-Pw@db.staging.hotdash.app:5432/postgres", &[]);
+    assert!(elsewhere.unwrap_err().starts_with("d"), "another server's database is refused");
+    let production = format!("DATABASE_URL={}", at(5432, ""));
+    let named = asked(&at(6543, ""), &at(5432, ""), &[(".env.production", &production)]);
+    assert!(named.unwrap_err().starts_with("production-file: "));
+}

@@ -34,7 +34,7 @@ use crate::error::Refusal;
 pub use candidate::Candidate;
 pub use declared::Declared;
 pub use environment::forwarded_markers;
-pub use policy::Policy;
+pub use policy::{Policy, is_transaction_pooler};
 #[cfg(test)]
 pub use prove::tests::proven;
 pub use prove::{Claim, ClaimStatus, Demand, Observed, Origin, StagingTarget, prove};
@@ -60,6 +60,10 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
     let reading = read(&given, declared, &mut refusals);
     refusals.extend(conflict::check(declared, &given, &reading));
     refusals.extend(production_file::check(declared, &reading));
+    let (reading, pooled) = reading.over_direct();
+    if pooled.is_some() {
+        refusals.extend(production_file::check(declared, &reading));
+    }
     refusals.extend(project_files::check(declared, &given));
     let schema = project_files::schema(declared).map_err(|unread| refusals.push(unread)).unwrap_or_default();
     let datasource = schema.datasource.unwrap_or_default();
@@ -71,6 +75,7 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
             production_names: production_file::other_names(declared, &dsn),
             dsn,
             direct: reading.direct,
+            pooled,
             shadow: reading.shadow,
             supabase: reading.supabase,
             variables: given.overlay(policy),

@@ -23,7 +23,7 @@ use crate::run::stage::Stage;
 use crate::sandbox;
 use crate::sandbox::npm;
 use crate::session::{self, Session};
-use crate::settings::Settings;
+use crate::settings::{PrismaSettings, Settings};
 use redact::Redactor;
 
 /// What a panic is called. The evidence is closed all the same.
@@ -170,9 +170,14 @@ impl Runner<'_> {
             "Target: {} is database `{}` on {}:{}{project} (Postgres {}, {claim})",
             view.name, view.database, view.host, view.port, session.identity.version,
         ));
+        let candidate = session.target.candidate();
+        if candidate.pooled().is_some() {
+            let PrismaSettings { url_env, direct_url_env, .. } = &self.settings.prisma;
+            self.console.say(format!("Over `{direct_url_env}`: `{url_env}` leads to a pooler in transaction mode"));
+        }
         let (prisma, engine) = (&session.toolbox.prisma.version, session.toolbox.engine.in_words());
         self.console.say(format!("Tools: Prisma {prisma}, engine {engine}"));
-        let unforwarded = session.target.candidate().unforwarded();
+        let unforwarded = candidate.unforwarded();
         if !unforwarded.is_empty() {
             self.console.say(format!("Kept from children: {}", unforwarded.join(", ")));
         }

@@ -4,14 +4,14 @@ use std::sync::mpsc::channel;
 
 use crate::causes::{Cause, network};
 use crate::error::{Failure, Refusal, Result};
-use crate::guard::{Candidate, Source};
+use crate::guard::{self, Candidate, Source};
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::causes::{self, Whose};
 use crate::postgres::connection::Connection;
 use crate::postgres::identity::{Identity, identity};
-use crate::settings::Settings;
-use pin::dsn::{Dsn, Host};
+use crate::settings::{PrismaSettings, Settings};
+use pin::dsn::Dsn;
 use pin::{Lease, Pin, PinError, Unanswered, Urgency};
 
 /// Our sessions in `pg_stat_activity`.
@@ -76,15 +76,14 @@ fn urgency(interrupt: &Interrupt) -> Urgency {
     urgency
 }
 
-/// Supabase's pooler gives each transaction another session on port 6543: locks and prepared statements do not hold there, and
-/// Prisma hangs or fails in ways that do not say so (prisma#22779, #24562).
+/// Locks and prepared statements do not hold in a pooler's transaction mode.
 ///
 /// # Errors
 /// `blocked` where the URL leads there.
 pub fn not_a_transaction_pooler(settings: &Settings, candidate: &Candidate) -> Result<()> {
     let dsn = candidate.dsn();
-    let pooler = matches!(&dsn.host, Host::Name(name) if name.ends_with(".pooler.supabase.com"));
-    if !pooler || dsn.port != 6543 {
+    // Elsewhere the word of the URL may be of another client; Supabase's port is none for a migration.
+    if !guard::is_transaction_pooler(dsn) || dsn.port != 6543 || dsn.host.is_loopback() {
         return Ok(());
     }
     Err(Failure::blocked(format!("{}:6543 is a transaction pooler, and migrations need a session", dsn.host))
@@ -108,7 +107,8 @@ fn shared_with_production(settings: &Settings, host: &str, dsn: &Dsn) -> Failure
 
 /// Where the URL is written, for who has to change it.
 pub fn source(settings: &Settings, candidate: &Candidate) -> String {
-    let name = &settings.prisma.url_env;
+    let PrismaSettings { url_env, direct_url_env, .. } = &settings.prisma;
+    let name = if candidate.pooled().is_some() { direct_url_env } else { url_env };
     match candidate.source() {
         Source::EnvFile(file) => format!("`{name}` of `{file}`"),
         Source::Process => format!("the exported `{name}`"),

@@ -428,3 +428,24 @@ fn a_child_with_a_lease_reaches_the_pinned_database_alone() {
     assert!(log.contains(&refused), "{log}");
     assert!(log.contains("superuser: this run is pinned to user"), "{log}");
 }
+
+/// Where the pooler leads to there is nobody: what was reached was reached over the other URL.
+#[test]
+fn a_pooler_in_transaction_mode_is_passed_by_where_there_is_a_direct_url() {
+    let (project, database) = Project::on_staging("direct");
+    let nobody =
+        database.url().replace(&format!(":{}/", database.port), &format!(":{}/", server::free_port("127.0.0.1")));
+    let text = format!("DATABASE_URL={nobody}?pgbouncer=true\nDIRECT_URL={}\n", database.url());
+    project.write(".env.staging", &text);
+    let forward = project.run(&["forward"]).expect(0);
+    assert!(
+        forward.stderr.contains("Over `DIRECT_URL`: `DATABASE_URL` leads to a pooler in transaction mode\n"),
+        "{}",
+        forward.stderr
+    );
+    assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations where finished_at is not null"), 4);
+    project.write(".env.staging", &format!("DATABASE_URL={nobody}?pgbouncer=true\n"));
+    let alone = project.run(&["forward"]).expect(4);
+    assert!(alone.stderr.contains("refused the connection"), "{}", alone.stderr);
+    project.assert_no_secret(&[&forward, &alone]);
+}

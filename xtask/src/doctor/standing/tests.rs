@@ -30,7 +30,7 @@ fn each_question_has_a_row_and_what_is_not_well_differs() {
     ok history [ok]: every applied migration is as its folder has it
     ok pending [ok]: nothing, and 2 migrations applied
 
-    fail failed [different]: 1 failed migration (P3009): `5_e` -> cargo xtask backward --failed  # see docs/failures/migration-failed
+    fail failed [different]: 1 failed migration (P3009): `5_e` -> cargo xtask backward --failed  # see docs/failures/migration-failed-before
     fail running [different]: in another session: `6_f` -> wait for it to end, then run this again; see docs/failures/migration-running
     fail history [different]: migration `1_a` was edited after it was applied: Prisma does not say so, and the database is not what the file says -> restore `1_a/migration.sql` from git, and put the change into a new migration; see docs/failures/migration-edited
     fail pending [different]: 2 migrations: `2_b`, `4_d`; `2_b` is older than one that is applied -> cargo xtask forward --plan

@@ -26,6 +26,8 @@ fn a_healthy_target_has_a_line_for_everything_that_was_looked_at() {
 #[test]
 fn it_changes_nothing() {
     let patient = Patient::new("untouched");
+    patient.config_back();
+    std::fs::remove_dir_all(patient.project.path(".drill/schemas")).unwrap();
     let state = || {
         let files: Vec<_> =
             patient.project.files().iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect();
