@@ -88,7 +88,7 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     project.migration("20260101000000_room", "alter table \"Session\" add column room text;");
 
     let forgotten = nightly(&database, read);
-    project.drill_toml(&format!("{DRILL_TOML}[prisma]\nlock_timeout = \"700ms\"\nlock_retries = 1\n"));
+    project.drill_toml(&format!("{DRILL_TOML}[prisma]\nlock_timeout = \"1500ms\"\nlock_retries = 1\n"));
     let answer = project.run(&["forward", "--json"]).expect(4);
     insta::assert_snapshot!(told(&answer), @r#"
       prisma migrate deploy waits: backend pid N (role `deploy_waits_N_test_owner`, `nightly`, idle in transaction since MOMENT) holds a lock on `Session`, and was last sent `begin; select ? from "Session" where id = ?`
@@ -114,7 +114,8 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     let json = answer.json();
     let tries = json["deploys"].as_array().unwrap();
     assert_eq!(tries.iter().map(|one| one["attempt"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
-    assert!(tries.iter().all(|one| (400..=1_500).contains(&one["waited_ms"].as_u64().unwrap())), "{tries:?}");
+    // What was seen of it: on a busy machine the first look may be late.
+    assert!(tries.iter().all(|one| (500..=3_000).contains(&one["waited_ms"].as_u64().unwrap())), "{tries:?}");
     let open = "select count(*) from _prisma_migrations where finished_at is null and rolled_back_at is null";
     assert_eq!(database.one::<i64>(open), 0);
 

@@ -27,7 +27,7 @@ pub fn shell() -> Result<Shell> {
 /// half of the drill be built again.
 pub fn told_by_cargo() -> impl Iterator<Item = String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    names.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "OUT_DIR")
 }
 
 pub fn cargo(shell: &Shell) -> Cmd<'_> {

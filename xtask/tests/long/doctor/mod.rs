@@ -5,3 +5,4 @@ mod history;
 #[allow(dead_code, reason = "shared with CI's tests")]
 mod patient;
 mod programs;
+mod tls;
