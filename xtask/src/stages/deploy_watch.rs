@@ -251,7 +251,8 @@ mod tests {
         let sent = "`t`, and was last sent `begin; select from public.t where a = ?`";
         assert_eq!(ends.collect::<Vec<_>>(), [sent.to_owned(), format!("{sent}; behind it backend")]);
         assert_eq!((seen.waits.len(), seen.blocked.len(), &seen.unwatched), (1, 1, &None));
-        assert!(seen.looks > 8 && (1_500..4_000).contains(&seen.waited_ms), "{seen:?}");
+        // On a busy machine a look is dear, and then there is one in 400 ms.
+        assert!(seen.looks >= 4 && (1_500..4_000).contains(&seen.waited_ms), "{seen:?}");
         assert!((1_100..seen.waited_ms).contains(&seen.blocked_ms), "{seen:?}");
     }
 
