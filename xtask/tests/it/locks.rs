@@ -141,7 +141,7 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
         (&one["blocked"][0]["table"], &one["blocked"][0]["application_name"]),
         (&"Session".into(), &"web".into())
     );
-    assert!((1_000..3_000).contains(&one["blocked_ms"].as_u64().unwrap()), "{one}");
+    assert!((1_500..9_000).contains(&one["blocked_ms"].as_u64().unwrap()), "{one}");
     assert!(!answer.stdout.contains("s3cret") && !answer.stderr.contains("s3cret"));
     // What was applied is applied: the next run has nothing to wait for, and nothing to watch.
     assert_eq!(database.one::<i64>("select count(room) from \"Session\""), 0);
@@ -165,7 +165,8 @@ fn deployed_behind(project: &Project, database: &Database, forgotten: postgres::
     web.batch_execute("set application_name = 'web'").unwrap();
     let request = std::thread::spawn(move || web.batch_execute("select from \"Session\""));
     until_waiting(database, 2);
-    std::thread::sleep(std::time::Duration::from_millis(1_300));
+    // Long enough for a watch that a busy machine makes look seldom.
+    std::thread::sleep(std::time::Duration::from_millis(4_500));
     drop(forgotten);
     request.join().unwrap().unwrap();
     Project::answered(run)
