@@ -16,8 +16,9 @@ use crate::rows::snapshot::{free_bytes, megabytes};
 use crate::session::{self, reach::NAME};
 use pin::Pin;
 
-/// Everything that needs the server, in the order of the rows.
-const BEHIND: [&str; 8] = ["version", "claim", "disk", "clock", "rights", "locks", "ledger", "mirror"];
+/// What needs a login, and then a server that is not refused, in the order of the rows.
+const BEHIND: [&str; 10] =
+    ["version", "claim", "disk", "clock", "rights", "limits", "locks", "ledger", "drift", "mirror"];
 
 /// As PostgREST forgives.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(30);
@@ -55,8 +56,7 @@ fn behind(patient: &Patient, candidate: &Candidate, pin: &Pin) -> Vec<Check> {
     let is_refused = claim.iter().any(|row| row.mark == Mark::Fail);
     rows.extend(claim);
     if is_refused {
-        let rest = ["disk", "clock", "rights", "limits", "locks", "ledger", "drift", "mirror"];
-        rows.extend(rest.map(|name| Check::skipped(name, "nothing more is asked of this server")));
+        rows.extend(BEHIND[2..].iter().map(|name| Check::skipped(name, "nothing more is asked of this server")));
         return rows;
     }
     rows.push(disk(patient, &identity));

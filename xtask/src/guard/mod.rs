@@ -34,7 +34,7 @@ use crate::error::Refusal;
 pub use candidate::Candidate;
 pub use declared::Declared;
 pub use environment::forwarded_markers;
-pub use policy::{Policy, is_transaction_pooler};
+pub use policy::{Policy, is_supabases_transaction_pooler, is_transaction_pooler};
 #[cfg(test)]
 pub use prove::tests::proven;
 pub use prove::{Claim, ClaimStatus, Demand, Observed, Origin, StagingTarget, prove};

@@ -132,8 +132,12 @@ pub fn home(dsn: &Dsn) -> Home {
 /// Whether each transaction may get another session there: Supabase's pooler on port 6543, or any that the URL calls so. Prisma hangs or fails
 /// there in ways that do not say so (prisma#22779, #24562).
 pub fn is_transaction_pooler(dsn: &Dsn) -> bool {
-    let of_supabase = matches!(&dsn.host, Host::Name(name) if is_pooler(name)) && dsn.port == 6543;
-    of_supabase || dsn.parameters.get("pgbouncer").is_some_and(|value| value == "true")
+    is_supabases_transaction_pooler(dsn) || dsn.parameters.get("pgbouncer").is_some_and(|value| value == "true")
+}
+
+/// By its address, whatever the URL says of it.
+pub fn is_supabases_transaction_pooler(dsn: &Dsn) -> bool {
+    matches!(&dsn.host, Host::Name(name) if is_pooler(name)) && dsn.port == 6543
 }
 
 /// `aws-<n>-<region>.pooler.supabase.com`

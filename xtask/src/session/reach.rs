@@ -82,8 +82,7 @@ fn urgency(interrupt: &Interrupt) -> Urgency {
 /// `blocked` where the URL leads there.
 pub fn not_a_transaction_pooler(settings: &Settings, candidate: &Candidate) -> Result<()> {
     let dsn = candidate.dsn();
-    // Elsewhere the word of the URL may be of another client; Supabase's port is none for a migration.
-    if !guard::is_transaction_pooler(dsn) || dsn.port != 6543 || dsn.host.is_loopback() {
+    if !guard::is_supabases_transaction_pooler(dsn) {
         return Ok(());
     }
     Err(Failure::blocked(format!("{}:6543 is a transaction pooler, and migrations need a session", dsn.host))
