@@ -27,7 +27,18 @@ pub fn look(settings: Settings, interrupt: &Interrupt, unusable: Option<Failure>
         }
         None => target(&settings, &mut rows),
     };
-    (Patient { settings, interrupt: interrupt.clone(), redactor, candidate, node: OnceLock::new(), unusable }, rows)
+    (
+        Patient {
+            settings,
+            interrupt: interrupt.clone(),
+            redactor,
+            candidate,
+            node: OnceLock::new(),
+            toolbox: OnceLock::new(),
+            unusable,
+        },
+        rows,
+    )
 }
 
 fn settings_row(settings: &Settings, unusable: Option<&Failure>) -> Check {

@@ -45,6 +45,8 @@ pub struct Patient {
     pub candidate: Option<Candidate>,
     /// Node and its version, asked once.
     node: OnceLock<Result<(PathBuf, String)>>,
+    /// Looked for once: a native engine is asked for its version.
+    toolbox: OnceLock<Option<Toolbox>>,
     /// Why drill.toml could not be used; its defaults are looked at then.
     pub unusable: Option<Failure>,
 }
@@ -62,7 +64,11 @@ impl Patient {
     }
 
     /// Node, Prisma and its engine, as far as they are here: nothing is brought.
-    fn toolbox(&self) -> Option<Toolbox> {
+    fn toolbox(&self) -> Option<&Toolbox> {
+        self.toolbox.get_or_init(|| self.find_toolbox()).as_ref()
+    }
+
+    fn find_toolbox(&self) -> Option<Toolbox> {
         // One that does not start is no use to anybody.
         self.node().ok()?;
         Toolbox::here(&self.settings).ok()

@@ -74,7 +74,7 @@ pub fn config(patient: &Patient) -> Vec<Check> {
         let variables = candidate.variables().iter();
         environment.extend(variables.map(|(name, value)| (name.clone(), value.expose().to_owned())));
     }
-    let loaded = prisma_config::load(settings, &toolbox, environment, &patient.interrupt);
+    let loaded = prisma_config::load(settings, toolbox, environment, &patient.interrupt);
     vec![match loaded.and_then(|config| config.of_this_history(settings)) {
         Ok(_) => Check::ok(NAME, format!("`{shown}` loads, and names the history that drill.toml names")),
         Err(failure) => Check::of_failure(NAME, &failure, Some(&engine::CONFIG_FAILS)),
@@ -87,13 +87,13 @@ fn by_engine(patient: &Patient, shown: &str) -> Check {
     let Some(toolbox) = patient.toolbox() else {
         return Check::skipped(SCHEMA, format!("`{shown}` is for Postgres; more needs Prisma's engine"));
     };
-    if schema_reading::has_passed(settings, &toolbox) {
+    if schema_reading::has_passed(settings, toolbox) {
         return Check::ok(SCHEMA, format!("`{shown}` is for Postgres, and Prisma's engine has read it"));
     }
     if Temporary::new().is_err() {
         return Check::skipped(SCHEMA, format!("`{shown}` is for Postgres; more needs temporary files"));
     }
-    let said = schema_reading::question_of(settings, &toolbox)
+    let said = schema_reading::question_of(settings, toolbox)
         .and_then(|(question, _folder)| process::capture(&question, settings.timeouts.generate, &patient.interrupt));
     match said.and_then(|(_, said)| schema_reading::judge(&said)) {
         Ok(()) => Check::ok(SCHEMA, format!("`{shown}` is for Postgres, and Prisma's engine reads it")),

@@ -62,7 +62,15 @@ pub fn look(
         .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
     let mut checks = server::claim_of(&mut connection, &identity, &candidate)?;
     checks.extend(history::locks(&mut connection, &candidate)?.into_iter().map(differs));
-    let patient = Patient { settings, interrupt, redactor, candidate: None, node: OnceLock::new(), unusable: None };
+    let patient = Patient {
+        settings,
+        interrupt,
+        redactor,
+        candidate: None,
+        node: OnceLock::new(),
+        toolbox: OnceLock::new(),
+        unusable: None,
+    };
     let (rows, migrations) = of_history(&patient, &candidate, &mut connection, &history)?;
     checks.extend(rows);
     Ok(Standing { checks, migrations })
