@@ -117,6 +117,14 @@ causes! {
         fix: Advice("set `sslmode=require` in {source}"),
         more: "It was not sent. `pg_hba.conf` says `password` where it should say `scram-sha-256`.",
     }
+    BINDING_MISSING {
+        name: "channel-binding-missing",
+        title: "The server does not bind its login to the TLS session, and `channel_binding=require` asks for it",
+        codes: &[],
+        fix: Advice("remove `channel_binding=require` from {source}, or let the server keep passwords as SCRAM-SHA-256 and offer TLS"),
+        more: "No password was sent. A server offers the binding where TLS is on and the role's password is kept as SCRAM-SHA-256; a pooler in \
+               between takes the offer away, and so does whoever listens in: ask the provider which of the two it is.",
+    }
     ROLE_DENIED {
         name: "role-denied",
         title: "The user may not connect to this database",
@@ -144,9 +152,9 @@ causes! {
         title: "The URL leads to a pooler in transaction mode, and migrations need a session",
         codes: &[],
         fix: Advice("in {source}, name {session}"),
-        more: "On port 6543 each transaction may get another session: locks, prepared statements and settings do not hold, and Prisma hangs or fails \
-               in ways that do not say so (prisma#22779, #24562). On Supabase port 5432 of the \
-               same host gives a session. `pgbouncer=true` in a URL is for the application's client, not for migrations.",
+        more: "At a pooler in transaction mode each transaction may get another session: locks, prepared statements and settings do not hold, and Prisma hangs or fails \
+               in ways that do not say so (prisma#22779, #24562). Supabase gives a session at port 5432 of the same host, \
+               Neon at the host without `-pooler`. With the other URL as `DIRECT_URL`, this one may stay as it is. `pgbouncer=true` in a URL is for the application's client, not for migrations.",
     }
     OTHER_DATABASE {
         name: "other-database",

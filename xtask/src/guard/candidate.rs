@@ -14,6 +14,7 @@ pub struct Candidate {
     pub(super) dsn: Dsn,
     pub(super) direct: Option<Dsn>,
     pub(super) pooled: Option<Dsn>,
+    pub(super) without_effect: Vec<String>,
     pub(super) shadow: Option<Dsn>,
     pub(super) supabase: Option<SupabaseApi>,
     pub(super) project_ref: Option<String>,
@@ -38,6 +39,11 @@ impl Candidate {
     /// The pooler in transaction mode that the URL leads to, where the direct URL stands in for it.
     pub fn pooled(&self) -> Option<&Dsn> {
         self.pooled.as_ref()
+    }
+
+    /// Parameters of the URL that change nothing here, and reach no child; for the user to know.
+    pub fn without_effect(&self) -> &[String] {
+        &self.without_effect
     }
 
     /// A database that Prisma may wipe; never the target's.

@@ -9,6 +9,7 @@ use crate::guard::declared::Declared;
 use crate::guard::environment::{OTHER_URLS, PROJECTS, RESOLVER};
 use crate::guard::form;
 use crate::guard::policy::{Home, Policy, home};
+use crate::guard::providers::{self, ToldApartBy};
 use crate::guard::source::{Given, disagreements, holds_database_url, target_variables};
 use crate::guard::supabase::{SupabaseApi, project_of};
 use crate::guard::verdict::{foreign_project, judge};
@@ -33,7 +34,16 @@ pub fn check(declared: &Declared<'_>, given: &Given, reading: &Reading) -> Vec<R
 /// True where two URLs lead to one database as far as can be told without asking: two hosts of one owner may be a
 /// server and its pooler, but not two projects, nor loopback and elsewhere.
 fn same_target(one: &Dsn, other: &Dsn) -> bool {
-    one.database == other.database && home(one) == home(other)
+    one.database == other.database && home(one) == home(other) && tenant(one) == tenant(other)
+}
+
+/// Where a proxy answers for many, what it tells them apart by.
+fn tenant(dsn: &Dsn) -> Option<String> {
+    match providers::told_apart_by(&dsn.host) {
+        ToldApartBy::Host => None,
+        ToldApartBy::User => Some(dsn.user.clone()),
+        ToldApartBy::Port => Some(format!("{}:{}", dsn.host, dsn.port)),
+    }
 }
 
 fn other_database(policy: &Policy, dsn: &Dsn, direct: &Dsn) -> Option<Refusal> {

@@ -65,9 +65,18 @@ pub fn ask(
     exported: &[(&str, &str)],
     files: &[(&str, &str)],
 ) -> Result<Candidate, Vec<Refusal>> {
+    ask_with(&policy(), env_file, exported, files)
+}
+
+pub fn ask_with(
+    policy: &Policy,
+    env_file: Option<&str>,
+    exported: &[(&str, &str)],
+    files: &[(&str, &str)],
+) -> Result<Candidate, Vec<Refusal>> {
     let map =
         |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    answer(&Case {
+    let case = Case {
         id: String::new(),
         expect: String::new(),
         hard: true,
@@ -77,14 +86,15 @@ pub fn ask(
         acceptable_if_scrubbed: Vec::new(),
         must_forward: Vec::new(),
         decoded_password: None,
-    })
+    };
+    answer_by(policy, &case)
 }
 
 fn refused(env_file: Option<&str>, exported: &[(&str, &str)], files: &[(&str, &str)]) -> String {
     told(&ask(env_file, exported, files).map(|candidate| candidate.dsn().identity()).expect_err("refused"))
 }
 
-fn told(refusals: &[Refusal]) -> String {
+pub fn told(refusals: &[Refusal]) -> String {
     refusals.iter().map(|refusal| format!("{}: {}\n  {}\n", refusal.check, refusal.message, refusal.hint)).collect()
 }
 
@@ -387,7 +397,7 @@ fn all_refusals_come_at_once_and_say_what_to_do() {
 host: `DATABASE_URL` leads to `prod.example.com`, which is not an allowed host of target `staging`
   correct `DATABASE_URL`; or, if that host is staging, add \"prod.example.com\" to `allow_hosts` in drill.toml
 database: `DATABASE_URL` names the database `hotdash`, which target `staging` does not allow
-  name a database that fits `allow_databases` in drill.toml: `*_staging`, `*_test`, `*_sandbox`
+  name a database that fits `allow_databases` in drill.toml: `*_staging`, `*_test`, `*_sandbox`; or, if that database is staging, add \"hotdash\" to it
 password: `DATABASE_URL` has no password
   write `user:password@` in `DATABASE_URL`; only loopback does without
 schema: `DATABASE_URL` names the schema `auth`, which a reset would drop and target `staging` does not allow

@@ -12,7 +12,6 @@
 //! refusal names characters and well-formed names, never a piece of a text that may hold a password.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use percent_encoding::percent_decode_str;
 
@@ -20,8 +19,10 @@ use crate::error::Refusal;
 use pin::dsn::{Dsn, Host, SslMode};
 use redact::Secret;
 
-use crate::guard::pattern::{NAME_BYTES_MAX, ends_in_a_number, is_host_name, is_made_of};
-use crate::guard::policy::PARAMETERS;
+use crate::guard::host_entry;
+use crate::guard::pattern::{NAME_BYTES_MAX, Value, ends_in_a_number, is_host_name, is_made_of};
+use crate::guard::policy::{PARAMETERS, WITHOUT_EFFECT};
+use crate::guard::providers::{self, ToldApartBy};
 
 const DEFAULT_PORT: u16 = 5432;
 
@@ -46,16 +47,27 @@ pub fn parse(variable: &str, text: &str) -> Result<Dsn, Vec<Refusal>> {
     let user = read_user(parts.user).map_err(&mut keep);
     let password = parts.password.map(read_password).transpose().map_err(&mut keep);
     let address = read_address(parts.address).map_err(&mut keep);
-    let database = read_database(parts.database).map_err(&mut keep);
+    let database = read_database(parts.database, parts.address).map_err(&mut keep);
     let parameters = parts.query.map_or(Ok(BTreeMap::new()), read_parameters).map_err(&mut keep);
     match (user, password, address, database, parameters) {
         (Ok(user), Ok(password), Ok((host, port)), Ok(database), Ok(mut parameters)) => {
+            check_user_length(&user, &host).map_err(|flaw| vec![refusal(flaw)])?;
+            check_endpoint(&parameters, &host).map_err(|flaw| vec![refusal(flaw)])?;
             let sslmode = read_sslmode(&mut parameters).map_err(|flaw| vec![refusal(flaw)])?;
+            check_channel_binding(&mut parameters, sslmode).map_err(|flaw| vec![refusal(flaw)])?;
+            parameters.retain(|name, _| is_kept(name));
             let schema = parameters.remove("schema").unwrap_or_else(|| "public".into());
             Ok(Dsn { user, password, host, port, database, sslmode, schema, parameters })
         }
         _ => Err(flaws),
     }
+}
+
+/// The parameters of `text`, which [`parse`] accepted, that change nothing here: to be told.
+pub fn without_effect(text: &str) -> Vec<String> {
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    let names = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name);
+    names.filter(|name| *name == ENDPOINT || is_without_effect(name)).map(str::to_owned).collect()
 }
 
 struct Parts<'a> {
@@ -70,6 +82,13 @@ struct Parts<'a> {
 /// then.
 fn split(text: &str) -> Parsed<Parts<'_>> {
     let rest = after_scheme(text)?;
+    if leads_to_a_socket(rest) {
+        return flaw(
+            "url",
+            "leads to a Unix socket, which the clients do not spell alike",
+            "write `postgresql://user:password@127.0.0.1:5432/database`, and let the server, or Cloud SQL's proxy, listen there",
+        );
+    }
     let Some((userinfo, location)) = rest.rsplit_once('@') else {
         return flaw("url", "names no user", "write `postgresql://user:password@host:5432/database`");
     };
@@ -89,6 +108,16 @@ fn split(text: &str) -> Parsed<Parts<'_>> {
     }
 }
 
+/// A folder in the place of the host, as libpq writes it, or behind `host=`, as Prisma's and Cloud SQL's pages do.
+fn leads_to_a_socket(rest: &str) -> bool {
+    let is_folder =
+        |text: &str| text.starts_with('/') || text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2F"));
+    let (location, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let host = location.rsplit_once('@').map_or(location, |(_, host)| host);
+    let named = query.split('&').filter_map(|pair| pair.strip_prefix("host=")).any(is_folder);
+    named || host.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%2F"))
+}
+
 fn after_scheme(text: &str) -> Parsed<&str> {
     if let Some(rest) = text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
         return Ok(rest);
@@ -99,7 +128,11 @@ fn after_scheme(text: &str) -> Parsed<&str> {
     } else if start.starts_with("postgres://") || start.starts_with("postgresql://") {
         flaw("url", "spells the scheme in capitals, which libpq does not know", "write `postgresql://` in lower case")
     } else if start.starts_with("prisma:") || start.starts_with("prisma+") {
-        flaw("url", "hides the real address in an API key", "use the direct `postgresql://` URL of the database")
+        flaw(
+            "url",
+            "hides the real address in an API key",
+            "use the direct `postgres://` URL of the database, which Prisma's console gives, too",
+        )
     } else if start.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).starts_with("postgres") {
         flaw("url", "has a character before `postgresql://`", "remove the blank, quote or byte order mark at the start")
     } else {
@@ -185,13 +218,23 @@ fn read_user(raw: &str) -> Parsed<String> {
     match user.len() {
         0 => flaw("url", "names no user", "write `postgresql://user:password@host:5432/database`"),
         // An escaped `.` would hide the project ref from a pooler that reads the name undecoded.
-        1..=NAME_BYTES_MAX if needless => flaw(
+        _ if needless => flaw(
             "url",
             "escapes a character of the user name that needs no escape",
             "write letters, digits and `-._~` as they are",
         ),
-        1..=NAME_BYTES_MAX => Ok(user),
-        _ => flaw("url", "has a user name over 63 bytes, which the server cuts", "correct the user name"),
+        _ => Ok(user),
+    }
+}
+
+/// Where a proxy reads the tenant from the name, the server never sees it.
+fn check_user_length(user: &str, host: &Host) -> Parsed<()> {
+    let longest = if providers::told_apart_by(host) == ToldApartBy::User { 128 } else { NAME_BYTES_MAX };
+    match user.len() <= longest {
+        true => Ok(()),
+        false => {
+            flaw("url", format!("has a user name over {longest} bytes, which the server cuts"), "correct the user name")
+        }
     }
 }
 
@@ -206,11 +249,16 @@ fn read_address(address: &str) -> Parsed<(Host, u16)> {
     if address.contains(',') {
         return flaw("url", "names several hosts", "name the one host that is staging");
     }
-    if let Some(rest) = address.strip_prefix("[::1]") {
-        return Ok((Host::Ip(IpAddr::V6(Ipv6Addr::LOCALHOST)), read_port(rest)?));
-    }
-    if address.starts_with('[') {
-        return flaw("url", "has an IPv6 address other than loopback's", "write the host's name, or `[::1]`");
+    if let Some(rest) = address.strip_prefix('[') {
+        let Some((ip, port)) = rest.split_once(']').and_then(|(ip, port)| Some((host_entry::read_address(ip)?, port)))
+        else {
+            return flaw(
+                "url",
+                "has an IPv6 address that is not one machine's, or is not in its shortest spelling",
+                "write the host's name, or an address such as `[::1]`",
+            );
+        };
+        return Ok((Host::Ip(ip), read_port(port)?));
     }
     let (name, port) = address.split_at(address.find(':').unwrap_or(address.len()));
     // Host names have no case; every client reaches the same host, so the canonical form is lower case.
@@ -219,10 +267,13 @@ fn read_address(address: &str) -> Parsed<(Host, u16)> {
 
 fn read_host(name: &str) -> Parsed<Host> {
     if ends_in_a_number(name) {
-        let ip = name.parse::<Ipv4Addr>().ok().filter(Ipv4Addr::is_loopback);
-        return match ip {
-            Some(ip) => Ok(Host::Ip(IpAddr::V4(ip))),
-            None => flaw("url", "has a numeric address other than loopback's", "write the host's name, or `127.0.0.1`"),
+        return match host_entry::read_address(name) {
+            Some(ip) => Ok(Host::Ip(ip)),
+            None => flaw(
+                "url",
+                "has a number for a host that is not one machine's address, or is not spelled in full",
+                "write the host's name, or its address with four numbers and three dots",
+            ),
         };
     }
     match name {
@@ -255,8 +306,10 @@ fn read_port(text: &str) -> Parsed<u16> {
     }
 }
 
-fn read_database(name: &str) -> Parsed<String> {
+fn read_database(name: &str, address: &str) -> Parsed<String> {
     match name {
+        // Its console leaves the name out, and clients differ in what they then take: the user's, or this.
+        "" if address.contains("prisma.io") => flaw("url", "names no database", "add `postgres` behind the `/`"),
         "" => flaw("url", "names no database", "add the database's name behind the `/`"),
         name if name.contains('/') => {
             flaw("url", "has a path of several parts", "write one `/` and the database's name")
@@ -278,7 +331,7 @@ fn read_parameters(query: &str) -> Parsed<BTreeMap<String, String>> {
         let Some((key, value)) = pair.split_once('=') else {
             return flaw("parameter", "has a parameter without `=`", "write `key=value` pairs, joined by `&`");
         };
-        let Some((key, allowed)) = PARAMETERS.iter().find(|(known, _)| *known == key) else {
+        let Some((key, allowed)) = known(key, value) else {
             return unknown_parameter(key);
         };
         if !allowed.fits(value) {
@@ -288,17 +341,79 @@ fn read_parameters(query: &str) -> Parsed<BTreeMap<String, String>> {
                 format!("write `{key}=` and {}", allowed.in_words()),
             );
         }
-        if parameters.insert((*key).to_owned(), value.to_owned()).is_some() {
+        if parameters.insert(key.to_owned(), value.to_owned()).is_some() {
             return flaw("parameter", format!("sets `{key}` twice"), format!("keep one `{key}`"));
         }
     }
     Ok(parameters)
 }
 
+/// Neon's name for the parameter that names an endpoint.
+const ENDPOINT: &str = "options";
+const ROOTS: &str = "sslrootcert";
+
+/// The last two are what other clients read as anything: only these values of them are known.
+fn known(key: &str, value: &str) -> Option<(&'static str, Value)> {
+    let narrow = [(ENDPOINT, Value::Endpoint), (ROOTS, Value::OneOf(&["system"]))];
+    let narrow = narrow.into_iter().filter(|(_, allowed)| allowed.fits(value));
+    PARAMETERS.into_iter().chain(WITHOUT_EFFECT).chain(narrow).find(|(name, _)| *name == key)
+}
+
+fn is_without_effect(name: &str) -> bool {
+    WITHOUT_EFFECT.iter().any(|(without, _)| *without == name)
+}
+
+/// What is told apart from the target's own: what children and the connection itself act on.
+fn is_kept(name: &str) -> bool {
+    PARAMETERS.iter().any(|(kept, _)| *kept == name)
+}
+
+/// Neon's proxy follows `options=endpoint=…` before the name in the handshake, which is the host's and always sent here: so it may say the same.
+fn check_endpoint(parameters: &BTreeMap<String, String>, host: &Host) -> Parsed<()> {
+    let Some(endpoint) = parameters.get(ENDPOINT).and_then(|value| Value::endpoint(value)) else { return Ok(()) };
+    match providers::neon_endpoint(host) {
+        Some(own) if own == endpoint => Ok(()),
+        Some(_) => flaw(
+            "parameter",
+            "names with `options` another endpoint of Neon than its host does",
+            "remove `options`, and let the host name the endpoint that is staging",
+        ),
+        None => unknown_parameter(ENDPOINT),
+    }
+}
+
+/// The login is bound to the TLS session wherever the server offers it; `require` asks for no login without.
+fn check_channel_binding(parameters: &mut BTreeMap<String, String>, sslmode: SslMode) -> Parsed<()> {
+    match parameters.get("channel_binding").map(String::as_str) {
+        Some("require") if matches!(sslmode, SslMode::Disable | SslMode::Allow | SslMode::Prefer) => flaw(
+            "parameter",
+            "asks with `channel_binding` for TLS, which its `sslmode` does not",
+            "write `sslmode=require`, or remove `channel_binding=require`",
+        ),
+        Some("require") => Ok(()),
+        _ => {
+            parameters.remove("channel_binding");
+            Ok(())
+        }
+    }
+}
+
 /// libpq's `sslmode` and Prisma's `sslaccept` as one: `strict` is Prisma's word for a certificate that has to be right, name included, and
 /// would not be honoured by a connection that may be plain. Where the two contradict each other, neither is chosen.
 fn read_sslmode(parameters: &mut BTreeMap<String, String>) -> Parsed<SslMode> {
     let mode = parameters.remove("sslmode").and_then(|word| SslMode::from_word(&word));
+    // libpq: with the system's roots nothing less than `verify-full` is allowed, and it is the default.
+    let mode = match (parameters.remove(ROOTS), mode) {
+        (Some(_), None) => Some(SslMode::VerifyFull),
+        (Some(_), Some(weaker)) if weaker != SslMode::VerifyFull => {
+            return flaw(
+                "parameter",
+                "asks with `sslrootcert=system` for a certificate that is checked, and with `sslmode` for less",
+                "write `sslmode=verify-full`, or remove `sslrootcert`",
+            );
+        }
+        (_, mode) => mode,
+    };
     match (parameters.remove("sslaccept").as_deref(), mode) {
         (Some("strict"), Some(SslMode::Disable | SslMode::Allow)) => flaw(
             "parameter",
@@ -315,15 +430,27 @@ fn read_sslmode(parameters: &mut BTreeMap<String, String>) -> Parsed<SslMode> {
     }
 }
 
+/// What to write instead of a parameter that is known elsewhere, and would mean something.
+fn instead_of(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "ssl" => "write `sslmode=require`: `ssl` is not read alike",
+        "sslrootcert" | "sslcert" | "sslidentity" | "sslpassword" | "sslkey" => {
+            "remove it; a certificate authority is named as `ca_file` under the target in drill.toml, and no client certificate is sent"
+        }
+        _ => return None,
+    })
+}
+
 fn unknown_parameter<T>(key: &str) -> Parsed<T> {
-    let known = PARAMETERS.map(|(name, _)| name).join("`, `");
     let seen = match key {
         key if is_made_of(key, "_", 1..=30) => {
             format!("has the parameter `{key}`, which could redirect or change the session")
         }
         _ => "has a parameter whose name is not plain".into(),
     };
-    flaw("parameter", seen, format!("remove it; allowed are `{known}`"))
+    let known = || PARAMETERS.map(|(name, _)| name).join("`, `");
+    let fix = instead_of(key).map_or_else(|| format!("remove it; allowed are `{}`", known()), str::to_owned);
+    flaw("parameter", seen, fix)
 }
 
 #[cfg(test)]
@@ -433,8 +560,11 @@ mod tests {
             "[::ffff:127.0.0.1]",
             "[::1",
             "[::1]x",
-            "10.0.0.5",
             "0.0.0.0",
+            "255.255.255.255",
+            "239.1.2.3",
+            "10.0.0.05",
+            "10.0.5",
         ] {
             refused(&format!("postgresql://u@{host}:5433/a_test"));
         }
@@ -458,7 +588,7 @@ mod tests {
             refused("postgresql://u:hunter2@h/d_test?host=prod.example.com"),
             "parameter: `DATABASE_URL` has the parameter `host`, which could redirect or change the session -> \
              remove it; allowed are `sslmode`, `schema`, `connection_limit`, `pool_timeout`, `connect_timeout`, \
-             `socket_timeout`, `statement_cache_size`, `pgbouncer`, `application_name`, `sslaccept`\n"
+             `socket_timeout`, `statement_cache_size`, `pgbouncer`, `application_name`, `sslaccept`, `channel_binding`\n"
         );
         assert_eq!(
             refused("postgresql://u:hunter2@h/d_test?sslmode=no-verify"),
@@ -518,7 +648,7 @@ mod tests {
     /// What is neither of the target's own nor passed on would be a parameter that says something and does nothing.
     #[test]
     fn no_allowed_parameter_is_ignored_but_the_name_that_the_drill_gives_its_sessions_itself() {
-        let ours = ["sslmode", "sslaccept", "schema"];
+        let ours = ["sslmode", "sslaccept", "schema", "channel_binding"];
         let ignored = PARAMETERS
             .map(|(name, _)| name)
             .into_iter()

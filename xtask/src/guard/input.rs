@@ -13,11 +13,11 @@ use crate::guard::pattern::may_be_dropped;
 use crate::guard::prisma_schema::{self, PrismaSchema};
 use crate::guard::{self, Candidate, Policy};
 use crate::hint::Hint;
-use crate::settings::Settings;
 use crate::settings::env_file;
 use crate::settings::network;
 use crate::settings::prisma_places;
 use crate::settings::schema_files;
+use crate::settings::{PrismaSettings, Settings};
 use pin::file;
 use redact::Redactor;
 use redact::Secret;
@@ -61,7 +61,10 @@ impl Declared {
         };
         declared.read_project_files(settings);
         declared.read_schema(settings);
-        let Some(path) = &settings.target.env_file else { return Ok(declared) };
+        let Some(path) = &settings.target.env_file else {
+            declared.of_local_stack(settings);
+            return Ok(declared);
+        };
         let shown = settings.shown(path);
         match file::read(path, env_file::LONGEST) {
             Ok(bytes) => declared.env_file = Some((shown, bytes)),
@@ -69,6 +72,16 @@ impl Declared {
             Err(error) => return Err(unreadable_env_file(&shown, error)),
         }
         Ok(declared)
+    }
+
+    /// What `supabase start` prints, which is alike on every machine; so nothing of the environment can stand in for it.
+    fn of_local_stack(&mut self, settings: &Settings) {
+        let Some(port) = settings.target.local_stack else { return };
+        let PrismaSettings { url_env, direct_url_env, shadow_url_env, .. } = &settings.prisma;
+        for name in [url_env, direct_url_env, shadow_url_env] {
+            self.exported.remove(name);
+        }
+        self.exported.insert(url_env.clone(), format!("postgresql://postgres:postgres@127.0.0.1:{port}/postgres"));
     }
 
     /// The sandbox: its own URL, and every schema of the project, since all of it is disposable.

@@ -14,6 +14,7 @@ mod declared;
 pub mod env_matrix;
 mod environment;
 mod form;
+mod host_entry;
 pub mod input;
 mod mistakes;
 pub mod pattern;
@@ -22,22 +23,26 @@ pub mod prisma_schema;
 mod production_file;
 mod project_files;
 mod prove;
+mod providers;
 mod source;
 mod supabase;
 mod verdict;
 
 #[cfg(test)]
 mod corpus;
+#[cfg(test)]
+mod provider_urls;
 
 use crate::error::Refusal;
 
 pub use candidate::Candidate;
 pub use declared::Declared;
 pub use environment::forwarded_markers;
-pub use policy::{Policy, is_supabases_transaction_pooler, is_transaction_pooler};
+pub use policy::{Policy, is_transaction_pooler};
 #[cfg(test)]
 pub use prove::tests::proven;
 pub use prove::{Claim, ClaimStatus, Demand, Observed, Origin, StagingTarget, prove};
+pub use providers::instead_of_pooler;
 pub use source::{Source, target_variables};
 pub use supabase::{KeyKind, SupabaseApi};
 
@@ -70,6 +75,10 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
     refusals.extend(project_files::check_datasource(policy, &datasource));
     match reading.dsn {
         Some(dsn) if refusals.is_empty() => Ok(Candidate {
+            without_effect: without_effect(
+                &given,
+                if pooled.is_some() { &policy.direct_url_env } else { &policy.url_env },
+            ),
             project_ref: project_ref(&dsn, reading.supabase.as_ref()),
             listed_schemas: datasource.schemas,
             production_names: production_file::other_names(declared, &dsn),
@@ -85,6 +94,10 @@ pub fn check(declared: &Declared<'_>) -> Result<Candidate, Vec<Refusal>> {
         }),
         _ => Err(refusals),
     }
+}
+
+fn without_effect(given: &Given, variable: &str) -> Vec<String> {
+    given.target(variable).ok().flatten().map(form::without_effect).unwrap_or_default()
 }
 
 fn read(given: &Given, declared: &Declared<'_>, refusals: &mut Vec<Refusal>) -> Reading {

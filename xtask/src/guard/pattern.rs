@@ -45,6 +45,8 @@ pub enum Value {
     Identifier,
     /// Letters, digits and `_.-`.
     Label,
+    /// `endpoint=` and a label, its `=` escaped or not.
+    Endpoint,
 }
 
 impl Value {
@@ -54,7 +56,15 @@ impl Value {
             Value::Number => is_number(text),
             Value::Identifier => is_identifier(text),
             Value::Label => is_made_of(text, "_.-", 1..=NAME_BYTES_MAX),
+            Value::Endpoint => Value::endpoint(text).is_some(),
         }
+    }
+
+    /// What a value of the kind `Endpoint` names.
+    pub fn endpoint(text: &str) -> Option<&str> {
+        let rest = text.strip_prefix("endpoint")?;
+        let label = rest.strip_prefix("%3D").or_else(|| rest.strip_prefix("%3d")).or_else(|| rest.strip_prefix('='))?;
+        is_made_of(label, "-", 1..=NAME_BYTES_MAX).then_some(label)
     }
 
     /// For a hint: what to write.
@@ -64,6 +74,7 @@ impl Value {
             Value::Number => "up to six digits".into(),
             Value::Identifier => "a name of lower-case letters, digits and `_`".into(),
             Value::Label => "a name of letters, digits and `_.-`".into(),
+            Value::Endpoint => "`endpoint%3D` and the first label of Neon's host".into(),
         }
     }
 }
@@ -88,12 +99,11 @@ pub fn is_project_ref(text: &str) -> bool {
     is_made_of(text, "", 20..=20) && !text.contains(|c: char| c.is_ascii_uppercase())
 }
 
-/// A DNS name as every resolver reads it: lower case, no empty label, no last dot, not an address.
+/// A name as every resolver reads it: lower case, no empty label, no last dot, not an address. `_` is in no name of DNS and in many of compose.
 pub fn is_host_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(plain) && !label.starts_with('-') && !label.ends_with('-')
-    };
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let ends = |label: &str| label.starts_with(['-', '_']) || label.ends_with(['-', '_']);
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(plain) && !ends(label);
     name.len() <= 253 && name.split('.').all(label) && !ends_in_a_number(name)
 }
 
@@ -111,8 +121,8 @@ pub fn host_matches(pattern: &str, host: &Host) -> bool {
     match (pattern.strip_prefix('*'), host) {
         (Some(suffix), Host::Name(name)) => name.strip_suffix(suffix).is_some_and(|labels| !labels.is_empty()),
         (None, Host::Name(name)) => name == pattern,
-        (None, Host::Ip(IpAddr::V4(ip))) => pattern == "127.0.0.1" && ip.is_loopback(),
-        (None, Host::Ip(IpAddr::V6(ip))) => pattern == "::1" && ip.is_loopback(),
+        (None, Host::Ip(IpAddr::V4(ip))) if ip.is_loopback() => pattern == "127.0.0.1",
+        (None, Host::Ip(ip)) => pattern.parse() == Ok(*ip),
         (Some(_), Host::Ip(_)) => false,
     }
 }

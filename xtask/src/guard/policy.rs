@@ -4,13 +4,15 @@
 
 use pin::dsn::{Dsn, Host};
 
+use crate::guard::host_entry::HostEntry;
 use crate::guard::pattern::Value::{self, Identifier, Label, Number, OneOf};
-use crate::guard::pattern::{database_matches, host_matches, is_identifier, is_number, is_project_ref};
+use crate::guard::pattern::{MAINTENANCE, database_matches, is_identifier, is_number, is_project_ref};
+use crate::guard::providers;
 use crate::settings;
 
 /// The parameters a URL may carry, once each, and what each value may be. Nothing here names an address, a role or a
 /// setting of the server; no value needs escaping, so every client reads the same text.
-pub const PARAMETERS: [(&str, Value); 10] = [
+pub const PARAMETERS: [(&str, Value); 11] = [
     ("sslmode", OneOf(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full"])),
     ("schema", Identifier), // and one of `allow_schemas`: `prisma migrate reset` drops it
     ("connection_limit", Number),
@@ -21,6 +23,22 @@ pub const PARAMETERS: [(&str, Value); 10] = [
     ("pgbouncer", OneOf(&["true", "false"])),
     ("application_name", Label),
     ("sslaccept", OneOf(&["strict", "accept_invalid_certs"])),
+    ("channel_binding", OneOf(&["require", "prefer"])),
+];
+
+/// Parameters that a URL may carry and that change nothing here, by the values for which that is so: a provider or a driver asks for them, and
+/// the drill does what they say in any case, or never does what they concern. They are told, and reach no child.
+pub const WITHOUT_EFFECT: [(&str, Value); 6] = [
+    // A primary is asked for by the guard itself.
+    ("target_session_attrs", OneOf(&["any", "read-write", "primary"])),
+    // Both ways of asking for TLS end in the same session; PlanetScale's URLs name the newer one.
+    ("sslnegotiation", OneOf(&["postgres", "direct"])),
+    ("gssencmode", OneOf(&["disable", "prefer"])),
+    // node-postgres: `sslmode` as libpq means it, as it is meant here.
+    ("uselibpqcompat", OneOf(&["true"])),
+    // Vercel's integrations of Supabase say which of them wrote the URL.
+    ("supa", Label),
+    ("workaround", OneOf(&["supabase-pooler.vercel"])),
 ];
 
 /// Domains whose hosts only `allow_projects` can allow, whatever `allow_hosts` says.
@@ -40,7 +58,7 @@ pub enum Home {
 #[derive(Debug, Clone)]
 pub struct Policy {
     pub target: String,
-    /// Host names, `*.suffix`, `localhost`, `127.0.0.1` (stands for 127.0.0.0/8) and `::1`.
+    /// `[user@]host[:port]`, where the host is a name, `*.suffix`, or an address (`127.0.0.1` stands for 127.0.0.0/8).
     pub allow_hosts: Vec<String>,
     pub allow_projects: Vec<String>,
     /// Names, or `*_suffix`.
@@ -82,22 +100,37 @@ impl Policy {
         match home(dsn) {
             Home::Project(project) => self.allows_project(&project),
             Home::UnknownProject => false,
-            Home::Loopback | Home::Host => self.allow_hosts.iter().any(|pattern| host_matches(pattern, &dsn.host)),
+            Home::Loopback | Home::Host => self.entries_for(dsn).next().is_some(),
         }
+    }
+
+    fn entries_for(&self, dsn: &Dsn) -> impl Iterator<Item = HostEntry<'_>> {
+        self.allow_hosts.iter().filter_map(|entry| HostEntry::read(entry)).filter(|entry| entry.matches(dsn))
     }
 
     pub fn allows_project(&self, project: &str) -> bool {
         is_project_ref(project) && self.allow_projects.iter().any(|allowed| allowed == project)
     }
 
-    /// `postgres` is every Supabase project's database, so there the project decides.
+    /// `postgres` is on every server, so there it is the server that decides: a Supabase project, or one that is listed as `postgres` is, too.
     pub fn allows_database(&self, dsn: &Dsn) -> bool {
-        let projects_own = dsn.database == "postgres" && matches!(home(dsn), Home::Project(_) | Home::UnknownProject);
-        projects_own || self.allows_disposable(&dsn.database)
+        if dsn.database != "postgres" {
+            return self.allows_disposable(&dsn.database);
+        }
+        match home(dsn) {
+            Home::Project(_) | Home::UnknownProject => true,
+            Home::Loopback | Home::Host => {
+                self.lists("postgres") && self.entries_for(dsn).any(|entry| entry.is_of_one_server())
+            }
+        }
     }
 
     /// The rule for what may be wiped as a whole, as a shadow database is.
     pub fn allows_disposable(&self, database: &str) -> bool {
+        !MAINTENANCE.contains(&database) && self.lists(database)
+    }
+
+    fn lists(&self, database: &str) -> bool {
         self.allow_databases.iter().any(|pattern| database_matches(pattern, database))
     }
 
@@ -129,15 +162,10 @@ pub fn home(dsn: &Dsn) -> Home {
     }
 }
 
-/// Whether each transaction may get another session there: Supabase's pooler on port 6543, or any that the URL calls so. Prisma hangs or fails
-/// there in ways that do not say so (prisma#22779, #24562).
+/// Whether each transaction may get another session there: a provider's pooler by its address, or any that the URL calls so. Prisma hangs or
+/// fails there in ways that do not say so (prisma#22779, #24562).
 pub fn is_transaction_pooler(dsn: &Dsn) -> bool {
-    is_supabases_transaction_pooler(dsn) || dsn.parameters.get("pgbouncer").is_some_and(|value| value == "true")
-}
-
-/// By its address, whatever the URL says of it.
-pub fn is_supabases_transaction_pooler(dsn: &Dsn) -> bool {
-    matches!(&dsn.host, Host::Name(name) if is_pooler(name)) && dsn.port == 6543
+    providers::is_transaction_pooler(dsn) || dsn.parameters.get("pgbouncer").is_some_and(|value| value == "true")
 }
 
 /// `aws-<n>-<region>.pooler.supabase.com`

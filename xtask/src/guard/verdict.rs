@@ -6,6 +6,8 @@ use crate::error::Refusal;
 use pin::dsn::Dsn;
 
 use crate::guard::form;
+use crate::guard::host_entry;
+use crate::guard::pattern::MAINTENANCE;
 use crate::guard::policy::{Home, Policy, home};
 use crate::guard::source::Given;
 use crate::guard::supabase::{KeyClaim, SupabaseApi, read_key, read_url};
@@ -66,10 +68,13 @@ fn wrong_home(policy: &Policy, variable: &str, dsn: &Dsn) -> Refusal {
         ),
         Home::Loopback | Home::Host => Refusal::new(
             "host",
-            format!("`{variable}` leads to `{}`, which is not an allowed host of target `{target}`", dsn.host),
+            format!(
+                "`{variable}` leads to `{}`, which is not an allowed host of target `{target}`",
+                host_entry::for_dsn(dsn)
+            ),
             format!(
                 "correct `{variable}`; or, if that host is staging, add \"{}\" to `allow_hosts` in drill.toml",
-                dsn.host.to_string().trim_matches(['[', ']'])
+                host_entry::for_dsn(dsn)
             ),
         ),
     }
@@ -87,12 +92,20 @@ pub fn foreign_project(policy: &Policy, variable: &str, project: &str) -> Refusa
 }
 
 fn wrong_database(policy: &Policy, variable: &str, dsn: &Dsn) -> Refusal {
-    let allowed = policy.allow_databases.join("`, `");
-    Refusal::new(
-        "database",
-        format!("`{variable}` names the database `{}`, which target `{}` does not allow", dsn.database, policy.target),
-        format!("name a database that fits `allow_databases` in drill.toml: `{allowed}`"),
-    )
+    let (allowed, database) = (policy.allow_databases.join("`, `"), &dsn.database);
+    let fits = format!("name a database that fits `allow_databases` in drill.toml: `{allowed}`");
+    let is_shadow = variable == policy.shadow_url_env;
+    let fix = match database.as_str() {
+        // Every server has it, so its name says nothing of the server.
+        "postgres" if !is_shadow => format!(
+            "{fits}; or, if all of that server is staging, add \"postgres\" to it, and \"{}\" to `allow_hosts`",
+            host_entry::for_dsn(dsn)
+        ),
+        _ if is_shadow || MAINTENANCE.contains(&database.as_str()) => fits,
+        _ => format!("{fits}; or, if that database is staging, add \"{database}\" to it"),
+    };
+    let seen = format!("`{variable}` names the database `{database}`, which target `{}` does not allow", policy.target);
+    Refusal::new("database", seen, fix)
 }
 
 fn no_password(variable: &str) -> Refusal {

@@ -175,6 +175,9 @@ impl Runner<'_> {
             let PrismaSettings { url_env, direct_url_env, .. } = &self.settings.prisma;
             self.console.say(format!("Over `{direct_url_env}`: `{url_env}` leads to a pooler in transaction mode"));
         }
+        if !candidate.without_effect().is_empty() {
+            self.console.say(format!("Without effect in the URL: {}", candidate.without_effect().join(", ")));
+        }
         let (prisma, engine) = (&session.toolbox.prisma.version, session.toolbox.engine.in_words());
         self.console.say(format!("Tools: Prisma {prisma}, engine {engine}"));
         let unforwarded = candidate.unforwarded();

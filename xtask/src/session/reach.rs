@@ -82,11 +82,9 @@ fn urgency(interrupt: &Interrupt) -> Urgency {
 /// `blocked` where the URL leads there.
 pub fn not_a_transaction_pooler(settings: &Settings, candidate: &Candidate) -> Result<()> {
     let dsn = candidate.dsn();
-    if !guard::is_supabases_transaction_pooler(dsn) {
-        return Ok(());
-    }
-    Err(Failure::blocked(format!("{}:6543 is a transaction pooler, and migrations need a session", dsn.host))
-        .hint(needs_a_session(settings, candidate, "port 5432 of the same host: its session pooler")))
+    let Some(session) = guard::instead_of_pooler(dsn) else { return Ok(()) };
+    Err(Failure::blocked(format!("{}:{} is a transaction pooler, and migrations need a session", dsn.host, dsn.port))
+        .hint(needs_a_session(settings, candidate, &session)))
 }
 
 /// What to name instead of a pooler in transaction mode.
@@ -121,6 +119,9 @@ pub fn hint(settings: &Settings, candidate: &Candidate, error: &PinError) -> Hin
         && message.to_lowercase().contains("clients reached")
     {
         return "close other clients of the pooler, or raise the size of its pool".into();
+    }
+    if matches!(error, PinError::Refused { .. }) && settings.target.local_stack.is_some() {
+        return Hint::shell("npx supabase start");
     }
     let Some(cause) = cause(error) else {
         return match error {
@@ -158,6 +159,7 @@ pub fn cause(error: &PinError) -> Option<&'static Cause> {
         PinError::PasswordRejected { .. } => &network::WRONG_PASSWORD,
         PinError::PasswordMissing => &network::PASSWORD_MISSING,
         PinError::CleartextRefused => &network::CLEARTEXT_PASSWORD,
+        PinError::BindingMissing => &network::BINDING_MISSING,
         PinError::UnsupportedAuthentication { .. } => &network::UNSUPPORTED_LOGIN,
         PinError::RoleDenied { .. } => &network::ROLE_DENIED,
         PinError::DatabaseMissing { .. } => &network::DATABASE_MISSING,

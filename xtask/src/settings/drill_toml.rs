@@ -39,7 +39,8 @@ pub(super) struct File {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileTarget {
-    env_file: String,
+    kind: Option<Kind>,
+    env_file: Option<String>,
     allow_hosts: Vec<String>,
     allow_projects: Vec<String>,
     allow_databases: Vec<String>,
@@ -53,11 +54,20 @@ struct FileTarget {
     ca_file: Option<String>,
 }
 
+/// Where a target is known by what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    /// The local stack of `supabase start`.
+    SupabaseStart,
+}
+
 impl Default for FileTarget {
     fn default() -> Self {
         let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
         FileTarget {
-            env_file: env_file::DEFAULT.to_owned(),
+            kind: None,
+            env_file: None,
             allow_hosts: Vec::new(),
             allow_projects: Vec::new(),
             allow_databases: owned(&["*_staging", "*_test", "*_sandbox"]),
@@ -240,10 +250,15 @@ impl File {
             None if name == "staging" && self.targets.is_empty() => FileTarget::default(),
             None => return Err(self.unknown_target(name)),
         };
-        let env_file = global.env_file.clone().unwrap_or_else(|| PathBuf::from(&file.env_file));
+        if file.kind == Some(Kind::SupabaseStart) {
+            return local_stack::target(name, root, &file, global);
+        }
+        let named = global.env_file.clone().or_else(|| file.env_file.as_ref().map(PathBuf::from));
+        let env_file = named.unwrap_or_else(|| PathBuf::from(env_file::DEFAULT));
         Ok(TargetSettings {
             name: name.to_owned(),
             env_file: Some(root.join(env_file)),
+            local_stack: None,
             allow_hosts: file.allow_hosts,
             allow_projects: file.allow_projects,
             allow_databases: file.allow_databases,
@@ -363,6 +378,52 @@ impl File {
     }
 }
 
+/// The target of `supabase start`: its address and its database are its own, and so is its password.
+mod local_stack {
+    use super::{FileTarget, Global, TargetSettings};
+    use crate::error::{Failure, Result};
+    use pin::file;
+    use std::path::Path;
+
+    /// Where the stack's Postgres listens unless `supabase/config.toml` says otherwise (Supabase's documentation, "Config reference", `db.port`).
+    const PORT: u16 = 54322;
+
+    pub fn target(name: &str, root: &Path, file: &FileTarget, global: &Global) -> Result<TargetSettings> {
+        let usual = FileTarget::default();
+        let lists = [
+            ("allow_hosts", file.allow_hosts == usual.allow_hosts),
+            ("allow_projects", file.allow_projects == usual.allow_projects),
+            ("allow_databases", file.allow_databases == usual.allow_databases),
+        ];
+        if let Some((key, _)) = lists.into_iter().find(|(_, is_unsaid)| !is_unsaid) {
+            return Err(Failure::usage(format!("`{key}` has no meaning in `[targets.{name}]` of drill.toml"))
+                .because("its `kind` says where `supabase start` listens, and that its database is `postgres`")
+                .hint(format!("remove `{key}`, or `kind`")));
+        }
+        let port = port(root);
+        let named = global.env_file.clone().or_else(|| file.env_file.as_ref().map(Into::into));
+        Ok(TargetSettings {
+            name: name.to_owned(),
+            env_file: named.map(|path| root.join(path)),
+            local_stack: Some(port),
+            allow_hosts: ["127.0.0.1", "localhost"].map(|host| format!("{host}:{port}")).into(),
+            allow_projects: Vec::new(),
+            allow_databases: vec!["postgres".to_owned()],
+            allow_schemas: file.allow_schemas.clone(),
+            app_variables: file.app_variables.clone(),
+            deny_systems: file.deny_systems.clone(),
+            ca_file: None,
+        })
+    }
+
+    fn port(root: &Path) -> u16 {
+        let text = file::read_text(&root.join("supabase/config.toml"), file::LONGEST).unwrap_or_default();
+        let config: toml::Table = toml::from_str(&text).unwrap_or_default();
+        let port = config.get("db").and_then(|db| db.get("port")).and_then(toml::Value::as_integer);
+        port.and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT)
+    }
+}
+
 fn sandbox_target(in_file: bool, global: &Global) -> Result<TargetSettings> {
     if in_file {
         return Err(Failure::usage("`[targets.sandbox]` in drill.toml has no meaning")
@@ -381,6 +442,7 @@ pub(super) fn sandbox_settings() -> TargetSettings {
     TargetSettings {
         name: SANDBOX.to_owned(),
         env_file: None,
+        local_stack: None,
         allow_hosts: vec!["127.0.0.1".to_owned()],
         allow_projects: Vec::new(),
         allow_databases: vec!["*_sandbox".to_owned()],
@@ -438,6 +500,33 @@ mod tests {
         let (prisma, supabase) = (file.prisma(root.path()), file.supabase(root.path()));
         let programs = [prisma.smoke, prisma.seed, supabase.mirror_sql, supabase.feed_sql];
         assert!(programs.iter().all(Option::is_none) && file.parity().unwrap().pairs.is_empty());
+    }
+
+    #[test]
+    fn a_target_of_the_local_stack_is_where_its_config_says_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        #[derive(clap::Parser)]
+        struct Flags {
+            #[command(flatten)]
+            global: Global,
+        }
+        let flags = <Flags as clap::Parser>::parse_from(["xtask"]).global;
+        let target = |text: &str| File::of(text).unwrap().target("local", root.path(), &flags);
+        let kind = "[targets.local]\nkind = \"supabase-start\"\n";
+        let usual = target(kind).unwrap();
+        assert_eq!((usual.local_stack, usual.env_file), (Some(54322), None));
+        assert_eq!(usual.allow_hosts, ["127.0.0.1:54322", "localhost:54322"]);
+        assert_eq!(usual.allow_databases, ["postgres"]);
+        std::fs::create_dir(root.path().join("supabase")).unwrap();
+        for (config, port) in [("[db]\nport = 55000\n", 55000), ("[db]\nport = \"x\"\n", 54322), ("not toml", 54322)] {
+            std::fs::write(root.path().join("supabase/config.toml"), config).unwrap();
+            assert_eq!(target(kind).unwrap().local_stack, Some(port), "{config}");
+        }
+        for list in ["allow_hosts = [\"db.x.dev\"]", "allow_projects = [\"a\"]", "allow_databases = [\"prod\"]"] {
+            let refused = target(&format!("{kind}{list}\n")).unwrap_err();
+            assert!(refused.message.contains("has no meaning"), "{}", refused.message);
+        }
+        assert!(File::of("[targets.local]\nkind = \"supabase\"\n").is_err());
     }
 
     #[test]

@@ -80,8 +80,10 @@ pub struct Output {
 #[derive(Debug, Clone)]
 pub struct TargetSettings {
     pub name: String,
-    /// None for the sandbox, which is described by its own state file.
+    /// None for the sandbox, which is described by its own state file, and for the local stack.
     pub env_file: Option<PathBuf>,
+    /// The port of Postgres, where the target is what `supabase start` starts.
+    pub local_stack: Option<u16>,
     pub allow_hosts: Vec<String>,
     pub allow_projects: Vec<String>,
     pub allow_databases: Vec<String>,

@@ -40,6 +40,8 @@ pub enum PinError {
     PasswordMissing,
     #[error("the server asks for the password in clear text over an unencrypted connection; it was not sent")]
     CleartextRefused,
+    #[error("the server does not bind its login to the TLS session, and `channel_binding=require` asks for it")]
+    BindingMissing,
     #[error("database `{database}` does not exist")]
     DatabaseMissing { database: String },
     #[error("user `{user}` may not connect: {message}")]
@@ -98,6 +100,8 @@ pub struct Attempt<'a> {
     pub password: Option<&'a str>,
     pub encrypted: bool,
     pub loopback: bool,
+    /// No login counts that is not bound to the TLS session.
+    pub must_bind: bool,
 }
 
 impl Attempt<'_> {
@@ -162,6 +166,7 @@ mod tests {
             password: Some("s3cret-word"),
             encrypted: false,
             loopback: false,
+            must_bind: false,
         };
         let frame = wire::Frame(wire::error_response(sqlstate, message, ""));
         let Message::ErrorResponse(body) = frame.message().unwrap() else { panic!("not an error") };

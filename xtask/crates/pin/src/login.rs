@@ -72,7 +72,8 @@ pub async fn log_in(
     attempt: Attempt<'_>,
     parameters: &[(&str, &str)],
 ) -> Result<Session, LoginFailure> {
-    let mut login = Login { stream, binding, attempt, greeting: Greeting::default(), cancel_key: None };
+    let mut login =
+        Login { stream, binding, attempt, greeting: Greeting::default(), cancel_key: None, is_bound: false };
     login.start(parameters).await?;
     login.until_ready().await?;
     Ok(Session { stream: login.stream, greeting: login.greeting, cancel_key: login.cancel_key })
@@ -85,6 +86,7 @@ struct Login<'a> {
     attempt: Attempt<'a>,
     greeting: Greeting,
     cancel_key: Option<CancelKey>,
+    is_bound: bool,
 }
 
 impl Login<'_> {
@@ -104,9 +106,10 @@ impl Login<'_> {
     async fn until_ready(&mut self) -> Result<(), LoginFailure> {
         loop {
             match self.next().await? {
-                Message::AuthenticationOk => {}
+                Message::AuthenticationOk => self.has_to_be_bound()?,
                 Message::AuthenticationCleartextPassword => self.send_cleartext().await?,
                 Message::AuthenticationMd5Password(body) => {
+                    self.has_to_be_bound()?;
                     let hash = md5_hash(self.attempt.user.as_bytes(), self.password()?.as_bytes(), body.salt());
                     self.send_password(&hash).await?;
                 }
@@ -130,7 +133,16 @@ impl Login<'_> {
         self.attempt.password.ok_or(PinError::PasswordMissing)
     }
 
+    /// Before anything of the password is sent in another way, and where the server asks for none at all.
+    fn has_to_be_bound(&self) -> Result<(), LoginFailure> {
+        match self.attempt.must_bind && !self.is_bound {
+            true => Err(PinError::BindingMissing.into()),
+            false => Ok(()),
+        }
+    }
+
     async fn send_cleartext(&mut self) -> Result<(), LoginFailure> {
+        self.has_to_be_bound()?;
         if !self.attempt.encrypted && !self.attempt.loopback {
             return Err(PinError::CleartextRefused.into());
         }
@@ -159,6 +171,8 @@ impl Login<'_> {
         if !offered.contains(&mechanism) {
             return Err(unsupported("an unknown SASL"));
         }
+        self.is_bound = mechanism == SCRAM_SHA_256_PLUS;
+        self.has_to_be_bound()?;
         let mut scram = ScramSha256::new(self.password()?.as_bytes(), binding);
         let mut message = BytesMut::new();
         frontend::sasl_initial_response(mechanism, scram.message(), &mut message)?;

@@ -28,6 +28,8 @@ pub struct Upstream {
     tls: Option<Tls>,
     user: String,
     password: Option<Secret>,
+    /// `channel_binding=require`, as libpq means it.
+    must_bind: bool,
     connect_timeout: Duration,
 }
 
@@ -45,6 +47,7 @@ pub async fn prove(dsn: &Dsn, options: &Options) -> Result<(Upstream, Identity),
             tls,
             user: dsn.user.clone(),
             password: dsn.password.clone(),
+            must_bind: dsn.parameters.get("channel_binding").is_some_and(|value| value == "require"),
             connect_timeout,
         };
         match first_way(ways.iter().cloned().map(upstream), &dsn.database).await {
@@ -234,6 +237,7 @@ impl Upstream {
             password: self.password.as_ref().map(Secret::expose),
             encrypted: self.tls.is_some(),
             loopback: self.address.ip().is_loopback(),
+            must_bind: self.must_bind,
         }
     }
 

@@ -66,6 +66,24 @@ fn modes_that_may_encrypt_reach_a_server_that_wants_it() {
     }
 }
 
+/// Whoever stands between may ask for the password in another way, or for none.
+#[test]
+fn a_login_that_has_to_be_bound_to_the_session_is_made_in_no_other_way() {
+    let bound = |user: &str| {
+        let parameters = [("channel_binding".to_owned(), "require".to_owned())].into();
+        Dsn { user: user.into(), parameters, ..over_tls(SslMode::Require, by_name()) }
+    };
+    let pin = open(&bound("app_tls")).unwrap();
+    let lease = pin.token("test");
+    assert!(crate::tests::client(&lease.url()).query_one("select 1", &[]).is_ok());
+    for user in ["app_md5", "app_clear", "app_trust"] {
+        assert!(open(&Dsn { parameters: [].into(), ..bound(user) }).is_ok(), "{user}");
+        assert!(matches!(open(&bound(user)), Err(PinError::BindingMissing)), "{user}");
+    }
+    let plain = Dsn { sslmode: SslMode::Disable, ..bound("app") };
+    assert!(matches!(open(&plain), Err(PinError::BindingMissing)));
+}
+
 #[test]
 fn modes_that_may_not_encrypt_reach_a_server_that_forbids_it() {
     for mode in [SslMode::Disable, SslMode::Allow, SslMode::Prefer] {
