@@ -102,6 +102,9 @@ pub struct StageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_ms: Option<u64>,
     pub duration_ms: u64,
+    /// Of one that was left out, why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     pub steps: Vec<StepView>,
 }
 

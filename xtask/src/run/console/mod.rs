@@ -35,6 +35,9 @@ pub struct Console {
     interrupt: OnceLock<Interrupt>,
 }
 
+/// The mark of what nobody tried: neither that of what went well nor that of what did not.
+const NOT_TRIED: &str = "-";
+
 /// A step that is running; say how it ended.
 pub struct Running<'a> {
     console: &'a Console,
@@ -172,6 +175,20 @@ impl Console {
         Running { console: self, name: name.to_owned(), spinner }
     }
 
+    /// A stage that is not run.
+    pub fn left_out(&self, name: &str, why: &str) {
+        let (mark, name, why) = (self.painted(NOT_TRIED, "33"), in_line(name), in_line(why));
+        self.progress(&format!("{mark} {name}: left out, {why}"));
+    }
+
+    /// What a plan had promised and what failed before it kept from being tried.
+    pub fn not_tried(&self, indent: &str, names: &[&str]) {
+        if !names.is_empty() {
+            let mark = self.painted(NOT_TRIED, "33");
+            self.progress(&format!("{indent}{mark} not tried: {}", in_line(&names.join(", "))));
+        }
+    }
+
     pub fn counts(&self, counts: &BeforeAfter) {
         self.progress(&counts_table(counts));
     }
@@ -260,6 +277,10 @@ impl Running<'_> {
 
     pub fn failed(self, detail: &str, took: Duration) {
         self.end("✗", "31", detail, took);
+    }
+
+    pub fn not_tried(self, detail: &str, took: Duration) {
+        self.end(NOT_TRIED, "33", detail, took);
     }
 
     fn end(self, mark: &str, color: &str, detail: &str, took: Duration) {
