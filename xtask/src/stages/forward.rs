@@ -42,6 +42,7 @@ use crate::stages::preflight::{
     check_history, check_providers, check_schema, check_squash, check_standing, failed_before, leftover, remarks,
     replay_first,
 };
+use crate::stages::refused_line;
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::stages::still_owed;
 use crate::stages::surroundings;
@@ -597,10 +598,9 @@ impl Running<'_, Forward> {
     /// Adds to a failure what became of the database. A deploy that was stopped while it waited for a lock has begun a migration,
     /// unless the ledger says otherwise.
     fn explain_state(&self, failure: Failure) -> Failure {
-        let failed = self.after().ok().and_then(|after| after.standing.failed.first().cloned());
-        let failure = match (&failed, &failure.place) {
-            (Some(name), None) => failure.at(name, None),
-            _ => failure,
+        let failure = match self.after() {
+            Ok(after) => refused_line::named(self.session, failure, &self.inspection.history, &after),
+            Err(_) => failure,
         };
         let (failure, begun) = match self.state_in_words() {
             Ok((state, begun)) => (failure.note(state), begun),

@@ -137,7 +137,7 @@ fn steps(outcome: &Outcome) -> String {
 fn rows(counts: &BeforeAfter) -> String {
     let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     let mut rows = String::new();
-    for (name, before, after) in counts.tables() {
+    for (name, before, after) in counts.data() {
         let changed = if before == after { "" } else { "**" };
         let _ = writeln!(rows, "| {} | {} | {changed}{}{changed} |", code(name), shown(before), shown(after));
     }

@@ -323,10 +323,8 @@ pub fn counts_table(counts: &BeforeAfter) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["  table", "before", "after", "change"]);
-    let names = counts.before.keys().chain(counts.after.keys());
-    for name in names.collect::<std::collections::BTreeSet<_>>() {
-        let (before, after) = (counts.before.get(name), counts.after.get(name));
-        let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
+    for (name, before, after) in counts.data() {
+        let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
         table.add_row([format!("  {}", in_line(name)), shown(before), shown(after), change(before, after)]);
     }
     numbers_to_the_right(table)
@@ -357,13 +355,13 @@ fn numbers_to_the_right(mut table: Table) -> String {
     trimmed(&table)
 }
 
-fn change(before: Option<&u64>, after: Option<&u64>) -> String {
+fn change(before: Option<u64>, after: Option<u64>) -> String {
     match (before, after) {
         (None, Some(_)) => "new".to_owned(),
         (Some(_), None) => "gone".to_owned(),
         (Some(before), Some(after)) if before == after => "=".to_owned(),
-        (Some(&before), Some(&after)) if after > before => format!("+{}", after - before),
-        (Some(&before), Some(&after)) => format!("-{}", before - after),
+        (Some(before), Some(after)) if after > before => format!("+{}", after - before),
+        (Some(before), Some(after)) => format!("-{}", before - after),
         (None, None) => String::new(),
     }
 }
