@@ -105,6 +105,33 @@ pub struct Place {
     /// The folder's name.
     pub migration: String,
     pub line: Option<usize>,
+    pub excerpt: Excerpt,
+}
+
+/// Some lines of a script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// The number of the first one.
+    pub from: usize,
+    pub text: String,
+}
+
+impl Excerpt {
+    const BEFORE: usize = 8;
+    const LINES: usize = 24;
+    /// Of one line, in characters.
+    const WIDTH: usize = 400;
+
+    /// What stands around `line`; the beginning, where nobody knows which one counts.
+    pub fn of(script: &str, line: Option<usize>) -> Excerpt {
+        let from = line.unwrap_or(1).saturating_sub(Self::BEFORE).max(1);
+        let cut = |line: &str| match line.char_indices().nth(Self::WIDTH) {
+            Some((end, _)) => format!("{} …", &line[..end]),
+            None => line.to_owned(),
+        };
+        let lines: Vec<String> = script.lines().skip(from - 1).take(Self::LINES).map(cut).collect();
+        Excerpt { from, text: lines.join("\n") }
+    }
 }
 
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -210,8 +237,9 @@ impl Failure {
     }
 
     /// Names the migration whose script it is about, and the line where that is known.
-    pub fn at(mut self, migration: &str, line: Option<usize>) -> Self {
-        self.place = Some(Box::new(Place { migration: migration.to_owned(), line }));
+    pub fn at(mut self, migration: &str, script: &str, line: Option<usize>) -> Self {
+        let (migration, excerpt) = (migration.to_owned(), Excerpt::of(script, line));
+        self.place = Some(Box::new(Place { migration, line, excerpt }));
         self
     }
 
@@ -256,5 +284,24 @@ pub fn guarded<T>(broke: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_what_stands_around_a_line_and_no_more() {
+        let script: String = (1..=60).map(|number| format!("line {number}\n")).collect();
+        let lines = |line| {
+            let Excerpt { from, text } = Excerpt::of(&script, line);
+            (from, text.lines().count(), text.lines().next().map(str::to_owned))
+        };
+        assert_eq!(lines(None), (1, 24, Some("line 1".to_owned())));
+        assert_eq!(lines(Some(3)), (1, 24, Some("line 1".to_owned())));
+        assert_eq!(lines(Some(50)), (42, 19, Some("line 42".to_owned())));
+        assert_eq!(lines(Some(900)), (892, 0, None));
+        assert_eq!(Excerpt::of(&"é".repeat(500), Some(1)).text, format!("{} …", "é".repeat(400)));
     }
 }

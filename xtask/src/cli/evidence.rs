@@ -287,5 +287,8 @@ fn stage(stage: &StageView) -> Vec<String> {
         let line = format!("  {mark} {}: {}, {} ms  {found}", step.name, step.status, step.duration_ms);
         in_line(line.trim_end())
     };
-    std::iter::once(format!("{}: {}", stage.name, stage.status)).chain(stage.steps.iter().map(step)).collect()
+    let why = stage.detail.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
+    std::iter::once(in_line(&format!("{}: {}{why}", stage.name, stage.status)))
+        .chain(stage.steps.iter().map(step))
+        .collect()
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{Failure, Refusal, Status};
+use crate::error::{Excerpt, Failure, Refusal, Status};
 use crate::evidence::deploy::Deploy;
 use crate::evidence::deployed::Deployed;
 use crate::evidence::impact::Impact;
@@ -15,6 +15,7 @@ use crate::evidence::limits::OverLimit;
 use crate::hint::Aim;
 use crate::parity::comparison::Comparison;
 use crate::process::Exit;
+use crate::schema::ledger::LEDGER_TABLE;
 use crate::session::TargetView;
 
 pub const SCHEMA: &str = "drill/v1";
@@ -41,6 +42,9 @@ pub struct Outcome {
     pub target: Option<TargetView>,
     pub started_at: String,
     pub finished_at: Option<String>,
+    /// What came before the first step, one after the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub planning: Vec<Phase>,
     #[serde(default)]
     pub stages: Vec<StageView>,
     /// The folder, relative to the root.
@@ -91,6 +95,18 @@ pub struct ErrorView {
     pub file: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
+    /// What stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// Something that a run did before its first step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    /// From the run's start.
+    pub offset_ms: u64,
+    pub duration_ms: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -102,6 +118,9 @@ pub struct StageView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_ms: Option<u64>,
     pub duration_ms: u64,
+    /// Of one that was left out, why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     pub steps: Vec<StepView>,
 }
 
@@ -185,11 +204,20 @@ impl Verdict {
 }
 
 impl BeforeAfter {
+    /// As `tables`, without Prisma's ledger: how many migrations it has is said elsewhere, and is nobody's data.
+    pub fn data(&self) -> impl Iterator<Item = (&str, Option<u64>, Option<u64>)> {
+        self.tables().filter(|(name, ..)| !is_ledger(name))
+    }
+
     /// Each table once, by name, with its rows before and after.
     pub fn tables(&self) -> impl Iterator<Item = (&str, Option<u64>, Option<u64>)> {
         let names: BTreeSet<&String> = self.before.keys().chain(self.after.keys()).collect();
         names.into_iter().map(|name| (name.as_str(), self.before.get(name).copied(), self.after.get(name).copied()))
     }
+}
+
+fn is_ledger(table: &str) -> bool {
+    table.rsplit_once('.').is_some_and(|(_, name)| name == LEDGER_TABLE)
 }
 
 impl StageView {
@@ -225,6 +253,7 @@ impl Outcome {
             target: None,
             started_at,
             finished_at: None,
+            planning: Vec::new(),
             stages: Vec::new(),
             evidence: None,
             hint: None,
@@ -260,6 +289,13 @@ impl Outcome {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Ends a phase of the planning, which began where the one before it ended.
+    pub fn phase(&mut self, name: &str) {
+        let offset_ms = self.planning.last().map_or(0, |last| last.offset_ms + last.duration_ms);
+        let duration_ms = self.elapsed_ms().saturating_sub(offset_ms);
+        self.planning.push(Phase { name: name.to_owned(), offset_ms, duration_ms });
+    }
+
     /// Each is said once: a record that is finished twice, or two stages that find the same, add nothing new.
     pub fn add_notes(&mut self, notes: &[String]) {
         for note in notes {
@@ -288,6 +324,7 @@ impl Outcome {
                     causes: failure.causes().collect(),
                     file: place.map(|place| format!("{}/{}/migration.sql", self.history, place.migration)),
                     line: place.and_then(|place| place.line),
+                    excerpt: place.map(|place| place.excerpt.clone()),
                 });
                 let refused = || failure.refusals.first().map(|refusal| refusal.hint.clone());
                 self.hint = failure.hint.as_ref().map(|hint| hint.line(&self.aim)).or_else(refused);
@@ -306,6 +343,29 @@ impl Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ledger_of_any_schema_is_nobodys_data() {
+        let side = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Counts>();
+        let before = side(&["public._prisma_migrations", "public.a"]);
+        let counts =
+            BeforeAfter { before, after: side(&["my.own._prisma_migrations", "public.old_prisma_migrations"]) };
+        let names: Vec<&str> = counts.data().map(|(name, ..)| name).collect();
+        assert_eq!(names, ["public.a", "public.old_prisma_migrations"]);
+        assert_eq!(counts.tables().count(), 4);
+    }
+
+    #[test]
+    fn phases_of_the_planning_follow_each_other() {
+        let mut outcome = Outcome::begin("forward", String::new());
+        outcome.planning.push(Phase { name: "declare".to_owned(), offset_ms: 0, duration_ms: 0 });
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        outcome.phase("connect");
+        outcome.phase("lock");
+        let [_, connect, lock] = outcome.planning.as_slice() else { panic!("{:?}", outcome.planning) };
+        assert!(connect.offset_ms == 0 && connect.duration_ms >= 20, "{connect:?}");
+        assert_eq!(lock.offset_ms, connect.duration_ms);
+    }
 
     #[test]
     fn a_program_that_ended_badly_says_how() {

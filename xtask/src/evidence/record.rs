@@ -72,11 +72,17 @@ pub struct Operator {
     /// As the machine calls itself.
     pub host: Option<String>,
     pub ci_run: Option<String>,
+    /// Who set CI going, as CI says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Git {
     pub commit: String,
+    /// Of the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
     /// Whether tracked files differed from the commit, or untracked ones lay beside them.
     pub dirty: bool,
 }

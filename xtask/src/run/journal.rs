@@ -20,6 +20,7 @@ use crate::postgres::run_lock::RunLock;
 use crate::process::{Finished, Invocation, Started};
 use crate::run::console::Console;
 use crate::run::early::Early;
+use crate::run::ended::Ended;
 use redact::Redactor;
 
 pub struct Journal<'a> {
@@ -101,10 +102,11 @@ impl<'a> Journal<'a> {
     /// A stage that was left out: named, so that silence is not taken for success.
     pub fn skip(&self, name: &str, why: &str) -> Result<()> {
         let mut record = self.record();
-        let now = record.outcome.elapsed_ms();
-        record.outcome.stages.push(StageView { status: "skipped".to_owned(), ..StageView::running(name, now) });
+        let (now, detail) = (record.outcome.elapsed_ms(), Some(format!("left out, {why}")));
+        let view = StageView { status: "skipped".to_owned(), detail, ..StageView::running(name, now) };
+        record.outcome.stages.push(view);
         drop(record);
-        self.console.say(format!("{name}: left out, {why}"));
+        self.console.left_out(name, why);
         self.save()
     }
 
@@ -209,6 +211,11 @@ impl Stage<'_, '_> {
         Ok(numbers)
     }
 
+    /// Says which steps of the plan no longer come.
+    pub fn not_tried(&self, names: &[&str]) {
+        self.journal.console.not_tried("  ", names);
+    }
+
     /// Of a step among all steps of the run, from 1: the number of its log.
     fn number(&self, index: usize) -> usize {
         let stages = &self.journal.record().outcome.stages;
@@ -220,17 +227,19 @@ impl Stage<'_, '_> {
         self.journal.save()
     }
 
-    /// A step of our own: `work` returns what it found, in one line.
-    pub fn step(&self, index: usize, name: &str, work: impl FnOnce() -> Result<String>) -> Result<()> {
+    /// A step of our own.
+    pub fn step<T: Into<Ended>>(&self, index: usize, name: &str, work: impl FnOnce() -> Result<T>) -> Result<()> {
         self.journal.may_go_on()?;
         self.journal.debug.line(format!("{name}: begins"));
         let running = self.journal.console.step(name);
         let begun = Instant::now();
-        let result = work();
-        let took = begun.elapsed();
-        let (word, detail) = match &result {
-            Ok(detail) => ("ok", detail.clone()),
-            Err(failure) => (failure.status.word(), failure.message.clone()),
+        let (result, took) = (work(), begun.elapsed());
+        let (word, detail, result) = match result {
+            Ok(found) => {
+                let (word, detail) = found.into().in_words();
+                (word, detail, Ok(()))
+            }
+            Err(failure) => (failure.status.word(), failure.message.clone(), Err(failure)),
         };
         self.journal.debug.line(format!("{name}: {word}, {detail}"));
         self.update(index, |step| {
@@ -238,11 +247,12 @@ impl Stage<'_, '_> {
             step.duration_ms = milliseconds(took);
             step.detail = Some(detail.clone());
         })?;
-        match result {
-            Ok(_) => running.ok(&detail, took),
-            Err(_) => running.failed(&detail, took),
+        match word {
+            "ok" => running.ok(&detail, took),
+            "skipped" => running.not_tried(&detail, took),
+            _ => running.failed(&detail, took),
         }
-        result.map(|_| ())
+        result
     }
 
     /// A child process, its masked output in a log of its own. How it ended is for `judge` to say, which gets the way to that log, too; a

@@ -3,6 +3,7 @@
 pub mod consent;
 pub mod console;
 pub mod early;
+pub mod ended;
 pub mod journal;
 pub mod lock_watch;
 pub mod plan;

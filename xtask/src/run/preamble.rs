@@ -96,6 +96,7 @@ fn operator(settings: &Settings) -> Operator {
         user: variable("USER").or_else(|| variable("LOGNAME")),
         host: rustix::system::uname().nodename().to_str().ok().map(str::to_owned),
         ci_run: github().or_else(|| variable("CI_JOB_URL")),
+        actor: variable("GITHUB_ACTOR").or_else(|| variable("GITLAB_USER_LOGIN")),
     }
 }
 
@@ -122,9 +123,11 @@ fn git(settings: &Settings, interrupt: &Interrupt) -> Option<Git> {
             _ => None,
         }
     };
-    let commit = ask(&["rev-parse", "HEAD"])?;
+    let head = ask(&["log", "-1", "--no-show-signature", "--format=%H%n%an"])?;
+    let (commit, author) = head.split_once('\n').unwrap_or((&head, ""));
+    let (commit, author) = (commit.to_owned(), Some(author.to_owned()).filter(|author| !author.is_empty()));
     let own = own_records(settings);
     let question = ["status", "--porcelain", "--", ":/"].into_iter().chain(own.iter().map(String::as_str));
     let dirty = !ask(&question.collect::<Vec<_>>())?.is_empty();
-    Some(Git { commit, dirty })
+    Some(Git { commit, author, dirty })
 }

@@ -3,28 +3,32 @@
 use crate::error::{Failure, Result};
 use crate::hint::Hint;
 use crate::process::{Exit, Finished, NodeError, said};
+use crate::run::ended::Ended;
 use crate::run::journal::Stage;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 
 /// Runs a program once; told the number of the try, from 1.
 pub type Once<'a> = dyn Fn(u8) -> Result<()> + 'a;
 
-/// `own` does what the stage does itself, and returns what it found in one line. `around` runs a program by its name: what it is given does
+/// `own` does what the stage does itself. `around` runs a program by its name: what it is given does
 /// that once, told the number of the try.
 pub fn run_plan<A: Sync>(
     stage: &Stage<'_, '_>,
     plan: &Plan<A>,
-    own: &(impl Fn(&A) -> Result<String> + Sync),
+    own: &(impl Fn(&A) -> Result<Ended> + Sync),
     around: &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync),
 ) -> Result<()> {
-    plan.groups.iter().try_for_each(|steps| group(stage, steps, (own, around)))
+    plan.groups.iter().enumerate().try_for_each(|(at, steps)| {
+        let left = || plan.groups[at + 1..].iter().flatten().map(|step| step.name);
+        group(stage, steps, (own, around)).inspect_err(|_| stage.not_tried(&left().collect::<Vec<_>>()))
+    })
 }
 
 /// All steps of a group are waited for; the first failure in the plan's order is the group's.
 fn group<A: Sync>(
     stage: &Stage<'_, '_>,
     steps: &[Step<A>],
-    (own, around): (&(impl Fn(&A) -> Result<String> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
+    (own, around): (&(impl Fn(&A) -> Result<Ended> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
 ) -> Result<()> {
     let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
     let numbers = stage.announce(&names)?;
@@ -47,7 +51,7 @@ fn step<A: Sync>(
     stage: &Stage<'_, '_>,
     number: usize,
     step: &Step<A>,
-    (own, around): (&(impl Fn(&A) -> Result<String> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
+    (own, around): (&(impl Fn(&A) -> Result<Ended> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
 ) -> Result<()> {
     match &step.action {
         Action::Builtin(action) => stage.step(number, step.name, || own(action)),

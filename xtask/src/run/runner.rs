@@ -43,6 +43,7 @@ impl Runner<'_> {
     /// One stage, from the env file to the closed evidence.
     pub fn stage<S: Stage>(&self, stage: &S, outcome: &mut Outcome) -> Result<()> {
         let declared = self.declare()?;
+        outcome.phase("declare");
         let redactor = declared.redactor();
         self.console.mask(&redactor);
         let session = match self.reach(&declared, &redactor, S::DEMAND, outcome) {
@@ -51,7 +52,8 @@ impl Runner<'_> {
             }
             other => other?,
         };
-        let prepared = guarded(BROKE, || watched(&session, self.console, || self.prepare(stage, &session)));
+        outcome.phase("connect");
+        let prepared = guarded(BROKE, || watched(&session, self.console, || self.prepare(stage, &session, outcome)));
         let (lock, inspection, plan) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -72,11 +74,13 @@ impl Runner<'_> {
             let failure = self.interrupt.status().map_or(failure, Failure::interrupted);
             return self.record_failure(stage, Some(&session), &redactor, failure, outcome);
         }
+        outcome.phase("consent");
         let journal = self.begin(&session, outcome)?;
         lock.into_iter().for_each(|lock| journal.hold(lock));
         let result = guarded(BROKE, || {
             journal.run().write_json("plan.json", &plan)?;
             stage.open(&journal, &inspection)?;
+            journal.record().outcome.phase("open");
             let result = watched(&session, self.console, || stage.run(&session, &journal, &inspection, &plan));
             session.same_server().and(result)
         });
@@ -145,10 +149,14 @@ impl Runner<'_> {
         &self,
         stage: &S,
         session: &Session<'_>,
+        outcome: &mut Outcome,
     ) -> Result<(Option<RunLock>, S::Inspection, Plan<S::Action>)> {
         let lock = if self.plan_only { None } else { Some(RunLock::take(session.connect()?)?) };
+        outcome.phase("lock");
         let inspection = stage.inspect(session)?;
+        outcome.phase("inspect");
         let plan = stage.plan(session, &inspection)?;
+        outcome.phase("plan");
         Ok((lock, inspection, plan))
     }
 
@@ -194,6 +202,7 @@ impl Runner<'_> {
         preamble::add_server(&mut record, session);
         preamble::add_environment(&mut record, session);
         preamble::add_tools(&mut record, session)?;
+        record.outcome.phase("tools");
         self.journal(record, &session.redactor, outcome)
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::{self, Journal};
 use crate::run::lock_watch::RECENT;
 use crate::run::plan::Plan;
@@ -56,8 +57,8 @@ pub trait Stage: Sized + Sync {
 
     fn memory<'a>(&self, session: &'a Session<'a>, inspection: &'a Self::Inspection) -> Self::Memory<'a>;
 
-    /// Does one of the stage's own steps, and returns what it found in one line.
-    fn builtin(running: &Running<'_, Self>, action: &Self::Action) -> Result<String>;
+    /// Does one of the stage's own steps.
+    fn builtin(running: &Running<'_, Self>, action: &Self::Action) -> Result<Ended>;
 
     /// Runs the program of the step `name`: once, unless the stage knows better.
     fn child(_: &Running<'_, Self>, _name: &str, run: &Once<'_>) -> Result<()> {

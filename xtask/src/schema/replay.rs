@@ -351,7 +351,7 @@ fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error:
     let statement = &script.statements[number];
     let within = line_in(answer, statement.text);
     let line = within.map_or(statement.line, |line| statement.starts + line - 1);
-    let failure = failure.at(&migration.name, Some(line));
+    let failure = failure.at(&migration.name, &migration.sql, Some(line));
     let failure = match (script.statements.len(), within) {
         (1, line) => failure.because(format!("{}{}", server_words(answer), of_the_script(line))),
         (count, _) => failure.because(format!(

@@ -26,6 +26,7 @@ use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -158,8 +159,8 @@ impl Stage for Backward {
         OnceLock::new()
     }
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
-        running.builtin(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
+        running.builtin(action).map(Ended::from)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {

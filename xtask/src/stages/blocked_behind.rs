@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Failure, Result};
 use crate::evidence::deploy::Deploy;
+use crate::run::ended::Ended;
 use crate::run::plan::{Action, Step};
 use crate::words::duration;
 
@@ -20,14 +21,14 @@ pub fn step<A>(limit: Duration, action: A) -> Step<A> {
 ///
 /// # Errors
 /// `different` where somebody waited for longer than `limit`.
-pub fn verify(deploys: &[Deploy], limit: Duration) -> Result<String> {
+pub fn verify(deploys: &[Deploy], limit: Duration) -> Result<Ended> {
     let longest = deploys.iter().max_by_key(|deploy| deploy.blocked_ms);
     if let Some(deploy) = longest.filter(|deploy| Duration::from_millis(deploy.blocked_ms) > limit) {
         return Err(too_long(deploy, limit));
     }
     let unwatched = deploys.iter().find_map(|deploy| deploy.unwatched.as_ref());
     if let Some(why) = unwatched.or(deploys.is_empty().then_some(&"it was not begun".to_owned())) {
-        return Ok(format!("not watched, or not to its end: {why}"));
+        return Ok(Ended::NotTried(format!("not watched, or not to its end: {why}")));
     }
     let looks: u64 = deploys.iter().map(|deploy| deploy.looks).sum();
     let waited = match deploys.iter().map(|deploy| deploy.waited_ms).sum() {
@@ -38,7 +39,7 @@ pub fn verify(deploys: &[Deploy], limit: Duration) -> Result<String> {
         0 => "nobody behind it".to_owned(),
         blocked => format!("nobody longer than {} behind it ({} allowed)", duration(blocked), said(limit)),
     };
-    Ok(format!("looked {looks} times: {waited}, and {behind}"))
+    Ok(Ended::Done(format!("looked {looks} times: {waited}, and {behind}")))
 }
 
 fn too_long(deploy: &Deploy, limit: Duration) -> Failure {
@@ -93,14 +94,18 @@ mod tests {
             vec![seen(73_800, 42_000), seen(0, 10)],
             vec![unwatched(seen(0, 6_200))],
         ];
-        let said: Vec<String> =
-            cases.iter().map(|deploys| verify(deploys, limit).unwrap_or_else(|failure| failure.in_full())).collect();
+        let said = |ended: Ended| {
+            let (word, detail) = ended.in_words();
+            format!("{word}: {detail}")
+        };
+        let told = |deploys: &Vec<Deploy>| verify(deploys, limit).map_or_else(|failure| failure.in_full(), said);
+        let said: Vec<String> = cases.iter().map(told).collect();
         insta::assert_snapshot!(said.join("\n"), @r"
-        looked 20 times: it waited for no lock, and nobody behind it
-        looked 40 times: it waited 4.2 s for locks, and nobody longer than 5.0 s behind it (5.0 s allowed)
-        not watched, or not to its end: it was not begun
-        not watched, or not to its end: cannot connect
-        not watched, or not to its end: cannot connect
+        ok: looked 20 times: it waited for no lock, and nobody behind it
+        ok: looked 40 times: it waited 4.2 s for locks, and nobody longer than 5.0 s behind it (5.0 s allowed)
+        skipped: not watched, or not to its end: it was not begun
+        skipped: not watched, or not to its end: cannot connect
+        skipped: not watched, or not to its end: cannot connect
         different: others waited up to 42.0 s behind `migrate deploy`, and `blocked_behind` allows 5.0 s
         caused by: backend pid 9 (role `web`) waited 42.0 s for `Session`
         caused by: the deploy waited 1 min 13 s before them: backend pid 7 (role `ana`, `nightly`, idle in transaction) holds a lock on `Session`, and was last sent `select ?`

@@ -14,6 +14,7 @@ use crate::postgres::claim;
 use crate::postgres::counts::{Counts, counts};
 use crate::run::consent::Question;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::{Running, Stage};
@@ -103,11 +104,12 @@ impl Stage for Claim {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Counts) {}
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
-        match action {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
+        let done = match action {
             Builtin::Write => write(running.session),
             Builtin::Verify => verify(running.session),
-        }
+        };
+        done.map(Ended::from)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

@@ -10,6 +10,7 @@ use crate::evidence::deployed::{Deployed, Model, Verdict};
 use crate::hint::Hint;
 use crate::migrations::status::MigrationStatus;
 use crate::process::{locate, packages};
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Step};
 use crate::schema::history::History;
@@ -193,7 +194,7 @@ impl Running {
 
     /// # Errors
     /// `different` where something is broken, and nobody has said that it may be.
-    pub fn judge(&self, journal: &Journal<'_>, wanted: &Wanted) -> Result<String> {
+    pub fn judge(&self, journal: &Journal<'_>, wanted: &Wanted) -> Result<Ended> {
         let (before, after) = (said(journal, BEFORE)?, said(journal, AFTER)?);
         let models = compared(&of(&before, DEPLOYED), &of(&after, DEPLOYED))?;
         // What the new client cannot do after the migrations either, they are not to blame for.
@@ -219,16 +220,23 @@ fn too_early(next: &[Model]) -> Option<String> {
     })
 }
 
-fn verdict_of_all(reference: &str, models: &[Model], wanted: &Wanted) -> Result<String> {
+fn verdict_of_all(reference: &str, models: &[Model], wanted: &Wanted) -> Result<Ended> {
     let broken: Vec<String> = models.iter().filter_map(Model::broken).collect();
     let not_tried = models.iter().filter_map(Model::not_tried).count();
     let all = counted(models.len(), "model");
     let tried = if not_tried == 0 { all } else { format!("{all} ({not_tried} not tried in full)") };
+    if !models.is_empty() && models.iter().all(|model| matches!(model.reads, Verdict::NotTried(_))) {
+        return Ok(Ended::NotTried(format!(
+            "nothing of the client of `{reference}` worked before the migrations either"
+        )));
+    }
     if broken.is_empty() {
-        return Ok(format!("the client of `{reference}` reads and writes {tried} as before"));
+        let said = format!("the client of `{reference}` reads and writes {tried} as before");
+        return Ok(Ended::Done(said));
     }
     if wanted.accept_breaking {
-        return Ok(format!("the client of `{reference}` is broken for {} of {tried}, as accepted", broken.len()));
+        let broken = broken.len();
+        return Ok(Ended::Done(format!("the client of `{reference}` is broken for {broken} of {tried}, as accepted")));
     }
     Err(Failure::different(format!("the migrations break the release that is running (`{reference}`)"))
         .because_all(broken)
@@ -321,7 +329,7 @@ mod tests {
         let models = compared(&before[..4], &after).unwrap();
         let told = |models: &[Model], accept| {
             let wanted = Wanted { release: Release::Named("main".to_owned()), accept_breaking: accept };
-            verdict_of_all("main", models, &wanted).unwrap_or_else(|failure| failure.in_full())
+            verdict_of_all("main", models, &wanted).map_or_else(|failure| failure.in_full(), |ended| ended.in_words().1)
         };
         let said = [told(&models, false), told(&models, true), told(&models[..1], false), told(&models[3..4], false)];
         let not_tried: Vec<String> = models.iter().filter_map(Model::not_tried).collect();
@@ -332,7 +340,7 @@ mod tests {
         note: add first, and take away once no release uses it any more: two migrations, with a release between them
         the client of `main` is broken for 2 of 4 models (2 not tried in full), as accepted
         the client of `main` reads and writes 1 model as before
-        the client of `main` reads and writes 1 model (1 not tried in full) as before
+        nothing of the client of `main` worked before the migrations either
         `B`: writes not tried, which failed before the migrations, too: P2003: no parent
         `D`: reads and writes not tried, which failed before the migrations, too: P2021: no table
         ");

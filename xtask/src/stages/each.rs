@@ -16,6 +16,7 @@ use crate::migrations::down::Down;
 use crate::migrations::down_scripts;
 use crate::migrations::impact::AtSize;
 use crate::migrations::up_down_up::{MigrationTrial, rehearse_all};
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -97,8 +98,8 @@ impl Stage for Rehearse {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn builtin(running: &Running<'_, Self>, Builtin::RehearseAll: &Builtin) -> Result<String> {
-        rehearse(running.session, running.journal, running.inspection)
+    fn builtin(running: &Running<'_, Self>, Builtin::RehearseAll: &Builtin) -> Result<Ended> {
+        rehearse(running.session, running.journal, running.inspection).map(Ended::from)
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {

@@ -23,6 +23,7 @@ use crate::migrations::status::MigrationStatus;
 use crate::postgres::fence;
 use crate::process::Invocation;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::run_plan::Once;
@@ -41,6 +42,7 @@ use crate::stages::preflight::{
     check_history, check_providers, check_schema, check_squash, check_standing, failed_before, leftover, remarks,
     replay_first,
 };
+use crate::stages::refused_line;
 use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
 use crate::stages::still_owed;
 use crate::stages::surroundings;
@@ -201,7 +203,7 @@ impl Stage for Forward {
         Memory::default()
     }
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         running.builtin(action)
     }
 
@@ -398,22 +400,23 @@ fn smoke(session: &Session<'_>, leases: &Leases) -> Result<Step<Builtin>> {
 }
 
 impl Running<'_, Forward> {
-    fn builtin(&self, action: &Builtin) -> Result<String> {
-        match action {
+    fn builtin(&self, action: &Builtin) -> Result<Ended> {
+        let done = match action {
             Builtin::Snapshot => {
                 let schemas = schemas_of(&self.session.target.schemas(), self.inspection.lost());
                 take_snapshot(self.session, self.journal, "forward", &schemas)
             }
             Builtin::CountAgain => self.count_again(),
             Builtin::Replay => self.replay(),
-            Builtin::Impact => self.impact(),
+            Builtin::Impact => return self.impact(),
             Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
-            Builtin::VerifyWaits => self.verify_waits(),
-            Builtin::VerifyDeployed => self.verify_deployed(),
+            Builtin::VerifyWaits => return self.verify_waits(),
+            Builtin::VerifyDeployed => return self.verify_deployed(),
             Builtin::Pass(action) => self.pass(action),
-        }
+        };
+        done.map(Ended::from)
     }
 
     fn deploy(&self, run: &Once<'_>) -> Result<()> {
@@ -422,12 +425,12 @@ impl Running<'_, Forward> {
         Tries { session, journal, entry, lease, pending, seen: &self.memory.deploys }.all(run)
     }
 
-    fn verify_waits(&self) -> Result<String> {
+    fn verify_waits(&self) -> Result<Ended> {
         let deploys = self.memory.deploys.lock().unwrap_or_else(PoisonError::into_inner);
         blocked_behind::verify(&deploys, self.session.settings.deploy.blocked_behind)
     }
 
-    fn verify_deployed(&self) -> Result<String> {
+    fn verify_deployed(&self) -> Result<Ended> {
         let running = self.inspection.running.as_ref().zip(self.options.deployed.as_ref());
         let (running, wanted) = running.ok_or_else(|| Failure::bug("no release was asked for"))?;
         running.judge(self.journal, wanted)
@@ -448,7 +451,7 @@ impl Running<'_, Forward> {
         }
     }
 
-    fn impact(&self) -> Result<String> {
+    fn impact(&self) -> Result<Ended> {
         let Inspection { history, before, .. } = self.inspection;
         impact_step::tell_unheard_of(self.session, self.journal, history);
         let standing = &before.standing;
@@ -595,10 +598,9 @@ impl Running<'_, Forward> {
     /// Adds to a failure what became of the database. A deploy that was stopped while it waited for a lock has begun a migration,
     /// unless the ledger says otherwise.
     fn explain_state(&self, failure: Failure) -> Failure {
-        let failed = self.after().ok().and_then(|after| after.standing.failed.first().cloned());
-        let failure = match (&failed, &failure.place) {
-            (Some(name), None) => failure.at(name, None),
-            _ => failure,
+        let failure = match self.after() {
+            Ok(after) => refused_line::named(self.session, failure, &self.inspection.history, &after),
+            Err(_) => failure,
         };
         let (failure, begun) = match self.state_in_words() {
             Ok((state, begun)) => (failure.note(state), begun),

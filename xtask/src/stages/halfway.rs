@@ -27,6 +27,8 @@ pub struct Halfway {
 struct Sent {
     line: usize,
     moves_rows: bool,
+    /// A failure after it takes it back, too.
+    in_block: bool,
 }
 
 /// None where Prisma sends the script as one request, and where no beginning of it makes the schema `now`.
@@ -52,7 +54,10 @@ pub fn of(
     })?;
     let equal = points.iter().filter(|(_, catalog)| drift::between(catalog, now).definition.is_empty());
     let equal: Vec<usize> = equal.map(|(count, _)| *count).collect();
-    let statements = script.iter().map(|it| Sent { line: it.line, moves_rows: it.nature.moves_rows }).collect();
+    let statements = script
+        .iter()
+        .map(|it| Sent { line: it.line, moves_rows: it.nature.moves_rows, in_block: it.nature.in_block })
+        .collect();
     let range = equal.first().zip(equal.last());
     Ok(range.map(|(&fewest, &most)| Halfway { statements, fewest, most }))
 }
@@ -74,6 +79,13 @@ impl Halfway {
         let missing = self.statements.get(self.most);
         let missing = missing.map(|next| format!("; what begins on line {} is not", next.line)).unwrap_or_default();
         format!("{there}{traceless}{missing}")
+    }
+
+    /// The line of the first statement that is not there, where that is the one that failed: what came before it left a trace, and it begins
+    /// no transaction block of which a later one may have failed.
+    pub fn next_line(&self) -> Option<usize> {
+        let next = self.statements.get(self.most).filter(|next| self.fewest == self.most && !next.in_block)?;
+        Some(next.line)
     }
 
     /// The line of a statement that changes rows, and of which the schema does not tell whether it ran.

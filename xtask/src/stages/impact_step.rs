@@ -8,6 +8,7 @@ use crate::evidence::impact::{Impact, InTheWay, worst};
 use crate::evidence::outcome::Counts;
 use crate::migrations::impact::{AtSize, impacts, production};
 use crate::migrations::kept;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Step};
 use crate::schema::history::History;
@@ -71,7 +72,7 @@ pub fn measure(
     journal: &Journal<'_>,
     (applied, pending): (&History, &History),
     rows: &Counts,
-) -> Result<String> {
+) -> Result<Ended> {
     let (mut found, notes) = match measured(session, applied, pending) {
         Ok(found) => found,
         Err(failure) => {
@@ -82,7 +83,7 @@ pub fn measure(
             let why = format!("what the migrations are in the way of was not measured: {}", failure.message);
             let causes: Vec<String> = failure.causes().collect();
             journal.record().outcome.notes.push([vec![why], causes].concat().join(": "));
-            return Ok("not measured; the record says why".to_owned());
+            return Ok(Ended::NotTried("not measured; the record says why".to_owned()));
         }
     };
     let linted = squawk_step::lint(session, journal, &pending.migrations, &mut found)?;
@@ -98,8 +99,10 @@ pub fn measure(
     let limits = over_limits::check(session, journal, &pending.migrations, &found, &|table| {
         may_hold_rows(table, rows, &schemas)
     });
+    let said = limits?.map_or(said.clone(), |limits| format!("{said}; {limits}"));
+    let none = !found.is_empty() && found.iter().all(|impact| impact.unmeasured.is_some());
     journal.record().outcome.impact = found;
-    Ok(limits?.map_or(said.clone(), |limits| format!("{said}; {limits}")))
+    Ok(if none { Ended::NotTried(said) } else { Ended::Done(said) })
 }
 
 /// What was counted says so itself. Of another schema nothing was: in doubt it holds some.

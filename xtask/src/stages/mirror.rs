@@ -19,6 +19,7 @@ use crate::migrations::database_state::DatabaseState;
 use crate::postgres::service_role::{self, Trial};
 use crate::rows::filler::ways_of;
 use crate::rows::seed;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -125,14 +126,15 @@ impl Stage for Mirror {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         let Running { session, journal, inspection, .. } = running;
-        match action {
+        let done = match action {
             Builtin::Replay => replay(session, inspection),
             Builtin::VerifyCatalog => verify_catalog(session, journal, inspection),
-            Builtin::VerifyWrite => verify_write(session, &inspection.history),
+            Builtin::VerifyWrite => return verify_write(session, &inspection.history),
             Builtin::Feed => feed(session),
-        }
+        };
+        done.map(Ended::from)
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
@@ -219,20 +221,23 @@ fn verify_catalog(session: &Session<'_>, journal: &Journal<'_>, inspection: &Ins
         .hint(Hint::run("forward")))
 }
 
-fn verify_write(session: &Session<'_>, history: &History) -> Result<String> {
+fn verify_write(session: &Session<'_>, history: &History) -> Result<Ended> {
     let tables = expected::mirrors(session, history)?;
     let mut connection = session.connection();
     for (schema, table) in &tables {
         let ways = connection.read(|transaction| ways_of(transaction, schema, table))?;
         let name = format!("{}.{}", escape_identifier(schema), escape_identifier(table));
         if service_role::try_to_write(&mut connection, &session.target, &name, &ways)? == Trial::NoSuchRole {
-            return Ok("not tried: this server has no role `service_role`".to_owned());
+            return Ok(Ended::NotTried("not tried: this server has no role `service_role`".to_owned()));
         }
     }
     let names: Vec<String> = tables.iter().map(|(schema, table)| format!("`{schema}.{table}`")).collect();
     Ok(match names.as_slice() {
-        [] => "not tried: the script makes no table".to_owned(),
-        names => format!("the service role wrote a row to {} and read it back; rolled back", names.join(" and ")),
+        [] => Ended::NotTried("not tried: the script makes no table".to_owned()),
+        names => Ended::Done(format!(
+            "the service role wrote a row to {} and read it back; rolled back",
+            names.join(" and ")
+        )),
     })
 }
 

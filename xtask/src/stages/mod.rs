@@ -17,6 +17,7 @@ mod over_limits;
 pub mod parity;
 pub mod preflight;
 mod probed_client;
+mod refused_line;
 mod release_in_git;
 pub mod reset;
 pub mod resolve_failed;

@@ -20,6 +20,7 @@ use crate::parity::shape::{self, Shapes};
 use crate::parity::sources::{Api, CountSource, Counted};
 use crate::parity::sql::moment::shapes;
 use crate::parity::{place, plot};
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::{Running, Stage};
@@ -114,8 +115,8 @@ impl Stage for Parity {
         Memory { api: api.transpose(), state: Mutex::default() }
     }
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
-        running.builtin(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
+        running.builtin(action).map(Ended::from)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {

@@ -19,6 +19,7 @@ use crate::postgres::fence::{self, Fence, refuse_deploy};
 use crate::rows::snapshot::{self, Snapshot, Trial, try_way_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Plan, Step};
 use crate::run::stage::{Running, Stage};
@@ -208,8 +209,8 @@ impl Stage for Reset {
         Memory::default()
     }
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
-        running.builtin(action)
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
+        running.builtin(action).map(Ended::from)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {

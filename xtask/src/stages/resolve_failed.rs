@@ -19,6 +19,7 @@ use crate::migrations::down_scripts;
 use crate::migrations::prisma_status::ask_prisma;
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
 use crate::run::stage::{Running, Stage};
@@ -140,13 +141,14 @@ impl Stage for ResolveFailed {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         let Running { options, session, journal, inspection, .. } = running;
-        match action {
+        let done = match action {
             Builtin::Snapshot => take_snapshot(session, journal, "backward", &ours(session)),
             Builtin::TakeBack => options.take_back(session, inspection),
             Builtin::Verify => verify(session, journal, inspection),
-        }
+        };
+        done.map(Ended::from)
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::postgres::fence;
 use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::{Running, Stage};
@@ -152,9 +153,9 @@ impl Stage for Restore {
         OnceLock::new()
     }
 
-    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         let Running { session, inspection, .. } = running;
-        match action {
+        let done = match action {
             Builtin::OpenTables => {
                 fence::lift(&mut session.connect()?, &session.target, &session.target.dsn().schema)?;
                 Ok("they take rows again".to_owned())
@@ -164,7 +165,8 @@ impl Stage for Restore {
             Builtin::GiveBack => give_back(running),
             Builtin::VerifyCounts => verify_counts(session, inspection),
             Builtin::VerifyCatalog => verify_catalog(session, running.memory.get().unwrap_or(&inspection.catalog)),
-        }
+        };
+        done.map(Ended::from)
     }
 
     fn record(running: &Running<'_, Self>, result: &Result<()>) -> Result<()> {

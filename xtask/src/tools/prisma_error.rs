@@ -44,9 +44,15 @@ fn details(below: &[String]) -> Vec<String> {
     let answer = answer.unwrap_or_else(|| begins(&["ERROR:", "FATAL:"]).collect());
     let script = below.iter().skip_while(|line| *line != POSITION).skip(1).take_while(|line| !line.is_empty()).last();
     let script = script.and_then(|line| line.trim().split_once(' '));
-    let script = script.map(|(number, sql)| format!("line {number}: {}", sql.trim()));
+    let script = script.map(|(number, sql)| format!("{LINE}{number}: {}", sql.trim()));
     let schema = place(below).map(|place| format!("in {place}"));
     of_what.chain(answer).chain(script).chain(schema).collect()
+}
+
+/// Of a detail: the line that Prisma quotes of a script, and what stands there.
+pub fn quoted_line(detail: &str) -> Option<(usize, &str)> {
+    let (number, sql) = detail.strip_prefix(LINE)?.split_once(": ")?;
+    Some((number.parse().ok()?, sql))
 }
 
 /// In the schema: `schema.prisma:12`.
@@ -56,6 +62,7 @@ fn place(below: &[String]) -> Option<&str> {
 
 const SQLSTATE: &str = "Database error code: ";
 const POSITION: &str = "Position:";
+const LINE: &str = "line ";
 /// Lines of the server's answer: a message may have any number.
 const MOST: usize = 12;
 

@@ -563,8 +563,9 @@ fn what_prisma_left_of_a_migration_is_settled_after_the_rest_was_run() {
         "2_broken",
         "create table u (id int);\n-- fails\ncreate unique index i on t (id);\ncreate table w (id int)",
     );
-    let failed = project.run(&["forward"]).expect(1);
+    let failed = project.run(&["forward", "--json"]).expect(1);
     says(&failed, &["P3018", "its script left this behind: table \"public\".\"u\""]);
+    assert_eq!(failed.json()["error"]["line"], 3, "the first statement that is not there is the one that failed");
     assert!(exists(&database, "u") && !exists(&database, "w"));
     let stopped = ["the first of its 3 statements is there; what begins on line 3 is not", "run the rest of it"];
     says(&project.run(&["backward", "--failed"]).expect(5), &stopped);

@@ -199,6 +199,8 @@ fn a_migration_that_fails_on_the_rows_stops_it_in_the_first_forward() {
     let answer = project.run(&["drill", "--no-mirror", "--accept-data-loss", "--json"]).expect(1);
     let json = answer.json();
     assert_eq!(stages(&json), ["forward failed"]);
+    assert_eq!((&json["error"]["line"], &json["error"]["excerpt"]["from"]), (&json!(1), &json!(1)), "{json:#}");
+    assert!(json["error"]["excerpt"]["text"].as_str().unwrap().ends_with("set not null;"), "{json:#}");
     says(&answer, &["P3018", "20260101000000_broken", "the drill stopped in stage 1 of 5: the first forward"]);
     says(
         &answer,

@@ -270,6 +270,10 @@ fn fails_in_the_middle(name: &str, up: &str, left: &str, first_is_there: bool) {
     for part in ["P3018", "20260101000000_broken", "division by zero", left, "hint: "] {
         assert!(first.stderr.contains(part), "{part} is missing in:\n{}", first.stderr);
     }
+    // What the server refused leaves no trace in a schema, and it names no place: no line is better than a wrong one.
+    let evidence = first.stderr.lines().last().unwrap().trim_start_matches("evidence: ");
+    let record: Value = serde_json::from_str(&project.read(&format!("{evidence}/run.json"))).unwrap();
+    assert_eq!((&record["error"]["line"], &record["error"]["excerpt"]["text"]), (&Value::Null, &json!(up.trim_end())));
     let there = database.one::<Option<String>>("select to_regclass('public.first')::text").is_some();
     assert_eq!(there, first_is_there);
     let second = project.run(&["forward"]).expect(1);

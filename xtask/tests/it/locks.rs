@@ -100,6 +100,7 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
       ✗ migrate deploy 2: exited with code 1  (TIME)
       it waited TIME for locks
       ✓ migrate resolve: done  (TIME)
+      - not tried: verify ledger, verify catalog, verify waits
     error: the migrations were not applied: `migrate deploy` exited with code 1
     caused by: P3018: A migration failed to apply. New migrations cannot be applied before the error is recovered from. Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve
     caused by: Migration name: 20260101000000_room

@@ -260,6 +260,7 @@ fn a_mirror_that_is_not_there_is_blocked_as_the_old_readers_know_it() {
     let answer = project.run(&["parity"]).expect(4);
     insta::assert_snapshot!(answer.prose().lines().skip(3).collect::<Vec<_>>().join("\n"), @r#"
       ✗ tables: the mirror has no table `public.facts`
+      - not tried: count
     error: the mirror has no table `public.facts`
     hint: cargo xtask mirror
     "#);
@@ -508,6 +509,7 @@ fn the_feeder_mirrors_what_it_seeds_and_loses_what_it_is_told_to() {
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     parity:
       ✗ tables: the mirror has no table `public.facts`
+      - not tried: count
     error: the mirror has no table `public.facts`
     hint: cargo xtask mirror --sandbox
     ");

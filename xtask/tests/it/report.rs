@@ -215,6 +215,7 @@ fn failed_in_github(project: &mut Project, url: &str) -> Answer {
     project.write("prisma/smoke.mjs", LEAKER);
     project.write("summary.md", "before\n");
     project.env.insert("GITHUB_ACTIONS".to_owned(), "true".to_owned());
+    project.env.insert("GITHUB_ACTOR".to_owned(), "ana".to_owned());
     project.env.insert("GITHUB_STEP_SUMMARY".to_owned(), project.path("summary.md").display().to_string());
     project.run(&["forward", "--smoke", "--json"]).expect(1)
 }
@@ -272,6 +273,10 @@ fn a_failed_run_is_told_to_github_and_junit_without_its_secret() {
         (&json!("forward failed"), &json!(false), &json!([]))
     );
     let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
+    assert_eq!(record["operator"]["actor"], "ana");
+    let planning = record["planning"].as_array().unwrap().iter().map(|phase| phase["name"].as_str().unwrap());
+    let planning: Vec<&str> = planning.collect();
+    assert_eq!(planning, ["declare", "connect", "lock", "inspect", "plan", "consent", "tools", "open"]);
     assert!(
         record["files"]["report.html"].is_string() && record["files"]["junit.xml"].is_string(),
         "{}",

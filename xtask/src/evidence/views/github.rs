@@ -112,6 +112,7 @@ fn symbol(status: &str) -> &'static str {
     match status {
         "ok" => "✅",
         "refused" => "⛔",
+        "skipped" => "➖",
         "interrupted" | "blocked" => "⚠️",
         _ => "❌",
     }
@@ -120,6 +121,10 @@ fn symbol(status: &str) -> &'static str {
 fn steps(outcome: &Outcome) -> String {
     let mut rows = String::new();
     for stage in &outcome.stages {
+        if stage.status == "skipped" {
+            let why = stage.detail.as_deref().map(code).unwrap_or_default();
+            let _ = writeln!(rows, "| {} | {} | | | {why} |", symbol(&stage.status), code(&stage.name));
+        }
         for step in &stage.steps {
             let (mark, took) = (symbol(&step.status), duration(step.duration_ms));
             let detail = step.found().as_deref().map(code).unwrap_or_default();
@@ -132,7 +137,7 @@ fn steps(outcome: &Outcome) -> String {
 fn rows(counts: &BeforeAfter) -> String {
     let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     let mut rows = String::new();
-    for (name, before, after) in counts.tables() {
+    for (name, before, after) in counts.data() {
         let changed = if before == after { "" } else { "**" };
         let _ = writeln!(rows, "| {} | {} | {changed}{}{changed} |", code(name), shown(before), shown(after));
     }
@@ -271,6 +276,23 @@ mod tests {
         command=env check
         status=ok
         exit_code=0
+        ");
+    }
+
+    #[test]
+    fn what_was_not_tried_has_a_mark_of_its_own() {
+        let step = |name: &str, status: &str, detail: &str| json!({"name": name, "status": status, "detail": detail});
+        let steps = [step("feed", "ok", "7 rows"), step("verify write", "skipped", "not tried: no role")];
+        let outcome = Record::of(json!({"stages": [
+            {"name": "mirror", "status": "ok", "steps": steps},
+            {"name": "parity", "status": "skipped", "detail": "left out, as asked"},
+        ]}));
+        insta::assert_snapshot!(self::steps(&outcome.outcome), @"
+        | | stage | step | took | found |
+        |---|---|---|---:|---|
+        | ✅ | <code>mirror</code> | <code>feed</code> | 0 ms | <code>7 rows</code> |
+        | ➖ | <code>mirror</code> | <code>verify write</code> | 0 ms | <code>not tried&#58; no role</code> |
+        | ➖ | <code>parity</code> | | | <code>left out, as asked</code> |
         ");
     }
 

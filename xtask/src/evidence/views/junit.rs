@@ -30,7 +30,8 @@ struct Case {
 
 enum End {
     Passed,
-    Skipped,
+    /// Why it was not tried.
+    Skipped(String),
     /// A miss: the step did not do what it was to do.
     Failure(Miss),
     /// It never came to a verdict: refused, blocked, interrupted.
@@ -66,7 +67,7 @@ fn suites(reading: &Reading) -> Vec<Suite> {
     let mut suites: Vec<Suite> = begun.map(|(stage, left)| suite(reading, stage, left, &mut names)).collect();
     suites.extend(left.stages.into_iter().map(|plan| Suite {
         name: distinct(&plan.stage, &mut names),
-        cases: plan.steps.into_iter().map(skipped).collect(),
+        cases: plan.steps.into_iter().map(not_reached).collect(),
         milliseconds: 0,
     }));
     if let Some(end) = unexplained(run, &suites) {
@@ -76,16 +77,20 @@ fn suites(reading: &Reading) -> Vec<Suite> {
     suites
 }
 
-fn skipped(name: String) -> Case {
-    Case { name, milliseconds: 0, end: End::Skipped }
+fn not_reached(name: String) -> Case {
+    skipped(name, None)
+}
+
+fn skipped(name: String, why: Option<String>) -> Case {
+    Case { name, milliseconds: 0, end: End::Skipped(why.unwrap_or_else(|| "not reached".to_owned())) }
 }
 
 fn suite(reading: &Reading, stage: &StageView, left: Vec<String>, names: &mut Vec<String>) -> Suite {
-    let left_out = (stage.status == "skipped").then(|| skipped(stage.name.clone()));
+    let left_out = (stage.status == "skipped").then(|| skipped(stage.name.clone(), stage.detail.clone()));
     let cases = stage.steps.iter().map(|step| case(reading, step));
     Suite {
         name: distinct(&stage.name, names),
-        cases: cases.chain(left_out).chain(left.into_iter().map(skipped)).collect(),
+        cases: cases.chain(left_out).chain(left.into_iter().map(not_reached)).collect(),
         milliseconds: stage.duration_ms,
     }
 }
@@ -107,7 +112,7 @@ fn case(reading: &Reading, step: &StepView) -> Case {
     };
     let end = match step.status.as_str() {
         "ok" => End::Passed,
-        "skipped" => End::Skipped,
+        "skipped" => End::Skipped(step.found().unwrap_or_else(|| "not tried".to_owned())),
         _ => missed(miss()),
     };
     Case { name: step.name.clone(), milliseconds: step.duration_ms, end }
@@ -135,7 +140,7 @@ fn unexplained(run: &Outcome, suites: &[Suite]) -> Option<End> {
 fn suite_element(reading: &Reading, suite: &Suite) -> Markup {
     let run = &reading.run;
     let cases = || suite.cases.iter();
-    let left_out = cases().filter(|case| matches!(case.end, End::Skipped)).count();
+    let left_out = cases().filter(|case| matches!(case.end, End::Skipped(_))).count();
     let target = run.outcome.target.as_ref();
     let host = target.map_or("", |target| &target.host);
     let properties = [
@@ -170,7 +175,7 @@ fn end_element(end: &End) -> Markup {
     html! {
         @match end {
             End::Passed => {},
-            End::Skipped => skipped message="not reached" {},
+            End::Skipped(why) => skipped message=(in_line(why)) {},
             End::Failure(miss) => failure type=(miss.kind) message=(in_line(&miss.message)) { (miss.output) },
             End::Error(miss) => error type=(miss.kind) message=(in_line(&miss.message)) { (miss.output) },
         }
@@ -234,6 +239,22 @@ mod tests {
           <testcase name="d" classname="drill.forward (2)" time="0.000"><skipped message="not reached"></skipped></testcase>
         </testsuite></testsuites>
         "#);
+    }
+
+    #[test]
+    fn what_was_not_tried_is_skipped_and_says_why() {
+        let step = json!({"name": "verify write", "status": "skipped", "detail": "not tried: no role"});
+        let stages = json!([
+            {"name": "mirror", "status": "ok", "steps": [step]},
+            {"name": "parity", "status": "skipped", "detail": "left out, as asked"},
+        ]);
+        let document = document_of(json!({"status": "ok", "stages": stages}), &Value::Null);
+        let cases: Vec<&str> = document.lines().filter(|line| line.contains("<testcase")).collect();
+        insta::assert_snapshot!(cases.join("\n"), @r#"
+          <testcase name="verify write" classname="drill.mirror" time="0.000"><skipped message="not tried: no role"></skipped></testcase>
+          <testcase name="parity" classname="drill.parity" time="0.000"><skipped message="left out, as asked"></skipped></testcase>
+        "#);
+        assert_eq!(document.matches("skipped=\"1\"").count(), 2, "{document}");
     }
 
     #[test]

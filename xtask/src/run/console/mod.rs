@@ -35,6 +35,9 @@ pub struct Console {
     interrupt: OnceLock<Interrupt>,
 }
 
+/// The mark of what nobody tried: neither that of what went well nor that of what did not.
+const NOT_TRIED: &str = "-";
+
 /// A step that is running; say how it ended.
 pub struct Running<'a> {
     console: &'a Console,
@@ -172,6 +175,20 @@ impl Console {
         Running { console: self, name: name.to_owned(), spinner }
     }
 
+    /// A stage that is not run.
+    pub fn left_out(&self, name: &str, why: &str) {
+        let (mark, name, why) = (self.painted(NOT_TRIED, "33"), in_line(name), in_line(why));
+        self.progress(&format!("{mark} {name}: left out, {why}"));
+    }
+
+    /// What a plan had promised and what failed before it kept from being tried.
+    pub fn not_tried(&self, indent: &str, names: &[&str]) {
+        if !names.is_empty() {
+            let mark = self.painted(NOT_TRIED, "33");
+            self.progress(&format!("{indent}{mark} not tried: {}", in_line(&names.join(", "))));
+        }
+    }
+
     pub fn counts(&self, counts: &BeforeAfter) {
         self.progress(&counts_table(counts));
     }
@@ -262,6 +279,10 @@ impl Running<'_> {
         self.end("✗", "31", detail, took);
     }
 
+    pub fn not_tried(self, detail: &str, took: Duration) {
+        self.end(NOT_TRIED, "33", detail, took);
+    }
+
     fn end(self, mark: &str, color: &str, detail: &str, took: Duration) {
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();
@@ -302,10 +323,8 @@ pub fn counts_table(counts: &BeforeAfter) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header(["  table", "before", "after", "change"]);
-    let names = counts.before.keys().chain(counts.after.keys());
-    for name in names.collect::<std::collections::BTreeSet<_>>() {
-        let (before, after) = (counts.before.get(name), counts.after.get(name));
-        let shown = |count: Option<&u64>| count.map_or("-".to_owned(), u64::to_string);
+    for (name, before, after) in counts.data() {
+        let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
         table.add_row([format!("  {}", in_line(name)), shown(before), shown(after), change(before, after)]);
     }
     numbers_to_the_right(table)
@@ -336,13 +355,13 @@ fn numbers_to_the_right(mut table: Table) -> String {
     trimmed(&table)
 }
 
-fn change(before: Option<&u64>, after: Option<&u64>) -> String {
+fn change(before: Option<u64>, after: Option<u64>) -> String {
     match (before, after) {
         (None, Some(_)) => "new".to_owned(),
         (Some(_), None) => "gone".to_owned(),
         (Some(before), Some(after)) if before == after => "=".to_owned(),
-        (Some(&before), Some(&after)) if after > before => format!("+{}", after - before),
-        (Some(&before), Some(&after)) => format!("-{}", before - after),
+        (Some(before), Some(after)) if after > before => format!("+{}", after - before),
+        (Some(before), Some(after)) => format!("-{}", before - after),
         (None, None) => String::new(),
     }
 }

@@ -13,6 +13,7 @@ use crate::evidence::verify::Verification;
 use crate::evidence::views::names::REPORT;
 use crate::postgres::connection::CouldNot;
 use crate::postgres::server::{self, Database};
+use crate::run::ended::Ended;
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
 use crate::run::stage::Running;
@@ -106,7 +107,7 @@ impl Stage for Breaks {
 
     fn memory<'a>(&self, _session: &'a Session<'a>, _inspection: &'a ()) {}
 
-    fn builtin(running: &Running<'_, Self>, step: &&'static str) -> Result<String> {
+    fn builtin(running: &Running<'_, Self>, step: &&'static str) -> Result<Ended> {
         if *step == "first" && running.options.0 == Moment::SessionsEnded {
             Self::end_sessions(running)?;
         }
@@ -120,7 +121,7 @@ impl Stage for Breaks {
             let _record = running.journal.record();
             running.options.at(Moment::Record);
         }
-        Ok("done".to_owned())
+        Ok(Ended::Done("done".to_owned()))
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {

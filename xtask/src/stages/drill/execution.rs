@@ -48,11 +48,18 @@ impl Execution<'_> {
                 continue;
             }
             self.begin(phase, &state)?;
-            self.recorded(phase, self.phase(phase, state))?;
+            self.recorded(phase, self.phase(phase, state)).inspect_err(|_| self.tell_not_tried(phase))?;
             state = self.left_by(phase)?;
         }
         self.progress().stage = Phase::ALL.len() + 1;
         Ok(())
+    }
+
+    fn tell_not_tried(&self, failed: Phase) {
+        let after = Phase::ALL.into_iter().filter(|phase| phase.number() > failed.number());
+        let is_left_out = |phase: &Phase| self.inspection.left_out.iter().any(|(other, _)| other == phase);
+        let names: Vec<&str> = after.filter(|phase| !is_left_out(phase)).map(Phase::name).collect();
+        self.journal.console.not_tried("", &names);
     }
 
     fn phase(&self, phase: Phase, before: DatabaseState) -> Result<()> {

@@ -22,6 +22,7 @@ use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::losses::Loss;
 use crate::run::console::Console;
+use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
 use crate::run::stage::{Running, Stage};
@@ -158,7 +159,7 @@ impl Stage for Drill {
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) {}
 
-    fn builtin(_: &Running<'_, Self>, planned: &Planned) -> Result<String> {
+    fn builtin(_: &Running<'_, Self>, planned: &Planned) -> Result<Ended> {
         Err(Failure::bug(format!("a drill runs its stages and not a step: {:?}", planned.promise.steps)))
     }
 

@@ -59,7 +59,7 @@ fn rehearsed(rehearsal: &[Rehearsed]) -> Markup {
 }
 
 pub fn rows(run: &Outcome) -> Option<Section> {
-    let (same, other): (Vec<_>, Vec<_>) = run.counts.as_ref()?.tables().partition(|(_, before, after)| before == after);
+    let (same, other): (Vec<_>, Vec<_>) = run.counts.as_ref()?.data().partition(|(_, before, after)| before == after);
     if same.is_empty() && other.is_empty() {
         return None;
     }

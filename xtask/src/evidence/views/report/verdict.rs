@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use crate::evidence::outcome::{Counts, Outcome, StageView};
+use crate::evidence::outcome::{BeforeAfter, Outcome, StageView};
 use crate::evidence::record::Record;
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
@@ -130,8 +130,11 @@ fn tiles(reading: &Reading) -> Markup {
     let (steps, good) = (run.steps().count(), run.steps().filter(|step| step.status == "ok").count());
     let moved = run.migrations.as_ref().map(|moved| (moved.applied.len(), moved.rolled_back.len()));
     let (applied, back) = moved.unwrap_or_default();
-    let total = |counts: &Counts| number(counts.values().sum());
-    let rows = run.counts.as_ref().map(|counts| format!("{} → {}", total(&counts.before), total(&counts.after)));
+    let total = |side: fn((&str, Option<u64>, Option<u64>)) -> Option<u64>, counts: &BeforeAfter| {
+        number(counts.data().filter_map(side).sum())
+    };
+    let rows =
+        run.counts.as_ref().map(|counts| format!("{} → {}", total(|row| row.1, counts), total(|row| row.2, counts)));
     let tiles = [
         (steps > 0).then(|| tile(&format!("{good} of {}", steps + planned), "steps are ok")),
         (moved.is_some() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
