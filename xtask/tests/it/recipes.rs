@@ -69,6 +69,7 @@ fn every_recipe_is_one_line_and_known_to_a_test() {
         ("migrate-sandbox", "cargo xtask forward --sandbox \"$@\""),
         ("rollback-staging", "cargo xtask backward \"$@\""),
         ("drill-staging", "cargo xtask drill \"$@\""),
+        ("drill-pr", "cargo xtask drill --branch \"$@\""),
         ("drill-sandbox", "cargo xtask drill --sandbox \"$@\""),
         ("reset-staging", "cargo xtask reset \"$@\""),
         ("restore-staging", "cargo xtask restore \"$@\""),
