@@ -21,7 +21,7 @@ rollback-staging *args:
 drill-staging *args:
     cargo xtask drill "$@"
 
-# The same for the migrations that this branch adds to the main one, as a pull request needs it
+# Rehearse only the migrations that this branch adds to the main one, as a pull request needs it
 drill-pr *args:
     cargo xtask drill --branch "$@"
 
