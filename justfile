@@ -21,6 +21,10 @@ rollback-staging *args:
 drill-staging *args:
     cargo xtask drill "$@"
 
+# Rehearse only the migrations that this branch adds to the main one, as a pull request needs it
+drill-pr *args:
+    cargo xtask drill --branch "$@"
+
 # The same on the embedded Postgres, which it fills first: start here
 drill-sandbox *args:
     cargo xtask drill --sandbox "$@"

@@ -169,11 +169,14 @@ pub struct Backward {
 #[derive(Debug, Args)]
 pub struct Drill {
     /// Take every migration up, down and up again in a throw-away database with rows, and say which can be taken back
-    #[arg(long, conflicts_with_all = ["steps", "accept_data_loss", "no_mirror", "resume", "deployed", "no_deployed", "accept_breaking"])]
+    #[arg(long, conflicts_with_all = ["steps", "branch", "accept_data_loss", "no_mirror", "resume", "deployed", "no_deployed", "accept_breaking"])]
     pub each: bool,
     /// How many migrations to take back and apply again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub steps: u16,
+    /// Take back and apply again what this branch adds to the main one; where it adds no migration, only forward, mirror and parity
+    #[arg(long, conflicts_with = "steps")]
+    pub branch: bool,
     /// Go on where rows or values would be lost, after a snapshot of them; they are put back after the second forward
     #[arg(long)]
     pub accept_data_loss: bool,
@@ -191,7 +194,7 @@ pub struct Drill {
     #[arg(long)]
     pub accept_breaking: bool,
     /// Go on with the last drill of the target, from the stage that missed
-    #[arg(long, conflicts_with_all = ["steps", "no_mirror"])]
+    #[arg(long, conflicts_with_all = ["steps", "branch", "no_mirror"])]
     pub resume: bool,
     /// Rehearse for tables of N rows each [default: what `[production.rows]` in drill.toml says of each]
     #[arg(long, value_name = "N", value_parser = production::rows)]

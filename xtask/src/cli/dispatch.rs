@@ -19,8 +19,8 @@ use crate::settings::{Output, Settings};
 use crate::stages::backward::{Backward, Extent};
 use crate::stages::claim::Claim;
 use crate::stages::deployed::{Release, Wanted};
-use crate::stages::drill::Drill;
 use crate::stages::drill::pass::Pass;
+use crate::stages::drill::{Drill, DrillExtent};
 use crate::stages::each::Rehearse;
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
@@ -142,10 +142,13 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         Command::Backward(args) => backward(args, &runner, outcome),
         Command::Drill(args) if args.each => runner.stage(&Rehearse, outcome),
         Command::Drill(args) => {
-            let args::Drill { steps, accept_data_loss, no_mirror, resume, accept_breaking, no_deployed, .. } = *args;
+            let args::Drill {
+                steps, branch, accept_data_loss, no_mirror, resume, accept_breaking, no_deployed, ..
+            } = *args;
+            let extent = if branch { DrillExtent::Branch } else { DrillExtent::Steps(steps.into()) };
             let release = args.deployed.clone().map_or(Release::MergeBase, Release::Named);
             let deployed = (!no_deployed).then_some(Wanted { release, accept_breaking });
-            runner.stage(&Drill { steps: steps.into(), accept_data_loss, no_mirror, resume, deployed }, outcome)
+            runner.stage(&Drill { extent, accept_data_loss, no_mirror, resume, deployed }, outcome)
         }
         Command::Mirror => runner.stage(&Mirror { feed: false, lease: None }, outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),

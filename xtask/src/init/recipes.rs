@@ -5,7 +5,7 @@ use crate::init::change::{Change, appended};
 use crate::init::repo::Repo;
 
 /// What each is called, starts and says.
-pub const RECIPES: [(&str, &str, &str); 7] = [
+pub const RECIPES: [(&str, &str, &str); 8] = [
     (
         "drill-sandbox",
         "drill --sandbox",
@@ -18,6 +18,11 @@ pub const RECIPES: [(&str, &str, &str); 7] = [
         "drill-staging",
         "drill",
         "Forward, backward, forward on staging as one run; --accept-data-loss, --steps, --resume, --plan",
+    ),
+    (
+        "drill-pr",
+        "drill --branch",
+        "Rehearse only the migrations that this branch adds to the main one, as a pull request needs it",
     ),
     ("reset-staging", "reset", "Snapshot every row, drop the schema, apply every migration, verify; needs --confirm"),
     (

@@ -260,7 +260,7 @@ fn each_kind_of_repo_gets_what_fits_it() {
           - ".github/workflows/staging-drill.yml"
           - run: npm ci
           - run: cargo install --locked --git "$STAGING_DRILL" xtask
-          - run: xtask drill --sandbox
+          - run: xtask drill --sandbox --branch
           - run: npm ci
           - run: cargo install --locked --git "$STAGING_DRILL" xtask
               DATABASE_URL: ${{ secrets.DATABASE_URL }}
@@ -367,6 +367,11 @@ fn each_kind_of_repo_gets_what_fits_it() {
     [positional-arguments]
     rollback-staging *args:
         xtask backward "$@"
+
+    # Rehearse only the migrations that this branch adds to the main one, as a pull request needs it
+    [positional-arguments]
+    drill-pr *args:
+        xtask drill --branch "$@"
 
     # Put the rows of a snapshot back, verify; needs --confirm, and --list shows what there is
     [positional-arguments]
@@ -509,4 +514,15 @@ fn a_file_that_changed_since_it_was_shown_is_left_alone() {
     let ignored = changes.iter().find(|change| change.path == ".gitignore").unwrap();
     assert_eq!(ignored.write(kind.folder.path()).unwrap_err().message, "cannot write `.gitignore`");
     assert_eq!(kind.files()[".gitignore"], "node_modules\ndist\n");
+}
+
+#[test]
+fn the_workflow_of_every_package_manager_is_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    for lock in ["package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock"] {
+        let files = [("package-lock.json", ""), (lock, "{}")];
+        let written = Kind::of(&files[usize::from(lock == "package-lock.json")..]).written();
+        fs::write(folder.path().join(format!("{lock}.yml")), &written[".github/workflows/staging-drill.yml"]).unwrap();
+    }
+    chores::workflows::lint(folder.path()).unwrap();
 }

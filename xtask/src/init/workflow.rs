@@ -30,6 +30,7 @@ fn text(repo: &Repo<'_>) -> String {
     let setup: String = setup(repo.manager).iter().map(|line| format!("      {line}\n")).collect();
     let values = [
         ("@PATHS\n", format!("{}\n", paths.join("\n"))),
+        ("@CACHE", cache(repo.manager).to_owned()),
         ("@SETUP\n", setup),
         ("@PROGRAM", PROGRAM.to_owned()),
         ("@PACKAGE", PACKAGE.to_owned()),
@@ -38,11 +39,19 @@ fn text(repo: &Repo<'_>) -> String {
     values.iter().fold(TEMPLATE.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
+/// Of the others the manager is not there yet when Node is set up, which would stop it.
+fn cache(manager: PackageManager) -> &'static str {
+    match manager {
+        PackageManager::Npm => "cache: npm",
+        PackageManager::Pnpm | PackageManager::Yarn | PackageManager::Bun => "package-manager-cache: false",
+    }
+}
+
 fn setup(manager: PackageManager) -> Vec<String> {
     let before = match manager {
         PackageManager::Npm => None,
         PackageManager::Pnpm | PackageManager::Yarn => Some("- run: corepack enable"),
-        PackageManager::Bun => Some("- uses: oven-sh/setup-bun@v2"),
+        PackageManager::Bun => Some("- uses: oven-sh/setup-bun@0c5077e51419868618aeaa5fe8019c62421857d6 # v2.2.0"),
     };
     before
         .map(str::to_owned)

@@ -205,3 +205,39 @@ pub fn schemas_of<'a>(ours: &[&str], losses: impl Iterator<Item = &'a Loss>) -> 
         .collect();
     ours.iter().copied().chain(others).map(str::to_owned).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::server::Database;
+
+    /// Two rows, of which a user has changed `changed` in one.
+    const TABLE: &str = "
+        create table t (
+            id int, constant int default 7, nothing text default null, words text not null default 'it''s',
+            moment timestamptz default clock_timestamp(), number serial, changed int default 7);
+        insert into t (id) values (1), (2);
+        update t set changed = 8 where id = 2";
+
+    #[test]
+    fn of_what_comes_back_with_its_default_only_other_values_are_at_stake() {
+        let mut database = Database::new();
+        database.run(TABLE);
+        let removal = |column: &str, harm| {
+            let place = Place { schema: "public".to_owned(), table: "t".to_owned(), column: Some(column.to_owned()) };
+            Removal { then: place.clone(), now: Some(place), harm }
+        };
+        let mut values =
+            |column: &str, harm| losses(&mut database.connection, &[removal(column, harm)]).unwrap()[0].values;
+        for (column, others) in
+            [("constant", 0), ("nothing", 0), ("words", 0), ("moment", 2), ("number", 2), ("changed", 1)]
+        {
+            assert_eq!(values(column, Harm::DropsDefault), others, "{column}");
+        }
+        assert_eq!(
+            [values("constant", Harm::Drops), values("nothing", Harm::Drops)],
+            [2, 0],
+            "where nothing brings it back"
+        );
+    }
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Failure, OrFail, Result};
+use crate::hint::Hint;
 use crate::process::{self, Exit, Invocation, locate, release};
 use crate::session::Session;
 use crate::settings::schema_files::{self, is_schema};
@@ -72,7 +73,9 @@ impl<'a> Git<'a> {
         }
         Err(Failure::blocked(
             "git knows no merge base with a main branch, as in a clone that is cut off or has no such branch",
-        ))
+        )
+        .note("nothing was changed")
+        .hint(Hint::shell("git fetch --unshallow origin")))
     }
 
     /// What a pull request goes to, where CI says it; what the remote says; what it is usually called.

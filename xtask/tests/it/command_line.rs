@@ -73,7 +73,7 @@ fn the_version_names_the_commit_of_the_sources() {
     assert!(form.is_match(&version), "{version}");
 }
 
-fn git(folder: &Path, words: &[&str]) {
+pub fn git(folder: &Path, words: &[&str]) {
     let mut git = Command::new("git");
     git.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@t"]).args(words);
     assert!(git.output().unwrap().status.success(), "{words:?}");

@@ -187,6 +187,32 @@ fn mistake(line: &str, help: &str) -> Option<String> {
 }
 
 #[test]
+fn the_readme_has_two_commands_a_picture_and_every_page() {
+    let readme = fs::read_to_string(workspace().join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    assert_eq!(blocks, ["cargo xtask drill --sandbox", "cargo test"]);
+    assert!(readme.split_once("\n## ").unwrap().0.contains("](docs/drill.svg)"), "at its top");
+    let listed: Vec<&str> = links(&readme).collect();
+    for page in fs::read_dir(workspace().join("docs")).unwrap().flatten() {
+        let name = page.file_name().into_string().unwrap();
+        assert!(!name.ends_with(".md") || listed.contains(&format!("docs/{name}").as_str()), "{name} is not in README.md");
+    }
+}
+
+/// The pages that people wrote; the others are made by programs.
+#[test]
+fn every_page_begins_with_its_question() {
+    for page in fs::read_dir(workspace().join("docs")).unwrap().flatten() {
+        let path = page.path();
+        if path.extension().is_some_and(|extension| extension == "md") && !path.ends_with("cli.md") {
+            let text = fs::read_to_string(&path).unwrap();
+            let title = text.lines().next().unwrap();
+            assert!(title.starts_with("# ") && title.ends_with('?'), "{}: {title}", path.display());
+        }
+    }
+}
+
+#[test]
 fn every_command_in_the_prose_is_one() {
     let (mut files, help) = (Vec::new(), help());
     let wrong = "cargo xtask forwrd\ncargo xtask reset --confrim\ncargo chore bench forwrd\njust migrate-production\nnpm run nothing";

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::backward::{applied, apply, with_history};
+use crate::command_line::git;
 use crate::pinning::await_true;
 use crate::project::{Answer, DRILL_TOML, Project, stop};
 use crate::server::{self, Database, workspace};
@@ -245,17 +246,30 @@ fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() 
 
 #[test]
 fn a_column_with_its_default_is_no_loss_where_it_comes_back() {
-    let (project, database) = with_history(
-        "drill_default",
-        &[
-            ("1_t", "create table t (id int primary key)", ""),
-            ("2_c", "alter table t add column c int not null default 7", ""),
-        ],
-    );
+    let (project, database) = with_history("drill_default", &[("1_t", "create table t (id int primary key)", "")]);
     database.execute("insert into t values (1), (2)");
-    let plan = project.run(&["drill", "--no-mirror", "--plan"]).expect(0);
+    let unknown = project.run(&["drill", "--branch", "--no-mirror"]).expect(4);
+    says(&unknown, &["git knows no merge base with a main branch", "hint: git fetch --unshallow origin"]);
+
+    // A pull request that adds a column, and nothing but its migration is taken back.
+    let commit = |message: &str| {
+        git(&project.path(""), &["add", "prisma/postgres/migrations"]);
+        git(&project.path(""), &["commit", "-qm", message]);
+    };
+    git(&project.path(""), &["init", "-q", "-b", "main"]);
+    commit("main");
+    let none = project.run(&["drill", "--branch", "--no-mirror", "--json"]).expect(0);
+    assert_eq!(
+        stages(&none.json()),
+        ["forward ok", "backward skipped", "forward skipped", "mirror skipped", "parity skipped"]
+    );
+    git(&project.path(""), &["checkout", "-qb", "topic"]);
+    project.migration("2_c", "alter table t add column c int not null default 7");
+    commit("add a column");
+    let added = project.run(&["drill", "--branch", "--no-mirror", "--json"]).expect(0);
+    assert_eq!(added.json()["migrations"]["rolled_back"], json!(["2_c"]));
+    let plan = project.run(&["drill", "--branch", "--no-mirror", "--plan"]).expect(0);
     assert!(plan.stdout.contains("drops column \"public\".\"t\".\"c\" (all its default)"), "{}", plan.stdout);
-    project.run(&["drill", "--no-mirror"]).expect(0);
     assert_eq!(database.one::<i64>("select sum(c) from t"), 14);
     database.execute("update t set c = 8 where id = 2");
     let refused = project.run(&["drill", "--no-mirror"]).expect(3);

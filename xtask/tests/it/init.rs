@@ -40,7 +40,7 @@ fn a_stranger_goes_from_nothing_to_a_drill_without_editing_a_file() {
     Nothing was changed. To write it: cargo xtask init --confirm
 
     +++ package.json
-    @@ -3,4 +3,13 @@
+    @@ -3,4 +3,14 @@
        "devDependencies": {
          "prisma": "7.10.0"
     +  },
@@ -50,6 +50,7 @@ fn a_stranger_goes_from_nothing_to_a_drill_without_editing_a_file() {
     +    "migrate-staging": "xtask forward",
     +    "rollback-staging": "xtask backward",
     +    "drill-staging": "xtask drill",
+    +    "drill-pr": "xtask drill --branch",
     +    "reset-staging": "xtask reset",
     +    "restore-staging": "xtask restore"
        }

@@ -26,6 +26,7 @@ mod init;
 mod interrupt;
 mod killed;
 mod layers;
+mod locked;
 mod locks;
 mod logs;
 mod matrix;

@@ -1,8 +1,11 @@
-//! Everything that must hold before a change lands, on a machine with Rust and Node: format, clippy, and the README's two commands.
+//! Everything that must hold before a change lands, on a machine with Rust and Node: format, clippy, and the README's two commands, of which the
+//! first prints what its picture shows.
 
 use anyhow::Result;
 use chores::{cargo, setup, shell};
 use xshell::Shell;
+
+use crate::picture;
 
 /// The feature that has them built.
 const LONG: &str = "xtask/long";
@@ -19,7 +22,7 @@ pub fn run() -> Result<()> {
         .run()?;
     step("the README's first command, as from a bare clone");
     forget_packages(&shell)?;
-    cargo(&shell).args(["xtask", "drill", "--sandbox"]).run()?;
+    picture::compare(&shell)?;
     cargo(&shell).args(["xtask", "sandbox", "down"]).run()?;
     step("the README's second command, as from a bare clone");
     forget_packages(&shell)?;

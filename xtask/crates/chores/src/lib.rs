@@ -1,10 +1,11 @@
-//! What `cargo chore` and the tests share: where the workspace is, and the set-up of the tests.
+//! What `cargo chore` and the tests share: where the workspace is, the set-up of the tests, and the check of workflows.
 
 #![allow(clippy::disallowed_methods, reason = "the module rules are for the program that users run")]
 
 pub mod embedded;
 pub mod faults;
 pub mod setup;
+pub mod workflows;
 
 use std::path::Path;
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod picture;
 
 use anyhow::Result;
 use chores::{cargo, shell};
@@ -20,6 +21,8 @@ enum Chore {
     Ci,
     /// The tables of tests that CI has no time for; some ten minutes
     CiLong,
+    /// Run the README's first command in a clone where nothing ran, and draw what it prints: docs/drill.svg
+    Picture,
     /// Write docs/cli.md again, from what `--help` says
     Docs,
 }
@@ -29,6 +32,7 @@ fn main() -> Result<()> {
         Chore::Bench(bench) => bench.run(),
         Chore::Ci => ci::run(),
         Chore::CiLong => ci::long(),
+        Chore::Picture => picture::write(&shell()?),
         Chore::Docs => docs(),
     }
 }

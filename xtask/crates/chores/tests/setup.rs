@@ -22,10 +22,11 @@ Error: the tests need what is not here, and what may not be installed here by it
   npm, for the real CLIs and the embedded Postgres{}
   Chromium, for the test that opens reports: CHROMIUM names no program
   ssh-keygen, for the tests of signatures
+  pip, for zizmor, which looks at the workflows
 do this, then try again:
   install Node 20 or newer, which has npm{}
   let CHROMIUM name a program, or unset it
-  sudo apt-get update && sudo apt-get install --no-install-recommends openssh-client
+  sudo apt-get update && sudo apt-get install --no-install-recommends openssh-client python3-pip
 ",
         just[0], just[1]
     );

@@ -37,7 +37,7 @@ use crate::stages::snapshot_step::consent_to_loss;
 use crate::words::in_line;
 use execution::Execution;
 use phase::Phase;
-pub use planning::Drill;
+pub use planning::{Drill, DrillExtent};
 use planning::{Inspection, PARITY, Planned, add, check_mirror, left_out, mirror};
 
 impl Stage for Drill {
@@ -54,7 +54,10 @@ impl Stage for Drill {
         check_providers(session, &history)?;
         let before = DatabaseState::read(session, &history)?.whole()?;
         let earlier = if self.resume { Some(Earlier::find(session, &history, &before)?) } else { None };
-        let progress = earlier.as_ref().map_or_else(|| self.start(&before), |earlier| earlier.progress.clone());
+        let progress = match &earlier {
+            Some(earlier) => earlier.progress.clone(),
+            None => self.start(session, &history, &before)?,
+        };
         if !progress.no_mirror {
             check_mirror(session)?;
         }
@@ -74,7 +77,7 @@ impl Stage for Drill {
                 schema_files::digest(&session.settings.prisma.schema).blocked(|| "cannot read the Prisma schema")?
             }
         };
-        let why = |phase| Some((phase, left_out(session.settings, progress.no_mirror, phase)?));
+        let why = |phase| Some((phase, left_out(session.settings, &progress, phase)?));
         let left_out = Phase::ALL.into_iter().filter_map(why).collect();
         let mut inspection = Inspection {
             history,
@@ -139,9 +142,10 @@ impl Stage for Drill {
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Planned>, console: &Console) -> Result<()> {
-        let command = match self.steps {
-            1 => Hint::run("drill"),
-            steps => Hint::run("drill --steps").arg(steps),
+        let command = match self.extent {
+            DrillExtent::Steps(1) => Hint::run("drill"),
+            DrillExtent::Steps(steps) => Hint::run("drill --steps").arg(steps),
+            DrillExtent::Branch => Hint::run("drill --branch"),
         };
         consent_to_loss(session, "the drill", &plan.losses, self.may_lose(session), command, console)
     }

@@ -28,6 +28,7 @@ use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
 use crate::stages::parity::Parity;
 use crate::stages::preflight::replay_first;
+use crate::stages::release_in_git::Git;
 use pin::Lease;
 
 /// How many rows each of the sandbox's empty tables gets.
@@ -36,10 +37,36 @@ pub const ROWS: u64 = 1000;
 /// One server has both sides, so one snapshot can count them.
 pub const PARITY: Parity = Parity { source: Some(Source::Sql) };
 
+/// Which migrations are taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DrillExtent {
+    /// The newest so many.
+    Steps(usize),
+    /// What this branch adds to the main one.
+    Branch,
+}
+
+impl DrillExtent {
+    fn steps(self, session: &Session<'_>, history: &History) -> Result<usize> {
+        if let DrillExtent::Steps(steps) = self {
+            return Ok(steps);
+        }
+        let git = Git::of(session)?;
+        let of_main = git.migrations(&git.merge_base()?)?;
+        let here: Vec<&str> = history.migrations.iter().map(|migration| migration.name.as_str()).collect();
+        Ok(added(&here, &of_main))
+    }
+}
+
+/// How many of the newest hold all that are not `of_main`: an older one among them is taken back as well.
+fn added(here: &[&str], of_main: &[String]) -> usize {
+    let oldest = here.iter().position(|name| !of_main.iter().any(|known| known == name));
+    oldest.map_or(0, |oldest| here.len() - oldest)
+}
+
 /// The options of `drill`.
 pub struct Drill {
-    /// How many migrations are taken back.
-    pub steps: usize,
+    pub extent: DrillExtent,
     pub accept_data_loss: bool,
     /// Leaves out mirror and parity, for a project that has no Supabase.
     pub no_mirror: bool,
@@ -106,9 +133,10 @@ pub fn check_mirror(session: &Session<'_>) -> Result<()> {
 }
 
 /// Why the drill does without a stage of the mirror; None for one that it runs.
-pub fn left_out(settings: &Settings, no_mirror: bool, phase: Phase) -> Option<&'static str> {
+pub fn left_out(settings: &Settings, progress: &Progress, phase: Phase) -> Option<&'static str> {
     match phase {
-        Phase::Mirror | Phase::Parity if no_mirror => Some("as asked (--no-mirror)"),
+        Phase::Backward | Phase::ForwardAgain if progress.steps == 0 => Some("since this branch adds no migration"),
+        Phase::Mirror | Phase::Parity if progress.no_mirror => Some("as asked (--no-mirror)"),
         Phase::Mirror | Phase::Parity if !settings.supabase.enabled => {
             Some("since drill.toml says `enabled = false` under `[supabase]`")
         }
@@ -153,17 +181,17 @@ pub fn mirror(session: &Session<'_>) -> Mirror {
 }
 
 impl Drill {
-    pub fn start(&self, before: &DatabaseState) -> Progress {
-        Progress {
+    pub fn start(&self, session: &Session<'_>, history: &History, before: &DatabaseState) -> Result<Progress> {
+        Ok(Progress {
             stage: Phase::Forward.number(),
-            steps: self.steps,
+            steps: self.extent.steps(session, history)?,
             no_mirror: self.no_mirror,
             standing: before.standing.clone(),
             taken: Vec::new(),
             dropped: Vec::new(),
             snapshot: None,
             baseline: None,
-        }
+        })
     }
 
     /// The sandbox holds nothing but made-up rows.
@@ -201,7 +229,7 @@ impl Drill {
     }
 
     pub fn way(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Option<backward::RollbackPlan>> {
-        if inspection.progress.stage > Phase::Backward.number() {
+        if inspection.progress.stage > Phase::Backward.number() || inspection.progress.steps == 0 {
             return Ok(None);
         }
         let history = &inspection.history;
@@ -288,5 +316,26 @@ impl Inspection {
     pub fn before_backward(&self, session: &Session<'_>, before: DatabaseState) -> Result<backward::Inspection> {
         let way = self.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
         backward::Inspection::new(session, self.history.clone(), before, way, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_branch_adds_is_taken_back_with_all_that_is_newer() {
+        let of_main = ["1_a".to_owned(), "3_c".to_owned()];
+        for (here, steps) in [
+            (["1_a", "3_c"].as_slice(), 0),
+            (&["1_a"], 0),
+            (&["1_a", "3_c", "4_d"], 1),
+            (&["1_a", "3_c", "4_d", "5_e"], 2),
+            (&["1_a", "2_b", "3_c"], 2),
+            (&[], 0),
+        ] {
+            assert_eq!(added(here, &of_main), steps, "{here:?}");
+        }
+        assert_eq!(added(&["1_a", "3_c"], &[]), 2);
     }
 }
