@@ -48,7 +48,7 @@ causes! {
         title: "The server closed Prisma's session",
         codes: &["P1017"],
         fix: Advice("read the server's log: it ended the session, as a restart, a crash or pg_terminate_backend does"),
-        more: "What a statement had done is taken back by the server; statements before it may have stayed, and `backward --failed` finds out.",
+        more: "What a statement had done is rolled back by the server; statements before it may have stayed, and `backward --failed` finds out.",
     }
     TOO_MANY_SESSIONS {
         name: "prisma-no-connection-left",

@@ -58,21 +58,21 @@ pub fn command(program: Option<String>) -> clap::Command {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Look for everything that keeps the target from being used, in seconds; changes nothing
+    /// Check everything that a run needs, in seconds, with the fix for what is missing; changes nothing
     Doctor(Doctor),
-    /// Say what is pending, failed, drifted, claimed and locked, in rows; reads only, and exits 5 where something is not well
+    /// Show what is pending, failed, drifted, claimed and locked; reads only, and exits 5 if something is wrong
     Status,
     /// Generate the client, apply pending migrations, and verify both on the server
     #[command(visible_alias = "migrate")]
     Forward(Forward),
-    /// Take applied migrations back, newest first, and verify what is left on the server
+    /// Roll applied migrations back, newest first, and verify what is left on the server
     #[command(visible_alias = "rollback")]
     Backward(Backward),
-    /// Forward, backward, forward, mirror and parity as one run, each verified, and each leading to the next
+    /// Run forward, backward, forward, mirror and parity as one rehearsal, and verify each
     Drill(Drill),
     /// Apply the mirror's script through the Supabase CLI, and verify it on the server
     Mirror,
-    /// Compare the mirror with Prisma's tables, count by count, and say where they differ
+    /// Compare the row counts of the mirror and of Prisma's tables, and show where they differ
     Parity(Parity),
     /// Snapshot every row, drop the schema, apply every migration, and verify
     Reset(Reset),
@@ -80,22 +80,22 @@ pub enum Command {
     Restore(Restore),
     /// Mark a database as disposable staging, after showing what it is
     Claim(Claim),
-    /// Look at a repo, show the files that its first drill needs, and with --confirm write them
+    /// Inspect a repo and show the files its first drill needs; --confirm writes them
     Init(Init),
-    /// Print the one query that tells production's sizes, for who may ask production, or read its answer; reaches no server
+    /// Print a query for production's table sizes, or read its answer; connects to no server
     ProductionSizes(ProductionSizes),
-    /// Start, stop, look at or fill the embedded Postgres
+    /// Start, stop, inspect or fill the embedded Postgres
     #[command(subcommand)]
     Sandbox(Sandbox),
-    /// Look after what runs leave behind
+    /// List, open, verify and prune what runs leave behind
     #[command(subcommand)]
     Evidence(Evidence),
     /// Check the target's variables without touching the network
     #[command(subcommand)]
     Env(Env),
-    /// Print what a shell needs to complete the command line of an installed `xtask`
+    /// Print the completion script of a shell, for an installed `xtask`
     Completions(Completions),
-    /// Print the page of the manual, or write one for each command
+    /// Print the manual page, or write one for each command
     Man(Man),
 }
 
@@ -132,16 +132,16 @@ pub struct Doctor {
 
 #[derive(Debug, Clone, Args)]
 pub struct Forward {
-    /// Also let the generated client open the target and read every model, as the app does
+    /// Also read every model with the generated client, as the app does
     #[arg(long)]
     pub smoke: bool,
-    /// Go on where the migrations take rows or values away, after a snapshot of them
+    /// Continue even if the migrations delete rows or values; they are saved in a snapshot first
     #[arg(long)]
     pub accept_data_loss: bool,
-    /// Try whether the release that is running goes on: the Prisma client of this commit, before the migrations and after them
+    /// Test the release that is running, given as a commit: its Prisma client reads and writes before and after the migrations
     #[arg(long, value_name = "REF")]
     pub deployed: Option<String>,
-    /// End well where the migrations break the release of `--deployed`
+    /// Succeed even if the migrations break the release of `--deployed`
     #[arg(long, requires = "deployed")]
     pub accept_breaking: bool,
     /// Rehearse for tables of N rows each [default: what `[production.rows]` in drill.toml says of each]
@@ -151,49 +151,49 @@ pub struct Forward {
 
 #[derive(Debug, Args)]
 pub struct Backward {
-    /// How many migrations to take back
+    /// Number of migrations to roll back
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     #[arg(conflicts_with_all = ["to", "failed"])]
     pub steps: u16,
-    /// Take back everything that came after MIGRATION, which stays
+    /// Roll back every migration after MIGRATION
     #[arg(long, value_name = "MIGRATION", conflicts_with = "failed")]
     pub to: Option<String>,
-    /// Settle a migration that failed (P3009, P3018), by what it left behind
+    /// Settle a failed migration (P3009, P3018): check what it left behind, and mark it as applied or rolled back
     #[arg(long)]
     pub failed: bool,
-    /// Go on where rows or values would be lost, after a snapshot of them
+    /// Continue even if rows or values are lost; they are saved in a snapshot first
     #[arg(long)]
     pub accept_data_loss: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Drill {
-    /// Take every migration up, down and up again in a throw-away database with rows, and say which can be taken back
+    /// Apply, roll back and apply again every migration in a throw-away database with rows, and show which can be rolled back
     #[arg(long, conflicts_with_all = ["steps", "branch", "accept_data_loss", "no_mirror", "resume", "deployed", "no_deployed", "accept_breaking"])]
     pub each: bool,
-    /// How many migrations to take back and apply again
+    /// Number of migrations to roll back and apply again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub steps: u16,
-    /// Take back and apply again what this branch adds to the main one; where it adds no migration, only forward, mirror and parity
+    /// Roll back and apply again the migrations that this branch adds to the main one; if it adds none, run forward, mirror and parity alone
     #[arg(long, conflicts_with = "steps")]
     pub branch: bool,
-    /// Go on where rows or values would be lost, after a snapshot of them; they are put back after the second forward
+    /// Continue even if rows or values are lost; they are saved in a snapshot first, and restored after the second forward
     #[arg(long)]
     pub accept_data_loss: bool,
-    /// Leave out mirror and parity: this project has no Supabase
+    /// Skip mirror and parity, for a project without Supabase
     #[arg(long)]
     pub no_mirror: bool,
     /// The release that is running, for whether it goes on while the migrations are applied [default: the commit at which this branch left the
     /// main one, where the pending migrations do more than add]
     #[arg(long, value_name = "REF")]
     pub deployed: Option<String>,
-    /// Do not try the release that is running
+    /// Do not test the release that is running
     #[arg(long, conflicts_with = "deployed")]
     pub no_deployed: bool,
-    /// Go on where the migrations break the release that is running
+    /// Continue even if the migrations break the release that is running
     #[arg(long)]
     pub accept_breaking: bool,
-    /// Go on with the last drill of the target, from the stage that missed
+    /// Resume the last drill of the target at the stage that failed
     #[arg(long, conflicts_with_all = ["steps", "branch", "no_mirror"])]
     pub resume: bool,
     /// Rehearse for tables of N rows each [default: what `[production.rows]` in drill.toml says of each]
@@ -211,7 +211,7 @@ pub struct Parity {
 
 #[derive(Debug, Args)]
 pub struct Reset {
-    /// Yes, drop every table of the target's schema
+    /// Confirm: drop every table of the target's schema
     #[arg(long)]
     pub confirm: bool,
     /// Take no snapshot first: the rows are lost for good, and the evidence says so
@@ -224,30 +224,30 @@ pub struct Restore {
     /// The snapshot's name, as `--list` shows it [default: the newest that holds more than there is now]
     #[arg(value_name = "SNAPSHOT", conflicts_with = "list")]
     pub snapshot: Option<String>,
-    /// Yes, replace the rows that are in those tables now
+    /// Confirm: replace the rows that are in those tables now
     #[arg(long)]
     pub confirm: bool,
-    /// Leave out tables that the snapshot has and the schema has not
+    /// Skip tables that are in the snapshot and no longer in the schema
     #[arg(long)]
     pub skip_missing: bool,
-    /// Show the target's snapshots, and reach no server
+    /// List the target's snapshots, without connecting
     #[arg(long, conflicts_with_all = ["confirm", "skip_missing"])]
     pub list: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct Claim {
-    /// The name of the database, as proof that this one is meant
+    /// The name of the database, to confirm that this one is meant
     #[arg(long, value_name = "DATABASE")]
     pub confirm: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Init {
-    /// Yes, write what was shown; what is there already stays as it is
+    /// Confirm: write the files that were shown; existing files stay as they are
     #[arg(long)]
     pub confirm: bool,
-    /// And then take every migration down and up on the embedded Postgres, as `drill --each --sandbox` does
+    /// Then rehearse every migration on the embedded Postgres, as `drill --each --sandbox` does
     #[arg(long)]
     pub drill: bool,
     /// A host that is staging, for a new drill.toml
@@ -263,7 +263,7 @@ pub struct ProductionSizes {
     /// Print the lines of drill.toml for the answer that psql wrote to FILE, or with `-` for that on standard input
     #[arg(long, value_name = "FILE")]
     pub read: Option<PathBuf>,
-    /// Put them into drill.toml, and show what changes
+    /// Write them to drill.toml, and show what changes
     #[arg(long, requires = "read")]
     pub write: bool,
 }
@@ -274,7 +274,7 @@ pub enum Sandbox {
     Up,
     /// Stop it; its rows stay
     Down,
-    /// Say whether it runs, and where
+    /// Show whether it runs, and where
     Status,
     /// Print its URL, for psql and other clients
     Url,
@@ -284,31 +284,31 @@ pub enum Sandbox {
 
 #[derive(Debug, Args)]
 pub struct Seed {
-    /// How many rows each table gets
+    /// Number of rows for each table
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub rows: u64,
-    /// How many percent of the new rows never reach the mirror, spread evenly
+    /// Percentage of the new rows that never reach the mirror, spread evenly
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub mirror_drop: f64,
-    /// How many percent of the new rows reach the mirror twice
+    /// Percentage of the new rows that reach the mirror twice
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub mirror_duplicate: f64,
-    /// How long a row is on its way to the mirror: younger ones are not there yet
+    /// Delay of the mirror: younger rows are not there yet
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     pub mirror_delay: u64,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Evidence {
-    /// List the runs, newest first, and say of each whether it is as it was recorded
+    /// List the runs, newest first, and whether each is as it was recorded
     List,
     /// Show what one run did and found
     Show(PastRun),
     /// Open a run's report in the browser, and print where it is
     Open(PastRun),
-    /// Recompute every digest, and say what was changed, added or removed since; exit 5 if anything was
+    /// Recompute every digest and show what was changed, added or removed; exits 5 if anything was
     Verify(PastRun),
-    /// Write a run's report again, from its folder, which stays as it is
+    /// Write a run's report again from its record
     Report(Report),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
     Redact,
@@ -326,7 +326,7 @@ pub struct Report {
 
 #[derive(Debug, Args)]
 pub struct Matrix {
-    /// Write nothing; exit 5 when a host, database, project or kind of key is not the one in the table
+    /// Write nothing; exit 5 if a host, database, project or kind of key differs from the table
     #[arg(long)]
     pub check: bool,
 }
@@ -340,9 +340,9 @@ pub struct PastRun {
 
 #[derive(Debug, Subcommand)]
 pub enum Env {
-    /// Say whether the variables are complete and name a staging database; exit 0 or 3
+    /// Check that the variables are complete and name a staging database; exits 0 or 3
     Check,
-    /// Write what the target's variables and hosts are, never a value, to docs/deployment/env_matrix.md
+    /// Write the names of the target's variables and hosts, never a value, to docs/deployment/env_matrix.md
     Matrix(Matrix),
 }
 

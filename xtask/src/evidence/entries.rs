@@ -23,7 +23,7 @@ static HEADING: LazyLock<Regex> = LazyLock::new(|| {
 
 /// What `entry` writes before a fact's colon.
 const FACTS: [&str; 8] =
-    ["- target:", "- commit:", "- stages:", "- applied:", "- taken back:", "- error:", "- abandoned:", "- evidence:"];
+    ["- target:", "- commit:", "- stages:", "- applied:", "- rolled back:", "- error:", "- abandoned:", "- evidence:"];
 
 /// An entry that is not as its record would have it.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,6 +104,8 @@ fn claim(line: &str) -> Option<String> {
         return (!is_rule).then(|| format!("| {} |", cells.join(" | ")));
     }
     let words = words.strip_prefix("* ").map_or(words.clone(), |fact| format!("- {fact}"));
+    // As entries of 0.1's first weeks say it.
+    let words = words.strip_prefix("- taken back:").map_or(words.clone(), |fact| format!("- rolled back:{fact}"));
     let is_claim = words.starts_with("## ") || words.starts_with("Threshold:");
     (is_claim || FACTS.iter().any(|fact| words.starts_with(fact))).then_some(words)
 }
@@ -141,6 +143,14 @@ mod tests {
         let written: Vec<&str> = entry.lines().filter(|line| !line.is_empty() && !line.starts_with("|---")).collect();
         assert_eq!(claims(entry.lines()), written);
         assert_eq!(&HEADING.captures(written[0]).unwrap()[1], "2026-11-22T20:04:01Z");
+    }
+
+    #[test]
+    fn an_entry_of_an_earlier_wording_claims_the_same() {
+        let entry = "## 2026-11-22T20:04:01Z — backward ok\n- rolled back: `a`\n";
+        let earlier = entry.replace("rolled back", "taken back");
+        assert_eq!(claims(earlier.lines()), claims(entry.lines()));
+        assert_ne!(claims(earlier.replace("`a`", "`b`").lines()), claims(entry.lines()));
     }
 
     #[test]

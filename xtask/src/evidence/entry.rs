@@ -89,7 +89,7 @@ fn evidence(record: &Record, sha256: &str, place: &Place<'_>) -> String {
 fn in_words(migrations: &Migrations) -> (&'static str, String) {
     let names = |names: &[String]| names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ");
     match migrations {
-        Migrations { rolled_back, .. } if !rolled_back.is_empty() => ("taken back", names(rolled_back)),
+        Migrations { rolled_back, .. } if !rolled_back.is_empty() => ("rolled back", names(rolled_back)),
         Migrations { applied, .. } if !applied.is_empty() => ("applied", names(applied)),
         _ => ("applied", "nothing (none was pending)".to_owned()),
     }
@@ -199,7 +199,7 @@ mod tests {
         insta::assert_snapshot!(entry(&record, "77", &Place { shown: "e/run", link: "e/run" }), @r"
         ## 2026-11-22T20:04:01Z — forward failed
 
-        - taken back: `\u{5b}x](http://e.example) !\u{5b}i](www.e.example) \u{3c}!-- c --> \u{3c}b> \u{7c} \u{60}a/b\u{60} @all *b* ~s~ &lt; \\u{7c} \n## no\u{202e}`
+        - rolled back: `\u{5b}x](http://e.example) !\u{5b}i](www.e.example) \u{3c}!-- c --> \u{3c}b> \u{7c} \u{60}a/b\u{60} @all *b* ~s~ &lt; \\u{7c} \n## no\u{202e}`
         - error: &#91;x](http&#58;//e.example) !&#91;i](www&#46;e.example) &#60;!-- c --> &#60;b> &#124; 'a/b' &#64;all &#42;b&#42; &#126;s&#126; &#38;lt; &#92;&#124; &#92;n## no&#92;u{202e}
         - evidence: [`e/run`](e/run/run.json), run.json sha256 `77`
 

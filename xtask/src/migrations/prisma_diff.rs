@@ -103,7 +103,7 @@ fn told(exit: Exit, said: &[String], migration: &str) -> Result<()> {
     match exit {
         Exit::Success => Ok(()),
         Exit::Interrupted(status) => Err(Failure::interrupted(status)),
-        _ => Err(Failure::failed(format!("Prisma could not tell how to take `{migration}` back"))
+        _ => Err(Failure::failed(format!("Prisma could not tell how to roll `{migration}` back"))
             .because(exit.in_words())
             .because_all(reasons(said))
             .hint(format!("write the way back by hand as `{migration}/down.sql`"))),

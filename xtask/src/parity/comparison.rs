@@ -54,6 +54,11 @@ impl Compared {
         Compared { within, mirror_rest: Some(rows), ..self }
     }
 
+    /// Nothing on either side agrees with anything.
+    pub fn is_empty(&self) -> bool {
+        [Some(self.prisma), Some(self.mirror), self.mirror_rest].into_iter().flatten().all(|rows| rows == 0)
+    }
+
     /// `view: Prisma has 400 rows, the mirror 394: 6 fewer, 1.50 %`
     pub fn in_words(&self) -> String {
         let Compared { name, prisma, mirror, .. } = self;
@@ -61,6 +66,7 @@ impl Compared {
             return format!("{name}: Prisma has {prisma}, the mirror {mirror} by SQL and {rows} over REST");
         }
         let much = match self.delta {
+            0 if self.is_empty() => return format!("{name}: no rows on either side"),
             0 => return format!("{name}: {prisma} on both sides"),
             delta if delta < 0 => format!("{} fewer", delta.unsigned_abs()),
             delta => format!("{delta} more"),
@@ -80,9 +86,15 @@ impl Comparison {
 
     /// Of one that is within.
     pub fn in_words(&self) -> String {
-        let names: Vec<String> = self.pairs.iter().map(|pair| format!("`{}`", pair.name)).collect();
-        let are = if names.len() == 1 { "is" } else { "are" };
-        format!("{} {are} within {} %", names.join(", "), self.threshold_pct)
+        let (empty, compared): (Vec<_>, Vec<_>) = self.pairs.iter().partition(|pair| pair.is_empty());
+        let said = |pairs: &[&Compared], [one, many]: [&str; 2], what: &str| {
+            let names: Vec<String> = pairs.iter().map(|pair| format!("`{}`", pair.name)).collect();
+            (!names.is_empty())
+                .then(|| format!("{} {} {what}", names.join(", "), if names.len() == 1 { one } else { many }))
+        };
+        let within = said(&compared, ["is", "are"], &format!("within {} %", self.threshold_pct));
+        let nothing = said(&empty, ["has", "have"], "no rows on either side, so nothing was compared");
+        [within, nothing].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -130,6 +142,22 @@ mod tests {
             assert!(of(rows, rows + rows / 100, 1.0).1, "{rows}");
             assert!(!of(rows, rows + rows / 100 + 1, 1.0).1, "{rows}");
         }
+    }
+
+    #[test]
+    fn nothing_against_nothing_is_told_and_is_no_agreement() {
+        let told = |counts: &[(u64, u64)]| {
+            let pairs = counts
+                .iter()
+                .zip(["a", "b", "c"])
+                .map(|((prisma, mirror), name)| Compared::new(name, *prisma, *mirror, 1.0));
+            Comparison { threshold_pct: 1.0, pairs: pairs.collect(), source: Source::Sql }.in_words()
+        };
+        assert_eq!(told(&[(5, 5)]), "`a` is within 1 %");
+        assert_eq!(told(&[(0, 0)]), "`a` has no rows on either side, so nothing was compared");
+        let mixed = "`a` is within 1 %; `b`, `c` have no rows on either side, so nothing was compared";
+        assert_eq!(told(&[(7, 7), (0, 0), (0, 0)]), mixed);
+        assert!(!Compared::new("a", 0, 0, 1.0).with_rest(3, 100.0).is_empty(), "REST sees rows");
     }
 
     #[test]

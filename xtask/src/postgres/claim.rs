@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::error::{Failure, Refusal, Result};
 use crate::guard::{Origin, StagingTarget};
+use crate::hint::Hint;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::identity::Identity;
 
@@ -238,7 +239,7 @@ fn genuine(transaction: &mut Transaction<'_>) -> Result<Option<&'static str>> {
 fn unreadable() -> Failure {
     Failure::blocked("this role may not read the claim that a superuser made")
         .note("that superuser may run the SQL below")
-        .hint("grant usage on schema staging_drill to public; grant select on staging_drill.claim to public")
+        .hint(Hint::sql("grant usage on schema staging_drill to public; grant select on staging_drill.claim to public"))
 }
 
 /// Whether the connecting role may put a claim where there is none, or replace the one that is there; asked before the user is.
@@ -261,7 +262,11 @@ pub fn may_write(connection: &mut Connection, identity: &Identity) -> Result<()>
     Err(Failure::blocked(format!("the role `{user}` may not write the claim into the database `{database}`"))
         .because("the claim has a schema of its own, `staging_drill`, which this role may not create or does not own")
         .note("the database's owner may run the SQL below")
-        .hint(format!("grant create on database {} to {}", escape_identifier(database), escape_identifier(user))))
+        .hint(Hint::sql(format!(
+            "grant create on database {} to {}",
+            escape_identifier(database),
+            escape_identifier(user)
+        ))))
 }
 
 fn select(transaction: &mut Transaction<'_>, query: &str) -> Result<Option<Claim>> {

@@ -7,6 +7,7 @@ use postgres::error::{DbError, SqlState};
 use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
 
 use crate::error::{Failure, Result, Status};
+use crate::hint::Hint;
 use crate::postgres::causes::{self, Whose};
 use crate::postgres::own_settings;
 use redact::Secret;
@@ -174,7 +175,7 @@ fn not_prepared(user: &str, error: postgres::Error) -> Failure {
     let failure = failure("set up a session", error).with_status(Status::Blocked);
     let Some(setting) = setting else { return failure };
     let role = postgres_protocol::escape::escape_identifier(user);
-    failure.note("a superuser may run the SQL below").hint(format!("alter role {role} reset {setting}"))
+    failure.note("a superuser may run the SQL below").hint(Hint::sql(format!("alter role {role} reset {setting}")))
 }
 
 fn refused_by_server(error: postgres::Error) -> Failure {

@@ -1,10 +1,13 @@
 //! Whether the role behind the service key can write the mirror, tried and taken back.
 
 use postgres::Transaction;
+use postgres::error::SqlState;
+use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
 use crate::guard::StagingTarget;
-use crate::postgres::connection::{Connection, CouldNot};
+use crate::hint::Hint;
+use crate::postgres::connection::{Connection, CouldNot, failure};
 
 /// The role that Supabase's API takes for a service key.
 pub const SERVICE_ROLE: &str = "service_role";
@@ -26,7 +29,12 @@ pub enum Trial {
 ///
 /// # Errors
 /// `failed` with the server's words when the role may not, when no way makes a row, or when row security hides it.
-pub fn try_to_write(connection: &mut Connection, _: &StagingTarget, table: &str, ways: &[String]) -> Result<Trial> {
+pub fn try_to_write(
+    connection: &mut Connection,
+    target: &StagingTarget,
+    table: &str,
+    ways: &[String],
+) -> Result<Trial> {
     let intent = format!("write to {table} as the service role");
     let client = connection.client();
     let known = client
@@ -37,7 +45,9 @@ pub fn try_to_write(connection: &mut Connection, _: &StagingTarget, table: &str,
     }
     // Dropped without a commit: nothing of it stays, whatever comes.
     let mut trial = client.transaction().could_not(&intent)?;
-    trial.batch_execute(&format!("set local role {SERVICE_ROLE}")).could_not(&intent)?;
+    trial
+        .batch_execute(&format!("set local role {SERVICE_ROLE}"))
+        .map_err(|error| no_member(&intent, target, error))?;
     let (relation, place) = insert(&mut trial, ways, &intent)?;
     let read = format!("select pg_catalog.count(*) from {table} where ctid = $1::text::tid and tableoid = $2");
     let seen: i64 = trial.query_one(&read, &[&place, &relation]).could_not(&intent)?.get(0);
@@ -46,6 +56,16 @@ pub fn try_to_write(connection: &mut Connection, _: &StagingTarget, table: &str,
         1 => Ok(Trial::Writes),
         _ => Err(Failure::failed(format!("the service role wrote a row to {table} and could not read it back"))
             .hint("row security hides it: see the policies in the mirror's script")),
+    }
+}
+
+/// Whoever is no member of the role cannot act as it, whatever the role itself may do.
+fn no_member(intent: &str, target: &StagingTarget, error: postgres::Error) -> Failure {
+    let is_denied = error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE);
+    let failure = failure(intent, error);
+    match is_denied {
+        true => failure.hint(Hint::sql(format!("grant {SERVICE_ROLE} to {}", escape_identifier(&target.dsn().user)))),
+        false => failure,
     }
 }
 

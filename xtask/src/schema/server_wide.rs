@@ -188,7 +188,7 @@ impl Shared {
         Err(Failure::failed("a replay in a throw-away database changed what is of the whole server")
             .because_all(changed)
             .note("a function did it, or another session at the same time")
-            .hint("take it back, and write in the migration itself what it does to roles"))
+            .hint("roll it back by hand, and write in the migration itself what it does to roles"))
     }
 }
 

@@ -188,7 +188,7 @@ impl<'a> Session<'a> {
         let list = busy.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
         Err(Failure::failed(format!("the server still works on what a stopped child had sent (backend {list})"))
             .note("it may end by itself, and the SQL below ends it")
-            .hint(format!("select pg_terminate_backend({})", busy[0])))
+            .hint(Hint::sql(format!("select pg_terminate_backend({})", busy[0]))))
     }
 
     /// The server's processes for what a child opened through `lease`.

@@ -35,7 +35,7 @@ pub struct Global {
     /// Say only what went wrong
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// When to paint; `auto` heeds NO_COLOR, CLICOLOR_FORCE and CLICOLOR
+    /// When to use colour; `auto` follows NO_COLOR, CLICOLOR_FORCE and CLICOLOR
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Colour,
     /// Print as without a terminal: no colour, no spinner, a line for each step

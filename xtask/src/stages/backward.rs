@@ -112,7 +112,7 @@ impl Stage for Backward {
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let mut summary = format!(
-            "backward on {}: take {} back and verify.",
+            "backward on {}: roll {} back and verify.",
             session.settings.target.name,
             counted(inspection.way.downs.len(), "migration")
         );
@@ -248,7 +248,7 @@ impl Backward {
         match &self.extent {
             Extent::Steps(steps) if *steps <= applied.len() => Ok(*steps),
             Extent::Steps(steps) => Err(Failure::usage(format!(
-                "{} cannot be taken back: {} applied",
+                "{} cannot be rolled back: {} applied",
                 counted(*steps, "migration"),
                 match applied.len() {
                     0 => "none is".to_owned(),
@@ -358,8 +358,8 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
             .collect();
         vec![Step {
             name: "roll back",
-            does: format!("take `{}` back with {down}{}", down.migration, empty.concat()),
-            failure: "the migration was not taken back",
+            does: format!("roll `{}` back with {down}{}", down.migration, empty.concat()),
+            failure: "the migration was not rolled back",
             action: Action::Builtin(Builtin::RollBack(at)),
         }]
     };
@@ -377,7 +377,7 @@ fn groups(inspection: &Inspection, drilled: bool) -> Vec<Vec<Step<Builtin>>> {
                 false => "ask the ledger and Prisma which migrations are pending",
             }
             .to_owned(),
-            failure: "other migrations are pending than those taken back",
+            failure: "other migrations are pending than those rolled back",
             action: Action::Builtin(Builtin::VerifyPending),
         },
         Step {
@@ -428,7 +428,7 @@ impl Running<'_, Backward> {
         };
         let RolledBack { samples, .. } = roll_back(self.session, &order)?;
         self.journal.record().outcome.notes.extend(samples);
-        Ok(format!("`{}` is taken back, and out of the ledger", order.down.migration))
+        Ok(format!("`{}` is rolled back, and out of the ledger", order.down.migration))
     }
 
     /// Nothing was changed yet, and the drafts are in the evidence.
@@ -462,11 +462,11 @@ impl Running<'_, Backward> {
         if left.is_empty() {
             return Ok(drift.verdict("the migrations"));
         }
-        Err(Failure::different("the migrations are taken back, but not everything that they made")
+        Err(Failure::different("the migrations are rolled back, but not everything that they made")
             .because_all(left.iter().map(Difference::to_string))
             .hint(match self.inspection.way.downs.first() {
-                Some(newest) => format!("take it back by hand, and put that into `{}/down.sql`", newest.migration),
-                None => "take it back by hand".to_owned(),
+                Some(newest) => format!("undo it by hand, and put that into `{}/down.sql`", newest.migration),
+                None => "undo it by hand".to_owned(),
             }))
     }
 
@@ -522,8 +522,8 @@ impl Running<'_, Backward> {
     /// Adds to a failure what became of the database.
     fn explain_state(&self, failure: Failure) -> Failure {
         match self.rolled_back() {
-            Ok(gone) if gone.is_empty() => failure.note("the database now: nothing is taken back"),
-            Ok(gone) => failure.note(format!("the database now: taken back are {}", listed(&gone))),
+            Ok(gone) if gone.is_empty() => failure.note("the database now: nothing is rolled back"),
+            Ok(gone) => failure.note(format!("the database now: rolled back are {}", listed(&gone))),
             Err(other) => failure.note(format!("the state of the database could not be read: {}", other.message)),
         }
     }

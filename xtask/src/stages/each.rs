@@ -185,7 +185,7 @@ fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
         (Verdict::Lossy, "lossy"),
         (Verdict::NeedsEmptyTable, "need an empty table"),
         (Verdict::Leftovers, "leave something behind"),
-        (Verdict::Failed, "cannot be taken back"),
+        (Verdict::Failed, "cannot be rolled back"),
     ];
     let words = words.map(|(verdict, words)| (count(verdict), words));
     let sentence: Vec<String> =
@@ -193,9 +193,11 @@ fn verdict(rehearsed: &[Rehearsed]) -> Result<String> {
     let bad = rehearsed.iter().find(|rehearsed| rehearsed.verdict > Verdict::NeedsEmptyTable);
     match bad {
         None => Ok(sentence.join(", ")),
-        Some(bad) => Err(Failure::different(format!("not every migration can be taken back: {}", sentence.join(", ")))
-            .because_all(bad.leftovers.iter().map(|line| format!("`{}`: {line}", bad.migration)))
-            .hint(format!("write the way back as `{}/down.sql`", bad.migration))),
+        Some(bad) => {
+            Err(Failure::different(format!("not every migration can be rolled back: {}", sentence.join(", ")))
+                .because_all(bad.leftovers.iter().map(|line| format!("`{}`: {line}", bad.migration)))
+                .hint(format!("write the way back as `{}/down.sql`", bad.migration)))
+        }
     }
 }
 

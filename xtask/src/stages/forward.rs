@@ -386,7 +386,7 @@ fn verification() -> [Step<Builtin>; 2] {
 fn way_out(drift: &drift::Drift) -> Hint {
     match drift.definition.iter().any(|difference| fence::owns(&difference.object.path)) {
         true => Hint::run("restore --confirm"),
-        false => "take the difference back, or put it into a migration".into(),
+        false => "undo the difference by hand, or put it into a migration".into(),
     }
 }
 

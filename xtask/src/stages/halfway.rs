@@ -97,7 +97,7 @@ impl Halfway {
     pub fn rows_at_stake(&self, failed: &str) -> Option<Failure> {
         let failure = self.unknown(format!("it cannot be known whether `{failed}` changed rows before it failed"))?;
         Some(failure.hint(format!(
-            "look at the rows, and take back what it changed; then: npx prisma migrate resolve --rolled-back {failed}"
+            "look at the rows, and undo by hand what it changed; then: npx prisma migrate resolve --rolled-back {failed}"
         )))
     }
 

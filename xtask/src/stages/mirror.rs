@@ -306,6 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn who_is_no_member_of_the_role_is_told_the_statement_that_makes_him_one() {
+        Database::new().run(ROLE);
+        let mut outsider = crate::postgres::server::open_as_migrator();
+        let target = proven();
+        let said = service_role::try_to_write(&mut outsider, &target, "public.nothing", &[]).unwrap_err();
+        let hint = said.hint.unwrap().line(&crate::hint::Aim::default());
+        assert!(hint.starts_with(&format!("grant service_role to \"{}\"", target.dsn().user)), "{hint}");
+    }
+
+    #[test]
     fn a_role_that_may_not_write_or_read_it_back_is_told_so() {
         let kept = "create view kept as select * from \"The mirror\";";
         let said = [

@@ -234,7 +234,7 @@ fn resolution(
                 Err(failure
                     .because_all(stopped)
                     .because_all(left.iter().map(Difference::to_string))
-                    .note(format!("take it back by hand first, or run the rest of it, or write `{failed}/down.sql`"))
+                    .note(format!("undo it by hand first, or run the rest of it, or write `{failed}/down.sql`"))
                     .hint(Hint::run("backward --failed")))
             }
         },
@@ -243,9 +243,9 @@ fn resolution(
 
 fn take_back(failed: &str) -> Step<Builtin> {
     Step {
-        name: "take back",
+        name: "roll back",
         does: format!("run the down.sql of `{failed}` and take it out of the ledger, if that leads back to before it"),
-        failure: "what it left behind was not taken back",
+        failure: "what it left behind was not rolled back",
         action: Action::Builtin(Builtin::TakeBack),
     }
 }

@@ -48,7 +48,7 @@ fn an_env_file_that_somebody_named_is_there_or_nothing_happens() {
     insta::assert_snapshot!(dangling.stderr, @"
     error: `.env.staging` cannot be read
     caused by: No such file or directory (os error 2)
-    hint: let `.env.staging` be a plain file of `NAME=value` lines; see docs/failures/env-file-unreadable
+    note: let `.env.staging` be a plain file of `NAME=value` lines; see docs/failures/env-file-unreadable
     ");
 }
 
@@ -128,7 +128,7 @@ fn strict_certificates_are_not_forgotten_where_the_server_offers_no_tls() {
     insta::assert_snapshot!(project.run(&["forward", "--plan"]).expect(4).said(), @"
     error: cannot connect to `bad_strict_N_test` on 127.0.0.1:PORT
     caused by: the server offers no TLS, and `sslmode` or `sslaccept` asks for it
-    hint: set `sslmode=disable` in `DATABASE_URL` of `.env.staging`, or let the server offer TLS (`ssl = on`); see docs/failures/tls-not-offered
+    note: set `sslmode=disable` in `DATABASE_URL` of `.env.staging`, or let the server offer TLS (`ssl = on`); see docs/failures/tls-not-offered
     ");
     project.write(".env.staging", &format!("DATABASE_URL={}?sslmode=disable&sslaccept=strict\n", database.url()));
     project.run(&["forward", "--plan"]).expect(3);
@@ -137,10 +137,10 @@ fn strict_certificates_are_not_forgotten_where_the_server_offers_no_tls() {
 #[test]
 fn an_unknown_target() {
     let answer = Project::new().run(&["forward", "--target", "prod"]).expect(2);
-    insta::assert_snapshot!(answer.stderr, @r"
+    insta::assert_snapshot!(answer.stderr, @"
     error: there is no target `prod`
     caused by: the targets are: staging, sandbox
-    hint: add `[targets.prod]` to drill.toml, or name one of these with `--target`
+    note: add `[targets.prod]` to drill.toml, or name one of these with `--target`
     ");
 }
 
@@ -149,10 +149,10 @@ fn a_broken_drill_toml_names_the_line() {
     let project = Project::new();
     project.drill_toml("[targets.staging]\nallow_hosts = [\"a.staging.hotdash.app\"]\nallow_host = 1\n");
     let answer = project.run(&["forward"]).expect(2);
-    insta::assert_snapshot!(answer.stderr, @r"
+    insta::assert_snapshot!(answer.stderr, @"
     error: `drill.toml` cannot be read at line 3
-    caused by: unknown field `allow_host`, expected one of `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `allow_schemas`, `app_variables`, `deny_systems`, `ca_file`
-    hint: correct that line; docs/configuration.md lists every key
+    caused by: unknown field `allow_host`, expected one of `kind`, `env_file`, `allow_hosts`, `allow_projects`, `allow_databases`, `allow_schemas`, `app_variables`, `deny_systems`, `ca_file`
+    note: correct that line; docs/configuration.md lists every key
     ");
 }
 
@@ -200,7 +200,7 @@ fn a_production_host_is_refused_before_anything_is_spawned() {
       host: `DATABASE_URL` leads to `db.hotdash.app`, which is not an allowed host of target `staging`
         fix: correct `DATABASE_URL`; or, if that host is staging, add "db.hotdash.app" to `allow_hosts` in drill.toml
       database: `DATABASE_URL` names the database `hotdash`, which target `staging` does not allow
-        fix: name a database that fits `allow_databases` in drill.toml: `*_staging`, `*_test`, `*_sandbox`
+        fix: name a database that fits `allow_databases` in drill.toml: `*_staging`, `*_test`, `*_sandbox`; or, if that database is staging, add "hotdash" to it
     Nothing was spawned, and nothing was changed.
     "#);
     assert!(!format!("{}{}", answer.stdout, answer.stderr).contains("Sup3r-S3cret-Pw"));
@@ -225,7 +225,7 @@ fn no_node() {
     let answer = project.run(&["forward"]).expect(4);
     insta::assert_snapshot!(answer.stderr, @"
     error: `node` is not on PATH
-    hint: install Node 20 or newer, and put it on PATH; see docs/failures/node-missing
+    note: install Node 20 or newer, and put it on PATH; see docs/failures/node-missing
     ");
 }
 
@@ -242,7 +242,7 @@ fn a_node_that_is_too_old() {
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: Node 18.19.0 is too old
     caused by: `PROJECT/bin/node` is the first on PATH
-    hint: install Node 20 or newer, and put it first on PATH: now it is `PROJECT/bin/node`; see docs/failures/node-too-old
+    note: install Node 20 or newer, and put it first on PATH: now it is `PROJECT/bin/node`; see docs/failures/node-too-old
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
@@ -266,7 +266,7 @@ fn a_wrong_password_and_a_closed_port() {
     insta::assert_snapshot!(answer.said(), @"
     error: cannot connect to `bad_login_N_test` on 127.0.0.1:PORT
     caused by: the server rejected the password of user `bad_login_N_test_owner`
-    hint: correct the password in `DATABASE_URL` of `.env.staging`, with its special characters percent-encoded; see docs/failures/wrong-password
+    note: correct the password in `DATABASE_URL` of `.env.staging`, with its special characters percent-encoded; see docs/failures/wrong-password
     ");
     let closed = database.url().replace(&format!(":{}/", database.port), ":1/");
     project.write(".env.staging", &format!("DATABASE_URL={closed}\n"));
@@ -274,7 +274,7 @@ fn a_wrong_password_and_a_closed_port() {
     insta::assert_snapshot!(answer.said(), @"
     error: cannot connect to `bad_login_N_test` on 127.0.0.1:PORT
     caused by: 127.0.0.1:PORT refused the connection
-    hint: start the server, or correct port 1 in `DATABASE_URL` of `.env.staging`; see docs/failures/port-refused
+    note: start the server, or correct port 1 in `DATABASE_URL` of `.env.staging`; see docs/failures/port-refused
     ");
 }
 
@@ -288,7 +288,7 @@ fn supabase_transaction_pooler_is_blocked_before_it_is_dialled() {
     let answer = project.run(&["forward"]).expect(4);
     insta::assert_snapshot!(answer.prose(), @"
     error: aws-0-eu-central-1.pooler.supabase.com:6543 is a transaction pooler, and migrations need a session
-    hint: in `DATABASE_URL` of `.env.staging`, name port 5432 of the same host: its session pooler; see docs/failures/pooler-transaction-mode
+    note: in `DATABASE_URL` of `.env.staging`, name port 5432 of the same host: its session pooler; see docs/failures/pooler-transaction-mode
     ");
 }
 
@@ -300,7 +300,7 @@ fn a_sqlite_history_is_not_applied_to_postgres() {
     insta::assert_snapshot!(answer.prose(), @"
     error: `prisma/migrations` is a history for `sqlite`, not for Postgres (P3019)
     caused by: `migration_lock.toml` says so
-    hint: name the Postgres history as `migrations` under `[prisma]` in drill.toml; see docs/failures/history-not-postgres
+    note: name the Postgres history as `migrations` under `[prisma]` in drill.toml; see docs/failures/history-not-postgres
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
@@ -328,12 +328,12 @@ fn evidence_that_cannot_be_written_stops_the_run_before_it_begins() {
     let (project, database) = Project::on_staging("bad_evidence");
     project.write("feedback", "a file where the folder should be");
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.said(), @r"
+    insta::assert_snapshot!(answer.said(), @"
     Target: staging is database `bad_evidence_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: cannot write evidence to `PROJECT/feedback/evidence`
     caused by: Not a directory (os error 20)
-    hint: make the folder writable, or name another one as `dir` under `[evidence]` in drill.toml
+    note: make the folder writable, or name another one as `dir` under `[evidence]` in drill.toml
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
     assert!(!server::shared().log().contains("bad_evidence_owner CREATE TABLE"));
@@ -352,7 +352,7 @@ fn what_prisma_cannot_read_or_reads_elsewhere_is_refused_before_anything_is_appl
     caused by: Type "Strin" is neither a built-in type, nor refers to another model, composite type, or enum.
     note: nothing was changed
     note: the database now: 0 migrations applied by this run, 4 pending
-    hint: correct `prisma/schema.postgres.prisma:18`; `prisma validate` says whether it is right; see docs/failures/schema-error
+    note: correct `prisma/schema.postgres.prisma:18`; `prisma validate` says whether it is right; see docs/failures/schema-error
     "#);
     let schema = schema.replacen("Strin", "String", 1);
     project.write("prisma/schema.postgres.prisma", &schema);
@@ -362,7 +362,7 @@ fn what_prisma_cannot_read_or_reads_elsewhere_is_refused_before_anything_is_appl
     insta::assert_snapshot!(project.run(&["forward"]).expect(4).failure(), @r#"
     error: `prisma/postgres.config.ts` has the migrations in `prisma/postgres/other`, and the drill reads `prisma/postgres/migrations`
     caused by: Prisma would apply others than were looked at
-    hint: write `migrations = "prisma/postgres/other"` under `[prisma]` in drill.toml
+    note: write `migrations = "prisma/postgres/other"` under `[prisma]` in drill.toml
     "#);
     project.write("prisma/postgres.config.ts", &config);
     let migrations = project.path("prisma/postgres/migrations");
@@ -373,7 +373,7 @@ fn what_prisma_cannot_read_or_reads_elsewhere_is_refused_before_anything_is_appl
     insta::assert_snapshot!(empty, @"
     error: there are no migrations in `prisma/postgres/migrations`, so there is nothing to rehearse
     note: `prisma db push` leaves none
-    hint: name the folder of migrations as `migrations` under `[prisma]` in drill.toml, or make the first one with `prisma migrate diff`; see docs/failures/no-migrations
+    note: name the folder of migrations as `migrations` under `[prisma]` in drill.toml, or make the first one with `prisma migrate diff`; see docs/failures/no-migrations
     ");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }

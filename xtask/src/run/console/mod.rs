@@ -228,8 +228,10 @@ impl Console {
             let line = if asked { "Nothing was changed." } else { "Nothing was spawned, and nothing was changed." };
             lines.push(line.to_owned());
         }
-        if let Some(hint) = hint.filter(|_| failure.hint.is_some()) {
-            lines.push(format!("{} {}", self.painted("hint:", "1;36"), sentence(hint)));
+        if let (Some(line), Some(hint)) = (hint, &failure.hint) {
+            // What cannot be pasted is no hint.
+            let label = if hint.advice().is_some() { "note:".to_owned() } else { self.painted("hint:", "1;36") };
+            lines.push(format!("{label} {}", sentence(line)));
         }
         lines.join("\n")
     }

@@ -164,8 +164,8 @@ impl SecondPass {
         if applied == taken {
             return Ok(());
         }
-        Err(Failure::different("Prisma applied other migrations than those that were taken back")
-            .because(format!("taken back: {}; applied: {}", listed(&taken), listed(&applied)))
+        Err(Failure::different("Prisma applied other migrations than those that were rolled back")
+            .because(format!("rolled back: {}; applied: {}", listed(&taken), listed(&applied)))
             .hint(Hint::run("drill")))
     }
 
@@ -222,7 +222,7 @@ impl SecondPass {
             let same = if self.baseline.values.is_empty() { "" } else { ", and the same values" };
             return Ok(format!("{tables} tables have as many rows as after the first forward{same}"));
         }
-        Err(Failure::different("the rows are not those from before the migrations were taken back")
+        Err(Failure::different("the rows are not those from before the migrations were rolled back")
             .because_all(wrong)
             .hint(match &self.snapshot {
                 Some(name) => Hint::restore(name),

@@ -68,9 +68,9 @@ fn a_known_failure_is_explained_by_its_name_and_by_a_code() {
         assert_eq!(project.run(&["doctor", "--explain", name]).expect(0).stdout, page, "{name}");
     }
     let unknown = project.run(&["doctor", "--explain", "P9999"]).expect(2);
-    insta::assert_snapshot!(unknown.stderr, @r"
+    insta::assert_snapshot!(unknown.stderr, @"
     error: no known failure is called `P9999`
-    hint: docs/failures/README.md lists them, by name and by code
+    note: docs/failures/README.md lists them, by name and by code
     ");
     // What zsh passes on of a hint that is pasted.
     let pasted = project.run(&["doctor", "--explain", "wrong-password", "#", "see", "docs/failures/x"]);

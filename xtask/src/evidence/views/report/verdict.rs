@@ -138,7 +138,7 @@ fn tiles(reading: &Reading) -> Markup {
     let tiles = [
         (steps > 0).then(|| tile(&format!("{good} of {}", steps + planned), "steps are ok")),
         (moved.is_some() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
-        (back > 0).then(|| tile(&counted(back, "migration"), "taken back")),
+        (back > 0).then(|| tile(&counted(back, "migration"), "rolled back")),
         rows.map(|rows| tile(&rows, "rows in all")),
         took(&run.stages).map(|took| tile(&duration(took), "to the end of the last step")),
     ];
