@@ -84,6 +84,11 @@ impl Comparison {
         self.breaches().next().is_none()
     }
 
+    /// Whether there was anything to compare.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.iter().all(Compared::is_empty)
+    }
+
     /// Of one that is within.
     pub fn in_words(&self) -> String {
         let (empty, compared): (Vec<_>, Vec<_>) = self.pairs.iter().partition(|pair| pair.is_empty());

@@ -103,6 +103,7 @@ pub enum Builtin {
     /// Replay the history into a throw-away database, unless its catalog is known.
     Replay,
     Impact,
+    NothingPending,
     /// Look at the client again, in place of making it.
     VerifyClient,
     VerifyLedger,
@@ -300,21 +301,23 @@ impl Forward {
                     generate(Prisma::new(session, &inspection.leases.deploy).generate()?, timeouts.generate)
                 }
             },
-            Step {
-                name: DEPLOY,
-                does: format!(
-                    "apply {} of {} migrations",
-                    inspection.before.standing.pending.len(),
-                    inspection.history.migrations.len()
-                ),
-                failure: "the migrations were not applied",
-                action: child(inspection.deploy(session)?, timeouts.migrate),
-            },
+            inspection.deploy_step(session)?,
         ])
     }
 }
 
 impl Inspection {
+    /// Prisma reads the ledger and applies what is pending; where that is nothing, the ledger was read already, and is again afterwards.
+    fn deploy_step(&self, session: &Session<'_>) -> Result<Step<Builtin>> {
+        let (pending, all) = (self.before.standing.pending.len(), self.history.migrations.len());
+        let action = match pending {
+            0 => Action::Builtin(Builtin::NothingPending),
+            _ => child(self.deploy(session)?, session.settings.timeouts.migrate),
+        };
+        let does = format!("apply {pending} of {all} migrations");
+        Ok(Step { name: DEPLOY, does, failure: "the migrations were not applied", action })
+    }
+
     fn deploy(&self, session: &Session<'_>) -> Result<Invocation> {
         Prisma::new(session, &self.leases.deploy).deploy()
     }
@@ -409,6 +412,9 @@ impl Running<'_, Forward> {
             Builtin::CountAgain => self.count_again(),
             Builtin::Replay => self.replay(),
             Builtin::Impact => return self.impact(),
+            Builtin::NothingPending => {
+                return Ok(Ended::NotTried("not run: the ledger says that nothing is pending".to_owned()));
+            }
             Builtin::VerifyClient => self.verify_client(),
             Builtin::VerifyLedger => self.verify_ledger(),
             Builtin::VerifyCatalog => self.verify_catalog(),
@@ -481,7 +487,9 @@ impl Running<'_, Forward> {
     }
 
     fn replay(&self) -> Result<String> {
-        self.journal.early.start(&self.inspection.deploy(self.session)?, &self.inspection.leases.deploy, None);
+        if !self.inspection.before.standing.pending.is_empty() {
+            self.journal.early.start(&self.inspection.deploy(self.session)?, &self.inspection.leases.deploy, None);
+        }
         std::thread::scope(|scope| {
             let schema = scope.spawn(|| check_schema(self.session));
             let replayed = replay_first(self.session, &self.inspection.history)?.in_words();

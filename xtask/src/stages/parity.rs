@@ -116,7 +116,7 @@ impl Stage for Parity {
     }
 
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
-        running.builtin(action).map(Ended::from)
+        running.builtin(action)
     }
 
     fn explain(running: &Running<'_, Self>, failure: Failure) -> Failure {
@@ -188,9 +188,9 @@ pub struct Memory<'a> {
 }
 
 impl<'a> Running<'a, Parity> {
-    fn builtin(&self, action: &Builtin) -> Result<String> {
+    fn builtin(&self, action: &Builtin) -> Result<Ended> {
         let done = match action {
-            Builtin::Tables => self.tables(),
+            Builtin::Tables => self.tables().map(Ended::from),
             Builtin::Count => self.count(),
         };
         done.map_err(|obstacle| {
@@ -231,10 +231,11 @@ impl<'a> Running<'a, Parity> {
         Ok(api.clone().ok_or_else(|| Failure::bug("the mirror was to be counted by SQL alone"))?)
     }
 
-    fn count(&self) -> Result<String, Obstacle> {
+    fn count(&self) -> Result<Ended, Obstacle> {
         let (first, moment) = self.look()?;
         if first.within() {
-            return Ok(first.in_words());
+            let said = first.in_words();
+            return Ok(if first.is_empty() { Ended::NotTried(said) } else { Ended::Done(said) });
         }
         // A snapshot held open while we wait would keep the server from cleaning up.
         drop(moment);
@@ -243,7 +244,7 @@ impl<'a> Running<'a, Parity> {
         let (second, moment) = self.look()?;
         let waited = format!("after {} s, for rows in flight", settle.as_secs());
         if second.within() {
-            return Ok(format!("{} (counted again {waited})", second.in_words()));
+            return Ok(format!("{} (counted again {waited})", second.in_words()).into());
         }
         self.state().breach = Some(moment);
         Err(self.different(&second, &waited).into())

@@ -11,6 +11,7 @@ mod redaction;
 mod samples;
 mod scratch;
 mod snapshot;
+mod stranger;
 mod watcher;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ pub enum Bench {
     Production(production::Options),
     Redaction(redaction::Options),
     Snapshot(snapshot::Options),
+    Stranger(stranger::Options),
     Watcher(watcher::Options),
 }
 
@@ -47,6 +49,7 @@ impl Bench {
             Bench::Production(options) => options.run(),
             Bench::Redaction(options) => options.run(),
             Bench::Snapshot(options) => options.run(),
+            Bench::Stranger(options) => options.run(),
             Bench::Watcher(options) => options.run(),
         }
     }
