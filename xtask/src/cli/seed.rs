@@ -19,6 +19,7 @@ use crate::session::Session;
 pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Outcome) -> Result<()> {
     let declared = runner.declare()?;
     let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
+    runner.announce(&session);
     let lock = RunLock::take(session.connect()?)?;
     watched(&session, runner.console, || fill(runner, &session, &lock, rows, faults, outcome))
 }

@@ -51,6 +51,7 @@ impl Runner<'_> {
             }
             other => other?,
         };
+        self.announce(&session);
         let prepared = guarded(BROKE, || watched(&session, self.console, || self.prepare(stage, &session)));
         let (lock, inspection, plan) = match prepared {
             Ok(prepared) => prepared,
@@ -66,7 +67,6 @@ impl Runner<'_> {
         if self.plan_only {
             return self.show(stage, &plan, outcome);
         }
-        self.announce(&session);
         if let Err(failure) = guarded(BROKE, || stage.consent(&session, &plan, self.console)) {
             // Who interrupts the question has not answered it.
             let failure = self.interrupt.status().map_or(failure, Failure::interrupted);
@@ -161,8 +161,8 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The lines before any change.
-    fn announce(&self, session: &Session<'_>) {
+    /// The lines before anything is asked of the target: it is the one that was meant.
+    pub fn announce(&self, session: &Session<'_>) {
         let view = session.view();
         let project = view.project_ref.map(|project| format!(", project {project}")).unwrap_or_default();
         let claim = session.target.standing().in_words();

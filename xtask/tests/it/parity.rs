@@ -497,10 +497,12 @@ fn the_feeder_mirrors_what_it_seeds_and_loses_what_it_is_told_to() {
     project.write(script, &std::fs::read_to_string(workspace().join(script)).unwrap());
     project.run(&["forward", "--sandbox"]).expect(0);
     let early = project.run(&["sandbox", "seed", "--mirror-drop", "5"]).expect(4);
-    insta::assert_snapshot!(early.stderr, @r#"
+    insta::assert_snapshot!(early.said(), @"
+    Target: sandbox is database `hotdash_sandbox` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: there is no mirror yet that rows could be missing from
     hint: cargo xtask mirror --sandbox
-    "#);
+    ");
     project.run(&["sandbox", "seed", "--rows", "1000"]).expect(0);
     let blocked = project.run(&["parity", "--sandbox"]).expect(4);
     insta::assert_snapshot!(blocked.said(), @r"
