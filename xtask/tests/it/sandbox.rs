@@ -112,6 +112,8 @@ fn a_bare_clone_gets_its_packages_installed_in_sight() {
     insta::assert_snapshot!(answer.said(), @"
     the project's packages are not installed yet: npm ci
     npm was called with ci
+    sandbox: a new one is made: initdb
+    sandbox: its server starts
     sandbox: is up, port PORT, pid PID (TIME)
     ");
 }
