@@ -113,8 +113,9 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
         "delete from facts where key = 'view' and created_at >= '2026-10-09 14:05:00Z' and created_at < '2026-10-09 14:07:30Z'",
     );
     let answer = project.run(&["parity"]).expect(5);
-    let lines: Vec<&str> = answer.stderr.lines().filter(|line| !line.contains(" ms)")).collect();
-    insta::assert_snapshot!(lines[3..lines.len() - 1].join("\n"), @r#"
+    let prose = answer.prose();
+    let lines: Vec<&str> = prose.lines().filter(|line| !line.contains(" ms)")).collect();
+    insta::assert_snapshot!(lines[3..].join("\n"), @r#"
       ✓ tables: every row of `DashboardFact` and `facts` is readable
        pair     Prisma  mirror    difference
        view        960     945  -15 (1.56 %)

@@ -238,10 +238,10 @@ impl Answer {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
     }
 
-    /// stderr without its last line, whose folder has another name each time, and without what a slow machine adds.
+    /// stderr without its last two lines, whose folder has another name each time, and without what a slow machine adds.
     pub fn prose(&self) -> String {
         let varies = |line: &&str| {
-            line.starts_with("evidence: ") || line.starts_with("  … ")
+            line.starts_with("evidence: ") || line.contains(" evidence open 2") || line.starts_with("  … ")
         };
         let lines: Vec<&str> = self.stderr.lines().filter(|line| !varies(line)).collect();
         lines.join("\n")

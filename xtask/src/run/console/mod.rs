@@ -25,10 +25,11 @@ use crate::evidence::folder::pretty;
 use crate::evidence::masking;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::headway::Headway;
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
-use crate::words::{in_line, sentence};
+use crate::words::{duration, in_line, sentence};
 use inert::{inert, inert_in_colour, inert_json};
 use redact::Redactor;
 
@@ -248,7 +249,7 @@ impl Console {
         self.progress(&parity_table(comparison));
     }
 
-    /// How the run ended: the failure in full, or one line; the evidence path is always the last line.
+    /// How the run ended: the failure in full, or one line; what opens its report, and the evidence path, which is always the last line.
     pub fn finish(&self, outcome: &Outcome, failure: Option<&Failure>) {
         if let Some(failure) = failure {
             self.prose(&self.failure_text(failure, outcome.hint.as_deref()));
@@ -261,6 +262,7 @@ impl Console {
         if let Some(evidence) = &outcome.evidence
             && (!self.output.quiet || failure.is_some())
         {
+            self.show(verdict(outcome, evidence, failure, outcome.elapsed_ms()));
             self.show(format!("evidence: {evidence}"));
         }
     }
@@ -319,6 +321,22 @@ pub fn tame_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         to_stderr(format_args!("bug: an invariant of the drill broke at {place}\n"));
     }));
+}
+
+/// What came of a run that left `evidence`, how long all of it took, and what opens its report.
+fn verdict(outcome: &Outcome, evidence: &str, failure: Option<&Failure>, took: u64) -> String {
+    let came_of_it = match failure.map_or(Status::Ok, |failure| failure.status) {
+        Status::Ok => "passed in",
+        Status::Failed | Status::Usage => "failed after",
+        Status::Refused => "was refused after",
+        Status::Blocked => "was blocked after",
+        Status::Different => "found a difference after",
+        Status::Bug => "broke after",
+        Status::Interrupted | Status::Terminated => "was interrupted after",
+    };
+    let run = evidence.rsplit('/').next().unwrap_or(evidence);
+    let open = Hint::run("evidence open").arg(run).line(&outcome.aim);
+    format!("{} {came_of_it} {}: {open}", outcome.command, duration(took))
 }
 
 /// Rounded as a person would say it: `12 ms`, `1.3 s`.

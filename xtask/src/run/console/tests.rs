@@ -1,8 +1,10 @@
-//! What is said of a run while it goes on.
+//! What is said of a run while it goes on, and at its end.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use super::*;
+use crate::hint::Aim;
 use redact::Secret;
 
 static SAID: Mutex<String> = Mutex::new(String::new());
@@ -55,5 +57,31 @@ fn without_a_terminal_what_lasts_is_told_in_lines_and_what_does_not_is_not() {
     … snapshot: 120,000 of 300,000 rows, 14.2 MB (0 s)
     … plan 7/44 2025_[REDACTED_PASSWORD]\n::error:: (0 s)
     … migrate deploy: 0 s
+    ");
+}
+
+#[test]
+fn the_last_lines_say_what_came_of_it_and_what_opens_the_report() {
+    let mut outcome = Outcome::begin("drill", "2026-11-22T23:53:42Z".to_owned());
+    let evidence = "feedback/evidence/20261122T235342Z-drill-62fddb";
+    let mut lines = vec![verdict(&outcome, evidence, None, 14_000)];
+    outcome.aim = Aim { sandbox: true, root: Some(PathBuf::from("../other project")), ..Aim::default() };
+    let all = [
+        Failure::failed("x"),
+        Failure::refused("staging", Vec::new()),
+        Failure::blocked("x"),
+        Failure::different("x"),
+        Failure::bug("x"),
+        Failure::interrupted(Status::Terminated),
+    ];
+    lines.extend(all.iter().map(|failure| verdict(&outcome, evidence, Some(failure), 3_210)));
+    insta::assert_snapshot!(lines.join("\n"), @"
+    drill passed in 14.0 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb
+    drill failed after 3.2 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb --sandbox --root '../other project'
+    drill was refused after 3.2 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb --sandbox --root '../other project'
+    drill was blocked after 3.2 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb --sandbox --root '../other project'
+    drill found a difference after 3.2 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb --sandbox --root '../other project'
+    drill broke after 3.2 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb --sandbox --root '../other project'
+    drill was interrupted after 3.2 s: cargo xtask evidence open 20261122T235342Z-drill-62fddb --sandbox --root '../other project'
     ");
 }
