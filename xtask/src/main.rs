@@ -11,6 +11,7 @@ mod error;
 mod evidence;
 mod files;
 mod guard;
+mod headway;
 mod hint;
 mod init;
 mod interrupt;

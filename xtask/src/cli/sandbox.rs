@@ -14,9 +14,9 @@ pub fn run(command: &Sandbox, runner: &Runner<'_>, outcome: &mut Outcome) -> Res
     let Runner { settings, console, interrupt, .. } = *runner;
     match command {
         Sandbox::Up => {
-            crate::sandbox::npm::packages(settings, |line| console.say(line), interrupt)?;
+            runner.packages()?;
             let begun = std::time::Instant::now();
-            let sandbox = sandbox::up(settings, interrupt)?;
+            let sandbox = runner.sandbox()?;
             let how = if sandbox.started { "is up" } else { "was up already" };
             let took = begun.elapsed().as_millis();
             console.say(format!("sandbox: {how}, port {}, pid {} ({took} ms)", sandbox.port, sandbox.pid));

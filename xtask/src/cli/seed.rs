@@ -19,6 +19,7 @@ use crate::session::Session;
 pub fn run(runner: &Runner<'_>, rows: u64, faults: MirrorFaults, outcome: &mut Outcome) -> Result<()> {
     let declared = runner.declare()?;
     let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, outcome)?;
+    runner.announce(&session);
     let lock = RunLock::take(session.connect()?)?;
     watched(&session, runner.console, || fill(runner, &session, &lock, rows, faults, outcome))
 }
@@ -38,7 +39,8 @@ fn fill(
         return Err(Failure::blocked("the sandbox has no tables yet").hint(Hint::run("forward")));
     }
     lock.check()?;
-    seed(session, &Wish { rows, only_empty: false, faults, now: clock::now() })?;
+    let wish = Wish { rows, only_empty: false, faults, now: clock::now() };
+    runner.console.during("seed", || seed(session, &wish))?;
     let counts = BeforeAfter { before, after: counts(&mut session.connection(), &schemas)? };
     runner.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     runner.console.counts(&counts);

@@ -36,7 +36,7 @@ impl DatabaseState {
         let mut connection = session.connection();
         let ledger = ledger(&mut connection, &session.target.dsn().schema)?;
         let lock_held = !lock_holders(&mut connection)?.is_empty();
-        let Survey { counts, uncounted } = survey(&mut connection, &schemas)?;
+        let Survey { counts, uncounted } = survey(&mut connection, &schemas, &session.headway)?;
         let (catalog, external) = parted(catalog(&mut connection, &schemas)?, left_out);
         Ok(DatabaseState {
             standing: MigrationStatus::new(history, ledger.as_ref(), lock_held),

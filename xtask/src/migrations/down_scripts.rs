@@ -117,7 +117,9 @@ fn by_catalogs(session: &Session<'_>, missing: &[Missing<'_>], prisma: AsPrisma<
     in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
         let seen = |now: &mut Connection| managed(now, prisma.schemas, &prisma.groundwork.external);
         let (mut found, mut point) = (Vec::new(), None);
+        let work = prisma.counts(longest.migrations.len());
         for (index, migration) in longest.migrations.iter().enumerate() {
+            work.step(index + 1, &migration.name);
             let Some((at, _)) = missing.iter().find(|(_, history)| history.migrations.len() == index + 1) else {
                 apply(now, migration, prisma)?;
                 continue;
@@ -146,10 +148,18 @@ fn way_back(now: &mut Connection, before: &Catalog, after: &Catalog, prisma: AsP
     Ok(leads_back.then_some(sql))
 }
 
+/// The one whose turn it is, and its number from 1.
+fn following<'a, T>(next: &AtomicUsize, all: &'a [T]) -> Option<(usize, &'a T)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    Some((at + 1, all.get(at)?))
+}
+
 fn by_prisma(session: &Session<'_>, missing: &[Missing<'_>], prisma: AsPrisma<'_>) -> Result<Vec<(usize, String)>> {
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let counted = prisma.counts(missing.len());
     let work = || -> Result<()> {
-        while let Some((at, history)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some((number, (at, history))) = following(&next, missing) {
+            counted.step(number, &last(history)?);
             // The other worker need not go on when one has failed.
             let stop = |_: &Failure| next.store(missing.len(), Ordering::Relaxed);
             let sql = prisma_diff::script(session, history, prisma).inspect_err(stop)?;

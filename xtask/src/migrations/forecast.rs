@@ -278,7 +278,8 @@ mod tests {
     fn named(up: &str, targets: &mut [Database; 2]) -> [Vec<String>; 2] {
         let history = |name: &str, sql: &str| History { provider: None, migrations: vec![Migration::new(name, sql)] };
         let (applied, pending) = (history("1", TABLES), history("2", up));
-        let prisma = AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+        let prisma =
+            AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
         let open = |name: &str| Ok(open_as("migrator", name));
         let removals = foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma).unwrap();
         targets.each_mut().map(|target| {

@@ -12,7 +12,7 @@ use crate::process::{self, Exit, said};
 use crate::schema::catalog::{Catalog, Object, quoted};
 use crate::schema::expected;
 use crate::schema::history::{History, Migration};
-use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply_all, in_throw_away_database};
 use crate::session::Session;
 use crate::session::groundwork::Groundwork;
 use crate::temporary::Temporary;
@@ -35,7 +35,7 @@ pub fn script(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) ->
     let shadow = AsPrisma { groundwork: &bare, ..prisma };
     let open = |name: &str| session.connect_to(name);
     let made: Vec<String> = in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
-        full.migrations.iter().try_for_each(|migration| apply(now, migration, prisma))?;
+        apply_all(now, &full.migrations, prisma)?;
         in_throw_away_database(&mut session.connect()?, open, shadow, |then| {
             let databases = [database_of(now)?, database_of(then)?];
             diff(session, [&to, &output], &databases, &last.name)?;

@@ -21,7 +21,7 @@ use crate::schema::drift;
 use crate::schema::external::managed;
 use crate::schema::history::History;
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply, apply_all, apply_each, in_throw_away_database};
 use crate::schema::row_changes::row_changes;
 
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
@@ -152,18 +152,20 @@ fn without_rows(
     let schemas = prisma.schemas;
     in_throw_away_database(admin, open, prisma, |connection| {
         let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.count);
-        kept.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        apply_all(connection, kept, prisma)?;
         let seen = |connection: &mut _| managed(connection, schemas, &prisma.groundwork.external);
         let mut points = vec![seen(connection)?];
-        for migration in last {
-            apply(connection, migration, prisma)?;
+        apply_each(connection, last, prisma, |connection| {
             points.push(seen(connection)?);
-        }
+            Ok(())
+        })?;
         let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
         let born = stock(connection)?;
         let mut present = born.clone();
         let mut rehearsed = Vec::new();
-        for down in downs.get()? {
+        let work = prisma.counts(downs.count);
+        for (at, down) in downs.get()?.iter().enumerate() {
+            work.step(at + 1, &down.migration);
             let expected = points.pop().ok_or_else(|| Failure::bug("more down scripts than migrations"))?;
             try_out(connection, down, schemas, None)?;
             let after = stock(connection)?;
@@ -186,7 +188,7 @@ fn with_rows(
     downs: &Awaited,
 ) -> Result<Vec<Vec<Removal>>> {
     in_throw_away_database(admin, open, prisma, |connection| {
-        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        apply_all(connection, &history.migrations, prisma)?;
         let mut watch = Watch::begin(connection, ROWS)?;
         let mut harms: Vec<Vec<Removal>> = Vec::new();
         for down in downs.get()? {
@@ -196,7 +198,7 @@ fn with_rows(
             harms.push(watch.step(connection)?);
         }
         let last = &history.migrations[history.migrations.len() - downs.count..];
-        if last.iter().try_for_each(|migration| apply(connection, migration, prisma)).is_ok() {
+        if apply_all(connection, last, prisma).is_ok() {
             connection.read(|transaction| {
                 for removal in harms.iter_mut().flatten().filter(|one| one.is_drop() && one.then.column.is_some()) {
                     if holds_its_default(transaction, &removal.then)? {
@@ -241,11 +243,13 @@ fn forward(
     rows: u64,
 ) -> Result<Vec<Vec<Removal>>> {
     in_throw_away_database(admin, open, prisma, |connection| {
-        applied.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        apply_all(connection, &applied.migrations, prisma)?;
         let mut watch = Watch::begin(connection, rows)?;
         let empty = connection.read(|transaction| tables_without_rows(transaction, &watch.born))?;
         let mut harms = Vec::new();
-        for migration in &pending.migrations {
+        let work = prisma.counts(pending.migrations.len());
+        for (at, migration) in pending.migrations.iter().enumerate() {
+            work.step(at + 1, &migration.name);
             if apply(connection, migration, prisma).is_err() {
                 break;
             }
@@ -343,6 +347,7 @@ mod tests {
         schemas: &["public"],
         release: Version::NEWEST,
         groundwork: crate::session::groundwork::Groundwork::NONE,
+        headway: None,
     };
 
     fn down(sql: &str) -> Down {

@@ -19,7 +19,7 @@ use crate::postgres::connection::Connection;
 use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
 use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply, apply_all, in_throw_away_database};
 
 /// Rows that each table gets before a migration touches it: enough for a hash, few enough to cost nothing.
 const ROWS: u64 = 20;
@@ -71,14 +71,14 @@ pub fn rehearse_all(
 ) -> Result<Vec<MigrationTrial>> {
     let mut trials: Vec<MigrationTrial> = Vec::new();
     let mut in_the_way = InTheWay::default();
+    let work = prisma.headway.cloned().unwrap_or_default().steps(history.migrations.len());
     // A database in which something went wrong does not serve any more: what comes next starts from a fresh replay.
     while trials.len() < history.migrations.len() {
         in_throw_away_database(admin, &open, prisma, |connection| {
-            for migration in &history.migrations[..trials.len()] {
-                apply(connection, migration, prisma)?;
-            }
+            apply_all(connection, &history.migrations[..trials.len()], prisma)?;
             for (migration, down) in history.migrations.iter().zip(downs).skip(trials.len()) {
                 go_on()?;
+                work.step(trials.len() + 1, &migration.name);
                 let unproven = in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
                 let before = State::read(connection, prisma.schemas)?;
                 let impacts = match apply_measured(connection, migration, prisma) {
@@ -203,6 +203,7 @@ mod tests {
             schemas: &["public"],
             release: Version::NEWEST,
             groundwork: crate::session::groundwork::Groundwork::NONE,
+            headway: None,
         };
         rehearse_all(&mut admin, open, &history, &downs, prisma, || Ok(()))
     }

@@ -52,10 +52,11 @@ impl<'a> CountSource<'a> {
     ) -> Result<CountSource<'a>, Obstacle> {
         let (schema, limit) = (&session.target.dsn().schema, session.settings.timeouts.query);
         let connect = || session.connect();
-        let moment = || Moment::new(connect()?, connect()?, schema, limit, session.interrupt);
+        let told = (session.interrupt, &session.headway);
+        let moment = || Moment::new(connect()?, connect()?, schema, limit, told);
         Ok(match source {
             Source::Sql => CountSource::Sql(moment()?),
-            Source::Rest => CountSource::Rest(OneSide::new(connect()?, schema, limit, session.interrupt)?, api()?),
+            Source::Rest => CountSource::Rest(OneSide::new(connect()?, schema, limit, told)?, api()?),
             Source::Both => CountSource::Both(moment()?, api()?),
         })
     }
@@ -160,7 +161,12 @@ impl<'a> Api<'a> {
     }
 
     fn counts(&self, pairs: &[Pair]) -> Result<Vec<u64>, Obstacle> {
-        pairs.iter().map(|pair| self.count(&pair.mirror, None)).collect()
+        let work = self.session.headway.part(pairs.len());
+        let count = |(at, pair): (usize, &Pair)| {
+            work.step(at + 1, &format!("`{}` over REST", pair.mirror.table));
+            self.count(&pair.mirror, None)
+        };
+        pairs.iter().enumerate().map(count).collect()
     }
 
     fn count(&self, side: &Side, range: Option<Range>) -> Result<u64, Obstacle> {

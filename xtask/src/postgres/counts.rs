@@ -7,6 +7,7 @@ use postgres::{Row, Transaction};
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
+use crate::headway::Headway;
 use crate::postgres::connection::{Connection, CouldNot};
 
 /// `schema.table` to its number of rows.
@@ -26,7 +27,7 @@ fn tables() -> String {
     format!(
         "select n.nspname::text, c.relname::text, rn.nspname || '.' || r.relname, c.relkind = 'p',
                 pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_any_column_privilege(c.oid, 'select'),
-                {ROW_SECURITY}
+                {ROW_SECURITY}, c.relpages
            from pg_catalog.pg_class c
            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
            join pg_catalog.pg_class r on r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid)
@@ -39,6 +40,9 @@ fn tables() -> String {
 
 /// Tables in one statement; far below the depth at which the server gives up on a UNION.
 const TABLES_PER_STATEMENT: usize = 500;
+
+/// Of a table with so many pages, which is a gigabyte, it is told that it is being counted, so it has a statement of its own.
+const LARGE: i32 = 1 << 17;
 
 /// The rows of the tables that the role sees whole, and the tables of which it does not.
 #[derive(Debug, Clone, Default)]
@@ -151,16 +155,16 @@ pub fn counts(connection: &mut Connection, schemas: &[&str]) -> Result<Counts> {
 
 /// As `counts`, as `transaction` sees them; it must have row security off.
 pub fn counts_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Counts> {
-    let Survey { counts, uncounted } = survey_in(transaction, schemas)?;
+    let Survey { counts, uncounted } = survey_in(transaction, schemas, &Headway::default())?;
     all_counted(&uncounted).map(|()| counts)
 }
 
 /// As `counts`, of the tables that the role sees whole.
-pub fn survey(connection: &mut Connection, schemas: &[&str]) -> Result<Survey> {
-    connection.read(|transaction| survey_in(transaction, schemas))
+pub fn survey(connection: &mut Connection, schemas: &[&str], headway: &Headway) -> Result<Survey> {
+    connection.read(|transaction| survey_in(transaction, schemas, headway))
 }
 
-fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Survey> {
+fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str], headway: &Headway) -> Result<Survey> {
     let listed = transaction.query(&tables(), &[&schemas, &[""; 0].as_slice()]).could_not("list the tables")?;
     let hidden = listed.iter().filter_map(|row| Some((row.get::<_, String>(2), uncounted(row)?)));
     let hidden: BTreeMap<String, Uncounted> = hidden.collect();
@@ -168,10 +172,20 @@ fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Surv
     let mut counts: Counts = seen().map(|row| (row.get(2), 0)).collect();
     let tables: Vec<Table> = seen()
         .filter(|row| !row.get::<_, bool>(3))
-        .map(|row| Table { schema: row.get(0), name: row.get(1), counted_as: row.get(2) })
+        .map(|row| Table {
+            schema: row.get(0),
+            name: row.get(1),
+            counted_as: row.get(2),
+            large: row.get::<_, i32>(6) >= LARGE,
+        })
         .collect();
-    for some in tables.chunks(TABLES_PER_STATEMENT) {
-        add_counts(transaction, some, &mut counts)?;
+    let (work, mut done) = (headway.part(tables.len()), 0);
+    for alike in tables.chunk_by(|one, next| !one.large && !next.large) {
+        for some in alike.chunks(TABLES_PER_STATEMENT) {
+            work.step(done + 1, &format!("count {}", some[0].counted_as));
+            add_counts(transaction, some, &mut counts)?;
+            done += some.len();
+        }
     }
     Ok(Survey { counts, uncounted: hidden.into_values().collect() })
 }
@@ -187,6 +201,7 @@ struct Table {
     schema: String,
     name: String,
     counted_as: String,
+    large: bool,
 }
 
 fn add_counts(transaction: &mut Transaction<'_>, tables: &[Table], counts: &mut Counts) -> Result<()> {
@@ -290,7 +305,7 @@ mod tests {
              alter table open owner to clerk; alter table forced owner to clerk",
         );
         let mut clerk = open_as("clerk", &database.name);
-        let survey = survey(&mut clerk, &["public"]).unwrap();
+        let survey = survey(&mut clerk, &["public"], &Headway::default()).unwrap();
         assert_eq!(survey.counts.into_iter().collect::<Vec<_>>(), [pair("public.open", 1)]);
         let notes: Vec<String> = survey.uncounted.iter().map(Uncounted::note).collect();
         insta::assert_snapshot!(notes.join("\n"), @r#"
@@ -321,7 +336,7 @@ mod tests {
                  grant select on plain, secured, forced to stepchild, overseer, clerk; grant usage on schema public to public",
             );
             let mut connection = open_as(role, &database.name);
-            let survey = survey(&mut connection, &["public"]).unwrap();
+            let survey = survey(&mut connection, &["public"], &Headway::default()).unwrap();
             told += &format!("{role}: sees {}\n", survey.counts.keys().cloned().collect::<Vec<_>>().join(", "));
             for uncounted in &survey.uncounted {
                 told += &format!("  {uncounted}\n  {}\n", uncounted.fix());

@@ -10,6 +10,7 @@ use postgres::{Row, Transaction};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::{Failure, Result};
+use crate::headway::Headway;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::likely;
 use crate::rows::made_value::Kinds;
@@ -19,19 +20,37 @@ use crate::schema::ledger::LEDGER_TABLE;
 /// Rows that are made one by one, each in a savepoint, where not all of them go in.
 const MOST_ONE_BY_ONE: u64 = 1000;
 
+/// Rows of one statement: a second's work.
+const AT_ONCE: usize = 100_000;
+
 /// Puts `rows` rows into each table of `schemas` that has none, but for those named in `except`, as `counts` names them. Returns which
 /// tables and columns stayed empty, each as a sentence.
 ///
 /// # Errors
 /// `failed` when the server cannot be asked; a table that refuses its rows is not an error.
 pub fn fill_empty(connection: &mut Connection, schemas: &[&str], except: &[String], rows: u64) -> Result<Vec<String>> {
+    fill_counted(connection, (schemas, except), rows, &Headway::default())
+}
+
+/// As `fill_empty`, for so many rows that it lasts.
+///
+/// # Errors
+/// As `fill_empty`.
+pub fn fill_counted(
+    connection: &mut Connection,
+    (schemas, except): (&[&str], &[String]),
+    rows: u64,
+    headway: &Headway,
+) -> Result<Vec<String>> {
     let mut left = in_order(connection.read(|transaction| empty_tables(transaction, schemas, except))?);
     let mut filled: Vec<Empty> = Vec::new();
     let mut refused: Vec<(Failure, Empty)> = Vec::new();
+    let work = headway.rows(Some(left.len() as u64 * rows));
     while !left.is_empty() {
         let before = filled.len();
         for table in std::mem::take(&mut left) {
-            match fill(connection, &table, rows) {
+            let before = filled.len() as u64 * rows;
+            match fill(connection, &table, rows, |rows| work.rows(before + rows, 0)) {
                 Ok(()) => filled.push(table),
                 Err(failure) => refused.push((failure, table)),
             }
@@ -81,11 +100,20 @@ pub fn in_order(mut tables: Vec<Empty>) -> Vec<Empty> {
     ordered
 }
 
-/// All rows at once where that goes, else row by row and in other ways, until there are enough.
-fn fill(connection: &mut Connection, table: &Empty, rows: u64) -> Result<()> {
+/// All rows in one transaction where that goes, else row by row and in other ways, until there are enough.
+fn fill(connection: &mut Connection, table: &Empty, rows: u64, tell: impl Fn(u64)) -> Result<()> {
     let intent = format!("fill table {}", table.name);
-    let all = format!("{} pg_catalog.generate_series(1, {rows}) made (n)", table.best());
-    if connection.write(|transaction| transaction.batch_execute(&all).could_not(&intent)).is_ok() {
+    let insert = table.best();
+    let all = connection.write(|transaction| {
+        (1..=rows).step_by(AT_ONCE).try_for_each(|from| {
+            let to = rows.min(from + AT_ONCE as u64 - 1);
+            let some = format!("{insert} pg_catalog.generate_series({from}, {to}) made (n)");
+            transaction.batch_execute(&some).could_not(&intent)?;
+            tell(to);
+            Ok(())
+        })
+    });
+    if all.is_ok() {
         return Ok(());
     }
     let ways = table

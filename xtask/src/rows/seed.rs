@@ -11,10 +11,11 @@ use postgres::Transaction;
 
 use crate::error::{Failure, Result};
 use crate::guard::StagingTarget;
+use crate::headway::Headway;
 use crate::hint::Hint;
 use crate::postgres::connection::{Connection, CouldNot, failure};
 use crate::postgres::counts::{Counts, counts, counts_in};
-use crate::rows::filler::fill_empty;
+use crate::rows::filler::fill_counted;
 use crate::rows::seed_program;
 use crate::session::Session;
 use crate::settings::Settings;
@@ -78,10 +79,13 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
     }
     let (programs, sql): (Vec<&Path>, Vec<&Path>) =
         settings.prisma.seed.as_deref().into_iter().partition(|seed| seed_program::is_one(seed));
-    programs.into_iter().try_for_each(|program| seed_program::run(session, program, &wish.as_variables()))?;
+    programs.into_iter().try_for_each(|program| {
+        let _work = session.headway.doing(&settings.shown(program));
+        seed_program::run(session, program, &wish.as_variables())
+    })?;
     let feed = if fed { Script::read(settings, settings.supabase.feed_sql.as_deref())? } else { None };
     let scripts = Script::read(settings, sql.first().copied())?.into_iter().chain(feed);
-    run(&mut session.connect()?, target, &scripts.collect::<Vec<_>>(), wish)?;
+    run((&mut session.connect()?, &session.headway), target, &scripts.collect::<Vec<_>>(), wish)?;
     fill(session, wish.rows)?;
     Ok(gained(&before, &counts(&mut session.connection(), &schemas)?))
 }
@@ -95,7 +99,8 @@ pub fn fill(session: &Session<'_>, rows: u64) -> Result<Counts> {
     let mut connection = session.connection();
     let before = counts(&mut connection, &schemas)?;
     if rows > 0 {
-        fill_empty(&mut connection, &schemas, &mirrors(session.settings, &session.target.dsn().schema), rows)?;
+        let mirrors = mirrors(session.settings, &session.target.dsn().schema);
+        fill_counted(&mut connection, (&schemas, &mirrors), rows, &session.headway)?;
     }
     Ok(gained(&before, &counts(&mut connection, &schemas)?))
 }
@@ -109,7 +114,7 @@ pub fn feed(session: &Session<'_>, now: Timestamp) -> Result<u64> {
         return Ok(0);
     };
     let wish = Wish { rows: 0, only_empty: false, faults: MirrorFaults::default(), now };
-    let gained = run(&mut session.connect()?, &session.target, &[script], &wish)?;
+    let gained = run((&mut session.connect()?, &session.headway), &session.target, &[script], &wish)?;
     Ok(gained.values().sum())
 }
 
@@ -132,12 +137,18 @@ impl Script {
     }
 }
 
-fn run(connection: &mut Connection, target: &StagingTarget, scripts: &[Script], wish: &Wish) -> Result<Counts> {
+fn run(
+    (connection, headway): (&mut Connection, &Headway),
+    target: &StagingTarget,
+    scripts: &[Script],
+    wish: &Wish,
+) -> Result<Counts> {
     connection.impersonate_prisma(&target.dsn().schema).could_not("prepare a session for a script")?;
     connection.write(|transaction| {
         let before = counts_in(transaction, &target.schemas())?;
         tell(transaction, wish)?;
         for Script { name, sql } in scripts {
+            let _work = headway.doing(name);
             transaction
                 .batch_execute(sql)
                 .map_err(|error| failure(&format!("run `{name}`"), error).hint(format!("correct `{name}`")))?;
@@ -203,7 +214,7 @@ mod tests {
 
     fn try_run(database: &mut Database, sql: &str, wish: &Wish) -> Result<Counts> {
         let script = Script { name: "a script".to_owned(), sql: sql.to_owned() };
-        run(&mut database.connection, &proven(), &[script], wish)
+        run((&mut database.connection, &Headway::default()), &proven(), &[script], wish)
     }
 
     fn seeded(database: &mut Database, wish: &Wish) -> Vec<u64> {

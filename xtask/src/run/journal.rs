@@ -231,9 +231,11 @@ impl Stage<'_, '_> {
     pub fn step<T: Into<Ended>>(&self, index: usize, name: &str, work: impl FnOnce() -> Result<T>) -> Result<()> {
         self.journal.may_go_on()?;
         self.journal.debug.line(format!("{name}: begins"));
-        let running = self.journal.console.step(name);
-        let begun = Instant::now();
-        let (result, took) = (work(), begun.elapsed());
+        let console = self.journal.console;
+        let (result, took) = console.during(name, || {
+            let begun = Instant::now();
+            (work(), begun.elapsed())
+        });
         let (word, detail, result) = match result {
             Ok(found) => {
                 let (word, detail) = found.into().in_words();
@@ -248,9 +250,9 @@ impl Stage<'_, '_> {
             step.detail = Some(detail.clone());
         })?;
         match word {
-            "ok" => running.ok(&detail, took),
-            "skipped" => running.not_tried(&detail, took),
-            _ => running.failed(&detail, took),
+            "ok" => console.ok(name, &detail, took),
+            "skipped" => console.skipped(name, &detail, took),
+            _ => console.failed(name, &detail, took),
         }
         result
     }
@@ -269,12 +271,13 @@ impl Stage<'_, '_> {
         let given: Vec<_> = invocation.env.keys().map(|name| name.to_string_lossy()).collect();
         let (shown, dir) = (invocation.shown(), invocation.dir.display());
         self.journal.debug.line(format!("{name}: $ {shown}\nin {dir}, given {}", given.join(" ")));
-        let running = self.journal.console.step(name);
+        let console = self.journal.console;
         let child = match self.journal.early.take(invocation) {
             Some(waiting) => waiting,
             None => Started::new(invocation)?,
         };
-        let finished = child.run(deadline, file, &self.journal.redactor, self.journal.interrupt)?;
+        let run = || child.run(deadline, file, &self.journal.redactor, self.journal.interrupt);
+        let finished = console.waiting(name, run)?;
         self.journal.debug.line(format!("{name}: {}", finished.exit.in_words()));
         let whole = finished.whole(&log);
         let hole = whole.as_ref().err().map(|failure| failure.message.clone());
@@ -292,8 +295,8 @@ impl Stage<'_, '_> {
             step.log = Some(log);
         })?;
         match &result {
-            Ok(()) => running.ok("done", finished.duration),
-            Err(_) => running.failed(&hole.unwrap_or_else(|| finished.exit.in_words()), finished.duration),
+            Ok(()) => console.ok(name, "done", finished.duration),
+            Err(_) => console.failed(name, &hole.unwrap_or_else(|| finished.exit.in_words()), finished.duration),
         }
         result
     }

@@ -20,8 +20,8 @@ use crate::run::lock_watch::watched;
 use crate::run::plan::Plan;
 use crate::run::preamble;
 use crate::run::stage::Stage;
-use crate::sandbox;
 use crate::sandbox::npm;
+use crate::sandbox::{self, Sandbox};
 use crate::session::{self, Session};
 use crate::settings::{PrismaSettings, Settings};
 use redact::Redactor;
@@ -52,8 +52,10 @@ impl Runner<'_> {
             }
             other => other?,
         };
+        self.announce(&session);
         outcome.phase("connect");
-        let prepared = guarded(BROKE, || watched(&session, self.console, || self.prepare(stage, &session, outcome)));
+        let prepare = || watched(&session, self.console, || self.prepare(stage, &session, outcome));
+        let prepared = guarded(BROKE, || self.console.during("plan", prepare));
         let (lock, inspection, plan) = match prepared {
             Ok(prepared) => prepared,
             Err(failure) => {
@@ -68,7 +70,6 @@ impl Runner<'_> {
         if self.plan_only {
             return self.show(stage, &plan, outcome);
         }
-        self.announce(&session);
         if let Err(failure) = guarded(BROKE, || stage.consent(&session, &plan, self.console)) {
             // Who interrupts the question has not answered it.
             let failure = self.interrupt.status().map_or(failure, Failure::interrupted);
@@ -105,14 +106,26 @@ impl Runner<'_> {
         if !self.settings.target.is_sandbox() {
             return Declared::of_environment(self.settings);
         }
-        npm::packages(self.settings, |line| self.console.say(line), self.interrupt)?;
-        let sandbox = sandbox::up(self.settings, self.interrupt)?;
+        self.packages()?;
+        let sandbox = self.sandbox()?;
         if sandbox.started {
             let port = sandbox.port;
             let down = Hint::run("sandbox down").line(&self.settings.aim);
             self.console.say(format!("sandbox: started on port {port}; it stays up for the next command ({down})"));
         }
         Ok(Declared::of_sandbox(self.settings, &sandbox.url()))
+    }
+
+    /// The project's packages, installed where there are none.
+    pub fn packages(&self) -> Result<()> {
+        let tell = |line: &str| self.console.say(line);
+        self.console.beside("npm ci", || npm::packages(self.settings, tell, self.interrupt))
+    }
+
+    /// The sandbox, started where it does not run.
+    pub fn sandbox(&self) -> Result<Sandbox> {
+        let tell = |what: &str| self.console.say(format!("sandbox: {what}"));
+        self.console.waiting("sandbox", || sandbox::up(self.settings, self.interrupt, &tell))
     }
 
     /// Guard layers 1 to 3, the connection, and layer 4.
@@ -126,8 +139,10 @@ impl Runner<'_> {
         let refused = |refusals| Failure::refused(&self.settings.target.name, refusals);
         let candidate: Candidate = declared.check().map_err(refused)?;
         outcome.target = Some(session::view(self.settings, &candidate));
-        Session::open(self.settings, self.interrupt, candidate, redactor.clone(), demand)
-            .map_err(|failure| self.in_time(failure))
+        let open = || Session::open(self.settings, self.interrupt, candidate, redactor.clone(), demand);
+        let mut session = self.console.waiting("connect", open).map_err(|failure| self.in_time(failure))?;
+        session.headway = self.console.headway.clone();
+        Ok(session)
     }
 
     /// Whether layers 1 to 3 have passed and nothing is missing here: what failed then is the way to the server, or the server.
@@ -169,8 +184,8 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The lines before any change.
-    fn announce(&self, session: &Session<'_>) {
+    /// The lines before anything is asked of the target: it is the one that was meant.
+    pub fn announce(&self, session: &Session<'_>) {
         let view = session.view();
         let project = view.project_ref.map(|project| format!(", project {project}")).unwrap_or_default();
         let claim = session.target.standing().in_words();

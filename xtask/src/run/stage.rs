@@ -96,7 +96,7 @@ pub trait Stage: Sized + Sync {
         let result = run_plan(&entry, plan, &own, &|name, run| Self::child(&running, name, run));
         let result = result.map_err(|failure| session.waits.explain(failure, RECENT));
         let result = result.map_err(|failure| with_snapshot(Self::explain(&running, failure), journal));
-        let recorded = Self::record(&running, &result);
+        let recorded = journal.console.during("record", || Self::record(&running, &result));
         entry.end(&result)?;
         result.and(recorded)
     }

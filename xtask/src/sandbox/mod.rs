@@ -57,26 +57,27 @@ impl Status {
     }
 }
 
-/// Starts the sandbox, or finds it running.
+/// Starts the sandbox, or finds it running; `tell` hears what is about to be done for it.
 ///
 /// # Errors
 /// `blocked` when the embedded Postgres is not installed or does not start; the hint says what to do.
-pub fn up(settings: &Settings, interrupt: &Interrupt) -> Result<Sandbox> {
+pub fn up(settings: &Settings, interrupt: &Interrupt, tell: &dyn Fn(&str)) -> Result<Sandbox> {
     let base = folder(settings)?;
     let _lock = lock(&base, interrupt)?;
     let cluster = Cluster::find(settings, &base, interrupt)?;
     // A state whose cluster was removed by hand describes nothing.
     match state(&base)?.filter(|state| state.data.join("PG_VERSION").is_file()) {
-        Some(state) => resume(&cluster, &base, state),
-        None => create(&cluster, &base),
+        Some(state) => resume(&cluster, &base, state, tell),
+        None => create(&cluster, &base, tell),
     }
 }
 
-fn resume(cluster: &Cluster, base: &Path, state: State) -> Result<Sandbox> {
+fn resume(cluster: &Cluster, base: &Path, state: State, tell: &dyn Fn(&str)) -> Result<Sandbox> {
     if let Some((pid, port)) = cluster.running() {
         return Ok(Sandbox { port, pid, started: false });
     }
     cluster.check_version()?;
+    tell(STARTS);
     let started = cluster.start(Some(state.port))?;
     if started.port != state.port || cluster.data() != state.data {
         save(base, &State { port: started.port, data: cluster.data(), ..state })?;
@@ -84,12 +85,16 @@ fn resume(cluster: &Cluster, base: &Path, state: State) -> Result<Sandbox> {
     Ok(started)
 }
 
+const STARTS: &str = "its server starts";
+
 /// A new cluster counts from the moment its state is written; what an interrupted birth left is thrown away before.
-fn create(cluster: &Cluster, base: &Path) -> Result<Sandbox> {
+fn create(cluster: &Cluster, base: &Path, tell: &dyn Fn(&str)) -> Result<Sandbox> {
     cluster.stop()?;
     cluster.remove()?;
     let password = new_password()?;
+    tell("a new one is made: initdb");
     cluster.initialise(&password)?;
+    tell(STARTS);
     let started = cluster.start(None)?;
     let born = give_birth(started.port, &password);
     if born.is_err() {
@@ -123,11 +128,11 @@ pub struct Ephemeral {
 impl Ephemeral {
     /// # Errors
     /// As `up`.
-    pub fn start(settings: &Settings, interrupt: &Interrupt) -> Result<Ephemeral> {
+    pub fn start(settings: &Settings, interrupt: &Interrupt, tell: &dyn Fn(&str)) -> Result<Ephemeral> {
         let (base, lock) = free_place(&settings.private_dir().join("ephemeral"))?;
         let mut cluster = Cluster::find(settings, &base, interrupt)?;
         cluster.name = EPHEMERAL;
-        let sandbox = create(&cluster, &base)?;
+        let sandbox = create(&cluster, &base, tell)?;
         Ok(Ephemeral { sandbox, cluster, _lock: lock })
     }
 }

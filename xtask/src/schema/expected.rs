@@ -134,8 +134,7 @@ fn of_the_mirror<'a>(plain: &'a Catalog, with_mirror: &'a Catalog) -> impl Itera
 }
 
 fn on_sandbox(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> Result<Catalog> {
-    let sandbox = sandbox::up(session.settings, session.interrupt);
-    let sandbox = sandbox.map_err(|sandbox| scratch_server::no_place(&session.identity.user, sandbox))?;
+    let sandbox = scratch_server::started_sandbox(session)?;
     let open = |name: &str| {
         let url = Secret::new(sandbox.url_of(name));
         Connection::open(&url, "staging drill", Duration::from_secs(30))

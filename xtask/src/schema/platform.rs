@@ -48,7 +48,8 @@ pub fn as_prisma<'s>(session: &'s Session<'_>, schemas: &'s [&'s str]) -> Result
             session.groundwork.get_or_init(|| read)
         }
     };
-    Ok(AsPrisma { schemas, release: Version::of(&session.toolbox.prisma.version), groundwork })
+    let release = Version::of(&session.toolbox.prisma.version);
+    Ok(AsPrisma { schemas, release, groundwork, headway: Some(&session.headway) })
 }
 
 /// Of the whole history and the mirror's script, once for each run: what is there before a part of it is the same, and a
@@ -202,7 +203,7 @@ mod tests {
         let ours = ["public", "Audit"];
         let made = made_schemas(&Mentions::of(scripts.iter().copied()), &ours);
         let groundwork = Groundwork { made, ..Groundwork::default() };
-        let prisma = AsPrisma { schemas: &ours, release: Version::NEWEST, groundwork: &groundwork };
+        let prisma = AsPrisma { schemas: &ours, release: Version::NEWEST, groundwork: &groundwork, headway: None };
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(n.to_string(), *sql)).collect();
         let history = History { provider: None, migrations };
         let open = |name: &str| Ok(open_as("migrator", name));

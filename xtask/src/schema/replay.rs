@@ -9,6 +9,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result, Status};
+use crate::headway::{Headway, Work};
 use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
 use crate::schema::catalog::{CATALOG_VERSION, Catalog};
 use crate::schema::external::managed;
@@ -28,7 +29,7 @@ const MARKER: &str = "staging drill: throw-away database of a replay, created ";
 /// No replay takes this long, in seconds: an older one has lost its owner.
 const STALE_AFTER: i64 = 3600;
 
-/// What Prisma knows when it applies a history.
+/// What Prisma knows when it applies a history, and who is told how far that is.
 #[derive(Debug, Clone, Copy)]
 pub struct AsPrisma<'a> {
     /// The first is the datasource's, and alone on the search path.
@@ -36,6 +37,14 @@ pub struct AsPrisma<'a> {
     pub release: Version,
     /// What is there before the first migration.
     pub groundwork: &'a Groundwork,
+    pub headway: Option<&'a Headway>,
+}
+
+impl AsPrisma<'_> {
+    /// Counts so many migrations, or whatever is done for each.
+    pub fn counts(&self, total: usize) -> Work {
+        self.headway.cloned().unwrap_or_default().part(total)
+    }
 }
 
 /// Applies `history` to a throw-away database on the server of `admin` and returns the catalog of its schemas there. `open`
@@ -50,7 +59,7 @@ pub fn replay(
     prisma: AsPrisma<'_>,
 ) -> Result<Catalog> {
     in_throw_away_database(admin, open, prisma, |connection| {
-        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        apply_all(connection, &history.migrations, prisma)?;
         managed(connection, prisma.schemas, &prisma.groundwork.external)
     })
 }
@@ -68,7 +77,7 @@ pub fn replay_by_statement(
     prisma: AsPrisma<'_>,
 ) -> Result<Vec<(usize, Catalog)>> {
     in_throw_away_database(admin, open, prisma, |connection| {
-        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        apply_all(connection, &history.migrations, prisma)?;
         let seen = |connection: &mut _| managed(connection, prisma.schemas, &prisma.groundwork.external);
         let mut points = vec![(0, seen(connection)?)];
         begin(connection, prisma)?;
@@ -86,7 +95,7 @@ pub fn replay_by_statement(
 
 /// Names all that the result of a replay depends on, for whoever keeps it.
 pub fn cache_key(history_digest: &str, server_major: i32, prisma: AsPrisma<'_>) -> String {
-    let AsPrisma { schemas, release, groundwork } = prisma;
+    let AsPrisma { schemas, release, groundwork, headway: _ } = prisma;
     let (splits, groundwork) = (release.splits(), groundwork.digest());
     sha256(format!(
         "majors told\n{CATALOG_VERSION}\n{server_major}\n{history_digest}\n{splits}\n{groundwork}\n{}",
@@ -263,6 +272,32 @@ fn create_schemas(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<(
     Ok(())
 }
 
+/// Applies them in order, and counts them.
+///
+/// # Errors
+/// As `apply`, of the first that fails.
+pub fn apply_all(connection: &mut Connection, migrations: &[Migration], prisma: AsPrisma<'_>) -> Result<()> {
+    apply_each(connection, migrations, prisma, |_| Ok(()))
+}
+
+/// As `apply_all`, and does `then` after each.
+///
+/// # Errors
+/// As `apply`, of the first that fails; what `then` says.
+pub fn apply_each(
+    connection: &mut Connection,
+    migrations: &[Migration],
+    prisma: AsPrisma<'_>,
+    mut then: impl FnMut(&mut Connection) -> Result<()>,
+) -> Result<()> {
+    let work = prisma.counts(migrations.len());
+    migrations.iter().enumerate().try_for_each(|(at, migration)| {
+        work.step(at + 1, &migration.name);
+        apply(connection, migration, prisma)?;
+        then(connection)
+    })
+}
+
 /// Sends the script as this Prisma's engine does. It finds a clean session and leaves one, since each script may have been
 /// applied in a `deploy` of its own.
 pub fn apply(connection: &mut Connection, migration: &Migration, prisma: AsPrisma<'_>) -> Result<()> {
@@ -419,7 +454,7 @@ mod tests {
     }
 
     const PUBLIC: AsPrisma<'_> =
-        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
 
     const GOOD: [&str; 5] = [
         "create table \"A\" (id serial primary key, note text); insert into \"A\" (note) values ('a;b')",
@@ -428,6 +463,23 @@ mod tests {
         "set search_path = ''; create view public.v as select note from public.\"A\"",
         "create trigger t before insert on \"A\" for each row execute function f(); grant select on \"A\" to reader",
     ];
+
+    #[test]
+    fn a_replay_counts_its_migrations() {
+        let headway = Headway::default();
+        let (prisma, seen) = (AsPrisma { headway: Some(&headway), ..PUBLIC }, RefCell::new(Vec::new()));
+        let look = |_: &mut Connection| {
+            let now = headway.look().unwrap();
+            seen.borrow_mut().push((now.done, now.total, now.name));
+            Ok(())
+        };
+        let admin = &mut open_as_migrator();
+        let open = |name: &str| Ok(open_as("migrator", name));
+        let history = history(&["select 1", "select 2", "select 3"]);
+        in_throw_away_database(admin, open, prisma, |one| apply_each(one, &history.migrations, prisma, look)).unwrap();
+        let expected = [(1, "0"), (2, "1"), (3, "2")].map(|(number, name)| (number, Some(3), name.to_owned()));
+        assert_eq!((seen.into_inner().as_slice(), headway.look()), (&expected[..], None));
+    }
 
     /// Whether `name` is a database of the server.
     fn exists(name: &str) -> bool {

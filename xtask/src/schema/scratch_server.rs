@@ -26,9 +26,18 @@ pub fn open<T>(session: &Session<'_>, history: &History, work: impl FnOnce(&Sess
     if session.identity.may_create_databases {
         return work(session);
     }
-    let sandbox = sandbox::up(session.settings, session.interrupt)
-        .map_err(|sandbox| no_place(&session.identity.user, sandbox))?;
+    let sandbox = started_sandbox(session)?;
     in_sandbox(session, &sandbox, work)
+}
+
+/// The sandbox in place of the target's server, started where it does not run.
+///
+/// # Errors
+/// `blocked` where there is none.
+pub fn started_sandbox(session: &Session<'_>) -> Result<Sandbox> {
+    let work = session.headway.doing("the sandbox");
+    let tell = |what: &str| work.name(&format!("the sandbox, {what}"));
+    sandbox::up(session.settings, session.interrupt, &tell).map_err(|sandbox| no_place(&session.identity.user, sandbox))
 }
 
 /// Why the history cannot be replayed on a server that others use; its down scripts count.
@@ -50,7 +59,9 @@ pub fn on_own_server<T>(
     reason: &str,
     work: impl FnOnce(&Session<'_>) -> Result<T>,
 ) -> Result<T> {
-    let ephemeral = sandbox::Ephemeral::start(session.settings, session.interrupt).map_err(|failure| {
+    let starting = session.headway.doing("a server for a replay");
+    let tell = |what: &str| starting.name(&format!("a server for a replay, {what}"));
+    let ephemeral = sandbox::Ephemeral::start(session.settings, session.interrupt, &tell).map_err(|failure| {
         let hint = failure.hint.clone().map_or_else(|| Hint::run("sandbox up"), |hint| *hint);
         Failure::blocked("what the history makes cannot be known: there is no server to replay it on")
             .because(format!("{reason}, so a replay beside the target would do it for real"))
@@ -58,6 +69,7 @@ pub fn on_own_server<T>(
             .note("nothing was changed")
             .hint(hint)
     })?;
+    drop(starting);
     in_sandbox(session, &ephemeral.sandbox, |workshop| {
         prepare(workshop, session)?;
         work(workshop)
@@ -84,7 +96,8 @@ fn in_sandbox<T>(session: &Session<'_>, sandbox: &Sandbox, work: impl FnOnce(&Se
     let declared = Declared::of_sandbox(&settings, &sandbox.url());
     let candidate = declared.check().map_err(|refusals| Failure::refused(sandbox::DATABASE, refusals))?;
     let redactor = declared.redactor();
-    let workshop = Session::open(&settings, session.interrupt, candidate, redactor, Demand::Additive)?;
+    let mut workshop = Session::open(&settings, session.interrupt, candidate, redactor, Demand::Additive)?;
+    workshop.headway = session.headway.clone();
     // What the platform made is known on the target, and nowhere else.
     let groundwork = platform::as_prisma(session, &session.target.schemas())?.groundwork.clone();
     workshop.groundwork.get_or_init(|| groundwork);
@@ -93,7 +106,7 @@ fn in_sandbox<T>(session: &Session<'_>, sandbox: &Sandbox, work: impl FnOnce(&Se
 }
 
 /// `sandbox` says why there is none.
-pub fn no_place(user: &str, mut sandbox: Failure) -> Failure {
+fn no_place(user: &str, mut sandbox: Failure) -> Failure {
     let hint = sandbox.hint.take().map_or_else(|| Hint::run("sandbox up"), |hint| *hint);
     Failure::blocked(format!("`{user}` may not create a throw-away database, and there is no sandbox to do it on"))
         .because_of(sandbox)

@@ -12,7 +12,7 @@ use crate::files;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::history::History;
 use crate::schema::platform;
-use crate::schema::replay::{AsPrisma, apply, cache_key, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply, apply_all, cache_key, in_throw_away_database};
 use crate::schema::scratch_server;
 use crate::session::Session;
 
@@ -78,7 +78,7 @@ fn applies_again(
 ) -> Result<bool> {
     in_throw_away_database(admin, open, prisma, |connection| {
         let fresh = outlasting(connection, prisma.schemas)?;
-        history.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+        apply_all(connection, &history.migrations, prisma)?;
         let made: BTreeSet<_> = outlasting(connection, prisma.schemas)?.difference(&fresh).cloned().collect();
         let elsewhere: Vec<&Outlasting> = made.difference(there).collect();
         drop_schemas(connection, dropped)?;
@@ -154,7 +154,7 @@ mod tests {
     use crate::session::groundwork::Groundwork;
 
     const PUBLIC: AsPrisma<'_> =
-        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
 
     /// Against a target that has all that `scripts` make.
     fn tried(scripts: &[&str]) -> Result<bool> {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::causes::network;
 use crate::error::{Failure, OrFail, Refusal, Result, Status};
 use crate::guard::{self, Candidate, Demand, Observed, StagingTarget};
+use crate::headway::Headway;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::activity;
@@ -50,6 +51,8 @@ pub struct Session<'a> {
     pub target: StagingTarget,
     pub identity: Identity,
     pub redactor: Redactor,
+    /// What is counted while it is done, for whoever tells how far it is.
+    pub headway: Headway,
     /// What a replay of the history begins with; `schema::platform` fills it in.
     pub groundwork: OnceLock<Groundwork>,
     /// What was seen of waits for locks.
@@ -90,6 +93,7 @@ impl<'a> Session<'a> {
             target,
             identity,
             redactor,
+            headway: Headway::default(),
             groundwork: OnceLock::new(),
             waits: Waits::default(),
             connection: Mutex::new(connection),

@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -78,6 +79,14 @@ pub struct RollbackPlan {
     still: Vec<String>,
 }
 
+#[derive(Default)]
+pub struct Memory {
+    /// When the first script began.
+    begun: OnceLock<Instant>,
+    /// What the database is, read once, when no script runs any more.
+    after: OnceLock<DatabaseState>,
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
@@ -95,8 +104,7 @@ pub enum Builtin {
 impl Stage for Backward {
     type Inspection = Inspection;
     type Action = Builtin;
-    /// What the database is, read once, when no script runs any more.
-    type Memory<'a> = OnceLock<DatabaseState>;
+    type Memory<'a> = Memory;
 
     const DEMAND: Demand = Demand::Destructive;
 
@@ -156,7 +164,7 @@ impl Stage for Backward {
     }
 
     fn memory<'a>(&self, _: &'a Session<'a>, _: &'a Inspection) -> Self::Memory<'a> {
-        OnceLock::new()
+        Memory::default()
     }
 
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
@@ -395,7 +403,8 @@ impl Running<'_, Backward> {
         match action {
             Builtin::RefuseLeftovers => Err(self.refuse_leftovers()),
             Builtin::Snapshot => {
-                take_snapshot(self.session, self.journal, "backward", &self.options.kept(self.session, self.inspection))
+                let (kept, rows) = (self.options.kept(self.session, self.inspection), &self.inspection.before.counts);
+                take_snapshot(self.session, self.journal, "backward", &kept, rows)
             }
             Builtin::RollBack(at) => self.roll_back(*at),
             Builtin::VerifyCatalog => self.verify_catalog(),
@@ -406,10 +415,10 @@ impl Running<'_, Backward> {
 
     /// What the database is after the last script.
     fn after(&self) -> Result<&DatabaseState> {
-        if self.memory.get().is_none() {
-            let _ = self.memory.set(DatabaseState::read(self.session, &self.inspection.history)?);
+        if self.memory.after.get().is_none() {
+            let _ = self.memory.after.set(DatabaseState::read(self.session, &self.inspection.history)?);
         }
-        self.memory.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
+        self.memory.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
     fn roll_back(&self, at: usize) -> Result<String> {
@@ -426,6 +435,9 @@ impl Running<'_, Backward> {
             external: &External::NONE,
             limit: self.session.settings.timeouts.migrate,
         };
+        let begun = *self.memory.begun.get_or_init(Instant::now);
+        let work = self.session.headway.steps_since(begun, self.inspection.way.downs.len());
+        work.step(at + 1, &order.down.migration);
         let RolledBack { samples, .. } = roll_back(self.session, &order)?;
         self.journal.record().outcome.notes.extend(samples);
         Ok(format!("`{}` is rolled back, and out of the ledger", order.down.migration))

@@ -130,7 +130,9 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
         let mut admin = workshop.connect()?;
         let mut trials = rehearse_all(&mut admin, open, history, downs, prisma, go_on)?;
         let mut at_size = AtSize::new(&session.settings.production_rows);
+        let work = session.headway.part(trials.len());
         for (number, trial) in trials.iter_mut().enumerate().filter(|(_, trial)| trial.works_on_what_was_there()) {
+            work.step(number + 1, &trial.migration);
             let histories = (&history.first(number), &history.only(std::slice::from_ref(&trial.migration)));
             at_size.foretell(&mut admin, open, histories, prisma, &mut trial.impacts, go_on)?;
         }

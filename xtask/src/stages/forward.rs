@@ -407,7 +407,7 @@ impl Running<'_, Forward> {
         let done = match action {
             Builtin::Snapshot => {
                 let schemas = schemas_of(&self.session.target.schemas(), self.inspection.lost());
-                take_snapshot(self.session, self.journal, "forward", &schemas)
+                take_snapshot(self.session, self.journal, "forward", &schemas, &self.inspection.before.counts)
             }
             Builtin::CountAgain => self.count_again(),
             Builtin::Replay => self.replay(),

@@ -240,7 +240,9 @@ impl<'a> Running<'a, Parity> {
         // A snapshot held open while we wait would keep the server from cleaning up.
         drop(moment);
         let settle = self.session.settings.parity.settle;
+        let waiting = self.session.headway.doing(&format!("again after {} s, for rows in flight", settle.as_secs()));
         wait(self.session, settle)?;
+        drop(waiting);
         let (second, moment) = self.look()?;
         let waited = format!("after {} s, for rows in flight", settle.as_secs());
         if second.within() {
@@ -284,7 +286,9 @@ impl<'a> Running<'a, Parity> {
         let Some(comparison) = self.state().looks.last().map(|look| look.comparison.clone()) else { return Vec::new() };
         let mut findings = Vec::new();
         let work = || {
-            for compared in comparison.breaches() {
+            let work = self.session.headway.part(comparison.breaches().count());
+            for (at, compared) in comparison.breaches().enumerate() {
+                work.step(at + 1, &format!("`{}`", compared.name));
                 let pair = self.pairs().iter().find(|pair| pair.name == compared.name);
                 let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that no setting names"))?;
                 let found = find(&mut moment, pair, &self.inspection.shapes, compared.delta);

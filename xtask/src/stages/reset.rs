@@ -375,7 +375,7 @@ impl Running<'_, Reset> {
         let session = self.session;
         let schemas = session.target.schemas_of_reset();
         let fence = Fence::lock(session.connect()?, &session.target, &schemas, LEDGER_TABLE)?;
-        let snapshot = snapshot::take(session, "reset")?;
+        let snapshot = snapshot::take(session, "reset", &self.inspection.before.state.counts)?;
         let _ = self.memory.fenced.set(());
         fence.close()?;
         let words =

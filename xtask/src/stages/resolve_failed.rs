@@ -144,7 +144,7 @@ impl Stage for ResolveFailed {
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         let Running { options, session, journal, inspection, .. } = running;
         let done = match action {
-            Builtin::Snapshot => take_snapshot(session, journal, "backward", &ours(session)),
+            Builtin::Snapshot => take_snapshot(session, journal, "backward", &ours(session), &inspection.before.counts),
             Builtin::TakeBack => options.take_back(session, inspection),
             Builtin::Verify => verify(session, journal, inspection),
         };

@@ -2,6 +2,7 @@
 
 use crate::error::{DATA_LOSS, Failure, Refusal, Result};
 use crate::hint::Hint;
+use crate::postgres::counts::Counts;
 use crate::rows::snapshot;
 use crate::run::console::Console;
 use crate::run::journal::Journal;
@@ -47,10 +48,16 @@ pub fn snapshot<A>(what: String, action: A) -> Step<A> {
 }
 
 /// Copies `schemas`, of which the first is the datasource's, and names the snapshot in the record, so that whoever misses a row finds
-/// it.
-pub fn take_snapshot(session: &Session<'_>, journal: &Journal<'_>, reason: &str, schemas: &[String]) -> Result<String> {
+/// it. `rows` are those that the plan has counted.
+pub fn take_snapshot(
+    session: &Session<'_>,
+    journal: &Journal<'_>,
+    reason: &str,
+    schemas: &[String],
+    rows: &Counts,
+) -> Result<String> {
     let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
-    let snapshot = snapshot::take_of(session, reason, &schemas)?;
+    let snapshot = snapshot::take_of(session, reason, &schemas, rows)?;
     let view =
         serde_json::json!({ "name": snapshot.name, "created_at": snapshot.manifest.created_at, "reason": reason });
     let mut record = journal.record();

@@ -297,7 +297,9 @@ fn a_sqlite_history_is_not_applied_to_postgres() {
     let (project, database) = Project::on_staging("bad_history");
     project.drill_toml(&format!("{DRILL_TOML}\n[prisma]\nmigrations = \"prisma/migrations\"\n"));
     let answer = project.run(&["forward"]).expect(4);
-    insta::assert_snapshot!(answer.prose(), @"
+    insta::assert_snapshot!(answer.said(), @"
+    Target: staging is database `bad_history_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: `prisma/migrations` is a history for `sqlite`, not for Postgres (P3019)
     caused by: `migration_lock.toml` says so
     note: name the Postgres history as `migrations` under `[prisma]` in drill.toml; see docs/failures/history-not-postgres

@@ -181,6 +181,8 @@ fn a_claim_counts_when_its_owner_is_the_role_itself_or_a_superuser() {
     as_app.write(".env.staging", &format!("DATABASE_URL={url}\n"));
     let may_not = claim(&as_app, &database).expect(4);
     insta::assert_snapshot!(may_not.said(), @r#"
+    Target: staging is database `claim_roles_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: the role `claim_roles_N_test_app` may not write the claim into the database `claim_roles_N_test`
     caused by: the claim has a schema of its own, `staging_drill`, which this role may not create or does not own
     note: the database's owner may run the SQL below

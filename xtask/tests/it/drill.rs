@@ -152,7 +152,9 @@ fn without_a_claim_or_a_mirror_nothing_runs() {
     says(&unclaimed, &["Nothing was spawned, and nothing was changed."]);
     project.run(&["claim", "-q", "--confirm", &database.name]).expect(0);
     let answer = project.run(&["drill"]).expect(4);
-    insta::assert_snapshot!(answer.prose(), @r"
+    insta::assert_snapshot!(answer.said(), @"
+    Target: staging is database `drill_early_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: there is no `supabase/sql/analytics_facts_table.sql`, which drill.toml names, so there is no mirror to drill
     note: drill.toml names the mirror's script as `mirror_sql` under `[supabase]`
     hint: cargo xtask drill --no-mirror
@@ -182,7 +184,9 @@ fn without_a_claim_or_a_mirror_nothing_runs() {
     let resume = project.run(&["drill", "--resume", "--no-mirror"]).expect(2);
     says(&resume, &["cannot be used with"]);
     let resume = project.run(&["drill", "--resume"]).expect(2);
-    insta::assert_snapshot!(resume.prose(), @r"
+    insta::assert_snapshot!(resume.said(), @"
+    Target: staging is database `drill_early_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: there is no drill of `staging` to resume
     hint: cargo xtask drill
     ");

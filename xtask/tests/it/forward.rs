@@ -193,7 +193,12 @@ fn the_evidence_says_what_ran_and_what_it_found() {
     let json = answer.json();
     let folder = json["evidence"].as_str().unwrap();
     assert!(folder.starts_with("feedback/evidence/"), "{folder}");
-    assert_eq!(answer.stderr.lines().last().unwrap(), format!("evidence: {folder}"));
+    let (run, lines) = (folder.rsplit('/').next().unwrap(), answer.stderr.lines().rev().take(2).collect::<Vec<_>>());
+    assert_eq!(lines[0], format!("evidence: {folder}"));
+    let verdict = format!(r"^forward passed in \d+([.]\d)? m?s: cargo xtask evidence open {run}$");
+    assert!(regex::Regex::new(&verdict).unwrap().is_match(lines[1]), "{}", lines[1]);
+    let report = project.run(&["evidence", "open", run]).expect(0).stdout;
+    assert_eq!(report.trim(), format!("{folder}/report.html"));
     let record: Value = serde_json::from_str(&project.read(&format!("{folder}/run.json"))).unwrap();
     assert_eq!(record["status"], "ok");
     assert!(record["tools"]["engine"].as_str().unwrap().starts_with("wasm (7.10.0"), "{}", record["tools"]);

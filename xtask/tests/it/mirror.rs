@@ -54,7 +54,9 @@ fn before_the_migrations_it_is_blocked() {
     std::fs::create_dir_all(project.path("supabase/sql")).unwrap();
     project.write("supabase/sql/analytics_facts_table.sql", "create table public.facts (id int);");
     let answer = project.run(&["mirror"]).expect(4);
-    insta::assert_snapshot!(answer.prose(), @r"
+    insta::assert_snapshot!(answer.said(), @"
+    Target: staging is database `mirror_early_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: the database has no migrations yet, and the mirror comes after them
     caused by: Prisma refuses a database that has tables and no ledger (P3005)
     hint: cargo xtask forward
@@ -149,9 +151,13 @@ fn a_project_without_supabase_says_so_once_and_types_no_flag() {
     project.drill_toml(&DRILL_TOML.replace("[targets.staging]", "[supabase]\nenabled = false\n\n[targets.staging]"));
     let said = ["mirror", "parity"].map(|command| project.run(&[command]).expect(4).said());
     insta::assert_snapshot!(said.join("\n\n"), @"
+    Target: staging is database `no_supabase_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`
     hint: remove that line, where there is a mirror
 
+    Target: staging is database `no_supabase_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`
     hint: remove that line, where there is a mirror
     ");

@@ -113,8 +113,9 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
         "delete from facts where key = 'view' and created_at >= '2026-10-09 14:05:00Z' and created_at < '2026-10-09 14:07:30Z'",
     );
     let answer = project.run(&["parity"]).expect(5);
-    let lines: Vec<&str> = answer.stderr.lines().filter(|line| !line.contains(" ms)")).collect();
-    insta::assert_snapshot!(lines[3..lines.len() - 1].join("\n"), @r#"
+    let prose = answer.prose();
+    let lines: Vec<&str> = prose.lines().filter(|line| !line.contains(" ms)")).collect();
+    insta::assert_snapshot!(lines[3..].join("\n"), @r#"
       ✓ tables: every row of `DashboardFact` and `facts` is readable
        pair     Prisma  mirror    difference
        view        960     945  -15 (1.56 %)
@@ -498,10 +499,12 @@ fn the_feeder_mirrors_what_it_seeds_and_loses_what_it_is_told_to() {
     project.write(script, &std::fs::read_to_string(workspace().join(script)).unwrap());
     project.run(&["forward", "--sandbox"]).expect(0);
     let early = project.run(&["sandbox", "seed", "--mirror-drop", "5"]).expect(4);
-    insta::assert_snapshot!(early.stderr, @r#"
+    insta::assert_snapshot!(early.said(), @"
+    Target: sandbox is database `hotdash_sandbox` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: there is no mirror yet that rows could be missing from
     hint: cargo xtask mirror --sandbox
-    "#);
+    ");
     project.run(&["sandbox", "seed", "--rows", "1000"]).expect(0);
     let blocked = project.run(&["parity", "--sandbox"]).expect(4);
     insta::assert_snapshot!(blocked.said(), @r"

@@ -238,9 +238,12 @@ impl Answer {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{}\n{}", self.stdout, self.stderr))
     }
 
-    /// stderr without its last line, whose folder has another name each time.
+    /// stderr without its last two lines, whose folder has another name each time, and without what a slow machine adds.
     pub fn prose(&self) -> String {
-        let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with("evidence: ")).collect();
+        let varies = |line: &&str| {
+            line.starts_with("evidence: ") || line.contains(" evidence open 2") || line.starts_with("  … ")
+        };
+        let lines: Vec<&str> = self.stderr.lines().filter(|line| !varies(line)).collect();
         lines.join("\n")
     }
 

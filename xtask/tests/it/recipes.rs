@@ -30,6 +30,18 @@ fn succeeds(project: &Project, args: &[&str]) -> String {
     text
 }
 
+/// A first build takes minutes, and says so from its first second on.
+#[test]
+fn no_way_to_start_the_drill_keeps_cargo_quiet() {
+    for file in [".cargo/config.toml", "justfile", "package.json"] {
+        let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+        let starts = text.lines().filter(|line| line.contains("cargo xtask") || line.starts_with("xtask = "));
+        let starts: Vec<&str> = starts.filter(|line| !line.starts_with('#')).collect();
+        let quiet = |line: &&&str| ["--quiet", "run -q", "cargo -q", "2>"].iter().any(|word| line.contains(word));
+        assert_eq!((starts.is_empty(), starts.iter().find(quiet)), (false, None), "{file}");
+    }
+}
+
 #[test]
 fn the_recipes_that_act_on_a_target_pass_their_arguments_through() {
     let (project, database) = Project::on_staging("recipes");

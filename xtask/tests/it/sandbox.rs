@@ -109,9 +109,11 @@ fn a_bare_clone_gets_its_packages_installed_in_sight() {
     let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
     project.env.insert("PATH".to_owned(), path);
     let answer = project.run(&["sandbox", "up"]).expect(0);
-    insta::assert_snapshot!(answer.said(), @r"
+    insta::assert_snapshot!(answer.said(), @"
     the project's packages are not installed yet: npm ci
     npm was called with ci
+    sandbox: a new one is made: initdb
+    sandbox: its server starts
     sandbox: is up, port PORT, pid PID (TIME)
     ");
 }
@@ -121,7 +123,9 @@ fn seeding_fills_every_table_and_needs_tables() {
     let project = Project::new();
     project.run(&["sandbox", "up"]).expect(0);
     let early = project.run(&["sandbox", "seed", "--rows", "3"]).expect(4);
-    insta::assert_snapshot!(early.stderr, @r"
+    insta::assert_snapshot!(early.said(), @"
+    Target: sandbox is database `hotdash_sandbox` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: the sandbox has no tables yet
     hint: cargo xtask forward --sandbox
     ");

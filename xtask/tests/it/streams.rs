@@ -1,6 +1,7 @@
 //! Nobody reads what a run prints: a pipe that is closed, a disk that is full, a terminal that is gone. It ends the printing and nothing else.
 
 use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::Child;
 
@@ -93,9 +94,23 @@ fn a_filter_ends_with_its_reader_and_fails_on_a_full_disk() {
 fn loses_its_terminal(project: &Project, database: &Database, script: &str) -> Option<i32> {
     project.migration("20260101000000_slow", "select pg_sleep(4);\ncreate table slow (id int);\n");
     let (mut run, terminal) = on_a_terminal(project, script, &["forward"]);
+    let terminal = File::from(terminal);
+    for told in ["replay 5/5 20260101000000_slow", "impact 5/5 20260101000000_slow"] {
+        shows(&terminal, told);
+    }
     await_statement(database, "%pg_sleep(4)%");
     drop(terminal);
     run.wait().unwrap().code()
+}
+
+/// Waits until the terminal has shown `text`.
+fn shows(mut terminal: &File, text: &str) {
+    let (mut seen, mut some) = (Vec::new(), [0; 1024]);
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let read = terminal.read(&mut some);
+        let count = read.unwrap_or_else(|_| panic!("`{text}` is not in {}", String::from_utf8_lossy(&seen)));
+        seen.extend_from_slice(&some[..count]);
+    }
 }
 
 /// `script` as the leader of a terminal's session, and the end that shows the terminal: without it the terminal is gone.

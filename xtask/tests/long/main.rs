@@ -26,6 +26,7 @@ mod deployed;
 mod doctor;
 mod engine;
 mod killed;
+mod lasting;
 mod local_stack;
 mod majors;
 mod releases;

@@ -44,6 +44,12 @@ impl Writer {
         self.packed.write_all(bytes)
     }
 
+    /// Rows that came so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.sum.rows()
+    }
+
     /// Writes the end. The caller decides whether to wait for the disk.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::grow::{Variety, Wanted, grow, in_order_of_keys, is_enough};
 use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, Refused, apply, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, Refused, apply_all, in_throw_away_database};
 use crate::settings::production::ProductionRows;
 use crate::words::in_line;
 
@@ -257,7 +257,7 @@ impl<'a> Rehearsal<'a> {
         open: impl Fn(&str) -> Result<Connection>,
     ) -> Result<BTreeSet<String>> {
         in_throw_away_database(admin, open, self.prisma, |connection| {
-            self.applied.migrations.iter().try_for_each(|migration| apply(connection, migration, self.prisma))?;
+            apply_all(connection, &self.applied.migrations, self.prisma)?;
             Ok(tables(connection, self.prisma.schemas)?.into_keys().collect())
         })
     }
@@ -280,7 +280,7 @@ impl<'a> Rehearsal<'a> {
             let mut refused = None;
             let prisma = self.prisma;
             let pass = in_throw_away_database(admin, &open, prisma, |connection| {
-                self.applied.migrations.iter().try_for_each(|migration| apply(connection, migration, prisma))?;
+                apply_all(connection, &self.applied.migrations, prisma)?;
                 self.in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
                 self.filled = filled(connection, prisma.schemas)?;
                 let mut pass = self.grown(connection, scene, &go_on)?;

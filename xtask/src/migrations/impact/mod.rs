@@ -21,7 +21,7 @@ use crate::migrations::stock::stock_in;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::history::History;
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply_all, in_throw_away_database};
 
 pub use at_size::AtSize;
 pub use measure::apply_measured;
@@ -43,12 +43,15 @@ pub fn impacts(
 ) -> Result<Vec<Impact>> {
     let mut found: Vec<Vec<Impact>> = Vec::new();
     let mut in_the_way = InTheWay::default();
+    let work = prisma.counts(pending.migrations.len());
     while found.len() < pending.migrations.len() {
         let (before, rest) = pending.migrations.split_at(found.len());
         in_throw_away_database(admin, &open, prisma, |connection| {
-            applied.migrations.iter().chain(before).try_for_each(|migration| apply(connection, migration, prisma))?;
+            apply_all(connection, &applied.migrations, prisma)?;
+            apply_all(connection, before, prisma)?;
             for migration in rest {
                 go_on()?;
+                work.step(found.len() + 1, &migration.name);
                 in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
                 match apply_measured(connection, migration, prisma) {
                     Ok(impacts) => found.push(impacts),

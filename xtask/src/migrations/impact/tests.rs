@@ -18,7 +18,7 @@ use crate::session::groundwork::Groundwork;
 use crate::settings::production::ProductionRows;
 
 pub const PRISMA: AsPrisma<'_> =
-    AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE };
+    AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
 
 pub const TABLES: &str = "
     create type mood as enum ('sad', 'ok');
@@ -198,7 +198,7 @@ fn of_each_kind_is_said_what_it_does_and_what_another_session_then_waits_for() {
         let row = connection.client().query_one(ask, &[]).unwrap();
         let (name, pid): (String, i32) = (row.get(0), row.get(1));
         major = row.get(2);
-        apply(connection, &Migration::new("tables", TABLES), PRISMA)?;
+        crate::schema::replay::apply(connection, &Migration::new("tables", TABLES), PRISMA)?;
         fill_empty(connection, &["public"], &["public.loose".to_owned()], ROWS)?;
         let mut witness = Witness::of(&name);
         let relations = NAMES.map(|table| witness.relations(table));

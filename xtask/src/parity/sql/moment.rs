@@ -13,6 +13,7 @@ use postgres::{CancelToken, Client, Row};
 use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
+use crate::headway::Headway;
 use crate::interrupt::Interrupt;
 use crate::parity::bisect::{self, MOST_BUCKETS};
 use crate::parity::obstacle::Obstacle;
@@ -72,6 +73,7 @@ pub struct Moment<'a> {
     /// Of each statement.
     limit: Duration,
     interrupt: &'a Interrupt,
+    headway: &'a Headway,
 }
 
 impl<'a> Moment<'a> {
@@ -84,13 +86,13 @@ impl<'a> Moment<'a> {
         mut mirror: Connection,
         schema: &'a str,
         limit: Duration,
-        interrupt: &'a Interrupt,
+        (interrupt, headway): (&'a Interrupt, &'a Headway),
     ) -> Result<Moment<'a>, Obstacle> {
         let begin = "begin isolation level repeatable read, read only";
         let snapshot = begin_first(prisma.client(), begin).map_err(|error| obstacle(error, Which::Prisma, limit))?;
         let follow = format!("{begin}; set transaction snapshot '{snapshot}'");
         mirror.client().batch_execute(&follow).map_err(|error| obstacle(error, Which::Mirror, limit))?;
-        Ok(Moment { prisma, mirror, schema, limit, interrupt })
+        Ok(Moment { prisma, mirror, schema, limit, interrupt, headway })
     }
 
     /// Rows of each pair: Prisma's, the mirror's.
@@ -98,7 +100,7 @@ impl<'a> Moment<'a> {
     /// # Errors
     /// Why a side could not be counted; `interrupted` when a signal came.
     pub fn counts(&mut self, pairs: &[Pair]) -> Result<Vec<(u64, u64)>, Obstacle> {
-        let schema = self.schema;
+        let (schema, headway) = (self.schema, self.headway);
         let sides = |which: Which| pairs.iter().map(move |pair| pair.side(which)).collect::<Vec<&Side>>();
         let plans = self.both(|client, which| plans(client, schema, &sides(which)))?;
         for (which, plans) in Which::BOTH.into_iter().zip(&plans) {
@@ -107,7 +109,7 @@ impl<'a> Moment<'a> {
             }
         }
         let [prisma, mirror] =
-            self.both(|client, which| count(client, schema, &sides(which), &plans[which as usize]))?;
+            self.both(|client, which| count(client, schema, (&sides(which), &plans[which as usize]), headway))?;
         Ok(prisma.into_iter().zip(mirror).collect())
     }
 
@@ -296,7 +298,12 @@ fn count_of(schema: &str, sides: &[&Side]) -> (String, Parameters) {
 }
 
 /// Rows of each side, in order; `plans` are those of each side alone.
-pub fn count(client: &mut Client, schema: &str, sides: &[&Side], plans: &[Plan]) -> Result<Vec<u64>, postgres::Error> {
+pub fn count(
+    client: &mut Client,
+    schema: &str,
+    (sides, plans): (&[&Side], &[Plan]),
+    headway: &Headway,
+) -> Result<Vec<u64>, postgres::Error> {
     let asked = |indices: &[usize]| count_of(schema, &indices.iter().map(|&index| sides[index]).collect::<Vec<_>>());
     let (alone, of_tables) = tables(sides, plans);
     let mut questions: Vec<Vec<usize>> = alone.into_iter().map(|index| vec![index]).collect();
@@ -309,7 +316,9 @@ pub fn count(client: &mut Client, schema: &str, sides: &[&Side], plans: &[Plan])
         }
     }
     let mut counts = vec![0; sides.len()];
-    for indices in questions {
+    let work = headway.part(questions.len());
+    for (at, indices) in questions.into_iter().enumerate() {
+        work.step(at + 1, &table(schema, sides[indices[0]]));
         let (sql, parameters) = asked(&indices);
         for (&index, rows) in indices.iter().zip(numbers(&parameters.query(client, &sql)?, indices.len())) {
             counts[index] = rows;
@@ -409,7 +418,7 @@ mod tests {
         let client = database.connection.client();
         let plans_now = plans(client, "public", &sides).unwrap();
         assert!(plans_now.iter().all(|plan| !plan.index_alone), "{plans_now:?}");
-        assert_eq!(count(client, "public", &sides, &plans_now).unwrap(), expected);
+        assert_eq!(count(client, "public", (&sides, &plans_now), &Headway::default()).unwrap(), expected);
         let shared = count_of("public", &[sides[0], sides[1]]).0;
         assert_eq!(
             shared,
@@ -422,6 +431,6 @@ mod tests {
         let client = database.connection.client();
         let plans = plans(client, "public", &sides).unwrap();
         assert!(plans.iter().all(|plan| plan.index_alone), "{plans:?}");
-        assert_eq!(count(client, "public", &sides, &plans).unwrap(), expected);
+        assert_eq!(count(client, "public", (&sides, &plans), &Headway::default()).unwrap(), expected);
     }
 }

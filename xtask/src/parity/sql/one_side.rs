@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
+use crate::headway::Headway;
 use crate::interrupt::Interrupt;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sample;
@@ -19,6 +20,7 @@ pub struct OneSide<'a> {
     /// Of each statement.
     limit: Duration,
     interrupt: &'a Interrupt,
+    headway: &'a Headway,
 }
 
 impl<'a> OneSide<'a> {
@@ -30,11 +32,11 @@ impl<'a> OneSide<'a> {
         mut connection: Connection,
         schema: &'a str,
         limit: Duration,
-        interrupt: &'a Interrupt,
+        (interrupt, headway): (&'a Interrupt, &'a Headway),
     ) -> Result<OneSide<'a>, Obstacle> {
         let begin = "begin isolation level repeatable read, read only";
         connection.client().batch_execute(begin).map_err(|error| obstacle(error, Which::Prisma, limit))?;
-        Ok(OneSide { connection, schema, limit, interrupt })
+        Ok(OneSide { connection, schema, limit, interrupt, headway })
     }
 
     /// Rows of each pair.
@@ -43,12 +45,12 @@ impl<'a> OneSide<'a> {
     /// Why they could not be counted; `interrupted` when a signal came.
     pub fn counts(&mut self, pairs: &[Pair]) -> Result<Vec<u64>, Obstacle> {
         let sides: Vec<&Side> = pairs.iter().map(|pair| &pair.prisma).collect();
-        let schema = self.schema;
+        let (schema, headway) = (self.schema, self.headway);
         let plans = self.ask(|client| plans(client, schema, &sides))?;
         if let Some((side, _)) = sides.iter().zip(&plans).find(|(_, plan)| plan.leads_away) {
             return Err(Obstacle::Elsewhere { which: Which::Prisma, table: side.table.clone() });
         }
-        self.ask(|client| count(client, schema, &sides, &plans))
+        self.ask(|client| count(client, schema, (&sides, &plans), headway))
     }
 
     /// As the buckets of `Moment`.

@@ -12,6 +12,7 @@ mod choice;
 mod contents;
 mod manifest;
 mod obstacles;
+mod passing;
 mod pruning;
 mod put_back;
 mod sample;

@@ -13,6 +13,7 @@ use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::{Failure, OrFail, Result};
+use crate::headway::Headway;
 use crate::interrupt::Interrupt;
 use crate::postgres::cancel::interruptible;
 use crate::postgres::connection::{Connection, CouldNot};
@@ -20,6 +21,7 @@ use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
 use crate::rows::snapshot::manifest::{Contents, Sequence, Snapshot, Table};
 use crate::rows::snapshot::obstacles::{LARGE, Obstacles};
+use crate::rows::snapshot::passing::Passing;
 use crate::rows::snapshot::stale_views::stale_views;
 use crate::rows::snapshot::take::{allow_time, copy_out, server_failure};
 use crate::schema::place::Place;
@@ -229,7 +231,7 @@ pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result
     let limit = session.settings.timeouts.snapshot;
     let done = session.connect()?.write(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| {
-            in_transaction(transaction, limit, &snapshot.manifest.schemas, snapshot, fit)
+            in_transaction(transaction, (limit, &session.headway), &snapshot.manifest.schemas, snapshot, fit)
         })
         .map_err(|failure| failure.note("the database is as it was before: all of it was one transaction"))
     });
@@ -250,7 +252,9 @@ pub fn try_out(
     let settings = connection.settings_in_transaction();
     let mut transaction = connection.client().transaction().could_not("begin a transaction")?;
     run(&mut transaction, "set up a trial", &[settings])?;
-    interruptible(&mut transaction, interrupt, |transaction| in_transaction(transaction, limit, schemas, rows, fit))
+    interruptible(&mut transaction, interrupt, |transaction| {
+        in_transaction(transaction, (limit, &Headway::default()), schemas, rows, fit)
+    })
 }
 
 /// What came of it.
@@ -262,7 +266,7 @@ pub struct PutBack {
 
 fn in_transaction(
     transaction: &mut Transaction<'_>,
-    limit: Duration,
+    (limit, headway): (Duration, &Headway),
     schemas: &[String],
     rows: &impl Rows,
     fit: &Fit,
@@ -276,22 +280,24 @@ fn in_transaction(
     run(transaction, "clear the way", &obstacles.drop)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
     look_where_the_users_look(transaction, schemas)?;
-    let mut sums = Vec::new();
-    for fitted in &fit.tables {
-        sums.push(copy_in(transaction, rows, fitted)?);
-    }
+    let all = fit.tables().map(|(_, rows)| rows).sum();
+    let mut passing = Passing::new(headway.rows(Some(all)).named("before indexes, keys and a comparison"));
+    let copied = fit.tables.iter().map(|fitted| copy_in(transaction, rows, fitted, &mut passing));
+    let sums = copied.collect::<Result<Vec<RowSum>>>()?;
+    drop(passing);
     // What a deferred key still has to check stands in the way of changing a table.
     run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
     let mut unsatisfied = Vec::new();
     for check in &obstacles.checks {
         unsatisfied.extend((!check.add(transaction)?).then(|| check.shown.clone()));
     }
-    run(transaction, "put indexes, keys and triggers back", &obstacles.recreate)?;
+    make_again(transaction, headway, &obstacles.recreate)?;
     set_sequences(transaction, &fit.sequences)?;
     // A name in a row (a `regclass`) is printed as when the snapshot was taken.
     run(transaction, "set up the comparison", &["set local search_path = pg_catalog, pg_temp".to_owned()])?;
+    let mut passing = Passing::new(headway.rows(Some(all)).named("read back and compared"));
     for (fitted, expected) in fit.tables.iter().zip(&sums) {
-        compare(transaction, fitted, expected)?;
+        compare(transaction, fitted, expected, &mut passing)?;
     }
     run(transaction, "force row security again", &obstacles.force)?;
     Ok(PutBack { rows: sums.iter().map(RowSum::rows).sum(), unsatisfied })
@@ -310,6 +316,14 @@ fn run(transaction: &mut Transaction<'_>, intent: &str, statements: &[String]) -
     statements.iter().try_for_each(|sql| transaction.batch_execute(sql).could_not(intent))
 }
 
+fn make_again(transaction: &mut Transaction<'_>, headway: &Headway, statements: &[String]) -> Result<()> {
+    let work = headway.part(statements.len());
+    statements.iter().enumerate().try_for_each(|(at, statement)| {
+        work.step(at + 1, "indexes, keys and triggers");
+        transaction.batch_execute(statement).could_not("put indexes, keys and triggers back")
+    })
+}
+
 fn truncate(fit: &Fit) -> String {
     // ONLY: heirs are tables of their own. A partitioned table has nothing but its partitions, and refuses the word.
     let name = |fitted: &Fitted| match fitted.target.partitioned {
@@ -320,15 +334,22 @@ fn truncate(fit: &Fit) -> String {
 }
 
 /// Sends a table's rows; returns the sum of what was sent.
-fn copy_in(transaction: &mut Transaction<'_>, rows: &impl Rows, fitted: &Fitted) -> Result<RowSum> {
+fn copy_in(
+    transaction: &mut Transaction<'_>,
+    rows: &impl Rows,
+    fitted: &Fitted,
+    passing: &mut Passing,
+) -> Result<RowSum> {
     let intent = format!("put rows back into `{}`", fitted.table.full_name());
     let sql = fitted.target.copy_in(&fitted.columns());
     let mut writer = transaction.copy_in(&sql).could_not(&intent)?;
     let mut sum = RowSum::default();
     each_piece(rows, fitted, |piece| {
         sum.add(piece);
+        passing.piece(sum.rows(), piece);
         writer.write_all(piece).map_err(|error| server_failure(&intent, error))
     })?;
+    passing.table(sum.rows());
     writer.finish().could_not(&intent)?;
     Ok(sum)
 }
@@ -371,7 +392,7 @@ fn check_guard(transaction: &mut Transaction<'_>, rows: &impl Rows, fitted: &Fit
     let lock = format!("lock table {} in access exclusive mode", fitted.target.sql_name());
     run(transaction, "close a table to writers", &[lock])?;
     let narrow = fitted.narrowed(guard.untouched.clone());
-    let now = sum_on_server(transaction, &fitted.target, &narrow.columns())?;
+    let now = sum_on_server(transaction, &fitted.target, &narrow.columns(), &mut Passing::untold())?;
     // Where rows went, values cannot be compared as a whole.
     let comparable = now.rows() == fitted.table.rows && !guard.untouched.is_empty();
     let same = now.rows() == guard.rows && (!comparable || now.checksum() == sum_of(rows, &narrow)?.checksum());
@@ -405,19 +426,26 @@ fn set_sequences(transaction: &mut Transaction<'_>, sequences: &[Sequence]) -> R
 }
 
 /// The sum of the rows that the server has.
-fn sum_on_server(transaction: &mut Transaction<'_>, source: &Source, columns: &[String]) -> Result<RowSum> {
+fn sum_on_server(
+    transaction: &mut Transaction<'_>,
+    source: &Source,
+    columns: &[String],
+    passing: &mut Passing,
+) -> Result<RowSum> {
     let mut sum = RowSum::default();
     copy_out(transaction, source, columns, |piece| {
         sum.add(piece);
+        passing.piece(sum.rows(), piece);
         Ok(())
     })?;
+    passing.table(sum.rows());
     Ok(sum)
 }
 
 /// Reads the rows back from the server and compares them with what was sent and with what the manifest says.
-fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum) -> Result<()> {
+fn compare(transaction: &mut Transaction<'_>, fitted: &Fitted, sent: &RowSum, passing: &mut Passing) -> Result<()> {
     let table = &fitted.table;
-    let found = sum_on_server(transaction, &fitted.target, &fitted.columns())?;
+    let found = sum_on_server(transaction, &fitted.target, &fitted.columns(), passing)?;
     let as_sent = (found.rows(), found.checksum()) == (sent.rows(), sent.checksum());
     let as_promised = sent.rows() == table.rows && (!fitted.is_whole() || sent.checksum() == table.checksum);
     if as_sent && as_promised {

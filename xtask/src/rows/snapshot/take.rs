@@ -10,9 +10,10 @@ use crate::digest::hex;
 use crate::error::{Failure, OrFail, Result};
 use crate::postgres::cancel::interruptible;
 use crate::postgres::connection::{CouldNot, failure};
-use crate::postgres::counts::check_all_seen;
+use crate::postgres::counts::{Counts, check_all_seen};
 use crate::rows::snapshot::contents::{Source, sequences, tables};
 use crate::rows::snapshot::manifest::{FORMAT, Manifest, Origin, Snapshot, Table};
+use crate::rows::snapshot::passing::Passing;
 use crate::rows::snapshot::store::{Draft, Store};
 use crate::schema::catalog::catalog_in;
 use crate::schema::ledger::ledger_in;
@@ -20,20 +21,21 @@ use crate::session::Session;
 use rowfile::{Writer, Written};
 
 /// As `take_of`, of the project's schemas.
-pub fn take(session: &Session<'_>, reason: &str) -> Result<Snapshot> {
-    take_of(session, reason, &session.target.schemas())
+pub fn take(session: &Session<'_>, reason: &str, rows: &Counts) -> Result<Snapshot> {
+    take_of(session, reason, &session.target.schemas(), rows)
 }
 
-/// Takes a snapshot of `schemas`, of which the first has the ledger, for the command `reason`, then prunes old ones.
+/// Takes a snapshot of `schemas`, of which the first has the ledger, for the command `reason`, then prunes old ones. `rows` are those that
+/// were counted before, as far as they were: they tell how long it takes, and nothing else.
 ///
 /// # Errors
 /// `blocked` when the disk has too little room or a row cannot be seen by this role; `failed` when the disk or the server gives up midway.
 /// What was written is removed then, and the database was only read.
-pub fn take_of(session: &Session<'_>, reason: &str, schemas: &[&str]) -> Result<Snapshot> {
+pub fn take_of(session: &Session<'_>, reason: &str, schemas: &[&str], rows: &Counts) -> Result<Snapshot> {
     let store = Store::of(session.settings);
     let mut snapshot = session.connect()?.read(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| {
-            in_transaction(session, transaction, &store, schemas, reason)
+            in_transaction(session, transaction, &store, (schemas, rows), reason)
         })
     })?;
     snapshot.pruned = store.prune(snapshot.manifest.created_at)?;
@@ -44,7 +46,7 @@ fn in_transaction(
     session: &Session<'_>,
     transaction: &mut Transaction<'_>,
     store: &Store,
-    schemas: &[&str],
+    (schemas, rows): (&[&str], &Counts),
     reason: &str,
 ) -> Result<Snapshot> {
     allow_time(transaction, session.settings.timeouts.snapshot)?;
@@ -52,7 +54,9 @@ fn in_transaction(
     let sources = tables(transaction, schemas)?;
     let created_at = server_time(transaction)?;
     let draft = store.begin(created_at, sources.iter().map(|source| source.bytes).sum())?;
-    let copied = |(index, source)| copy_table(transaction, &draft, index, source);
+    let known: Option<u64> = sources.iter().map(|source| rows.get(&source.full_name())).sum::<Option<u64>>();
+    let mut passing = Passing::new(session.headway.rows(known));
+    let copied = |(index, source)| copy_table(transaction, &draft, index, source, &mut passing);
     let tables = sources.iter().enumerate().map(copied).collect::<Result<Vec<Table>>>()?;
     let manifest = Manifest {
         format: FORMAT,
@@ -82,14 +86,25 @@ pub fn allow_time(transaction: &mut Transaction<'_>, timeout: Duration) -> Resul
     transaction.batch_execute(&sql).could_not("set a time limit")
 }
 
-fn copy_table(transaction: &mut Transaction<'_>, draft: &Draft, index: usize, source: &Source) -> Result<Table> {
+fn copy_table(
+    transaction: &mut Transaction<'_>,
+    draft: &Draft,
+    index: usize,
+    source: &Source,
+    passing: &mut Passing,
+) -> Result<Table> {
     // Not by the table's name, which may hold what a file's may not.
     let file = format!("{:04}.copy.lz4", index + 1);
     let unwritable = || draft.unwritable(&file);
     let mut writer = Writer::new(draft.create(&file)?);
-    copy_out(transaction, source, &source.columns, |piece| writer.add(piece).or_fail(unwritable))?;
+    copy_out(transaction, source, &source.columns, |piece| {
+        writer.add(piece).or_fail(unwritable)?;
+        passing.piece(writer.rows(), piece);
+        Ok(())
+    })?;
     let Written { file: written, sha256, sum } = writer.finish().or_fail(unwritable)?;
     written.sync_all().or_fail(unwritable)?;
+    passing.table(sum.rows());
     Ok(Table {
         schema: source.schema.clone(),
         name: source.name.clone(),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::error::{Failure, Result, Status};
+use crate::headway::Headway;
 use crate::interrupt::Interrupt;
 use crate::postgres::connection::Connection;
 use crate::postgres::counts::{Counts, survey};
@@ -12,7 +13,7 @@ use crate::rows::snapshot::sample::{Sample, keys};
 use crate::schema::history::History;
 use crate::schema::platform;
 use crate::schema::privileges::{self, Privileges};
-use crate::schema::replay::{apply, in_throw_away_database};
+use crate::schema::replay::{apply_all, in_throw_away_database};
 use crate::schema::scratch_server::acts_on_server;
 use crate::session::Session;
 use crate::words::{counted, number};
@@ -57,7 +58,7 @@ pub fn try_way_back(
     let prisma = platform::as_prisma(session, &schemas)?;
     let open = |name: &str| session.connect_to(name);
     let trial = in_throw_away_database(&mut session.connect()?, open, prisma, |copy| {
-        history.migrations.iter().try_for_each(|migration| apply(copy, migration, prisma))?;
+        apply_all(copy, &history.migrations, prisma)?;
         let restored = privileges::restore_all(copy, &session.target, privileges)?;
         let limit = session.settings.timeouts.snapshot;
         let keys = keys(copy, &schemas)?;
@@ -86,7 +87,7 @@ fn put_on_trial(
         return Err(would_not(refused, sample).hint(hint));
     }
     let schemas: Vec<&str> = contents.schemas.iter().map(String::as_str).collect();
-    let forced = survey(copy, &schemas)?.uncounted;
+    let forced = survey(copy, &schemas, &Headway::default())?.uncounted;
     let mut losses: Vec<String> =
         forced.iter().map(|one| format!("the restore in one step: {one}, and has to be lifted first")).collect();
     match try_out(copy, control, contents.schemas, sample, &fit) {

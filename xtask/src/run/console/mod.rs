@@ -2,17 +2,20 @@
 //! is made inert: what others named or said commands neither a terminal nor a CI server.
 //!
 //! On a terminal the running steps have spinners; elsewhere each step is one plain line when it ends, so that a CI log
-//! reads the same as the evidence. Whether the output still has a reader is not for a run to ask: a closed pipe, a full disk or a
+//! reads the same as the evidence, and one more every ten seconds that it lasts. Whether the output still has a reader is not for a run to ask: a closed pipe, a full disk or a
 //! terminal that is gone ends the printing and nothing else.
 
+mod following;
 mod inert;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Arguments;
 use std::io::{self, Write};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -21,34 +24,39 @@ use crate::error::{DATA_LOSS, Failure, Result, Status};
 use crate::evidence::folder::pretty;
 use crate::evidence::masking;
 use crate::evidence::outcome::{BeforeAfter, Outcome};
+use crate::headway::Headway;
+use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
-use crate::words::{in_line, sentence};
+use crate::words::{duration, in_line, sentence};
 use inert::{inert, inert_in_colour, inert_json};
 use redact::Redactor;
+
+/// How often a terminal is drawn anew, and how often a line is written where there is none.
+const DRAWN: Duration = Duration::from_millis(100);
+const WRITTEN: Duration = Duration::from_secs(10);
 
 pub struct Console {
     output: Output,
     live: MultiProgress,
     redactor: Mutex<Redactor>,
     interrupt: OnceLock<Interrupt>,
+    /// What the run counts, which is told while it goes on.
+    pub headway: Headway,
+    written: Duration,
+    /// Where prose goes: stderr.
+    prose: fn(Arguments<'_>),
 }
 
 /// The mark of what nobody tried: neither that of what went well nor that of what did not.
 const NOT_TRIED: &str = "-";
 
-/// A step that is running; say how it ended.
-pub struct Running<'a> {
-    console: &'a Console,
-    name: String,
-    spinner: Option<ProgressBar>,
-}
-
 impl Console {
     pub fn new(output: Output) -> Console {
         let (live, redactor) = (terminal::progress(output.live, output.color), Mutex::new(Redactor::generic()));
-        Console { output, live, redactor, interrupt: OnceLock::new() }
+        let (interrupt, headway) = (OnceLock::new(), Headway::default());
+        Console { output, live, redactor, interrupt, headway, written: WRITTEN, prose: to_stderr }
     }
 
     /// From now on a signal ends a question.
@@ -98,7 +106,7 @@ impl Console {
 
     fn prose(&self, text: &str) {
         let text = inert_in_colour(&self.redactor().text(text));
-        self.live.suspend(|| to_stderr(format_args!("{text}\n")));
+        self.live.suspend(|| (self.prose)(format_args!("{text}\n")));
     }
 
     /// What a person at the terminal answers; None without a person there, or after Ctrl-C.
@@ -107,7 +115,7 @@ impl Console {
         if !self.output.person || !io::stdin().is_terminal() {
             return None;
         }
-        self.live.suspend(|| to_stderr(format_args!("{}", inert(&self.redactor().text(&in_line(question))))));
+        self.live.suspend(|| to_stderr(format_args!("{}", self.shown(question))));
         let (told, answer) = channel();
         // A signal does not end a read. The thread that is left behind ends with us.
         std::thread::spawn(move || told.send(io::stdin().lines().next()));
@@ -163,16 +171,81 @@ impl Console {
         }
     }
 
-    pub fn step(&self, name: &str) -> Running<'_> {
-        let spinner = self.output.live.then(|| {
-            let spinner = self.live.add(ProgressBar::new_spinner());
-            let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}");
-            spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-            spinner.set_message(inert(&self.redactor().text(&in_line(name))));
-            spinner.enable_steady_tick(Duration::from_millis(100));
-            spinner
-        });
-        Running { console: self, name: name.to_owned(), spinner }
+    /// Does `work`, and says meanwhile that `name` runs and how far what is counted has come.
+    pub fn during<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        self.followed(name, (Some(&self.headway), self.output.live), work)
+    }
+
+    /// As `during`, for a program: what it has done nobody counts, and what is counted is others' work beside it.
+    pub fn waiting<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        self.followed(name, (None, self.output.live), work)
+    }
+
+    /// As `waiting`, for a program that prints itself: a spinner would wipe that out.
+    pub fn beside<T>(&self, name: &str, work: impl FnOnce() -> T) -> T {
+        self.followed(name, (None, false), work)
+    }
+
+    fn followed<T>(&self, name: &str, how: (Option<&Headway>, bool), work: impl FnOnce() -> T) -> T {
+        if self.output.quiet {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let (working, ended) = channel();
+            scope.spawn(move || self.follow(name, how, &ended));
+            let result = work();
+            drop(working);
+            result
+        })
+    }
+
+    fn follow(&self, name: &str, (headway, spins): (Option<&Headway>, bool), ended: &Receiver<()>) {
+        let (begun, name) = (Instant::now(), in_line(name));
+        let spinner = spins.then(|| self.spinner(&name));
+        let every = if spinner.is_some() { DRAWN } else { self.written };
+        while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            let seen = headway.and_then(Headway::look);
+            match &spinner {
+                Some(spinner) => {
+                    spinner.set_message(self.shown(&following::message(&name, seen.as_ref())));
+                    spinner.tick();
+                }
+                None => self.say(following::line(&name, seen.as_ref(), begun.elapsed())),
+            }
+        }
+        spinner.iter().for_each(ProgressBar::finish_and_clear);
+    }
+
+    fn spinner(&self, name: &str) -> ProgressBar {
+        let spinner = self.live.add(ProgressBar::new_spinner());
+        let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed:.dim}");
+        spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        spinner.set_message(self.shown(name));
+        spinner.tick();
+        spinner
+    }
+
+    /// One line, as it may be shown.
+    fn shown(&self, text: &str) -> String {
+        inert(&self.redactor().text(&in_line(text)))
+    }
+
+    pub fn ok(&self, name: &str, detail: &str, took: Duration) {
+        self.ended(("✓", "32"), name, detail, took);
+    }
+
+    pub fn failed(&self, name: &str, detail: &str, took: Duration) {
+        self.ended(("✗", "31"), name, detail, took);
+    }
+
+    pub fn skipped(&self, name: &str, why: &str, took: Duration) {
+        self.ended((NOT_TRIED, "33"), name, why, took);
+    }
+
+    fn ended(&self, (mark, color): (&str, &str), name: &str, detail: &str, took: Duration) {
+        let mark = self.painted(mark, color);
+        let took = if took < Duration::from_millis(1) { String::new() } else { format!("  ({})", seconds(took)) };
+        self.progress(&format!("  {mark} {}: {}{took}", in_line(name), in_line(detail)));
     }
 
     /// A stage that is not run.
@@ -197,7 +270,7 @@ impl Console {
         self.progress(&parity_table(comparison));
     }
 
-    /// How the run ended: the failure in full, or one line; the evidence path is always the last line.
+    /// How the run ended: the failure in full, or one line; what opens its report, and the evidence path, which is always the last line.
     pub fn finish(&self, outcome: &Outcome, failure: Option<&Failure>) {
         if let Some(failure) = failure {
             self.prose(&self.failure_text(failure, outcome.hint.as_deref()));
@@ -210,6 +283,7 @@ impl Console {
         if let Some(evidence) = &outcome.evidence
             && (!self.output.quiet || failure.is_some())
         {
+            self.show(verdict(outcome, evidence, failure, outcome.elapsed_ms()));
             self.show(format!("evidence: {evidence}"));
         }
     }
@@ -272,28 +346,20 @@ pub fn tame_panics() {
     }));
 }
 
-impl Running<'_> {
-    pub fn ok(self, detail: &str, took: Duration) {
-        self.end("✓", "32", detail, took);
-    }
-
-    pub fn failed(self, detail: &str, took: Duration) {
-        self.end("✗", "31", detail, took);
-    }
-
-    pub fn not_tried(self, detail: &str, took: Duration) {
-        self.end(NOT_TRIED, "33", detail, took);
-    }
-
-    fn end(self, mark: &str, color: &str, detail: &str, took: Duration) {
-        if let Some(spinner) = &self.spinner {
-            spinner.finish_and_clear();
-        }
-        let mark = self.console.painted(mark, color);
-        let took = if took < Duration::from_millis(1) { String::new() } else { format!("  ({})", seconds(took)) };
-        let (name, detail) = (in_line(&self.name), in_line(detail));
-        self.console.progress(&format!("  {mark} {name}: {detail}{took}"));
-    }
+/// What came of a run that left `evidence`, how long all of it took, and what opens its report.
+fn verdict(outcome: &Outcome, evidence: &str, failure: Option<&Failure>, took: u64) -> String {
+    let came_of_it = match failure.map_or(Status::Ok, |failure| failure.status) {
+        Status::Ok => "passed in",
+        Status::Failed | Status::Usage => "failed after",
+        Status::Refused => "was refused after",
+        Status::Blocked => "was blocked after",
+        Status::Different => "found a difference after",
+        Status::Bug => "broke after",
+        Status::Interrupted | Status::Terminated => "was interrupted after",
+    };
+    let run = evidence.rsplit('/').next().unwrap_or(evidence);
+    let open = Hint::run("evidence open").arg(run).line(&outcome.aim);
+    format!("{} {came_of_it} {}: {open}", outcome.command, duration(took))
 }
 
 /// Rounded as a person would say it: `12 ms`, `1.3 s`.

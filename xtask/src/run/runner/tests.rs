@@ -1,8 +1,11 @@
 //! What is left of a run that a bug of ours ends: stages that panic (fault injection), on a real server.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -11,8 +14,10 @@ use crate::evidence::outcome::Counts;
 use crate::evidence::past::{State, read_all};
 use crate::evidence::verify::Verification;
 use crate::evidence::views::names::REPORT;
+use crate::headway::Unit;
 use crate::postgres::connection::CouldNot;
 use crate::postgres::server::{self, Database};
+use crate::rows::{self, snapshot};
 use crate::run::ended::Ended;
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
@@ -165,18 +170,15 @@ impl Project {
         Project { folder, database, settings }
     }
 
+    fn runner<'a>(&'a self, console: &'a Console, interrupt: &'a Interrupt) -> Runner<'a> {
+        let argv = vec!["breaks".to_owned()];
+        Runner { settings: &self.settings, console, interrupt, command: "breaks", argv, plan_only: false }
+    }
+
     /// How a run of `Breaks` ended for the user.
     fn run(&self, moment: Moment) -> (Result<()>, Outcome) {
-        let console = Console::new(self.settings.output);
-        let interrupt = Interrupt::default();
-        let drill = Runner {
-            settings: &self.settings,
-            console: &console,
-            interrupt: &interrupt,
-            command: "breaks",
-            argv: vec!["breaks".to_owned()],
-            plan_only: false,
-        };
+        let (console, interrupt) = (Console::new(self.settings.output), Interrupt::default());
+        let drill = self.runner(&console, &interrupt);
         let mut outcome = Outcome::begin("breaks", clock::rfc3339(clock::now()));
         let result = drill.stage(&Breaks(moment), &mut outcome);
         (result, outcome)
@@ -360,4 +362,50 @@ fn of_a_summary_that_git_keeps_the_record_is_verified_and_nothing_else_is_claime
     assert!(!Verification::of(&project.settings).unwrap().findings.is_empty(), "its entry holds the digest");
     project.settings.evidence.summary_alone = false;
     assert!(Verification::of(&project.settings).unwrap().findings.len() > 2, "all of it was to be kept");
+}
+
+/// How many rows there are and what is said of them, and how many of them were seen, with their bytes.
+type RowsSeen = BTreeMap<(Option<u64>, String), (u64, u64)>;
+
+/// What `work` counts in rows while it is done.
+fn counted_rows<T>(session: &Session<'_>, work: impl FnOnce() -> T) -> (T, RowsSeen) {
+    std::thread::scope(|scope| {
+        let (working, ended) = channel::<()>();
+        let seen = scope.spawn(move || {
+            let mut seen = BTreeMap::new();
+            while ended.recv_timeout(Duration::from_micros(200)) == Err(RecvTimeoutError::Timeout) {
+                for now in session.headway.look().into_iter().filter(|now| now.unit == Unit::Rows && now.done > 0) {
+                    seen.insert((now.total, now.name), (now.done, now.bytes));
+                }
+            }
+            seen
+        });
+        let done = work();
+        drop(working);
+        (done, seen.join().unwrap())
+    })
+}
+
+#[test]
+fn what_lasts_counts_the_rows_that_it_has_done() {
+    const ROWS: u64 = 250_000;
+    let mut project = Project::new();
+    project.database.run("create table public.many (id int primary key, word text)");
+    let (console, interrupt) = (Console::new(project.settings.output), Interrupt::default());
+    let runner = project.runner(&console, &interrupt);
+    let declared = runner.declare().unwrap();
+    let mut outcome = Outcome::begin("breaks", clock::rfc3339(clock::now()));
+    let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, &mut outcome).unwrap();
+    let (_, made) = counted_rows(&session, || rows::seed::fill(&session, ROWS).unwrap());
+    assert!(made[&(Some(ROWS), String::new())].0 >= 100_000, "{made:?}");
+    let known = [("public.many".to_owned(), ROWS)].into();
+    let (snapshot, copied) = counted_rows(&session, || snapshot::take(&session, "reset", &known).unwrap());
+    let (seen, bytes) = copied[&(Some(ROWS), String::new())];
+    assert!(seen <= ROWS && bytes > seen, "{copied:?}");
+    let fit = snapshot::fit(&mut session.connect().unwrap(), "it", snapshot.contents(), false).unwrap();
+    let (put_back, counted) = counted_rows(&session, || snapshot::put_back(&session, &snapshot, &fit).unwrap());
+    let names: Vec<&str> = counted.keys().map(|(_, name)| name.as_str()).collect();
+    assert_eq!((put_back, names), (ROWS, vec!["before indexes, keys and a comparison", "read back and compared"]));
+    let unknown = counted_rows(&session, || snapshot::take(&session, "reset", &Counts::default()).unwrap()).1;
+    assert!(unknown.keys().all(|(total, _)| total.is_none()) && !unknown.is_empty(), "{unknown:?}");
 }
