@@ -83,6 +83,30 @@ pub fn last_environment(dir: &Path, target: &str) -> Option<(String, BTreeMap<St
     })
 }
 
+/// The last closed run before `name` of the same command against the same target, with stages of the same names where both have some. Reads no
+/// more records than it must.
+pub fn before_alike(dir: &Path, name: &str, record: &Record) -> Option<Past> {
+    let target = &record.outcome.target.as_ref()?.name;
+    let entries = fs::read_dir(dir).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_before = |other: &String| is_run(other) && other != name && stamp(other) <= stamp(name);
+    let mut names: Vec<String> = entries.filter(is_before).collect();
+    names.sort_unstable();
+    let seconds = names.chunk_by(|a, b| stamp(a) == stamp(b)).rev();
+    seconds.flat_map(|names| newest_first(dir, names)).find(|past| {
+        let Some(other) = past.record.as_ref().filter(|_| past.state == State::Closed) else { return false };
+        let is_alike = other.outcome.command == record.outcome.command
+            && other.outcome.target.as_ref().is_some_and(|view| view.name == *target)
+            && has_stages_alike(other, record);
+        is_alike && !other.followed().any(|previous| previous.run == name)
+    })
+}
+
+/// `drill` and `drill --each` are one command, and nothing alike.
+fn has_stages_alike(one: &Record, other: &Record) -> bool {
+    let first = |record: &Record| record.outcome.stages.first().map(|stage| stage.name.clone());
+    first(one).zip(first(other)).is_none_or(|(one, other)| one == other)
+}
+
 fn newest_first(dir: &Path, names: &[String]) -> impl Iterator<Item = Past> {
     let mut runs: Vec<Past> = names.iter().map(|name| Past::read(dir, name)).collect();
     sort(&mut runs);
@@ -242,6 +266,37 @@ mod tests {
         let (run, environment) = last_environment(dir.path(), "staging").unwrap();
         assert_eq!((run, environment["host"].as_str()), (third, "third"));
         assert_eq!(last_environment(dir.path(), "other"), None);
+    }
+
+    #[test]
+    fn a_run_is_compared_with_the_last_closed_one_of_its_kind_that_came_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, target: &str, stage: &str, status: &str, previous: Option<&str>| {
+            let command = name.split('-').nth(1).unwrap();
+            let record = Record::of(serde_json::json!({
+                "command": command, "status": status,
+                "target": {"name": target, "host": "h", "port": 5432, "database": "d"},
+                "stages": [{"name": stage, "status": status}],
+                "previous": previous.map(|run| serde_json::json!({"run": run, "sha256": ""})),
+            }));
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join(RECORD), serde_json::json!(record).to_string()).unwrap();
+            record
+        };
+        let [oldest, this, same_second] = ["0-drill-aaa000", "4-drill-bbb000", "4-drill-aaa000"]
+            .map(|rest| format!("2026112{}T011933Z{}", &rest[..1], &rest[1..]));
+        write(&oldest, "staging", "forward", "failed", None);
+        write("20261121T011933Z-drill-ccc000", "sandbox", "forward", "ok", None);
+        write("20261121T011933Z-forward-ccc000", "staging", "forward", "ok", None);
+        write("20261122T011933Z-drill-ddd000", "staging", "each", "ok", None);
+        write("20261123T011933Z-drill-eee000", "staging", "forward", "running", None);
+        let record = write(&this, "staging", "forward", "ok", None);
+        write(&same_second, "staging", "forward", "ok", Some(&this));
+        write("20261125T011933Z-drill-fff000", "staging", "forward", "ok", None);
+        let found = |name: &str, record| before_alike(dir.path(), name, record).map(|past| past.name);
+        assert_eq!(found(&this, &record), Some(oldest.clone()));
+        assert_eq!(found(&same_second, &record), Some(this));
+        assert_eq!(found(&oldest, &record), None);
     }
 
     #[test]

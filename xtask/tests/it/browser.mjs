@@ -114,9 +114,13 @@ const read = async (page) => {
   const seen = { title: await evaluate('document.title'), verdict: await evaluate('document.querySelector("h1").innerText') };
   seen.overflow = [];
   seen.faint = [];
+  seen.stuck = [];
   for (const [width, scheme] of [[1280, 'light'], [1280, 'dark'], [400, 'light'], [400, 'dark']]) {
     await look(width, scheme);
     if (await evaluate('document.documentElement.scrollWidth > innerWidth')) seen.overflow.push(width);
+    // What is wider than the page scrolls by itself, and whoever has no mouse must get there, too.
+    seen.stuck.push(...(await evaluate(`[...document.querySelectorAll('main table')].map((table) => table.parentElement)
+      .filter((box) => box.scrollWidth > box.clientWidth && (box.tabIndex < 0 || !box.getAttribute('aria-label'))).map((box) => box.outerHTML.slice(0, 80))`)));
     seen.faint.push(...(await evaluate(`(${faint})()`)).map((name) => `${scheme}: ${name}`));
     await shoot(page, width, scheme);
   }
@@ -137,13 +141,36 @@ const read = async (page) => {
     const say = (word) => { field.value = word; field.dispatchEvent(new Event('input')); };
     const before = document.querySelector('#logs').textContent;
     say('FINDME');
-    const found = { total: document.querySelector('output').textContent, marks: document.querySelectorAll('mark').length,
+    const found = { total: document.querySelector('output[for=filter]').textContent, marks: document.querySelectorAll('mark').length,
       open: document.querySelectorAll('details.log[open]').length };
     say('');
     return { ...found, restored: before === document.querySelector('#logs').textContent };
   })()`);
+  seen.steps = await evaluate(`(() => {
+    const field = document.querySelector('#search-steps');
+    if (!field || field.parentElement.hidden) return null;
+    const say = (word) => { field.value = word; field.dispatchEvent(new Event('input')); };
+    say('step 19');
+    const total = document.querySelector('output[for=search-steps]').textContent;
+    say('');
+    return total;
+  })()`);
   // A step's name leads to its log, whose fold opens for that: the browser does it, since a script could not run here.
   await tab('Emulation.setScriptExecutionDisabled', { value: true });
+  // The filter by verdict is chosen by keys, and needs no script.
+  const shown = () => evaluate('[...document.querySelectorAll("#steps .step")].filter((row) => row.checkVisibility()).length');
+  seen.chosen = [];
+  if (await evaluate('(() => { const all = document.querySelector("#show-all"); all?.focus(); return Boolean(all); })()')) {
+    const press = (type) => tab('Input.dispatchKeyEvent', { type, key: 'ArrowRight', code: 'ArrowRight', windowsVirtualKeyCode: 39 });
+    for (let at = 0; at < 4; at++) {
+      const name = await evaluate('document.querySelector("[name=show]:checked").value');
+      if (at > 0 && name === 'all') break;
+      seen.chosen.push([name, await shown()]);
+      await press('keyDown');
+      await press('keyUp');
+    }
+    await evaluate('document.querySelector("#show-all").checked = true');
+  }
   seen.jump = await evaluate(`(() => {
     const link = [...document.querySelectorAll('#timeline a')].find((one) => !document.getElementById(one.hash.slice(1)).closest('details').open);
     return link ? link.hash : null;

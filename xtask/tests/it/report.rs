@@ -73,7 +73,9 @@ fn long(project: &Project) {
         (0..300).map(|table| (format!("public.{HOSTILE}{table}"), json!(table * 1000))).collect();
     let changes = json!({
         "command": "drill", "status": "failed", "exit_code": 1, "hint": HOSTILE,
-        "error": {"message": HOSTILE.repeat(4), "causes": [HOSTILE, "a\nb"]},
+        "error": {"message": HOSTILE.repeat(4), "causes": [HOSTILE, "a\nb"], "file": HOSTILE, "line": 3, "excerpt": {"from": 2, "text": format!("{HOSTILE}\n{}", HOSTILE.repeat(20))}},
+        "argv": ["drill", HOSTILE], "operator": {"user": HOSTILE, "host": HOSTILE, "ci_run": HOSTILE, "actor": HOSTILE},
+        "planning": [{"name": "inspect", "offset_ms": 0, "duration_ms": 40}],
         "stages": [{"name": HOSTILE, "status": "failed", "offset_ms": 30, "duration_ms": 10_100, "steps": steps}],
         "migrations": {"applied": [HOSTILE], "pending": [], "rolled_back": [HOSTILE]},
         "rehearsal": [{"migration": HOSTILE, "verdict": "lossy", "leftovers": [HOSTILE]}],
@@ -94,6 +96,10 @@ fn long(project: &Project) {
         "git": {"commit": "4368db4368db4368db4368db4368db4368db4368", "dirty": true},
         "server": {"version": "17.10", "database": HOSTILE, "user": "u", "address": "10.0.0.1:5432", "system_identifier": "7", "claimed": true},
     });
+    let mut before = changes.clone();
+    before["operator"] = json!({"user": null, "host": null, "ci_run": null});
+    before["counts"]["after"] = json!({HOSTILE: 7});
+    leave(project, "20261121T200401Z-drill-000004", &record(before));
     let folder = leave(project, "20261122T200401Z-drill-000003", &record(changes));
     for number in 1..=200 {
         project.write(&format!("{folder}/{}", log(number)), &format!("$ node\n{HOSTILE}\nFINDME FINDME {number}\n"));
@@ -142,7 +148,7 @@ fn a_report_reads_well_in_a_browser_whatever_the_run_and_its_texts_were() {
     assert!(size < 8_000_000, "{size} bytes");
     let seen = browse(&pages);
     for page in &seen {
-        for nothing in ["overflow", "faint", "complaints", "requests"] {
+        for nothing in ["overflow", "stuck", "faint", "complaints", "requests"] {
             assert_eq!(page[nothing], json!([]), "{nothing} of {page:#}");
         }
         assert_eq!((&page["scripts"], &page["alien"], &page["ran"]), (&json!(1), &json!(0), &json!(false)), "{page:#}");
@@ -153,6 +159,13 @@ fn a_report_reads_well_in_a_browser_whatever_the_run_and_its_texts_were() {
     assert_eq!(seen[0]["search"], Value::Null, "there is no log to search");
     // 199 short logs with a line each, and both ends of the huge one; every second word is a match of its own.
     assert_eq!(seen[2]["search"], json!({"total": "201 lines", "marks": 400, "open": 200, "restored": true}));
+    assert_eq!(
+        seen[1]["chosen"],
+        json!([["all", 2], ["failed", 1], ["passed", 1]]),
+        "what there is none of cannot be chosen"
+    );
+    assert_eq!(seen[2]["chosen"], json!([["all", 200], ["failed", 1], ["passed", 199]]));
+    assert_eq!((&seen[0]["steps"], &seen[2]["steps"]), (&Value::Null, &json!("11 steps")));
     assert_eq!(seen[2]["jump"], true, "a step's name opens its log without the script");
     assert!(seen[2]["folded"].as_u64().unwrap() > 200, "print had something to open");
 }

@@ -17,6 +17,7 @@ use crate::digest::of_file;
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::folder::Run;
 use crate::evidence::masking;
+use crate::evidence::past::before_alike;
 use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::files::{LARGEST, plain, read_plain};
@@ -35,9 +36,20 @@ pub struct Reading {
     pub run: Record,
     /// The folder's own name.
     pub name: String,
+    /// The folder of all runs.
+    pub dir: PathBuf,
+    /// The last run of its kind before it.
+    pub earlier: Option<Earlier>,
     files: BTreeMap<String, PathBuf>,
     /// None for the run that is about to be closed, which has masked all of it a moment ago.
     redactor: Option<Redactor>,
+}
+
+/// Another run, as far as this one is compared with it.
+#[derive(Debug)]
+pub struct Earlier {
+    pub name: String,
+    pub run: Record,
 }
 
 /// A text file: all of it, or its two ends.
@@ -59,7 +71,7 @@ impl Reading {
         let unreadable = || Failure::blocked(format!("the run `{name}` has no `{RECORD}` that can be read"));
         let bytes = read_plain(&folder.join(RECORD)).map_err(|error| unreadable().caused_by(error))?;
         let run: Record = serde_json::from_slice(&bytes).map_err(|error| unreadable().caused_by(error))?;
-        Reading::of(folder, &masking::view(redactor, &run)?, Some(redactor.clone()))
+        Reading::of(folder, &masking::view(redactor, &run)?, redactor, Some(redactor.clone()))
     }
 
     /// The folder of a run that is about to be closed, with its last record as it will be saved: on the disk it is
@@ -68,15 +80,15 @@ impl Reading {
     /// # Errors
     /// `blocked` when the folder cannot be read.
     pub fn closing(run: &Run, record: &Record) -> Result<Reading> {
-        Reading::of(run.folder(), &run.masked(record)?, None)
+        Reading::of(run.folder(), &run.masked(record)?, run.redactor(), None)
     }
 
-    fn of(folder: &Path, run: &Record, redactor: Option<Redactor>) -> Result<Reading> {
+    fn of(folder: &Path, run: &Record, of_today: &Redactor, redactor: Option<Redactor>) -> Result<Reading> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let files = plain(folder).blocked(|| format!("the run `{name}` cannot be read"))?;
-        let run = serde_json::to_value(run).and_then(|run| serde_json::from_value(inert_json("", run)));
-        let run = run.bug("a record that is made inert is none any more")?;
-        Ok(Reading { run, name, files: files.into_iter().collect(), redactor })
+        let earlier = earlier(folder, &name, run, of_today)?;
+        let dir = folder.parent().unwrap_or(folder).to_path_buf();
+        Ok(Reading { run: inert_record(run)?, name, dir, earlier, files: files.into_iter().collect(), redactor })
     }
 
     /// The file as JSON, its strings made inert; null where there is none that can be read.
@@ -134,6 +146,18 @@ impl Reading {
         };
         self.files.iter().filter(move |(name, _)| wanted(name)).filter_map(described)
     }
+}
+
+/// Masked by the secrets of today as well as by those of its own time.
+fn earlier(folder: &Path, name: &str, run: &Record, redactor: &Redactor) -> Result<Option<Earlier>> {
+    let past = folder.parent().and_then(|dir| before_alike(dir, name, run));
+    let Some((name, record)) = past.and_then(|past| Some((past.name, past.record?))) else { return Ok(None) };
+    Ok(Some(Earlier { name, run: inert_record(&masking::view(redactor, &record)?)? }))
+}
+
+fn inert_record(run: &Record) -> Result<Record> {
+    let run = serde_json::to_value(run).and_then(|run| serde_json::from_value(inert_json("", run)));
+    run.bug("a record that is made inert is none any more")
 }
 
 fn excerpt(path: &Path, limit: u64) -> io::Result<Excerpt> {

@@ -6,9 +6,9 @@ use maud::{Markup, html};
 
 use crate::evidence::outcome::{Migrations, Outcome, Rehearsed};
 use crate::evidence::views::reading::Reading;
+use crate::evidence::views::report::marks::icon;
 use crate::evidence::views::report::prose::prose;
-use crate::evidence::views::report::section::Section;
-use crate::evidence::views::report::verdict::icon;
+use crate::evidence::views::report::section::{Section, region};
 use crate::parity::comparison::Compared;
 use crate::schema::catalog::{Catalog, Change, Difference, diff};
 use crate::words::{counted, list, number, text};
@@ -41,7 +41,7 @@ pub fn migrations(run: &Outcome) -> Option<Section> {
 fn rehearsed(rehearsal: &[Rehearsed]) -> Markup {
     html! {
         h3 { "Up, down and up again" }
-        div class="scroll" {
+        (region("Migrations and what became of them", &html! {
             table {
                 thead { tr { th { "Migration" } th { "Verdict" } th { "What shows it" } } }
                 tbody {
@@ -54,7 +54,7 @@ fn rehearsed(rehearsal: &[Rehearsed]) -> Markup {
                     }
                 }
             }
-        }
+        }))
     }
 }
 
@@ -78,7 +78,7 @@ pub fn rows(run: &Outcome) -> Option<Section> {
 fn count_table(rows: &[(&str, Option<u64>, Option<u64>)]) -> Markup {
     let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     html! {
-        div class="scroll" {
+        (region("Rows of each table", &html! {
             table class="numbers" {
                 thead { tr { th { "Table" } th { "Before" } th { "After" } th { "Change" } } }
                 tbody {
@@ -92,7 +92,7 @@ fn count_table(rows: &[(&str, Option<u64>, Option<u64>)]) -> Markup {
                 }
             }
             (left_out(rows.len(), "counts.json"))
-        }
+        }))
     }
 }
 
@@ -165,14 +165,14 @@ pub fn parity(reading: &Reading) -> Option<Section> {
         p {
             "Counted by " (source) ". Up to " (shown(parity.threshold_pct)) " % counts as equal."
         }
-        div class="scroll" {
+        (region("Pairs of tables", &html! {
             table class="numbers" {
                 thead {
                     tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } }
                 }
                 tbody { @for pair in parity.pairs.iter().take(LINES) { (pair_row(pair)) } }
             }
-        }
+        }))
         @for finding in list(&reading.json("parity.json")["where"]) {
             h3 { "Where " code { (text(&finding["pair"])) } " differs" }
             ul { @for sentence in list(&finding["sentences"]).iter().take(LINES) { li { (text(sentence)) } } }

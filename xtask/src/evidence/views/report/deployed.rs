@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::evidence::deployed::{Model, Verdict};
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::report::prose::prose;
-use crate::evidence::views::report::section::Section;
+use crate::evidence::views::report::section::{Section, region};
 
 pub fn deployed(run: &Outcome) -> Option<Section> {
     let deployed = run.deployed.as_ref()?;
@@ -22,12 +22,12 @@ pub fn deployed(run: &Outcome) -> Option<Section> {
 
 fn table(models: &[Model]) -> Markup {
     html! {
-        div class="scroll" {
+        (region("What the release can do", &html! {
             table {
                 thead { tr { th { "Model" } th { "Reads" } th { "Writes" } } }
                 tbody { @for model in models { (row(model)) } }
             }
-        }
+        }))
     }
 }
 

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::evidence::deploy::Deploy;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::report::prose::prose;
-use crate::evidence::views::report::section::Section;
+use crate::evidence::views::report::section::{Section, region};
 use crate::words::duration;
 
 pub fn deploys(run: &Outcome) -> Option<Section> {
@@ -14,12 +14,12 @@ pub fn deploys(run: &Outcome) -> Option<Section> {
     }
     let body = html! {
         p { "Asked of the server every 100 ms while the migrations were applied." }
-        div class="scroll" {
+        (region("Deploys and who waited", &html! {
             table {
                 thead { tr { th { "Deploy" } th { "Looks" } th { "It waited" } th { "Behind it, longest" } th { "For whom, and who waited" } } }
                 tbody { @for (at, one) in run.deploys.iter().enumerate() { (row(at + 1, one)) } }
             }
-        }
+        }))
     };
     Some(Section { id: "deploys", title: "Locks while it was deployed", body })
 }

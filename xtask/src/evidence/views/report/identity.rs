@@ -1,5 +1,4 @@
-//! Who ran what against which server, with which tools, and the digest of every file: what it takes to believe the
-//! rest.
+//! Against which server and with which tools it ran, and the digest of every file: what it takes to believe the rest.
 
 use maud::{Markup, html};
 
@@ -7,12 +6,12 @@ use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
 use crate::evidence::views::names;
 use crate::evidence::views::reading::Reading;
-use crate::evidence::views::report::section::Section;
-use crate::words::{moment, size};
+use crate::evidence::views::report::section::{Section, region};
+use crate::words::size;
 
 pub fn section(reading: &Reading) -> Option<Section> {
     let run = &reading.run;
-    let Record { outcome, operator, tools, inputs, .. } = run;
+    let Record { tools, inputs, .. } = run;
     let (server, git, previous) = (run.server.as_ref(), run.git.as_ref(), run.previous.as_ref());
     let yes = |is: bool| if is { "yes" } else { "no" };
     let body = html! {
@@ -29,9 +28,6 @@ pub fn section(reading: &Reading) -> Option<Section> {
                 ("drill", Some(&tools.drill)), ("Node", tools.node.as_deref()), ("Prisma", tools.prisma.as_deref()),
                 ("schema engine", tools.engine.as_deref()),
             ]))
-            (group("Who, by their own account", &[
-                ("user", operator.user.as_deref()), ("CI run", operator.ci_run.as_deref()),
-            ]))
             (group("Inputs, by SHA-256", &[
                 ("commit", git.map(|git| git.commit.as_str())), ("uncommitted changes", git.map(|git| yes(git.dirty))),
                 ("schema", inputs.get("schema").map(String::as_str)),
@@ -41,11 +37,6 @@ pub fn section(reading: &Reading) -> Option<Section> {
                 ("run before", previous.map(|run| run.run.as_str())),
                 ("its run.json", previous.map(|run| run.sha256.as_str())),
             ]))
-        }
-        dl {
-            dt { "command" } dd { code { "cargo xtask " (run.argv.join(" ")) } }
-            dt { "started" } dd { (moment(&outcome.started_at)) }
-            @if let Some(time) = &outcome.finished_at { dt { "finished" } dd { (moment(time)) } }
         }
     };
     Some(Section { id: "identity", title: "Identity and tools", body })
@@ -73,7 +64,7 @@ pub fn files(reading: &Reading) -> Option<Section> {
             "As they were when this report was made. " code { "run.json" }
             " holds the digests that count, this report's too."
         }
-        div class="scroll" {
+        (region("Files and their digests", &html! {
             table class="files" {
                 thead { tr { th { "File" } th { "Size" } th { "SHA-256" } } }
                 tbody {
@@ -91,7 +82,7 @@ pub fn files(reading: &Reading) -> Option<Section> {
                     }
                 }
             }
-        }
+        }))
     };
     Some(Section { id: "files", title: "Files", body })
 }

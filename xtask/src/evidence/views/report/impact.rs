@@ -7,7 +7,7 @@ use crate::evidence::lint::Lint;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::report::lanes::lanes;
 use crate::evidence::views::report::prose::prose;
-use crate::evidence::views::report::section::Section;
+use crate::evidence::views::report::section::{Section, region};
 use crate::words::{number, size};
 
 /// Lines of the table on the page; `run.json` has all.
@@ -29,7 +29,7 @@ pub fn impact(run: &Outcome) -> Option<Section> {
             ul { @for one in &run.limits { li { (prose(&one.in_words())) } } }
         }
         @if let Some(picture) = lanes(&run.impact) { (picture) }
-        div class="scroll" {
+        (region("Statements and what they block", &html! {
             table {
                 thead { tr {
                     th { "Migration" } th { "Statement" } th { "Blocks" } th { "Work" } th { "WAL" }
@@ -38,7 +38,7 @@ pub fn impact(run: &Outcome) -> Option<Section> {
                 } }
                 tbody { @for one in run.impact.iter().take(LINES) { (row(one, columns)) } }
             }
-        }
+        }))
     };
     Some(Section { id: "impact", title: "What the migrations are in the way of", body })
 }

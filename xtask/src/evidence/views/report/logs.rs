@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use crate::evidence::outcome::StepView;
 use crate::evidence::views::reading::{Excerpt, Reading, inert_name};
+use crate::evidence::views::report::marks::{icon, is_failure, kind};
 use crate::evidence::views::report::section::Section;
-use crate::evidence::views::report::verdict::icon;
 use crate::words::{duration, size};
 
 /// Bytes of logs on the page, shared by all; the file of each is beside the report.
@@ -36,14 +36,15 @@ fn step_of<'a>(reading: &'a Reading, log: &str) -> Option<&'a StepView> {
 }
 
 fn log(name: &str, step: Option<&StepView>, excerpt: &Excerpt) -> Markup {
-    let failed = step.is_some_and(|step| step.status != "ok");
+    let failed = step.is_some_and(|step| is_failure(&step.status));
+    let kind = step.map_or("", |step| kind(&step.status));
     let name = &inert_name(name);
     html! {
-        details class="log" open[failed] {
+        details class={ "log " (kind) } open[failed] {
             summary {
                 @if let Some(step) = step { (icon(&step.status)) " " }
                 code { (name) }
-                @if let Some(step) = step { span class="aside" { (duration(step.duration_ms)) } }
+                @if let Some(step) = step { span class="aside end" { (duration(step.duration_ms)) } }
                 span class="aside matches" {}
             }
             // A jump to what is inside opens the fold, without the script.

@@ -2,19 +2,23 @@
 //!
 //! It needs nothing from elsewhere, and says so to the browser: its policy allows one style and one script, by their
 //! digests, and no request at all. What children, servers and migrations said is text; the templates escape it when
-//! they are compiled. Only the filter over the logs needs the script: folding, jumping and printing are the browser's
-//! own.
+//! they are compiled. Only the search needs the script: folding, jumping, printing and the filter by verdict are the
+//! browser's own.
 
 mod database;
 mod deployed;
 mod deploys;
+mod failures;
 mod identity;
 mod impact;
 mod lanes;
 mod logs;
+mod marks;
 mod prose;
 mod scripts;
 mod section;
+mod since;
+mod skipped;
 mod timeline;
 mod verdict;
 
@@ -28,6 +32,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Failure, OrFail, Result};
+use crate::evidence::entry::relative;
 use crate::evidence::outcome::Outcome;
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::section::Section;
@@ -45,7 +50,8 @@ pub fn save(reading: &Reading, out: Option<&Path>, private_dir: &Path) -> Result
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
         // What lies in our own folder is an older view of the same run.
         let mut file = File::options().write(true).create(true).truncate(true).create_new(out.is_some()).open(&path)?;
-        file.write_all(page(reading).as_bytes())
+        let siblings = relative(path.parent().unwrap_or(&path), &reading.dir);
+        file.write_all(page_at(reading, &siblings.to_string_lossy()).as_bytes())
     });
     written.map(|()| path.clone()).or_fail(|| {
         Failure::failed(format!("cannot write the report to `{}`", path.display()))
@@ -53,11 +59,19 @@ pub fn save(reading: &Reading, out: Option<&Path>, private_dir: &Path) -> Result
     })
 }
 
-/// The whole document.
+/// The whole document, as it lies in the run's own folder.
 pub fn page(reading: &Reading) -> String {
+    page_at(reading, "..")
+}
+
+/// `siblings` leads from the page to the folder of all runs.
+fn page_at(reading: &Reading, siblings: &str) -> String {
     let run = &reading.run.outcome;
     let sections: Vec<Section> = [
+        failures::section(reading),
         timeline::section(reading),
+        skipped::section(reading),
+        since::section(reading, siblings),
         database::migrations(run),
         impact::impact(run),
         deploys::deploys(run),
@@ -114,7 +128,7 @@ fn head(run: &Outcome) -> Markup {
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
             title { (command) " " (status) ", " (target) ", " (started_at) }
-            link rel="icon" href=(verdict::favicon(status));
+            link rel="icon" href=(marks::favicon(status));
             style { (PreEscaped(STYLE)) }
         }
     }
@@ -124,3 +138,6 @@ fn head(run: &Outcome) -> Markup {
 fn source(content: &str) -> String {
     format!("sha256-{}", STANDARD.encode(Sha256::digest(content)))
 }
+
+#[cfg(test)]
+mod tests;

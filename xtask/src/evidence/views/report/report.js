@@ -1,4 +1,22 @@
-// The filter over all logs. Everything else on the page works without it.
+// The search in steps and in logs. Everything else on the page works without it.
+const steps = document.getElementById('search-steps');
+if (steps) {
+  const rows = [...document.querySelectorAll('#steps .step')].map((row) => ({ row, text: row.textContent.toLowerCase() }));
+  const groups = [...document.querySelectorAll('#steps .group')];
+  const search = () => {
+    const word = steps.value.trim().toLowerCase();
+    let found = 0;
+    for (const { row, text } of rows) {
+      row.hidden = !text.includes(word);
+      found += row.hidden ? 0 : 1;
+    }
+    for (const group of groups) group.hidden = Boolean(word) && !group.querySelector('.step:not([hidden])');
+    document.querySelector('output[for=search-steps]').textContent = word ? `${found} ${found === 1 ? 'step' : 'steps'}` : '';
+  };
+  steps.parentElement.hidden = rows.length === 0;
+  steps.addEventListener('input', search);
+}
+
 const field = document.getElementById('filter');
 if (field) {
   const logs = [...document.querySelectorAll('details.log')].map((fold) => ({

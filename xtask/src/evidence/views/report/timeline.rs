@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use crate::evidence::outcome::{StageView, StepView};
+use crate::evidence::outcome::{Outcome, Phase, StageView, StepView};
 use crate::evidence::views::planned::unreached;
 use crate::evidence::views::reading::Reading;
+use crate::evidence::views::report::marks::{icon, kind, tone};
 use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::section::Section;
-use crate::evidence::views::report::verdict::{icon, tone};
 use crate::words::duration;
 
 /// When something began and ended, in milliseconds from the run's start.
@@ -18,33 +18,81 @@ struct Span {
 }
 
 pub fn section(reading: &Reading) -> Option<Section> {
-    let stages = &reading.run.outcome.stages;
-    if stages.is_empty() {
+    let Outcome { stages, planning, .. } = &reading.run.outcome;
+    if stages.is_empty() && planning.is_empty() {
         return None;
     }
     let left = unreached(reading);
     let spans = spans(stages);
-    let end = spans.iter().flatten().map(|span| span.to).max().unwrap_or(0).max(1);
-    let first = spans.iter().flatten().map(|span| span.from).min().unwrap_or(0);
+    let first = spans.iter().flatten().map(|span| span.from).min();
+    let before = first.unwrap_or_else(|| planning.last().map_or(0, |last| last.offset_ms + last.duration_ms));
+    let end = spans.iter().flatten().map(|span| span.to).max().unwrap_or(before).max(1);
     let body = html! {
-        div class="waterfall" {
+        p class="filter" hidden {
+            label for="search-steps" { "Show only steps with" }
+            input id="search-steps" type="search" autocomplete="off" spellcheck="false";
+            output for="search-steps" {}
+        }
+        div class="waterfall" id="steps" {
             (axis(end))
-            @if first > 0 {
-                div class="row before" {
-                    span class="name" { "before the first step" }
-                    (bar(Span { from: 0, to: first }, end, "none"))
-                    span class="took" { (duration(first)) }
-                    span class="detail" { "guard, connection, inspection, plan" }
+            @if before > 0 { (before_the_first(planning, before, end)) }
+            @for ((stage, spans), left) in stages.iter().zip(&spans).zip(&left.steps) {
+                div class={ "group " (kind_of_stage(stage)) } {
+                    (rows(reading, stage, spans, end))
+                    @for step in left { (not_reached(step, "row step")) }
                 }
             }
-            @for ((stage, spans), left) in stages.iter().zip(&spans).zip(&left.steps) {
-                (rows(reading, stage, spans, end))
-                @for step in left { (not_reached(step, "row")) }
+            @for plan in &left.stages {
+                div class="group is-skipped" {
+                    (not_reached(&plan.stage, "row stage"))
+                    @for step in &plan.steps { (not_reached(step, "row step")) }
+                }
             }
-            @for plan in &left.stages { (not_reached(&plan.stage, "row stage")) }
         }
     };
     Some(Section { id: "timeline", title: "Timeline", body })
+}
+
+/// Older records know no phases.
+fn before_the_first(planning: &[Phase], before: u64, end: u64) -> Markup {
+    html! {
+        div class="group before" {
+            div class="row stage" {
+                span class="name" { "before the first step" }
+                (bar(Span { from: 0, to: before }, end, "none"))
+                span class="took" { (duration(before)) }
+                @if planning.is_empty() { span class="detail" { "guard, connection, inspection, plan" } }
+            }
+            // What took no time to speak of is in the sum.
+            @for Phase { name, offset_ms, duration_ms } in planning.iter().filter(|phase| phase.duration_ms * 50 > before) {
+                div class="row" {
+                    span class="name" { (name) }
+                    (bar(Span { from: *offset_ms, to: offset_ms + duration_ms }, end, "none"))
+                    span class="took" { (duration(*duration_ms)) }
+                    span class="detail" { (phase_in_words(name)) }
+                }
+            }
+        }
+    }
+}
+
+fn phase_in_words(name: &str) -> &'static str {
+    match name {
+        "declare" => "drill.toml, the variables, and the sandbox's start",
+        "connect" => "the guard's checks, the way to the server, and whether it is the one that is meant",
+        "lock" => "the lock of this run",
+        "inspect" => "the history, the ledger, the schema and the rows as they are",
+        "plan" => "each step, and what has to be known for it",
+        "consent" => "what is at stake, and a word for it",
+        "tools" => "the versions of Node, Prisma and git",
+        "open" => "the record, and what it starts with",
+        _ => "",
+    }
+}
+
+/// A stage that was left out has no step to be found by.
+fn kind_of_stage(stage: &StageView) -> &'static str {
+    if stage.steps.is_empty() { kind(&stage.status) } else { "" }
 }
 
 /// The stage's own span and those of its steps. A record from before offsets were kept is laid out end to end.
@@ -66,11 +114,10 @@ fn spans(stages: &[StageView]) -> Vec<Vec<Span>> {
 
 fn rows(reading: &Reading, stage: &StageView, spans: &[Span], end: u64) -> Markup {
     html! {
-        div class="row stage" {
-            (cells(&html! { (stage.name) }, &stage.status, spans[0], end))
-        }
+        @if stage.status == "skipped" { (not_tried(&stage.name, "row stage", stage.detail.as_deref().unwrap_or("left out"))) }
+        @else { div class="row stage" { (cells(&html! { (stage.name) }, &stage.status, spans[0], end)) } }
         @for (step, span) in stage.steps.iter().zip(&spans[1..]) {
-            div class="row" {
+            div class={ "row step " (kind(&step.status)) } {
                 (cells(&name(reading, step), &step.status, *span, end))
                 @if let Some(detail) = detail(step) { span class="detail" { (prose(&detail)) } }
             }
@@ -80,10 +127,14 @@ fn rows(reading: &Reading, stage: &StageView, spans: &[Span], end: u64) -> Marku
 
 /// What was planned and not tried.
 fn not_reached(name: &str, class: &str) -> Markup {
+    not_tried(name, class, "not reached")
+}
+
+fn not_tried(name: &str, class: &str, why: &str) -> Markup {
     html! {
-        div class={ (class) " unreached" } {
+        div class={ (class) " is-skipped unreached" } {
             span class="name" { (icon("skipped")) " " (name) }
-            span class="detail" { "not reached" }
+            span class="detail" { (prose(why)) }
         }
     }
 }

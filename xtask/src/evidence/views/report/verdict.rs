@@ -1,63 +1,15 @@
 //! The top of the report: what came of it in a word, a colour and a symbol, why, and what to do; then the run in
 //! numbers.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use crate::evidence::outcome::{BeforeAfter, Outcome, StageView};
-use crate::evidence::record::Record;
-use crate::evidence::views::planned::unreached;
+use crate::evidence::outcome::{Outcome, StageView};
+use crate::evidence::record::{Git, Record};
 use crate::evidence::views::reading::Reading;
+use crate::evidence::views::report::marks::{icon, is_failure, tone};
 use crate::evidence::views::report::prose::prose;
+use crate::evidence::views::report::skipped;
 use crate::words::{counted, duration, moment, number};
-
-/// A word of the exit-code table as the reader sees it: one of four colours, and a symbol for who sees none.
-pub fn tone(status: &str) -> &'static str {
-    match status {
-        "ok" | "reversible" => "good",
-        "failed" | "different" | "bug" | "leftovers" => "bad",
-        "skipped" => "none",
-        _ => "warn",
-    }
-}
-
-/// The symbol as the path of a 16 x 16 drawing: fonts differ, and some have none.
-fn symbol(status: &str) -> &'static str {
-    match status {
-        "ok" | "reversible" => "M3 8.5 6.5 12 13 4.5",
-        "failed" | "bug" | "leftovers" => "M4 4 12 12 M12 4 4 12",
-        "different" => "M3 6H13M3 10H13M10 3 6 13",
-        "refused" => "M8 2.5a5.5 5.5 0 1 0 .01 0ZM4.2 4.2 11.8 11.8",
-        "interrupted" => "M5.5 4V12M10.5 4V12",
-        "skipped" => "M4 8H12",
-        _ => "M8 3V9M8 12.2V12.8",
-    }
-}
-
-pub fn icon(status: &str) -> Markup {
-    html! {
-        svg class={ "icon " (tone(status)) } viewBox="0 0 16 16" role="img" aria-label=(status) {
-            path d=(symbol(status)) {}
-        }
-    }
-}
-
-/// The verdict on the browser's tab.
-pub fn favicon(status: &str) -> String {
-    let color = match tone(status) {
-        "good" => "#1a7f37",
-        "bad" => "#cf222e",
-        _ => "#9a6700",
-    };
-    let svg = html! {
-        svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" {
-            rect width="16" height="16" rx="4" fill=(color) {}
-            path d=(symbol(status)) fill="none" stroke="#fff" stroke-width="2" stroke-linecap="round" {}
-        }
-    };
-    format!("data:image/svg+xml;base64,{}", STANDARD.encode(svg.into_string()))
-}
 
 pub fn header(reading: &Reading) -> Markup {
     let run = &reading.run.outcome;
@@ -66,9 +18,10 @@ pub fn header(reading: &Reading) -> Markup {
         header class=(tone(status)) {
             h1 { (icon(status)) span { (run.command) " " strong { (status) } } }
             p class="headline" { (prose(headline(run))) }
-            (facts(&reading.run))
+            (facts(reading))
             (reasons(run))
             (tiles(reading))
+            (chips(reading))
             (notes(&run.notes))
         }
     }
@@ -84,22 +37,97 @@ fn headline(run: &Outcome) -> &str {
     }
 }
 
-/// Where, when, from what: one line.
-fn facts(record: &Record) -> Markup {
+/// Which run, what was typed, who, where and when.
+fn facts(reading: &Reading) -> Markup {
+    let record = &reading.run;
     html! {
-        p class="facts" {
-            @if let Some(target) = &record.outcome.target {
-                span {
-                    b { (target.name) } " is " code { (target.database) }
-                    " on " code { (target.host) ":" (target.port) }
-                }
-                @if let Some(project) = &target.project_ref { span { "project " code { (project) } } }
+        dl class="facts" {
+            dt { "Run" } dd { code { (reading.name) } }
+            dt { "Command" } dd { code { "cargo xtask " (record.argv.join(" ")) } }
+            @let who = who(record);
+            @if !who.is_empty() {
+                dt { "Who" }
+                dd { @for (at, one) in who.iter().enumerate() { @if at > 0 { ", " } (one) } }
             }
-            span { (moment(&record.outcome.started_at)) }
-            @if let Some(git) = &record.git {
-                span {
-                    "commit " code { (git.commit.get(..10).unwrap_or(&git.commit)) }
-                    @if git.dirty { ", with uncommitted changes" }
+            @if let Some(git) = &record.git { dt { "Commit" } dd { (commit(git)) } }
+            dt { "Where" } dd { (place(record)) }
+            dt { "When" } dd { (when(&record.outcome)) }
+        }
+    }
+}
+
+/// By their own account.
+fn who(record: &Record) -> Vec<Markup> {
+    let operator = &record.operator;
+    let ci = operator.ci_run.as_ref().map(|run| html! { "CI run " (link(run)) });
+    let actor = operator.actor.as_ref().map(|actor| html! { b { (actor) } });
+    let here = (operator.user.is_some() || operator.host.is_some()).then(|| {
+        html! {
+            @if let Some(user) = &operator.user { b { (user) } " " }
+            @if let Some(host) = &operator.host { "on " code { (host) } }
+        }
+    });
+    [actor, here, ci].into_iter().flatten().collect()
+}
+
+fn commit(git: &Git) -> Markup {
+    html! {
+        code { (git.commit.get(..10).unwrap_or(&git.commit)) }
+        @if let Some(author) = &git.author { " by " (author) }
+        @if git.dirty { ", with uncommitted changes" }
+    }
+}
+
+/// What is no address of the web leads nowhere.
+fn link(url: &str) -> Markup {
+    let is_web = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+    html! { @if is_web { a href=(url) { (url) } } @else { (url) } }
+}
+
+fn place(record: &Record) -> Markup {
+    let target = record.outcome.target.as_ref();
+    html! {
+        @match target {
+            Some(target) => {
+                b { (target.name) } ", database " code { (target.database) }
+                " on " code { (target.host) ":" (target.port) }
+                @if let Some(project) = &target.project_ref { ", project " code { (project) } }
+            },
+            None => "no target was reached",
+        }
+        @if let Some(server) = &record.server { ", Postgres " (server.version) }
+    }
+}
+
+fn when(run: &Outcome) -> Markup {
+    html! {
+        (moment(&run.started_at))
+        @if let Some(end) = &run.finished_at { " to " (end.split_once('T').map_or(end.as_str(), |(_, time)| time.trim_end_matches('Z'))) }
+    }
+}
+
+/// How many steps came to what; chosen, only those are shown. It needs no script: the sheet looks at what is chosen.
+fn chips(reading: &Reading) -> Markup {
+    let run = &reading.run.outcome;
+    let count = |is: fn(&str) -> bool| run.steps().filter(|step| is(&step.status)).count();
+    let (passed, failed, skipped) =
+        (count(|status| tone(status) == "good"), count(is_failure), skipped::count(reading));
+    let all = passed + failed + skipped;
+    let chips = [
+        ("all", "none", "All", all),
+        ("failed", "bad", "Failed", failed),
+        ("skipped", "none", "Not tried", skipped),
+        ("passed", "good", "Passed", passed),
+    ];
+    html! {
+        @if all > 0 {
+            fieldset class="chips" {
+                legend { "Steps to show" }
+                @for (name, tone, title, count) in chips {
+                    label class=(tone) {
+                        input type="radio" name="show" id={ "show-" (name) } value=(name) checked[name == "all"] disabled[count == 0];
+                        (title) " " b { (count) }
+                    }
                 }
             }
         }
@@ -125,21 +153,18 @@ fn reasons(run: &Outcome) -> Markup {
 
 fn tiles(reading: &Reading) -> Markup {
     let run = &reading.run.outcome;
-    let left = unreached(reading);
-    let planned = left.steps.iter().chain(left.stages.iter().map(|plan| &plan.steps)).map(Vec::len).sum::<usize>();
-    let (steps, good) = (run.steps().count(), run.steps().filter(|step| step.status == "ok").count());
     let moved = run.migrations.as_ref().map(|moved| (moved.applied.len(), moved.rolled_back.len()));
     let (applied, back) = moved.unwrap_or_default();
-    let total = |side: fn((&str, Option<u64>, Option<u64>)) -> Option<u64>, counts: &BeforeAfter| {
-        number(counts.data().filter_map(side).sum())
-    };
-    let rows =
-        run.counts.as_ref().map(|counts| format!("{} → {}", total(|row| row.1, counts), total(|row| row.2, counts)));
+    let rows = run.counts.as_ref().map(|counts| {
+        let before: u64 = counts.data().filter_map(|(_, before, _)| before).sum();
+        let after: u64 = counts.data().filter_map(|(.., after)| after).sum();
+        format!("{} → {}", number(before), number(after))
+    });
     let tiles = [
-        (steps > 0).then(|| tile(&format!("{good} of {}", steps + planned), "steps are ok")),
         (moved.is_some() && (applied > 0 || back == 0)).then(|| tile(&counted(applied, "migration"), "applied")),
         (back > 0).then(|| tile(&counted(back, "migration"), "rolled back")),
         rows.map(|rows| tile(&rows, "rows in all")),
+        (!run.planning.is_empty()).then(|| tile(&duration(planning(run)), "before the first step")),
         took(&run.stages).map(|took| tile(&duration(took), "to the end of the last step")),
     ];
     html! {
@@ -149,13 +174,18 @@ fn tiles(reading: &Reading) -> Markup {
     }
 }
 
+/// Milliseconds that its phases took.
+fn planning(run: &Outcome) -> u64 {
+    run.planning.iter().map(|phase| phase.duration_ms).sum()
+}
+
 fn tile(value: &str, what: &str) -> Markup {
     html! { li { b { (value) } " " span { (what) } } }
 }
 
 /// Milliseconds to the end of the last stage; None without stages. Stages follow each other, also where no record says
 /// when they began.
-fn took(stages: &[StageView]) -> Option<u64> {
+pub fn took(stages: &[StageView]) -> Option<u64> {
     let end = |now: u64, stage: &StageView| stage.offset_ms.unwrap_or(now) + stage.duration_ms;
     (!stages.is_empty()).then(|| stages.iter().fold(0, end))
 }
