@@ -174,7 +174,7 @@ pub struct Drill {
     /// How many migrations to take back and apply again
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub steps: u16,
-    /// Take back and apply again what this branch adds to the main one; where it adds no migration, only forward, mirror and parity
+    /// Roll back and apply again what this branch adds to the main one; where it adds no migration, only forward, mirror and parity
     #[arg(long, conflicts_with = "steps")]
     pub branch: bool,
     /// Go on where rows or values would be lost, after a snapshot of them; they are put back after the second forward

@@ -195,7 +195,10 @@ fn the_readme_has_two_commands_a_picture_and_every_page() {
     let listed: Vec<&str> = links(&readme).collect();
     for page in fs::read_dir(workspace().join("docs")).unwrap().flatten() {
         let name = page.file_name().into_string().unwrap();
-        assert!(!name.ends_with(".md") || listed.contains(&format!("docs/{name}").as_str()), "{name} is not in README.md");
+        assert!(
+            !name.ends_with(".md") || listed.contains(&format!("docs/{name}").as_str()),
+            "{name} is not in README.md"
+        );
     }
 }
 
