@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use pin::dsn::{Dsn, Host};
 
 use crate::guard::pattern::{host_matches, is_host_name, is_made_of};
-use crate::guard::policy::is_supabase_host;
-use crate::guard::providers::{self, ToldApartBy};
+use crate::guard::providers::{self, ToldApartBy, is_supabase_host};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostEntry<'a> {

@@ -7,7 +7,7 @@ use pin::dsn::{Dsn, Host};
 use crate::guard::host_entry::HostEntry;
 use crate::guard::pattern::Value::{self, Identifier, Label, Number, OneOf};
 use crate::guard::pattern::{MAINTENANCE, database_matches, is_identifier, is_number, is_project_ref};
-use crate::guard::providers;
+use crate::guard::providers::{self, is_supabase_host};
 use crate::settings;
 
 /// The parameters a URL may carry, once each, and what each value may be. Nothing here names an address, a role or a
@@ -40,9 +40,6 @@ pub const WITHOUT_EFFECT: [(&str, Value); 6] = [
     ("supa", Label),
     ("workaround", OneOf(&["supabase-pooler.vercel"])),
 ];
-
-/// Domains whose hosts only `allow_projects` can allow, whatever `allow_hosts` says.
-const SUPABASE_DOMAINS: [&str; 4] = ["supabase.co", "supabase.com", "supabase.in", "supabase.net"];
 
 /// Where a target lives, as far as its URL says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,10 +170,4 @@ fn is_pooler(name: &str) -> bool {
     let place = name.strip_suffix(".pooler.supabase.com").and_then(|name| name.strip_prefix("aws-"));
     let parts = place.and_then(|place| place.split_once('-'));
     parts.is_some_and(|(number, region)| is_number(number) && !region.is_empty() && !region.contains('.'))
-}
-
-/// True for a host, or for the fixed part of a pattern, that belongs to Supabase's shared domains.
-pub fn is_supabase_host(name: &str) -> bool {
-    let within = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    SUPABASE_DOMAINS.iter().any(|domain| within(domain))
 }

@@ -66,6 +66,9 @@ const PROVIDERS: [Provider; 23] = [
     provider("Supabase", "supabase.com", ToldApartBy::Host, Pooler::Port(6543)),
 ];
 
+/// Domains whose hosts only `allow_projects` can allow, whatever `allow_hosts` says.
+const SUPABASE_DOMAINS: [&str; 4] = ["supabase.co", "supabase.com", "supabase.in", "supabase.net"];
+
 impl Provider {
     fn has(&self, host: &str) -> bool {
         host.strip_suffix(self.domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -117,4 +120,10 @@ pub fn neon_endpoint(host: &Host) -> Option<&str> {
     of_host(name).filter(|provider| provider.name == "Neon")?;
     let label = name.split('.').next()?;
     Some(label.strip_suffix("-pooler").unwrap_or(label))
+}
+
+/// True for a host, or for the fixed part of a pattern, that belongs to Supabase's shared domains.
+pub fn is_supabase_host(name: &str) -> bool {
+    let within = |domain: &str| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    SUPABASE_DOMAINS.iter().any(|domain| within(domain))
 }

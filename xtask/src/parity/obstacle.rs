@@ -122,7 +122,7 @@ impl Obstacle {
             ))
             .because("a count would be of some rows, and pass for all of them")
             .note(format!("or a superuser lets the role see every row: alter role \"{user}\" bypassrls"))
-            .hint(how.fix(&format!("{}.{}", escape_identifier(schema), escape_identifier(table)))),
+            .hint(how.hint(&format!("{}.{}", escape_identifier(schema), escape_identifier(table)))),
             Obstacle::NoColumn { which, table, column } => {
                 Failure::blocked(format!("{}: `{schema}.{table}` has no column `{column}`", which.in_words()))
                     .hint("correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml")

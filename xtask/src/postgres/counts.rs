@@ -8,6 +8,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use crate::error::{Failure, Result};
 use crate::headway::Headway;
+use crate::hint::Hint;
 use crate::postgres::connection::{Connection, CouldNot};
 
 /// `schema.table` to its number of rows.
@@ -57,7 +58,7 @@ pub fn all_counted(uncounted: &[Uncounted]) -> Result<()> {
     let Some(first) = uncounted.first() else { return Ok(()) };
     Err(Failure::blocked("this role may not count every row of every table")
         .because_all(uncounted.iter().map(ToString::to_string))
-        .hint(first.fix()))
+        .hint(first.hint()))
 }
 
 /// A table of which the role may not see every row: to count the others would be a lie.
@@ -88,6 +89,14 @@ impl RowSecurity {
         }
     }
 
+    /// The same for a `hint:`, where a statement alone does it.
+    pub fn hint(self, relation: &str) -> Hint {
+        match self {
+            RowSecurity::ForcedOnUs => Hint::sql(self.fix(relation).replace("; or", "; -- or")),
+            RowSecurity::Applies | RowSecurity::Forced => self.fix(relation).into(),
+        }
+    }
+
     /// What lets the role, or another one, see every row of `relation`.
     pub fn fix(self, relation: &str) -> String {
         let statement = format!("alter table {relation} no force row level security");
@@ -110,6 +119,10 @@ impl Uncounted {
 
     fn fix(&self) -> String {
         self.row_security.map_or_else(|| BY_ANOTHER.to_owned(), |row_security| row_security.fix(&self.relation()))
+    }
+
+    fn hint(&self) -> Hint {
+        self.row_security.map_or_else(|| BY_ANOTHER.into(), |row_security| row_security.hint(&self.relation()))
     }
 
     /// What a run that needs no rows says of it.
@@ -388,8 +401,8 @@ mod tests {
             let failure = check(&["public.open", hidden]).unwrap_err();
             assert_eq!(failure.status, Status::Blocked);
             let hint =
-                format!("alter table {relation} no force row level security; or connect as a role with BYPASSRLS");
-            assert_eq!(*failure.hint.unwrap(), hint.into());
+                format!("alter table {relation} no force row level security; -- or connect as a role with BYPASSRLS");
+            assert_eq!(*failure.hint.unwrap(), Hint::sql(hint));
         }
     }
 

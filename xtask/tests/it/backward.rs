@@ -282,7 +282,7 @@ fn a_script_that_fails_on_the_rows_that_are_there_changes_nothing_and_those_befo
     );
     database.execute("insert into t (id) values (1)");
     let answer = project.run(&["backward", "--steps", "2", "--json"]).expect(1);
-    says(&answer, &["`2_nullable/down.sql` failed", "contains null values", "taken back are `3_u`", "hint: "]);
+    says(&answer, &["`2_nullable/down.sql` failed", "contains null values", "rolled back are `3_u`", "hint: "]);
     assert_eq!(strings(&answer.json()["migrations"]["rolled_back"]), ["3_u"]);
     assert_eq!(applied(&database), ["1_t", "2_nullable"]);
     assert!(!exists(&database, "half"));
@@ -299,7 +299,7 @@ fn an_enum_value_in_use_cannot_be_taken_back_and_one_that_is_not_can() {
     );
     database.execute("insert into t values (1, 'l')");
     let answer = project.run(&["backward"]).expect(1);
-    says(&answer, &["invalid input value for enum", "nothing is taken back"]);
+    says(&answer, &["invalid input value for enum", "nothing is rolled back"]);
     assert_eq!(database.one::<i64>("select count(*) from t where size = 'l'"), 1);
     database.execute("update t set size = 'm'");
     project.run(&["backward"]).expect(0);
@@ -392,7 +392,7 @@ fn whoever_holds_a_lock_is_named_and_not_pushed_aside() {
         holder.batch_execute(&format!("set application_name = 'a colleague'; begin; {lock}")).unwrap();
         let begun = Instant::now();
         let answer = project.run(&["backward"]).expect(4);
-        says(&answer, &[what, "`a colleague`", "nothing is taken back", "hint: "]);
+        says(&answer, &[what, "`a colleague`", "nothing is rolled back", "hint: "]);
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert_eq!(applied(&database), ["1_t"]);
         assert!(exists(&database, "t"));
@@ -418,7 +418,7 @@ fn ctrl_c_in_a_script_stops_it_on_the_server_and_nothing_of_it_stays() {
     assert_eq!(database.one::<i64>(busy), 0);
     assert_eq!(applied(&database), ["1_t"]);
     assert_eq!(database.one::<i64>("select count(*) from pg_attribute where attname = 'half'"), 0);
-    says(&answer, &["nothing is taken back"]);
+    says(&answer, &["nothing is rolled back"]);
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn what_cannot_be_taken_back_is_said_before_anything_runs() {
     project.migration("2_pending", "select 1");
     for (args, parts) in [
         (&["--steps", "0"] as &[&str], &["--steps"] as &[&str]),
-        (&["--steps", "2"], &["2 migrations cannot be taken back: 1 is applied", "--steps 1"]),
+        (&["--steps", "2"], &["2 migrations cannot be rolled back: 1 is applied", "--steps 1"]),
         (&["--to", "9_nowhere"], &["there is no migration `9_nowhere`", "applied are: 1_t"]),
         (&["--to", "2_pending"], &["`2_pending` is not applied"]),
         (&["--failed"], &["no migration has failed"]),

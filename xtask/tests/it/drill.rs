@@ -101,7 +101,7 @@ fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row
     let plan = project.run(&["drill", "--plan"]).expect(0);
     for part in [
         "forward on staging: nothing is pending",
-        "backward on staging: take 1 migration back",
+        "backward on staging: roll 1 migration back",
         "DROP COLUMN",
         "forward on staging: apply 1 migration",
         "mirror on staging",
@@ -216,7 +216,7 @@ fn a_migration_that_fails_on_the_rows_stops_it_in_the_first_forward() {
             "hint: cargo xtask backward --failed  # see docs/failures/migration-failed\n",
         ],
     );
-    assert_eq!(applied(&database).len(), 4, "nothing was taken back");
+    assert_eq!(applied(&database).len(), 4, "nothing was rolled back");
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_way_back_that_leaves_something_stops_it_and_it_goes_on_once_that_is_gone() 
     let json = answer.json();
     assert_eq!(stages(&json), ["forward ok", "backward different"]);
     assert_eq!(json["leftovers"][0]["kind"], "function");
-    assert_eq!(json["migrations"]["pending"], json!([]), "nothing was taken back");
+    assert_eq!(json["migrations"]["pending"], json!([]), "nothing was rolled back");
     says(&answer, &["the drill stopped in stage 2 of 5: backward", "hint: cargo xtask drill --resume"]);
     assert_eq!(project.programs(), [""; 0], "Prisma's CLI, which was started early, is gone");
     let still = project.run(&["drill", "--resume", "--json"]).expect(5);

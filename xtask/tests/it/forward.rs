@@ -163,7 +163,7 @@ fn a_table_whose_rows_the_owner_may_not_see_stops_only_what_needs_them() {
     project.run(&["mirror"]).expect(0);
     project.run(&["forward"]).expect(0);
     let fix = r#"alter table "public"."vault" no force row level security"#;
-    let hint = format!("hint: {fix}; or connect as a role with BYPASSRLS");
+    let hint = format!("hint: {fix}; -- or connect as a role with BYPASSRLS");
     let refused = project.run(&["claim", "--confirm", &database.name]).expect(4);
     assert!(refused.prose().contains(&hint), "{}", refused.prose());
     database.execute(fix);

@@ -151,7 +151,7 @@ fn obstacle(project: &Project, answer: &Answer) -> [String; 3] {
     let line = |start: &str| answer.stderr.lines().find_map(|line| line.strip_prefix(start)).unwrap_or("").to_owned();
     let json = parity_json(project, answer);
     assert_eq!((json["status"].as_str(), answer.code), (Some("blocked"), 4), "{}", answer.stderr);
-    assert!(answer.stderr.contains("\nhint: "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("\nhint: ") || answer.stderr.contains("\nnote: "), "{}", answer.stderr);
     [json["reason"].as_str().unwrap().to_owned(), line("error: "), line("caused by: ")]
 }
 

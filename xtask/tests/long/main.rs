@@ -7,6 +7,9 @@
 mod killing;
 #[path = "../it/node.rs"]
 mod node;
+#[path = "../it/postgrest/mod.rs"]
+#[allow(dead_code, reason = "shared with CI's tests")]
+mod postgrest;
 #[path = "../it/prisma_six.rs"]
 mod prisma_six;
 #[path = "../it/project.rs"]
