@@ -220,15 +220,16 @@ impl Stage<'_, '_> {
         self.journal.save()
     }
 
-    /// A step of our own: `work` returns what it found, in one line.
-    pub fn step(&self, index: usize, name: &str, work: impl FnOnce() -> Result<String>) -> Result<()> {
+    /// A step of our own: `work` returns what it found, in one line. Where it is not `alone`, what is counted may be another step's.
+    pub fn step(&self, index: usize, (name, alone): (&str, bool), work: impl FnOnce() -> Result<String>) -> Result<()> {
         self.journal.may_go_on()?;
         self.journal.debug.line(format!("{name}: begins"));
         let console = self.journal.console;
-        let (result, took) = console.during(name, || {
+        let timed = || {
             let begun = Instant::now();
             (work(), begun.elapsed())
-        });
+        };
+        let (result, took) = if alone { console.during(name, timed) } else { console.waiting(name, timed) };
         let (word, detail) = match &result {
             Ok(detail) => ("ok", detail.clone()),
             Err(failure) => (failure.status.word(), failure.message.clone()),
