@@ -19,6 +19,7 @@ use crate::rows::filler::fill_counted;
 use crate::rows::seed_program;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::words::number;
 use pin::file;
 
 /// What goes wrong between the rows and the mirror; by default nothing.
@@ -44,6 +45,14 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// What `script` is at: rows that it adds in one statement nobody can count meanwhile.
+    fn in_words(&self, script: &str) -> String {
+        match self.rows {
+            0 => script.to_owned(),
+            rows => format!("`{script}` adds {} rows a table", number(rows)),
+        }
+    }
+
     /// As a program finds it in its environment.
     fn as_variables(&self) -> [(&'static str, String); 3] {
         [
@@ -80,7 +89,7 @@ pub fn seed(session: &Session<'_>, wish: &Wish) -> Result<Counts> {
     let (programs, sql): (Vec<&Path>, Vec<&Path>) =
         settings.prisma.seed.as_deref().into_iter().partition(|seed| seed_program::is_one(seed));
     programs.into_iter().try_for_each(|program| {
-        let _work = session.headway.doing(&settings.shown(program));
+        let _work = session.headway.doing(&wish.in_words(&settings.shown(program)));
         seed_program::run(session, program, &wish.as_variables())
     })?;
     let feed = if fed { Script::read(settings, settings.supabase.feed_sql.as_deref())? } else { None };
@@ -148,7 +157,7 @@ fn run(
         let before = counts_in(transaction, &target.schemas())?;
         tell(transaction, wish)?;
         for Script { name, sql } in scripts {
-            let _work = headway.doing(name);
+            let _work = headway.doing(&wish.in_words(name));
             transaction
                 .batch_execute(sql)
                 .map_err(|error| failure(&format!("run `{name}`"), error).hint(format!("correct `{name}`")))?;

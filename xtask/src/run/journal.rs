@@ -227,15 +227,21 @@ impl Stage<'_, '_> {
         self.journal.save()
     }
 
-    /// A step of our own.
-    pub fn step<T: Into<Ended>>(&self, index: usize, name: &str, work: impl FnOnce() -> Result<T>) -> Result<()> {
+    /// A step of our own. Where it is not `alone`, what is counted may be another step's.
+    pub fn step<T: Into<Ended>>(
+        &self,
+        index: usize,
+        (name, alone): (&str, bool),
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<()> {
         self.journal.may_go_on()?;
         self.journal.debug.line(format!("{name}: begins"));
         let console = self.journal.console;
-        let (result, took) = console.during(name, || {
+        let timed = || {
             let begun = Instant::now();
             (work(), begun.elapsed())
-        });
+        };
+        let (result, took) = if alone { console.during(name, timed) } else { console.waiting(name, timed) };
         let (word, detail, result) = match result {
             Ok(found) => {
                 let (word, detail) = found.into().in_words();

@@ -32,14 +32,15 @@ fn group<A: Sync>(
 ) -> Result<()> {
     let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
     let numbers = stage.announce(&names)?;
+    let own_steps = steps.iter().filter(|step| matches!(step.action, Action::Builtin(_))).count();
     if let ([only], [number]) = (steps, numbers.as_slice()) {
-        return step(stage, *number, only, (own, around));
+        return step(stage, (*number, true), only, (own, around));
     }
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let running: Vec<_> = steps
             .iter()
             .zip(numbers)
-            .map(|(each, number)| scope.spawn(move || step(stage, number, each, (own, around))))
+            .map(|(each, number)| scope.spawn(move || step(stage, (number, own_steps == 1), each, (own, around))))
             .collect();
         let ended = running.into_iter().map(|thread| thread.join());
         ended.map(|result| result.unwrap_or_else(|_| Err(Failure::bug("a step panicked")))).collect()
@@ -49,12 +50,12 @@ fn group<A: Sync>(
 
 fn step<A: Sync>(
     stage: &Stage<'_, '_>,
-    number: usize,
+    (number, alone): (usize, bool),
     step: &Step<A>,
     (own, around): (&(impl Fn(&A) -> Result<Ended> + Sync), &(impl Fn(&str, &Once<'_>) -> Result<()> + Sync)),
 ) -> Result<()> {
     match &step.action {
-        Action::Builtin(action) => stage.step(number, step.name, || own(action)),
+        Action::Builtin(action) => stage.step(number, (step.name, alone), || own(action)),
         Action::Child { .. } => around(step.name, &|attempt| run_child(stage, number, step, attempt)),
     }
 }
@@ -104,8 +105,10 @@ pub fn in_its_words(failure: Failure, said: &[String], explanation: Option<Expla
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
     use std::path::Path;
-    use std::time::Duration;
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
 
     use serde_json::json;
 
@@ -120,22 +123,28 @@ mod tests {
     use crate::settings::Output;
     use redact::Redactor;
 
+    const QUIET: Output = Output {
+        json: false,
+        quiet: true,
+        color: false,
+        color_results: false,
+        live: false,
+        person: false,
+        github: false,
+    };
+
+    fn journal<'a>(root: &Path, evidence: &str, console: &'a Console, interrupt: &'a Interrupt) -> Journal<'a> {
+        let redactor = Redactor::generic();
+        let run = Run::open(&root.join(evidence), "20261123T000000Z", "forward", &redactor).unwrap();
+        let record = Record::of(json!({ "evidence": format!("{evidence}/{}", run.name()) }));
+        Journal::new(console, interrupt, redactor, run, record).unwrap()
+    }
+
     /// What a user reads of a step that runs `script` in a run whose evidence lies in `evidence`, below `root`; and what is in the log that it leads to.
     fn told(root: &Path, evidence: &str, script: &str, attempt: u8) -> (String, String) {
-        let output = Output {
-            json: false,
-            quiet: true,
-            color: false,
-            color_results: false,
-            live: false,
-            person: false,
-            github: false,
-        };
-        let (console, interrupt, redactor) = (Console::new(output), Interrupt::default(), Redactor::generic());
-        let run = Run::open(&root.join(evidence), "20261123T000000Z", "forward", &redactor).unwrap();
-        let name = run.name();
-        let record = Record::of(json!({ "evidence": format!("{evidence}/{name}") }));
-        let journal = Journal::new(&console, &interrupt, redactor, run, record).unwrap();
+        let (console, interrupt) = (Console::new(QUIET), Interrupt::default());
+        let journal = journal(root, evidence, &console, &interrupt);
+        let name = journal.run().name();
         let stage = journal.stage("forward").unwrap();
         let invocation = Invocation::new("/bin/sh", root).args(["-c", script]);
         let deadline = Duration::from_secs(20);
@@ -179,5 +188,40 @@ mod tests {
         hint: run this where `/x/y` can be written; see docs/failures/node-read-only-disk
         the last log: less e/RUN/02-its-step.log
         ");
+    }
+
+    static SAID: Mutex<String> = Mutex::new(String::new());
+
+    /// Waits until all of it was said.
+    fn said(texts: &[&str]) -> String {
+        let limit = Instant::now() + Duration::from_secs(60);
+        loop {
+            let said = SAID.lock().unwrap().clone();
+            if texts.iter().all(|text| said.contains(text)) {
+                return said;
+            }
+            assert!(Instant::now() < limit, "{texts:?} are not in {said}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn of_steps_side_by_side_none_is_told_with_the_numbers_of_another() {
+        let (root, interrupt) = (tempfile::tempdir().unwrap(), Interrupt::default());
+        let console = Console::new(Output { quiet: false, ..QUIET })
+            .heard(Duration::from_millis(10), |text| SAID.lock().unwrap().write_fmt(text).unwrap());
+        let journal = journal(root.path(), "e", &console, &interrupt);
+        let stage = journal.stage("forward").unwrap();
+        let step = |name| Step { name, does: String::new(), failure: "", action: Action::Builtin(name) };
+        let own = |name: &&str| {
+            let work = console.headway.part(9);
+            work.step(3, name);
+            said(if *name == "alone" { &["… alone 3/9 alone ("] } else { &["… one: ", "… other: "] });
+            Ok(Ended::from(String::new()))
+        };
+        group(&stage, &[step("one"), step("other")], (&own, &|_, run| run(1))).unwrap();
+        group(&stage, &[step("alone")], (&own, &|_, run| run(1))).unwrap();
+        let said = said(&[]);
+        assert!(said.lines().filter(|line| line.contains("3/9")).all(|line| line.starts_with("  … alone")), "{said}");
     }
 }

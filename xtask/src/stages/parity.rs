@@ -298,7 +298,7 @@ impl<'a> Running<'a, Parity> {
             Ok(findings.iter().map(places).collect::<Vec<_>>().join(", "))
         };
         let numbers = self.entry.announce(&["locate"]);
-        let result = numbers.and_then(|numbers| self.entry.step(numbers[0], "locate", work));
+        let result = numbers.and_then(|numbers| self.entry.step(numbers[0], ("locate", true), work));
         let mut told = sentences(&findings);
         self.state().findings = findings;
         if let Err(failure) = result {

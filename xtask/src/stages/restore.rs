@@ -87,7 +87,7 @@ impl Stage for Restore {
             _ => failure,
         })?;
         check_origin(session, &snapshot)?;
-        snapshot.verify_files()?;
+        snapshot.verify_files(&session.headway)?;
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
         let closed = fence::is_closed(&mut connection, &session.target.dsn().schema)?;

@@ -17,6 +17,7 @@ use crate::clock;
 use crate::digest::{of_file, sha256};
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
+use crate::headway::Headway;
 use crate::hint::Hint;
 use crate::rows::snapshot::manifest::{FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
 use crate::rows::snapshot::pruning::{Candidate, expired};
@@ -283,8 +284,10 @@ impl Snapshot {
     ///
     /// # Errors
     /// `different`, naming the first file that is missing or not as it was written.
-    pub fn verify_files(&self) -> Result<()> {
-        for table in &self.manifest.tables {
+    pub fn verify_files(&self, headway: &Headway) -> Result<()> {
+        let work = headway.part(self.manifest.tables.len());
+        for (at, table) in self.manifest.tables.iter().enumerate() {
+            work.step(at + 1, &format!("the snapshot's `{}`", table.full_name()));
             match of_file(&self.folder.join(&table.file)) {
                 Ok(digest) if digest == table.file_sha256 => {}
                 Ok(_) => {

@@ -59,6 +59,12 @@ impl Console {
         Console { output, live, redactor, interrupt, headway, written: WRITTEN, prose: to_stderr }
     }
 
+    /// One that writes as often as this, for tests.
+    #[cfg(test)]
+    pub fn heard(self, written: Duration, prose: fn(Arguments<'_>)) -> Console {
+        Console { written, prose, ..self }
+    }
+
     /// From now on a signal ends a question.
     pub fn hears(&self, interrupt: &Interrupt) {
         let _ = self.interrupt.set(interrupt.clone());

@@ -49,7 +49,7 @@ impl Execution<'_> {
             }
             self.begin(phase, &state)?;
             self.recorded(phase, self.phase(phase, state)).inspect_err(|_| self.tell_not_tried(phase))?;
-            state = self.left_by(phase)?;
+            state = self.journal.console.during("record", || self.left_by(phase))?;
         }
         self.progress().stage = Phase::ALL.len() + 1;
         Ok(())
@@ -72,24 +72,25 @@ impl Execution<'_> {
             Phase::Forward => {
                 let next = self.deploy.get_or_init(|| Arc::new(deploy_tries::lease(self.session)));
                 let stage = self.options.first_forward(self.session, Some(Arc::clone(next)));
-                self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
+                self.stage(phase, &stage, || stage.inspect_from(self.session, history, before))
             }
             Phase::Backward => self.backward(before),
             Phase::ForwardAgain => {
                 self.start_mirror();
                 let stage = self.second_forward(&before)?;
-                self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
+                self.stage(phase, &stage, || stage.inspect_from(self.session, history, before))
             }
             Phase::Mirror => {
                 let stage = Mirror { lease: self.mirror.get().cloned(), ..planning::mirror(self.session) };
-                self.stage(phase, &stage, stage.inspect_from(self.session, history, before)?)
+                self.stage(phase, &stage, || stage.inspect_from(self.session, history, before))
             }
-            Phase::Parity => self.stage(phase, &PARITY, PARITY.inspect(self.session)?),
+            Phase::Parity => self.stage(phase, &PARITY, || PARITY.inspect(self.session)),
         }
     }
 
     /// Runs a stage as its own command does, if it still is what the plan has shown.
-    fn stage<S: Stage>(&self, phase: Phase, stage: &S, inspection: S::Inspection) -> Result<()> {
+    fn stage<S: Stage>(&self, phase: Phase, stage: &S, inspect: impl FnOnce() -> Result<S::Inspection>) -> Result<()> {
+        let inspection = self.journal.console.during("plan", inspect)?;
         let plan = stage.plan(self.session, &inspection)?;
         let at = self.inspection.phases().position(|other| other == phase);
         let shown = at.and_then(|at| self.plan.groups.get(at)).and_then(|group| group.first());
@@ -106,7 +107,8 @@ impl Execution<'_> {
     }
 
     fn backward(&self, before: DatabaseState) -> Result<()> {
-        let inspected = self.inspection.before_backward(self.session, before.whole()?)?;
+        let look = || self.inspection.before_backward(self.session, before.whole()?);
+        let inspected = self.journal.console.during("plan", look)?;
         let lost = inspected.losses().find(|loss| loss.values > 0);
         if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
             return Err(Failure::different("going back would lose what was not there when the drill began")
@@ -118,7 +120,7 @@ impl Execution<'_> {
         let dropped = dropped.filter(|loss| loss.removal.is_drop() || loss.values > 0);
         self.progress().dropped.extend(dropped.cloned());
         self.save_progress()?;
-        self.stage(Phase::Backward, &self.options.backward(self.session, self.inspection), inspected)
+        self.stage(Phase::Backward, &self.options.backward(self.session, self.inspection), || Ok(inspected))
     }
 
     fn start_mirror(&self) {

@@ -181,7 +181,7 @@ impl Stage for Drill {
             Execution { options: self, session, journal, inspection, plan, progress, baseline, deploy, mirror };
         let result = execution.all();
         journal.subfolder("");
-        let recorded = execution.record();
+        let recorded = journal.console.during("record", || execution.record());
         result.map_err(|failure| execution.explain(failure)).and(recorded)
     }
 

@@ -197,7 +197,7 @@ impl SecondPass {
             return Ok("nothing was dropped, so there is nothing to put back".to_owned());
         }
         let snapshot = Store::of(session.settings).find(name)?;
-        snapshot.verify_files()?;
+        snapshot.verify_files(&session.headway)?;
         let what = format!("the snapshot `{}`", snapshot.name);
         let fit = fit(&mut session.connection(), &what, snapshot.contents(), false)?;
         let fit = fit.only(&tables, &places, &now.counts);
