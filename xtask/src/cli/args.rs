@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::examples;
+use crate::clock;
 use crate::hint::CARGO;
 use crate::parity::comparison::Source;
 use crate::settings::colour::Colour;
@@ -310,6 +311,9 @@ pub enum Evidence {
     Verify(PastRun),
     /// Write a run's report again from its record
     Report(Report),
+    /// Remove old runs, and keep the digest of each in a record of the chain; without `--confirm`, show what would go
+    #[command(group(clap::ArgGroup::new("which").required(true).args(["keep", "older_than"])))]
+    Prune(Prune),
     /// Filter stdin to stdout with the target's secrets masked, as captured output is
     Redact,
 }
@@ -322,6 +326,19 @@ pub struct Report {
     /// Write to FILE, which must not be there yet [default: .drill/reports/RUN.html]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Keep the newest N runs
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub keep: Option<usize>,
+    /// Keep what began within this time, like 30d, 2w or 12h
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Option<String>,
+    /// Yes, take away what was shown
+    #[arg(long)]
+    pub confirm: bool,
 }
 
 #[derive(Debug, Args)]
@@ -344,6 +361,16 @@ pub enum Env {
     Check,
     /// Write the names of the target's variables and hosts, never a value, to docs/deployment/env_matrix.md
     Matrix(Matrix),
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "the newest run always stays: a number from 1 is needed, as in `--keep 1`".to_owned())
+}
+
+fn age(text: &str) -> Result<String, String> {
+    let is_age = clock::before(clock::now(), text).is_some();
+    is_age.then(|| text.to_owned()).ok_or_else(|| "a time with its unit is needed, as in `--older-than 30d`".to_owned())
 }
 
 fn percent(text: &str) -> Result<f64, String> {

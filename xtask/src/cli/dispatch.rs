@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
-use crate::cli::{doctor, env, evidence, evidence_open, init, production_sizes, sandbox, shell, status, usage};
+use crate::cli::{
+    doctor, env, evidence, evidence_open, evidence_prune, init, production_sizes, sandbox, shell, status, usage,
+};
 use crate::clock;
 use crate::error::{Failure, OrFail, Result, Status, guarded};
 use crate::evidence::outcome::Outcome;
@@ -96,6 +98,7 @@ fn name(command: &Command) -> &'static str {
         Command::Evidence(Evidence::Open(_)) => "evidence open",
         Command::Evidence(Evidence::Verify(_)) => "evidence verify",
         Command::Evidence(Evidence::Report(_)) => "evidence report",
+        Command::Evidence(Evidence::Prune(_)) => "evidence prune",
         Command::Evidence(Evidence::Redact) => "evidence redact",
         Command::Completions(_) => "completions",
         Command::Man(_) => "man",
@@ -170,6 +173,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let (redactor, _) = Declared::known_at_any_rate(&settings, true, false);
             evidence::report(&runner, args.run.as_deref(), args.out.as_deref(), &redactor, outcome)
         }
+        Command::Evidence(Evidence::Prune(args)) => evidence_prune::run(args, &runner, outcome),
         // Answered above: no settings are needed, or whatever is wrong with them is looked at.
         Command::Evidence(Evidence::Redact) | Command::Doctor(_) | Command::Completions(_) | Command::Man(_) => Ok(()),
         Command::Env(Env::Check) => env::check(&runner, outcome),

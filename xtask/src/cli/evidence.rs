@@ -43,7 +43,7 @@ pub fn list(settings: &Settings, console: &Console, outcome: &mut Outcome) -> Re
 /// One run: what it was, what it did, what it counted, and whether that is still what it recorded.
 pub fn show(settings: &Settings, console: &Console, wanted: Option<&str>, outcome: &mut Outcome) -> Result<()> {
     let verification = Verification::of(settings)?;
-    let past = find(&verification.runs, wanted, &settings.shown(&settings.evidence_dir()))?;
+    let past = meant_run(&verification, wanted, &settings.shown(&settings.evidence_dir()))?;
     let findings: Vec<&Finding> = verification.findings_of(&past.name).collect();
     let mut json = listed(past, &verification);
     json["record"] = json!(past.record);
@@ -121,8 +121,20 @@ fn meant(verification: &Verification, wanted: &str, dir: &str) -> Result<String>
     };
     match verification.findings.iter().find(is_gone) {
         Some(finding) => Ok(finding.run.clone()),
-        None => find(&verification.runs, Some(wanted), dir).map(|past| past.name.clone()),
+        None => meant_run(verification, Some(wanted), dir).map(|past| past.name.clone()),
     }
+}
+
+/// Who asks for a run that was pruned has read of it elsewhere, too.
+fn meant_run<'a>(verification: &'a Verification, wanted: Option<&str>, dir: &str) -> Result<&'a Past> {
+    find(&verification.runs, wanted, dir).map_err(|failure| {
+        match wanted.and_then(|wanted| verification.pruned(wanted)) {
+            Some((run, anchor)) => Failure::usage(format!("the run `{run}` was pruned"))
+                .note(format!("`{}` names it, with how it ended and the digest of its record", anchor.name))
+                .hint(Hint::run("evidence show").arg(anchor.short_id())),
+            None => failure,
+        }
+    })
 }
 
 /// No more than was verified.

@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// A command's words, and what follows the program in each example with what it is for.
-const EXAMPLES: [(&str, &[(&str, &str)]); 30] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
     ("doctor", &[("doctor", "staging"), ("doctor --sandbox", "the sandbox"), ("doctor --explain P3018", "one page")]),
     ("status", &[("status", "every row"), ("status --quiet", "for a cron: silent where all is well")]),
     (
@@ -69,6 +69,13 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 30] = [
     ("evidence open", &[("evidence open", "the newest"), ("evidence open 4368db", "by its id")]),
     ("evidence verify", &[("evidence verify", "all"), ("evidence verify 4368db", "one")]),
     ("evidence report", &[("evidence report", "the newest"), ("evidence report --out report.html", "elsewhere")]),
+    (
+        "evidence prune",
+        &[
+            ("evidence prune --keep 50", "show what would go"),
+            ("evidence prune --older-than 90d --confirm", "take it away"),
+        ],
+    ),
     ("evidence redact", &[("evidence redact < build.log > build.masked.log", "what may be shown")]),
     ("env", &[("env check", "before anything else"), ("env matrix --check", "in CI")]),
     ("env check", &[("env check", "`.env.staging`"), ("env check --env-file .env.preview", "another file")]),

@@ -6,6 +6,7 @@ mod doctor;
 mod env;
 mod evidence;
 mod evidence_open;
+mod evidence_prune;
 mod examples;
 mod init;
 mod production_sizes;

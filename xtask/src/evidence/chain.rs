@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::evidence::anchors::anchored;
 use crate::evidence::lock;
 use crate::evidence::past::{Past, State, read_all};
 use crate::evidence::record::{Previous, Record};
@@ -43,11 +44,12 @@ impl Chain {
     }
 }
 
-/// The closed runs that no closed run follows.
+/// The closed runs that no closed run follows. What an anchor names was followed, by a run that may be gone.
 pub fn ends(runs: &[Past]) -> Vec<&Past> {
     let closed = || runs.iter().filter(|past| past.state == State::Closed);
     let records = closed().filter_map(|past| past.record.as_ref());
     let followed: std::collections::BTreeSet<&str> =
         records.flat_map(Record::followed).map(|previous| previous.run.as_str()).collect();
-    closed().filter(|past| !followed.contains(past.name.as_str())).collect()
+    let pruned = anchored(runs);
+    closed().filter(|past| !followed.contains(past.name.as_str()) && !pruned.contains_key(past.name.as_str())).collect()
 }

@@ -22,8 +22,17 @@ static HEADING: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// What `entry` writes before a fact's colon.
-const FACTS: [&str; 8] =
-    ["- target:", "- commit:", "- stages:", "- applied:", "- rolled back:", "- error:", "- abandoned:", "- evidence:"];
+const FACTS: [&str; 9] = [
+    "- target:",
+    "- commit:",
+    "- stages:",
+    "- applied:",
+    "- rolled back:",
+    "- pruned:",
+    "- error:",
+    "- abandoned:",
+    "- evidence:",
+];
 
 /// An entry that is not as its record would have it.
 #[derive(Debug, PartialEq, Eq)]

@@ -45,6 +45,10 @@ pub fn entry(record: &Record, sha256: &str, place: &Place<'_>) -> String {
         let (verb, names) = in_words(migrations);
         fact(verb, names);
     }
+    if let Some((first, last)) = record.pruned.first().zip(record.pruned.last()) {
+        let count = record.pruned.len();
+        fact("pruned", format!("{count} in all, from {} to {}", inline(&first.run), inline(&last.run)));
+    }
     if let Some(error) = &outcome.error {
         fact("error", inline(&error.message));
     }

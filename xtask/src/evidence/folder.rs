@@ -144,7 +144,8 @@ impl Run {
         let closing = self.closing()?;
         record.files.clone_from(&closing.files);
         record.previous.clone_from(&closing.previous);
-        record.merged.clone_from(&closing.merged);
+        // What a prune leaves without a follower is there already.
+        record.merged.extend(closing.merged.iter().cloned());
         let masked = self.masked(record)?;
         let text = pretty(&masked)?;
         self.write_made(ATTESTATION, &pretty(&statement(&masked, &sha256(text.as_bytes())))?)?;

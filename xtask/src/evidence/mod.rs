@@ -3,6 +3,7 @@
 //! The only module that writes into the evidence folder and the feedback files. It knows nothing of stages.
 
 pub mod abandoned;
+mod anchors;
 mod chain;
 pub mod committed;
 pub mod debug_log;
@@ -21,6 +22,7 @@ mod lock;
 pub mod masking;
 pub mod outcome;
 pub mod past;
+pub mod prune;
 pub mod record;
 pub mod seal;
 pub mod signature;

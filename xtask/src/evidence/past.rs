@@ -166,7 +166,8 @@ pub fn find<'a>(runs: &'a [Past], wanted: Option<&str>, dir: &str) -> Result<&'a
     let mut known = runs.iter().filter(|past| past.state != State::Foreign);
     let Some(wanted) = wanted else {
         let none = || Failure::blocked(format!("there is no run in `{dir}`")).hint(Hint::run("forward"));
-        return known.next_back().ok_or_else(none);
+        // What only took others away is nobody's last run.
+        return known.rfind(|past| !past.is_anchor()).ok_or_else(none);
     };
     let fits = |past: &&Past| past.name.starts_with(wanted) || past.short_id().starts_with(wanted);
     match known.filter(fits).collect::<Vec<_>>().as_slice() {
@@ -178,7 +179,16 @@ pub fn find<'a>(runs: &'a [Past], wanted: Option<&str>, dir: &str) -> Result<&'a
     }
 }
 
+/// The command whose runs take others away.
+pub const PRUNE: &str = "prune";
+
 impl Past {
+    /// Whether it is a run that took those away which it names. One that was killed before it was closed has taken nothing.
+    pub fn is_anchor(&self) -> bool {
+        let record = self.record.as_ref().filter(|_| self.state == State::Closed);
+        record.is_some_and(|record| record.outcome.command == PRUNE && record.outcome.status == "ok")
+    }
+
     /// What ends the name, and is enough to name the run by.
     pub fn short_id(&self) -> &str {
         self.name.rsplit('-').next().unwrap_or(&self.name)

@@ -34,9 +34,13 @@ pub struct Record {
     pub files: BTreeMap<String, String>,
     /// The run that was closed before this one; null until this one is closed, and for the first.
     pub previous: Option<Previous>,
-    /// Other ends of the chain that this run follows too: branches that were merged.
+    /// Other runs that this one follows too: ends of branches that were merged, and, of an anchor, what stays of the runs before those that it
+    /// took away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<Previous>,
+    /// Of an anchor, the runs that it took away, and those of the anchors among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pruned: Vec<Pruned>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<Abandonment>,
 }
@@ -113,6 +117,17 @@ pub struct Server {
 pub struct Previous {
     pub run: String,
     pub sha256: String,
+}
+
+/// A run that is no longer there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    pub run: String,
+    /// Of its `run.json`.
+    pub sha256: String,
+    pub command: String,
+    pub status: String,
+    pub started_at: String,
 }
 
 /// Of a run whose process was gone before it could close its record: who closed it instead. When it ended cannot be known.

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::digest::of_file;
 use crate::error::{OrFail, Result};
+use crate::evidence::anchors::{self, anchored};
 use crate::evidence::chain;
 use crate::evidence::committed;
 use crate::evidence::digest_witnesses::{self, Voucher, Vouchers};
@@ -91,7 +92,11 @@ impl Verification {
                 "`{name}`: only its record is here, as `commit = \"summary\"` has it; none of its files was verified"
             )
         };
-        let notes = notes(&runs, &vouchers).into_iter().chain(summaries.iter().map(of_summary)).collect();
+        let notes = notes(&runs, &vouchers)
+            .into_iter()
+            .chain(anchors::notes(&runs, &dir))
+            .chain(summaries.iter().map(of_summary))
+            .collect();
         Ok(Verification { runs, findings, notes, summaries, vouchers, signers: BTreeMap::new() })
     }
 
@@ -122,6 +127,13 @@ impl Verification {
             Signed::Unknown(key) => Some(format!("an unknown key, {key}")),
             Signed::Wrong => None,
         }
+    }
+
+    /// The run that `wanted` means and that was pruned, and the anchor that accounts for it.
+    pub fn pruned(&self, wanted: &str) -> Option<(&str, &Past)> {
+        let fits = |run: &str| run == wanted || run.ends_with(&format!("-{wanted}"));
+        let mut gone = anchored(&self.runs).into_iter().map(|(run, anchor)| (run, anchor.by));
+        gone.find(|(run, _)| fits(run))
     }
 
     pub fn findings_of(&self, run: &str) -> impl Iterator<Item = &Finding> {
@@ -317,14 +329,34 @@ fn other_name<'a>(past: &Past, record: &'a Record) -> Option<&'a str> {
 fn removed(runs: &[Past], vouchers: &Vouchers) -> Vec<Finding> {
     let there: BTreeSet<&str> = runs.iter().map(|past| past.name.as_str()).collect();
     let gone = vouchers.iter().filter(|(run, _)| !there.contains(run.as_str()));
-    gone.map(|(run, vouchers)| {
-        let since = vouchers.iter().filter_map(|voucher| voucher.at.clone()).max();
-        let at = since.as_ref().map(|at| format!(" after {at}")).unwrap_or_default();
-        let by = names(&vouchers.iter().collect::<Vec<_>>());
-        let message = format!("the run `{run}` was removed{at}; it is named in {by}");
-        Finding { run: run.clone(), file: None, kind: Kind::Removed, since, message }
-    })
-    .collect()
+    let anchored = anchored(runs);
+    let missed = gone.filter_map(|(run, vouchers)| match anchored.get(run.as_str()) {
+        Some(anchor) => {
+            let against = vouchers.iter().filter(|voucher| voucher.sha256 != anchor.sha256).collect::<Vec<_>>();
+            (!against.is_empty()).then(|| otherwise_anchored(run, anchor.by, &against))
+        }
+        None => Some(taken_away(run, vouchers)),
+    });
+    missed.collect()
+}
+
+/// Whoever pruned it had another one before them.
+fn otherwise_anchored(run: &str, anchor: &Past, against: &[&Voucher]) -> Finding {
+    let since = against.iter().filter_map(|voucher| voucher.at.clone()).max();
+    let message = format!(
+        "the run `{run}` was changed before `{}` took it away: {} holds another digest of it",
+        anchor.name,
+        names(against)
+    );
+    Finding { run: run.to_owned(), file: None, kind: Kind::Changed, since, message }
+}
+
+fn taken_away(run: &str, vouchers: &[Voucher]) -> Finding {
+    let since = vouchers.iter().filter_map(|voucher| voucher.at.clone()).max();
+    let at = since.as_ref().map(|at| format!(" after {at}")).unwrap_or_default();
+    let by = names(&vouchers.iter().collect::<Vec<_>>());
+    let message = format!("the run `{run}` was removed{at}; it is named in {by}");
+    Finding { run: run.to_owned(), file: None, kind: Kind::Removed, since, message }
 }
 
 fn notes(runs: &[Past], vouchers: &Vouchers) -> Vec<String> {

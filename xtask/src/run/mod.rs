@@ -7,7 +7,7 @@ pub mod ended;
 pub mod journal;
 pub mod lock_watch;
 pub mod plan;
-mod preamble;
+pub mod preamble;
 pub mod run_plan;
 pub mod runner;
 pub mod stage;

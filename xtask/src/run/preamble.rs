@@ -30,6 +30,7 @@ pub fn record(settings: &Settings, argv: &[String], outcome: &Outcome) -> Record
         files: BTreeMap::new(),
         previous: None,
         merged: Vec::new(),
+        pruned: Vec::new(),
         abandoned: None,
     }
 }

@@ -29,6 +29,7 @@ pub const COMMANDS: &[&[&str]] = &[
     &["evidence", "open"],
     &["evidence", "verify"],
     &["evidence", "report"],
+    &["evidence", "prune"],
     &["evidence", "redact"],
     &["env"],
     &["env", "check"],

@@ -16,7 +16,7 @@ use crate::record_schema::complaint;
 const DIR: &str = "feedback/evidence";
 
 /// A run that leaves evidence, and needs no server for it: the guard refuses its target. Returns its name.
-fn refused(project: &Project) -> String {
+pub fn refused(project: &Project) -> String {
     name(&project.command_refused().output().unwrap().stdout)
 }
 
@@ -31,20 +31,20 @@ impl Project {
         self.command(&["forward", "--json", "--env-file", "production.env"])
     }
 
-    fn run_folder(&self, run: &str) -> PathBuf {
+    pub fn run_folder(&self, run: &str) -> PathBuf {
         self.path(DIR).join(run)
     }
 
-    fn record(&self, run: &str) -> Value {
+    pub fn record(&self, run: &str) -> Value {
         serde_json::from_slice(&fs::read(self.run_folder(run).join("run.json")).unwrap()).unwrap()
     }
 
-    fn verify(&self, code: i32) -> Answer {
+    pub fn verify(&self, code: i32) -> Answer {
         self.run(&["evidence", "verify"]).expect(code)
     }
 
     /// Each as kind, run and file.
-    fn findings(&self) -> Vec<(String, String, String)> {
+    pub fn findings(&self) -> Vec<(String, String, String)> {
         let json = self.run(&["evidence", "verify", "--json"]).expect(5).json();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let findings = json["verification"]["findings"].as_array().unwrap().iter();
@@ -52,12 +52,12 @@ impl Project {
     }
 }
 
-fn found(kind: &str, run: &str, file: &str) -> (String, String, String) {
+pub fn found(kind: &str, run: &str, file: &str) -> (String, String, String) {
     (kind.to_owned(), run.to_owned(), file.to_owned())
 }
 
 /// `text` with `<1>`, `<2>` for the runs and `<time>` for times: what differs from one test to the next.
-fn steady(text: &str, runs: &[&str]) -> String {
+pub fn steady(text: &str, runs: &[&str]) -> String {
     let mut text = text.to_owned();
     for (index, run) in runs.iter().enumerate() {
         text = text

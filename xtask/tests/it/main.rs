@@ -38,6 +38,7 @@ mod parity;
 mod pinning;
 mod platform;
 mod prisma_six;
+mod prune;
 mod recipes;
 mod rehearse;
 mod report;

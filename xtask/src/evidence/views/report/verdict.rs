@@ -18,6 +18,9 @@ pub fn header(reading: &Reading) -> Markup {
         header class=(tone(status)) {
             h1 { (icon(status)) span { (run.command) " " strong { (status) } } }
             p class="headline" { (prose(headline(run))) }
+            @if !reading.run.pruned.is_empty() {
+                p { "It took older runs away: " (counted(reading.run.pruned.len(), "run")) ", each named in " code { "run.json" } " by its digest." }
+            }
             (facts(reading))
             (reasons(run))
             (tiles(reading))
@@ -30,7 +33,8 @@ pub fn header(reading: &Reading) -> Markup {
 fn headline(run: &Outcome) -> &str {
     match (&run.error, run.status.as_str()) {
         (Some(error), _) if !error.message.is_empty() => &error.message,
-        (_, "ok") => "Done, and verified on the server.",
+        (_, "ok") if run.target.is_some() => "Done, and verified on the server.",
+        (_, "ok") => "Done.",
         (_, "abandoned") => "The run was killed before it closed its record; a later run closed it.",
         (_, "running") => "This record was never closed: the run is still at work, or it was killed.",
         _ => "The run ended without a message.",
