@@ -172,6 +172,6 @@ mod tests {
         let words = |prisma, mirror| Compared::new("view", prisma, mirror, 1.0).in_words();
         assert_eq!(words(400, 394), "view: Prisma has 400, the mirror 394: 6 fewer, 1.50 %");
         assert_eq!(words(400, 401), "view: Prisma has 400, the mirror 401: 1 more, 0.25 %");
-        assert_eq!(words(0, 0), "view: 0 on both sides");
+        assert_eq!(words(0, 0), "view: no rows on either side");
     }
 }

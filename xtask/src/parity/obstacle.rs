@@ -112,9 +112,9 @@ impl Obstacle {
             Obstacle::NoGrant { which, table } => {
                 Failure::blocked(format!("{}: `{user}` may not read `{schema}.{table}`", which.in_words()))
                     .note("the table's owner may run the SQL below")
-                    .hint(format!(
+                    .hint(Hint::sql(format!(
                         "grant usage on schema \"{schema}\" to \"{user}\"; grant select on \"{schema}\".\"{table}\" to \"{user}\""
-                    ))
+                    )))
             }
             Obstacle::RowSecurity { which, table, how } => Failure::blocked(format!(
                 "{}: row-level security keeps rows of `{schema}.{table}` from `{user}`",

@@ -282,7 +282,7 @@ fn a_script_that_fails_on_the_rows_that_are_there_changes_nothing_and_those_befo
     );
     database.execute("insert into t (id) values (1)");
     let answer = project.run(&["backward", "--steps", "2", "--json"]).expect(1);
-    says(&answer, &["`2_nullable/down.sql` failed", "contains null values", "rolled back are `3_u`", "hint: "]);
+    says(&answer, &["`2_nullable/down.sql` failed", "contains null values", "rolled back are `3_u`", "note: "]);
     assert_eq!(strings(&answer.json()["migrations"]["rolled_back"]), ["3_u"]);
     assert_eq!(applied(&database), ["1_t", "2_nullable"]);
     assert!(!exists(&database, "half"));
@@ -392,7 +392,7 @@ fn whoever_holds_a_lock_is_named_and_not_pushed_aside() {
         holder.batch_execute(&format!("set application_name = 'a colleague'; begin; {lock}")).unwrap();
         let begun = Instant::now();
         let answer = project.run(&["backward"]).expect(4);
-        says(&answer, &[what, "`a colleague`", "nothing is rolled back", "hint: "]);
+        says(&answer, &[what, "`a colleague`", "nothing is rolled back", "note: wait for it to end"]);
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         assert_eq!(applied(&database), ["1_t"]);
         assert!(exists(&database, "t"));

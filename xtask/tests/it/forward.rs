@@ -133,7 +133,7 @@ fn over_a_limit(project: &mut Project, database: &Database) {
     error: the migrations go over the limits of drill.toml
     caused by: `20260101000000_tidy` line 1 blocks writes of `public.Session` for as long as it builds an index of `public.Session`, and `blocks_writes` allows a moment
     note: the database now: 0 migrations applied by this run, 1 pending
-    hint: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-writes because REASON`
+    note: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-writes because REASON`
     ::error file=PROJECT/prisma/postgres/migrations/20260101000000_tidy/migration.sql,line=1,title=blocks_writes over its limit::blocks writes of `public.Session` for as long as it builds an index of `public.Session`, and `blocks_writes` allows a moment
     ");
     assert_eq!(answer.json()["limits"][0]["limit"], "blocks_writes");
@@ -357,7 +357,7 @@ fn a_migration_that_applies_nowhere_never_reaches_the_target() {
     caused by: ERROR: relation "nowhere" does not exist (SQLSTATE 42P01), in statement 2 of 2, line 3 of the script
     note: nothing was changed
     note: the database now: 0 migrations applied by this run, 1 pending
-    hint: correct the migration; what the platform made and no migration did, make in `migrations.initShadowDb` of the Prisma config
+    note: correct the migration; what the platform made and no migration did, make in `migrations.initShadowDb` of the Prisma config
     "#);
     assert_eq!(database.one::<i64>("select count(*) from _prisma_migrations"), 4);
     assert!(database.one::<Option<String>>("select to_regclass('public.first')::text").is_none());

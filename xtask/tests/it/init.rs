@@ -89,10 +89,10 @@ fn a_stranger_goes_from_nothing_to_a_drill_without_editing_a_file() {
     assert_eq!(filled, [Some(1000); 4], "{counts}");
     let usage = [&["init", "--drill"][..], &["init", "--allow-host", "*"]];
     let said = usage.map(|args| project.run(args).expect(2).prose());
-    insta::assert_snapshot!(said.join("\n"), @r"
+    insta::assert_snapshot!(said.join("\n"), @"
     error: `--drill` drills what `--confirm` has written
     hint: cargo xtask init --confirm --drill
     error: `*` in `allow_hosts` of target `staging` cannot be used
-    hint: write a lower-case host name, `*.` before at least two labels, `localhost`, `127.0.0.1` or `::1`
+    note: write `[user@]host[:port]`: a lower-case host name, `*.` before at least two labels, `localhost`, or an address
     ");
 }

@@ -110,7 +110,7 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     note: nothing of `20260101000000_room` was applied, and the ledger says so: it was marked as rolled back
     note: it may end by itself, and this ends it: select pg_terminate_backend(N)
     note: the database now: 0 migrations applied by this run, 1 pending
-    hint: wait for it to end, then run this again
+    note: wait for it to end, then run this again
     "#);
     let json = answer.json();
     let tries = json["deploys"].as_array().unwrap();
@@ -134,7 +134,7 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     caused by: backend pid N (role `deploy_waits_N_test_owner`, `web`) waited TIME for `Session`
     caused by: the deploy waited TIME before them: backend pid N (role `deploy_waits_N_test_owner`, `nightly`, idle in transaction since MOMENT) holds a lock on `Session`, and was last sent `begin; select ? from "Session" where id = ?`
     note: the database now: 1 migration applied by this run, 0 pending
-    hint: set `lock_timeout` under `[prisma]` in drill.toml: the deploy then leaves the queue, lets them pass, and is tried again
+    note: set `lock_timeout` under `[prisma]` in drill.toml: the deploy then leaves the queue, lets them pass, and is tried again
     "#);
     let json = answer.json();
     let [one] = &json["deploys"].as_array().unwrap()[..] else { panic!("{json}") };

@@ -97,10 +97,10 @@ fn a_refused_target_a_merge_conflict_and_a_folder_that_cannot_be_leave_it_as_it_
     let conflict = "# Matrix\n<<<<<<< HEAD\nours\n=======\ntheirs\n>>>>>>> branch\n";
     project.write(PATH, conflict);
     let answer = project.run(&["env", "matrix"]).expect(4);
-    insta::assert_snapshot!(answer.said(), @r"
+    insta::assert_snapshot!(answer.said(), @"
     error: the environment matrix is not in a shape that can be updated
     caused by: it holds the marks of a merge conflict
-    hint: put right, or remove, the part between `<!-- staging drill: written by `cargo xtask env matrix` from here on -->` and `<!-- staging drill: yours again from here on -->`
+    note: put right, or remove, the part between `<!-- staging drill: written by `cargo xtask env matrix` from here on -->` and `<!-- staging drill: yours again from here on -->`
     ");
     assert_eq!(project.read(PATH), conflict);
     std::fs::remove_dir_all(project.path("docs")).unwrap();
@@ -112,9 +112,9 @@ fn a_refused_target_a_merge_conflict_and_a_folder_that_cannot_be_leave_it_as_it_
     hint: chmod u+rw docs/deployment/env_matrix.md
     ");
     let sandbox = project.run(&["--sandbox", "env", "matrix"]).expect(2);
-    insta::assert_snapshot!(sandbox.said(), @r"
+    insta::assert_snapshot!(sandbox.said(), @"
     error: `env matrix` is about the variables of a target, and the sandbox has none
-    hint: leave out `--sandbox`, or name another target
+    note: leave out `--sandbox`, or name another target
     ");
 }
 

@@ -69,10 +69,10 @@ fn a_failing_statement_leaves_nothing_of_the_script() {
     let (project, database) = migrated("mirror_failing");
     project.write("supabase/sql/analytics_facts_table.sql", "create table public.facts (id int);\nselect 1 / 0;\n");
     let answer = project.run(&["mirror"]).expect(1);
-    insta::assert_snapshot!(answer.failure(), @r"
+    insta::assert_snapshot!(answer.failure(), @"
     error: the mirror's script was not applied: `supabase db query` exited with code 1
     caused by: DbQueryExecError: failed to execute query: error: division by zero
-    hint: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
+    note: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
     ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text"), None);
 }
@@ -136,10 +136,10 @@ fn major_two_of_the_supabase_cli_makes_the_same_mirror() {
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.facts')::text").as_deref(), Some("facts"));
     project.write("supabase/sql/analytics_facts_table.sql", "create table public.other (id int);\nselect 1 / 0;\n");
     let failed = project.run(&["mirror"]).expect(1);
-    insta::assert_snapshot!(failed.failure(), @r"
+    insta::assert_snapshot!(failed.failure(), @"
     error: the mirror's script was not applied: `supabase db query` exited with code 1
     caused by: DbQueryExecError: failed to execute query: error: division by zero
-    hint: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
+    note: correct that statement in the mirror's script; nothing of the script is there; see docs/failures/mirror-script-fails
     ");
     assert_eq!(database.one::<Option<String>>("select to_regclass('public.other')::text"), None);
     project.assert_no_secret(&[&answer, &failed]);
@@ -154,12 +154,12 @@ fn a_project_without_supabase_says_so_once_and_types_no_flag() {
     Target: staging is database `no_supabase_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`
-    hint: remove that line, where there is a mirror
+    note: remove that line, where there is a mirror
 
     Target: staging is database `no_supabase_N_test` on 127.0.0.1:PORT (Postgres 17.10, unclaimed)
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     error: drill.toml says that this project has no Supabase: `enabled = false` under `[supabase]`
-    hint: remove that line, where there is a mirror
+    note: remove that line, where there is a mirror
     ");
     project.run(&["claim", "--confirm", &database.name]).expect(0);
     let plan = project.run(&["drill", "--plan"]).expect(0);

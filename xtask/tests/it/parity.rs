@@ -322,7 +322,7 @@ fn each_reason_not_to_count_is_told_apart() {
     error: the mirror: row-level security keeps rows of `public.facts` from `OWNER`
     caused by: a count would be of some rows, and pass for all of them
     note: or a superuser lets the role see every row: alter role "OWNER" bypassrls
-    hint: alter table "public"."facts" no force row level security; or connect as a role with BYPASSRLS
+    hint: alter table "public"."facts" no force row level security; -- or connect as a role with BYPASSRLS
 
     error: the mirror: `OWNER` may not read `public.facts`
     note: the table's owner may run the SQL below
@@ -330,17 +330,17 @@ fn each_reason_not_to_count_is_told_apart() {
 
     error: the mirror: the server does not let `OWNER` count every row
     caused by: ERROR: permission denied for table kept (SQLSTATE 42501)
-    hint: connect as the role that owns the tables where their row security is not forced, or as one with BYPASSRLS that may read them
+    note: connect as the role that owns the tables where their row security is not forced, or as one with BYPASSRLS that may read them
 
     error: the mirror: `public.facts` has no column `key`
-    hint: correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml
+    note: correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml
 
     error: the mirror: `created_at` of `public.facts` is of type `text`, which is not a time
-    hint: name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml
+    note: name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml
 
     error: the mirror: `public.facts` leads to a foreign table
     caused by: its rows are on another server, and that one is not proven to be staging
-    hint: name a table of this database in `[[parity.pairs]]`
+    note: name a table of this database in `[[parity.pairs]]`
 
     error: Prisma's side has no table `public.DashboardFact`
     hint: cargo xtask forward
@@ -383,14 +383,14 @@ fn a_count_that_takes_too_long_or_loses_its_server_is_not_a_count() {
         let told = lines.filter(|line| !line.starts_with("caused by: ") && !line.contains("pg_terminate_backend"));
         told.collect::<Vec<_>>().join("\n")
     });
-    insta::assert_snapshot!(told.join("\n\n"), @r#"
+    insta::assert_snapshot!(told.join("\n\n"), @"
     error: the mirror: counting took longer than 1 s
-    hint: wait for it to end, then run this again
+    note: wait for it to end, then run this again
 
     error: the mirror: the connection was lost while the server counted
     note: the project may have been paused or restarted: wake it first
     hint: cargo xtask parity
-    "#);
+    ");
 }
 
 #[test]
@@ -470,26 +470,26 @@ fn a_configuration_that_compares_nothing_sensible_is_refused_by_name() {
         let words = project.run(&["parity"]).expect(code).prose();
         told += &format!("{}\n\n", words[words.find("error:").unwrap()..].trim_end());
     }
-    insta::assert_snapshot!(told, @r#"
+    insta::assert_snapshot!(told, @"
     error: `drill.toml` cannot be used: `threshold_pct` is 100.5, and must be from 0 to 100
-    hint: correct `[parity]`; docs/configuration.md lists every key
+    note: correct `[parity]`; docs/configuration.md lists every key
 
     error: `drill.toml` cannot be used: `threshold_pct` is NaN, and must be from 0 to 100
-    hint: correct `[parity]`; docs/configuration.md lists every key
+    note: correct `[parity]`; docs/configuration.md lists every key
 
     error: `drill.toml` cannot be used: `settle_seconds` is more than 3600
-    hint: correct `[parity]`; docs/configuration.md lists every key
+    note: correct `[parity]`; docs/configuration.md lists every key
 
     error: `drill.toml` cannot be read at line 8
     caused by: unknown field `treshold`, expected one of `threshold_pct`, `settle_seconds`, `pairs`
-    hint: correct that line; docs/configuration.md lists every key
+    note: correct that line; docs/configuration.md lists every key
 
     error: `drill.toml` cannot be used: the pair `a` names `x; drop`, which is not a plain identifier
-    hint: correct `[[parity.pairs]]`; docs/configuration.md lists every key
+    note: correct `[[parity.pairs]]`; docs/configuration.md lists every key
 
     error: nothing is compared: drill.toml names no pair of a table and its mirror
-    hint: add a `[[parity.pairs]]` to drill.toml; docs/configuration.md says what one is
-    "#);
+    note: add a `[[parity.pairs]]` to drill.toml; docs/configuration.md says what one is
+    ");
 }
 
 #[test]

@@ -402,7 +402,7 @@ fn a_dns_answer_that_changes_after_the_check_moves_nobody() {
       production-file: `main.hotdash.app`, which a production file names with the database `dns_N_test`, is the address of `db.staging.hotdash.app`
         fix: correct the target, or what the two names resolve to
     Nothing was spawned, and nothing was changed.
-    hint: correct the target, or what the two names resolve to; see docs/failures/shared-with-production
+    note: correct the target, or what the two names resolve to; see docs/failures/shared-with-production
     ");
     assert_eq!(other.connections(), before);
 }

@@ -140,6 +140,6 @@ fn what_the_config_calls_external_is_no_drift_and_named_before_a_reset() {
     caused by: ERROR: type "level" does not exist (SQLSTATE 42704), line 1 of the script
     note: nothing was dropped: this was tried in a throw-away database
     note: the reset would drop what `tables.external` names in these schemas, too: public.users
-    hint: where the history needs one of these tables, have it in a schema that the reset does not drop
+    note: where the history needs one of these tables, have it in a schema that the reset does not drop
     "#);
 }

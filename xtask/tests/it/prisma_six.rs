@@ -91,7 +91,7 @@ fn an_engine_of_another_commit_and_a_release_without_one_are_refused() {
     hint: npm install --save-dev --save-exact prisma@7  # see docs/failures/prisma-unsupported
 
     error: Prisma 5.22.0 reads its history from `prisma/migrations`, and not from `db/history`
-    hint: write `migrations = "prisma/migrations"` under `[prisma]` in drill.toml
+    note: write `migrations = "prisma/migrations"` under `[prisma]` in drill.toml
     "#);
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }

@@ -58,7 +58,7 @@ fn the_torture_history_can_be_taken_back_but_for_the_column_that_it_drops() {
     caused by: `07_generated_column` line 1 blocks reads of `public.Order` for as long as it rewrites `public.Order`, and `blocks_reads` allows a moment
     caused by: `07_generated_column` line 1 rewrites `public.Order`, and `rewrites` is false
     caused by: `11_index_and_unique` line 3 blocks reads of `public.Person` for as long as it builds an index of `public.Person`, and `blocks_reads` allows a moment
-    hint: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-reads, rewrites because REASON`
+    note: write that statement so that it is less in the way (docs/impact.md), or accept it with a line above it: `-- drill-accept: blocks-reads, rewrites because REASON`
     ");
     let json = answer.json();
     let (bad, good): (Vec<_>, Vec<_>) = verdicts(&json).into_iter().partition(|(_, verdict)| *verdict != "reversible");
@@ -120,7 +120,7 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
     caused by: `2_leaves`: function "public"."f"() is not expected
     caused by: `2_leaves`: it does not apply a second time
     caused by: `2_leaves`: ERROR: function "f" already exists with same argument types (SQLSTATE 42723)
-    hint: write the way back as `2_leaves/down.sql`
+    note: write the way back as `2_leaves/down.sql`
     "#);
     let note = json["notes"][0].as_str().unwrap();
     assert!(note.starts_with("no rows could be made for table public.never: "), "{note}");

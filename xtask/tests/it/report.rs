@@ -191,10 +191,10 @@ fn a_report_of_an_old_run_is_written_beside_its_folder() {
     let written = project.read("here.html");
     let again =
         project.run(&["evidence", "report", "000002", "--out", project.path("here.html").to_str().unwrap()]).expect(1);
-    insta::assert_snapshot!(again.said(), @r"
+    insta::assert_snapshot!(again.said(), @"
     error: cannot write the report to `PROJECT/here.html`
     caused by: File exists (os error 17)
-    hint: name a file that is not there yet with `--out FILE`
+    note: name a file that is not there yet with `--out FILE`
     ");
     assert_eq!(project.read("here.html"), written, "it was not overwritten");
     let mut left: Vec<_> =
@@ -382,6 +382,6 @@ fn nothing_that_others_wrote_is_a_command_to_github() {
     insta::assert_snapshot!(shown.join("\n"), @r"
     error: there is no target `x\n::error::owned\r ::add-path::/tmp\n\u{23}#[error]\u{202e}\u{1b}[31m`
     caused by: the targets are: staging, sandbox
-    hint: add `[targets.x\n::error::owned\r ::add-path::/tmp\n\u{23}#[error]\u{202e}\u{1b}[31m]` to drill.toml, or name one of these with `--target`
+    note: add `[targets.x\n::error::owned\r ::add-path::/tmp\n\u{23}#[error]\u{202e}\u{1b}[31m]` to drill.toml, or name one of these with `--target`
     ");
 }

@@ -380,7 +380,7 @@ fn rows_that_would_not_go_back_refuse_the_reset_before_anything_is_dropped() {
     caused by: could not put rows back into `public.lent`
     caused by: ERROR: new row for relation "lent" violates check constraint "positive" (SQLSTATE 23514)
     note: nothing was dropped: this was tried with the rows, in a throw-away database
-    hint: make the rows or the migrations fit each other; `reset --no-snapshot` lets the rows go for good
+    note: make the rows or the migrations fit each other; `reset --no-snapshot` lets the rows go for good
     "#);
     assert_eq!((session_oid(&database), fingerprint(&database)), (oid, rows));
     // What is asked to go for good needs no way back; and the way out that the hint names.

@@ -150,12 +150,12 @@ fn seeding_fills_every_table_and_needs_tables() {
         "console.error('no shop is called ' + process.env.DRILL_ONLY_EMPTY); process.exit(3)",
     );
     let failed = project.run(&["sandbox", "seed", "--rows", "7"]).expect(1);
-    insta::assert_snapshot!(format!("{}\n{}", absent.failure(), failed.failure()), @r"
+    insta::assert_snapshot!(format!("{}\n{}", absent.failure(), failed.failure()), @"
     error: there is no `prisma/seed.mjs`, which drill.toml names as `seed`
     error: `prisma/seed.mjs` exited with code 3
     caused by: no shop is called false
     note: what it had written by then is in the sandbox
-    hint: correct `prisma/seed.mjs`
+    note: correct `prisma/seed.mjs`
     ");
 }
 

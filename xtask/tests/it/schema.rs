@@ -184,7 +184,7 @@ fn a_schema_that_a_migration_makes_from_nothing_goes_up_down_and_up() {
     caused by: ERROR: schema "audit" already exists (SQLSTATE 42P06), in statement 1 of 2, line 1 of the script
     note: nothing was dropped: this was tried in a throw-away database
     note: Prisma makes every schema of `schemas` again before the first migration, which then finds it
-    hint: have the migration expect what it finds the second time, as `if not exists` does
+    note: have the migration expect what it finds the second time, as `if not exists` does
     "#);
     assert_eq!(rows(&database), [0, 0]);
 }

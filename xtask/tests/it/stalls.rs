@@ -96,14 +96,14 @@ fn before_the_first_change_a_silent_server_blocks_and_ctrl_c_ends_the_wait() {
 const LOGIN: &str = "\
 error: cannot connect to `stalls_before_N_test` on 127.0.0.1:PORT\n\
 caused by: 127.0.0.1:PORT did not answer the TLS handshake within 3 s\n\
-hint: see whether the server at 127.0.0.1:PORT still works: it takes connections and does not answer; see docs/failures/server-hangs";
+note: see whether the server at 127.0.0.1:PORT still works: it takes connections and does not answer; see docs/failures/server-hangs";
 /// Behind what could not be read.
 const INSPECTION: &str = "\
 caused by: error communicating with the server\n\
 caused by: bytes remaining on stream\n\
 caused by: the server does not answer: no byte for TIME on the connection of `NAME`, and none on a new one\n\
 note: nothing was changed\n\
-hint: see whether the server at 127.0.0.1:PORT still works: it takes connections and does not answer; see docs/failures/server-hangs";
+note: see whether the server at 127.0.0.1:PORT still works: it takes connections and does not answer; see docs/failures/server-hangs";
 
 /// What the last runs of one project came to: in Prisma's child, waited out and interrupted; in the drain, when the child is gone and the run
 /// waits until the server has finished what it was sent; and on a server of its own whose processes are all stopped.
