@@ -6,11 +6,11 @@
 #[allow(dead_code, reason = "shared with the tests of `cargo chore ci-long`")]
 mod killing;
 mod postgrest;
+#[allow(dead_code, reason = "shared with the long tests")]
 mod project;
 mod record_schema;
 mod server;
 mod server_wide;
-mod stranger;
 
 mod backward;
 mod bad_input;
@@ -22,21 +22,17 @@ mod drill;
 mod evidence;
 mod forward;
 mod guard;
-mod init;
 mod interrupt;
 mod killed;
 mod layers;
 mod locked;
-mod locks;
 mod logs;
 mod matrix;
 mod mirror;
 mod names;
 mod node;
-mod order;
 mod parity;
 mod pinning;
-mod platform;
 mod prisma_six;
 mod prune;
 mod recipes;
@@ -46,7 +42,6 @@ mod reset;
 mod rest;
 mod restore;
 mod sandbox;
-mod schema;
 mod secrets;
 mod stalls;
 mod status;

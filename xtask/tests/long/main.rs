@@ -21,18 +21,22 @@ mod record_schema;
 #[path = "../it/server.rs"]
 #[allow(dead_code, reason = "shared with CI's tests")]
 mod server;
-#[path = "../it/stranger.rs"]
 mod stranger;
 
 mod alone;
 mod deployed;
 mod doctor;
 mod engine;
+mod init;
 mod killed;
 mod lasting;
 mod local_stack;
+mod locks;
 mod majors;
+mod order;
+mod platform;
 mod releases;
+mod schema;
 mod six;
 mod squawk;
 mod strangers;
