@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::backward::{applied, apply, with_history};
 use crate::command_line::git;
+use crate::made_history::{applied, apply, with_history};
 use crate::pinning::await_true;
 use crate::project::{Answer, DRILL_TOML, Project, stop};
 use crate::server::{self, Database, workspace};

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::backward::with_history;
+use crate::made_history::with_history;
 use crate::project::{Answer, DRILL_TOML, Project, program};
 use crate::server::{self, Database};
 

@@ -5,6 +5,7 @@
 
 #[allow(dead_code, reason = "shared with the tests of `cargo chore ci-long`")]
 mod killing;
+mod made_history;
 mod postgrest;
 #[allow(dead_code, reason = "shared with the long tests")]
 mod project;
@@ -29,7 +30,6 @@ mod locked;
 mod logs;
 mod matrix;
 mod mirror;
-mod names;
 mod node;
 mod parity;
 mod pinning;

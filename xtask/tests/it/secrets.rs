@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::backward::with_history;
+use crate::made_history::with_history;
 use crate::project::{Answer, Project, program};
 use crate::server;
 

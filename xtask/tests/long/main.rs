@@ -5,6 +5,9 @@
 
 #[path = "../it/killing.rs"]
 mod killing;
+#[path = "../it/made_history.rs"]
+#[allow(dead_code, reason = "shared with CI's tests")]
+mod made_history;
 #[path = "../it/node.rs"]
 mod node;
 #[path = "../it/postgrest/mod.rs"]
@@ -33,6 +36,7 @@ mod lasting;
 mod local_stack;
 mod locks;
 mod majors;
+mod names;
 mod order;
 mod platform;
 mod releases;

@@ -26,8 +26,8 @@ pub fn run() -> Result<()> {
     cargo(&shell).args(["xtask", "sandbox", "down"]).run()?;
     step("the README's second command, as from a bare clone");
     forget_packages(&shell)?;
-    // Many tests wait, for servers and for time to pass: two of them leave two cores idle half of it, and four a third.
-    Ok(cargo(&shell).args(["test"]).env("RUST_TEST_THREADS", "5").run()?)
+    // Many tests wait, for servers and for time to pass: two of them leave two cores idle half of it.
+    Ok(cargo(&shell).args(["test"]).env("RUST_TEST_THREADS", "4").run()?)
 }
 
 /// Tests that start Prisma hundreds of times, and would not fit CI's time.

@@ -8,7 +8,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
-use crate::backward::with_history;
+use crate::made_history::with_history;
 use crate::project::{Answer, Project};
 
 /// What passwords are, and what names must not be taken for.
