@@ -17,7 +17,7 @@ causes! {
         codes: &["guard: url", "guard: parameter"],
         fix: Advice("write `postgresql://user:password@host:5432/database`, with special characters percent-encoded"),
         more: "One strict grammar, not a parser's opinion: what two clients could read differently (a second `@`, a host in a parameter, capitals in the \
-               scheme) could lead one of them elsewhere. docs/safety.md has the grammar, and the parameters that are allowed.",
+               scheme) could lead one of them elsewhere. docs/providers.md has the grammar, and the parameters that are allowed.",
     }
     HOST {
         name: "host-not-allowed",
