@@ -97,7 +97,7 @@ impl Hour {
         self.green("cargo xtask forward")?;
         println!("# 5: a reset that is killed");
         self.killed("cargo xtask reset --confirm")?;
-        self.green("cargo xtask reset --confirm")?;
+        self.until_green("cargo xtask reset --confirm")?;
         println!("# 6: rows that are gone");
         let said = self.red("cargo xtask restore", 3)?;
         self.paste(&said)?;
@@ -111,18 +111,23 @@ impl Hour {
         self.green("cargo xtask evidence verify")
     }
 
-    /// Ends with `code` once; then every hint is pasted until it ends with 0, or the hint itself was the command that does so.
+    /// Ends with `code` once, and with 0 after every hint was pasted.
     fn mended_by_hints(&self, typed: &str, code: i32) -> Result<()> {
-        let mut said = self.red(typed, code)?;
-        for _ in 0..4 {
-            self.paste(&said)?;
-            let (code, now) = self.said(typed)?;
-            if code == 0 || hint(&now).is_none() {
+        let said = self.red(typed, code)?;
+        self.paste(&said)?;
+        self.until_green(typed)
+    }
+
+    /// Pastes what it says until it ends with 0.
+    fn until_green(&self, typed: &str) -> Result<()> {
+        for _ in 0..5 {
+            let (code, said) = self.said(typed)?;
+            if code == 0 {
                 return Ok(());
             }
-            said = now;
+            self.paste(&said)?;
         }
-        bail!("`{typed}` has a hint after four that were pasted:\n{said}")
+        bail!("`{typed}` is not green after five hints")
     }
 
     fn green(&self, typed: &str) -> Result<()> {
@@ -171,10 +176,11 @@ impl Hour {
 
     fn killed(&self, typed: &str) -> Result<()> {
         let mut child = self.shell(&format!("exec {typed}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        std::thread::sleep(Duration::from_secs(3));
+        std::thread::sleep(Duration::from_millis(1_300));
+        let ended = child.try_wait()?.is_some();
         child.kill()?;
         child.wait()?;
-        println!("            kill -9 `{typed}`");
+        println!("            kill -9 `{typed}`{}", if ended { ", which had ended" } else { "" });
         Ok(())
     }
 
