@@ -14,7 +14,9 @@ use url::Host;
 use crate::error::Refusal;
 use crate::guard::candidate::{Reading, project_ref};
 use crate::guard::declared::Declared;
+use crate::guard::policy::{Home, home};
 use crate::guard::project_files::without_comments;
+use crate::guard::providers::{self, ToldApartBy};
 use crate::guard::supabase::project_of;
 
 /// More names than this in one file are no list of databases.
@@ -31,7 +33,7 @@ fn shared(name: &str, text: &str, reading: &Reading) -> Option<Refusal> {
     let project = project_ref(dsn, reading.supabase.as_ref());
     let what = match &project {
         Some(project) if names_project(text, project) => format!("the Supabase project `{project}`"),
-        _ if names_database(text, dsn) && names_host(text, dsn) => format!("`{}`", dsn.identity()),
+        _ if names_database(text, dsn) && names_server(text, dsn) => format!("`{}`", dsn.identity()),
         _ => return None,
     };
     let seen = format!("`{name}`, a production file, names {what} too");
@@ -39,8 +41,11 @@ fn shared(name: &str, text: &str, reading: &Reading) -> Option<Refusal> {
 }
 
 /// The host names of those production files that name a database as the target does: if one leads to the target's address, it is the
-/// target's other name.
+/// target's other name. Not where a proxy has that address for many: there the tenant was compared.
 pub fn other_names(declared: &Declared<'_>, dsn: &Dsn) -> Vec<String> {
+    if providers::told_apart_by(&dsn.host) != ToldApartBy::Host {
+        return Vec::new();
+    }
     let texts = texts(declared).map(|(_, text)| text).filter(|text| names_database(text, dsn));
     let names: BTreeSet<String> = texts.flat_map(|text| hosts(&text)).filter(|host| is_dns_name(host)).collect();
     names.into_iter().take(MOST_NAMES).collect()
@@ -65,13 +70,20 @@ fn names_project(text: &str, project: &str) -> bool {
         || words.into_iter().any(|word| project_of(word).as_deref() == Some(project))
 }
 
-/// On Supabase every project has a database `postgres`, on the same hosts; there only the project counts.
+/// On Supabase every project has a database `postgres`, on the same hosts; there only the project counts. Elsewhere it is one like any other, which a URL of
+/// the scheme `postgres` seems to name, too: then the server decides alone.
 fn names_database(text: &str, dsn: &Dsn) -> bool {
-    dsn.database != "postgres" && mentions(text, &dsn.database, "-")
+    let is_a_projects = dsn.database == "postgres" && matches!(home(dsn), Home::Project(_) | Home::UnknownProject);
+    !is_a_projects && mentions(text, &dsn.database, "-")
 }
 
-fn names_host(text: &str, dsn: &Dsn) -> bool {
-    hosts(text).contains(&canonical(&dsn.host.to_string()))
+/// The host, or what tells a proxy's tenants apart, under whatever name that proxy goes.
+fn names_server(text: &str, dsn: &Dsn) -> bool {
+    match providers::told_apart_by(&dsn.host) {
+        ToldApartBy::Host => hosts(text).contains(&canonical(&dsn.host.to_string())),
+        ToldApartBy::User => mentions(text, &dsn.user, "-."),
+        ToldApartBy::Port => mentions(text, &dsn.port.to_string(), ""),
+    }
 }
 
 /// True where `word` stands in `text` with no letter, digit, `_` or character of `joining` on either side.

@@ -351,3 +351,38 @@ fn what_a_refusal_says_to_add_lets_the_url_through() {
         );
     }
 }
+
+/// A database that every server has is the target's only together with what names the server: its host, or at a proxy the tenant.
+#[test]
+fn a_production_file_that_names_the_target_is_found_where_its_database_is_on_every_server() {
+    let azure = "postgresql://pgadmin:s3cret@shop.postgres.database.azure.com:5432/postgres";
+    let other = "postgresql://pgadmin:s3cret@other.postgres.database.azure.com:5432/postgres";
+    let prisma = |user: &str| format!("postgres://{user}:sk_s3cret@db.prisma.io:5432/postgres");
+    let railway = |port: u16| format!("postgresql://postgres:s3cret@shuttle.proxy.rlwy.net:{port}/railway");
+    let (mine, theirs) = (prisma(TENANT), prisma(&TENANT.replace('2', "3")));
+    let (own, foreign) = (railway(54321), railway(11111));
+    let pooled = mine.replace("db.prisma.io", "pooled.db.prisma.io");
+    let prisma_host = format!("{TENANT}@db.prisma.io");
+    let azure_host = "shop.postgres.database.azure.com";
+    let asked = |host: &str, database: &str, url: &str, production: &str| {
+        let mut policy = Policy::new("staging");
+        (policy.allow_hosts, policy.allow_databases) = (vec![host.into()], vec![database.into()]);
+        let file = format!("DATABASE_URL={production}");
+        ask_with(&policy, None, &[("DATABASE_URL", url)], &[(".env.production", &file)])
+            .map(|candidate| candidate.production_names().to_vec())
+            .map_err(|refusals| refusals.into_iter().map(|refusal| refusal.check).collect::<Vec<_>>())
+    };
+    let refused = Err(vec!["production-file".into()]);
+    for (host, database, url, production) in [
+        (azure_host, "postgres", azure, azure),
+        (&prisma_host, "postgres", &mine, &mine),
+        (&prisma_host, "postgres", &mine, &pooled),
+        ("shuttle.proxy.rlwy.net:54321", "railway", &own, &own),
+    ] {
+        assert_eq!(asked(host, database, url, production), refused, "{host}");
+    }
+    let to_ask = asked(azure_host, "postgres", azure, other).unwrap();
+    assert!(to_ask.contains(&"other.postgres.database.azure.com".to_owned()), "{to_ask:?}");
+    assert_eq!(asked(&prisma_host, "postgres", &mine, &theirs), Ok(Vec::new()), "one address, two tenants");
+    assert_eq!(asked("shuttle.proxy.rlwy.net:54321", "railway", &own, &foreign), Ok(Vec::new()));
+}

@@ -9,6 +9,7 @@ use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::marks::{icon, is_failure, tone};
 use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::skipped;
+use crate::hint::quoted;
 use crate::words::{counted, duration, moment, number};
 
 pub fn header(reading: &Reading) -> Markup {
@@ -47,7 +48,7 @@ fn facts(reading: &Reading) -> Markup {
     html! {
         dl class="facts" {
             dt { "Run" } dd { code { (reading.name) } }
-            dt { "Command" } dd { code { "cargo xtask " (record.argv.join(" ")) } }
+            dt { "Command" } dd { code { "cargo xtask " (record.argv.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")) } }
             @let who = who(record);
             @if !who.is_empty() {
                 dt { "Who" }
