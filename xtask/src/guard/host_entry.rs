@@ -81,6 +81,8 @@ pub fn for_dsn(dsn: &Dsn) -> String {
         Host::Name(name) => name.clone(),
     };
     match providers::told_apart_by(&dsn.host) {
+        // Without a password behind it, what stands there may be one.
+        ToldApartBy::User if dsn.password.is_none() => format!("<user>@{host}"),
         ToldApartBy::User => format!("{}@{host}", dsn.user),
         ToldApartBy::Port => format!("{host}:{}", dsn.port),
         ToldApartBy::Host if dsn.host.is_loopback() && dsn.database == "postgres" => {

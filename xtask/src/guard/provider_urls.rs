@@ -328,6 +328,14 @@ fn where_a_proxy_answers_for_many_the_direct_url_has_to_be_of_the_same_tenant() 
     assert!(asked(&url(&other, "db.prisma.io")).unwrap_err().starts_with("direct-url: "));
 }
 
+/// Its key in the place of the user is one that others could read in the refusal.
+#[test]
+fn a_password_in_the_users_place_is_not_told() {
+    let url = "postgres://sk_s3cret@db.prisma.io:5432/postgres?sslmode=require";
+    let said = told(&ask_with(&policy_of(&URLS[6]), None, &[("DATABASE_URL", url)], &[]).unwrap_err());
+    assert!(said.contains("`<user>@db.prisma.io`") && !said.contains("s3cret"), "{said}");
+}
+
 /// The line that a refusal says to write is one that the guard then takes.
 #[test]
 fn what_a_refusal_says_to_add_lets_the_url_through() {
