@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::{self, Cli, Command, Env, Evidence, Sandbox};
+use crate::cli::trace::TraceFile;
 use crate::cli::{
     doctor, env, evidence, evidence_open, evidence_prune, init, production_sizes, sandbox, shell, status, usage,
 };
@@ -43,10 +44,15 @@ pub fn run() -> ExitCode {
     let name = name(&cli.command);
     let mut outcome = Outcome::begin(name, clock::rfc3339(clock::now()));
     outcome.aim = cli.global.aim();
-    let result = guarded("the drill broke", || execute(&cli, name, &console, &mut outcome));
+    let mut trace = None;
+    let result = guarded("the drill broke", || {
+        trace = cli.global.trace.as_deref().map(TraceFile::open).transpose()?;
+        execute(&cli, name, &console, &mut outcome)
+    });
     if outcome.finished_at.is_none() {
         outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
     }
+    trace.into_iter().for_each(|file| file.write(&console, &outcome));
     tell_github(&console, &cli.global, output, &outcome);
     console.finish(&outcome, result.as_ref().err());
     ExitCode::from(result.map_or_else(|failure| failure.status, |()| Status::Ok).exit_code())

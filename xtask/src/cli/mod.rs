@@ -14,4 +14,5 @@ mod sandbox;
 mod seed;
 mod shell;
 mod status;
+mod trace;
 mod usage;

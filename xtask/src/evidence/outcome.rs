@@ -137,10 +137,20 @@ pub struct StepView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset_ms: Option<u64>,
     pub duration_ms: u64,
+    /// Of a child process, when it was there: it may have been started before its step was next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<Lifetime>,
     /// The log's name in the evidence folder.
     pub log: Option<String>,
     /// What the step found, in one line.
     pub detail: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifetime {
+    /// From the run's start.
+    pub offset_ms: u64,
+    pub duration_ms: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -287,6 +297,13 @@ impl Outcome {
     /// Milliseconds since the run's start.
     pub fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Of what began at `begun`, and has just ended.
+    pub fn lifetime(&self, begun: Instant) -> Lifetime {
+        let offset = begun.saturating_duration_since(self.begun).as_millis();
+        let offset_ms = u64::try_from(offset).unwrap_or(u64::MAX);
+        Lifetime { offset_ms, duration_ms: self.elapsed_ms().saturating_sub(offset_ms) }
     }
 
     /// Ends a phase of the planning, which began where the one before it ended.

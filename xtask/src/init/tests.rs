@@ -80,6 +80,7 @@ fn settings(root: &Path) -> Settings {
         plan: false,
         json: false,
         record: false,
+        trace: None,
         color: crate::settings::colour::Colour::Auto,
         plain: false,
     })

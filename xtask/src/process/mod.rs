@@ -28,7 +28,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use exit::Exit;
 pub use invocation::Invocation;
@@ -49,6 +49,9 @@ pub struct Finished {
     pub exit: Exit,
     /// Of both streams as they came, masked: the lines from the first error on, and the last ones.
     pub tail: Vec<String>,
+    /// Before its turn, where it was started early.
+    pub started: Instant,
+    /// From its turn on.
     pub duration: Duration,
     /// Why the log is not whole, where it is not.
     pub broken: Option<io::Error>,

@@ -20,6 +20,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// A child that is running. Nobody reads what it says before `run`; one that says more than a pipe holds waits for that.
 pub struct Started {
     command: String,
+    begun: Instant,
     child: Handle,
     streams: [(usize, PipeReader); 2],
 }
@@ -30,7 +31,12 @@ impl Started {
         let ((stdout, to_stdout), (stderr, to_stderr)) =
             pipes.failed(|| "cannot open a pipe for a program's output")?;
         let child = invocation.start(|expression| Ok(expression.stdout_file(to_stdout).stderr_file(to_stderr)))?;
-        Ok(Started { command: invocation.shown(), child, streams: [(STDOUT, stdout), (STDERR, stderr)] })
+        Ok(Started {
+            command: invocation.shown(),
+            begun: Instant::now(),
+            child,
+            streams: [(STDOUT, stdout), (STDERR, stderr)],
+        })
     }
 
     /// As `process::run`, from now on.
@@ -41,14 +47,14 @@ impl Started {
         redactor: &Redactor,
         interrupt: &Interrupt,
     ) -> Result<Finished> {
-        let begun = Instant::now();
+        let (started, begun) = (self.begun, Instant::now());
         let log = Arc::new(Mutex::new(Log::new(log, &format!("$ {}\n", self.command), redactor)));
         let taking = Arc::clone(&log);
         let (exit, drained) =
             self.supervise(deadline, interrupt, move |stream, bytes| lock(&taking).take(stream, bytes))?;
         let duration = begun.elapsed();
         let (tail, broken) = lock(&log).finish(&last_line(exit, duration, drained));
-        Ok(Finished { exit, tail, duration, broken })
+        Ok(Finished { exit, tail, started, duration, broken })
     }
 
     /// Waits for its end and gives `take` what comes on each stream, and nothing at its end. Returns how the child ended, and

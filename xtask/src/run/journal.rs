@@ -284,6 +284,7 @@ impl Stage<'_, '_> {
         };
         let run = || child.run(deadline, file, &self.journal.redactor, self.journal.interrupt);
         let finished = console.waiting(name, run)?;
+        let process = self.journal.record().outcome.lifetime(finished.started);
         self.journal.debug.line(format!("{name}: {}", finished.exit.in_words()));
         let whole = finished.whole(&log);
         let hole = whole.as_ref().err().map(|failure| failure.message.clone());
@@ -297,6 +298,7 @@ impl Stage<'_, '_> {
             step.exit_code = finished.exit.code();
             step.exit = Some(finished.exit);
             step.duration_ms = milliseconds(finished.duration);
+            step.process = Some(process);
             step.detail.clone_from(&hole);
             step.log = Some(log);
         })?;

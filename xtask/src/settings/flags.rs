@@ -41,6 +41,9 @@ pub struct Global {
     /// Print as without a terminal: no colour, no spinner, a line for each step
     #[arg(long, global = true, conflicts_with = "color")]
     pub plain: bool,
+    /// Also write where the time went to FILE, as an OpenTelemetry trace (OTLP JSON)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Record a sandbox run in the feedback files too
     #[arg(long, global = true)]
     pub record: bool,

@@ -46,3 +46,4 @@ mod secrets;
 mod stalls;
 mod status;
 mod streams;
+mod trace;

@@ -7,6 +7,7 @@ pub mod names;
 pub mod planned;
 pub mod reading;
 pub mod report;
+pub mod trace;
 
 use crate::error::{Result, guarded};
 use crate::evidence::folder::Run;

@@ -162,6 +162,7 @@ impl Project {
             plan: false,
             json: false,
             record: false,
+            trace: None,
             color: Colour::Auto,
             plain: false,
         };
