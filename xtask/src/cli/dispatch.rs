@@ -159,7 +159,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let deployed = (!no_deployed).then_some(Wanted { release, accept_breaking });
             runner.stage(&Drill { extent, accept_data_loss, no_mirror, resume, deployed }, outcome)
         }
-        Command::Mirror => runner.stage(&Mirror { feed: false, lease: None }, outcome),
+        Command::Mirror => runner.stage(&Mirror { feed: false, lease: None, drilled: false }, outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => runner.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),

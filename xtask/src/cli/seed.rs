@@ -41,7 +41,7 @@ fn fill(
     lock.check()?;
     let wish = Wish { rows, only_empty: false, faults, now: clock::now() };
     runner.console.during("seed", || seed(session, &wish))?;
-    let counts = BeforeAfter { before, after: counts(&mut session.connection(), &schemas)? };
+    let counts = BeforeAfter::new(&before, &counts(&mut session.connection(), &schemas)?);
     runner.console.say(format!("seeded {rows} rows a table in {} ms", begun.elapsed().as_millis()));
     runner.console.counts(&counts);
     outcome.counts = Some(counts);

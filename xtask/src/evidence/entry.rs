@@ -101,8 +101,9 @@ fn in_words(migrations: &Migrations) -> (&'static str, String) {
 
 fn table(counts: &BeforeAfter) -> String {
     let mut text = "\n| table | before | after |\n|---|---:|---:|\n".to_owned();
-    let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
     for (name, before, after) in counts.tables() {
+        let about = if counts.about(name).is_empty() { "" } else { "about " };
+        let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| format!("{about}{count}"));
         let _ = writeln!(text, "| {} | {} | {} |", cell(name), shown(before), shown(after));
     }
     text

@@ -157,6 +157,9 @@ pub struct Lifetime {
 pub struct BeforeAfter {
     pub before: Counts,
     pub after: Counts,
+    /// Tables that would have taken too long to count: their rows, before or after, are the planner's estimate.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub estimated: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -214,6 +217,16 @@ impl Verdict {
 }
 
 impl BeforeAfter {
+    /// Both exact.
+    pub fn new(before: &Counts, after: &Counts) -> BeforeAfter {
+        BeforeAfter { before: before.clone(), after: after.clone(), estimated: BTreeSet::new() }
+    }
+
+    /// What stands before the rows of a table wherever they are shown.
+    pub fn about(&self, table: &str) -> &'static str {
+        if self.estimated.contains(table) { "~" } else { "" }
+    }
+
     /// As `tables`, without Prisma's ledger: how many migrations it has is said elsewhere, and is nobody's data.
     pub fn data(&self) -> impl Iterator<Item = (&str, Option<u64>, Option<u64>)> {
         self.tables().filter(|(name, ..)| !is_ledger(name))
@@ -365,8 +378,7 @@ mod tests {
     fn the_ledger_of_any_schema_is_nobodys_data() {
         let side = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), 1)).collect::<Counts>();
         let before = side(&["public._prisma_migrations", "public.a"]);
-        let counts =
-            BeforeAfter { before, after: side(&["my.own._prisma_migrations", "public.old_prisma_migrations"]) };
+        let counts = BeforeAfter::new(&before, &side(&["my.own._prisma_migrations", "public.old_prisma_migrations"]));
         let names: Vec<&str> = counts.data().map(|(name, ..)| name).collect();
         assert_eq!(names, ["public.a", "public.old_prisma_migrations"]);
         assert_eq!(counts.tables().count(), 4);

@@ -1,8 +1,11 @@
-//! Exact row counts of every table, of one moment.
+//! Row counts of every table, of one moment: exact, or where nothing is destroyed and there is no time, those of the largest as the planner
+//! estimates them, which is said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::{Duration, Instant};
 
+use postgres::error::SqlState;
 use postgres::{Row, Transaction};
 use postgres_protocol::escape::escape_identifier;
 
@@ -42,13 +45,19 @@ fn tables() -> String {
 /// Tables in one statement; far below the depth at which the server gives up on a UNION.
 const TABLES_PER_STATEMENT: usize = 500;
 
-/// Of a table with so many pages, which is a gigabyte, it is told that it is being counted, so it has a statement of its own.
-const LARGE: i32 = 1 << 17;
+/// Of tables with so many pages in all, which is a gigabyte, it is told that they are being counted: no statement counts more, but for a
+/// table that has more by itself.
+const LARGE: i64 = 1 << 17;
+
+/// Less than that is no time to count.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// The rows of the tables that the role sees whole, and the tables of which it does not.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
     pub counts: Counts,
+    /// Those of `counts` that were not counted in time.
+    pub estimated: BTreeSet<String>,
     pub uncounted: Vec<Uncounted>,
 }
 
@@ -168,39 +177,101 @@ pub fn counts(connection: &mut Connection, schemas: &[&str]) -> Result<Counts> {
 
 /// As `counts`, as `transaction` sees them; it must have row security off.
 pub fn counts_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Counts> {
-    let Survey { counts, uncounted } = survey_in(transaction, schemas, &Headway::default())?;
+    let Survey { counts, uncounted, .. } = survey_in(transaction, schemas, &Headway::default(), None)?;
     all_counted(&uncounted).map(|()| counts)
 }
 
-/// As `counts`, of the tables that the role sees whole.
-pub fn survey(connection: &mut Connection, schemas: &[&str], headway: &Headway) -> Result<Survey> {
-    connection.read(|transaction| survey_in(transaction, schemas, headway))
+/// As `counts`, of the tables that the role sees whole; in `budget` for all of them, where there is one.
+pub fn survey(
+    connection: &mut Connection,
+    schemas: &[&str],
+    headway: &Headway,
+    budget: Option<Duration>,
+) -> Result<Survey> {
+    connection.read(|transaction| survey_in(transaction, schemas, headway, budget))
 }
 
-fn survey_in(transaction: &mut Transaction<'_>, schemas: &[&str], headway: &Headway) -> Result<Survey> {
+fn survey_in(
+    transaction: &mut Transaction<'_>,
+    schemas: &[&str],
+    headway: &Headway,
+    budget: Option<Duration>,
+) -> Result<Survey> {
     let listed = transaction.query(&tables(), &[&schemas, &[""; 0].as_slice()]).could_not("list the tables")?;
     let hidden = listed.iter().filter_map(|row| Some((row.get::<_, String>(2), uncounted(row)?)));
     let hidden: BTreeMap<String, Uncounted> = hidden.collect();
     let seen = || listed.iter().filter(|row| !hidden.contains_key(row.get::<_, &str>(2)));
     let mut counts: Counts = seen().map(|row| (row.get(2), 0)).collect();
-    let tables: Vec<Table> = seen()
+    let mut tables: Vec<Table> = seen()
         .filter(|row| !row.get::<_, bool>(3))
         .map(|row| Table {
             schema: row.get(0),
             name: row.get(1),
             counted_as: row.get(2),
-            large: row.get::<_, i32>(6) >= LARGE,
+            pages: row.get::<_, i32>(6).into(),
         })
         .collect();
-    let (work, mut done) = (headway.part(tables.len()), 0);
-    for alike in tables.chunk_by(|one, next| !one.large && !next.large) {
-        for some in alike.chunks(TABLES_PER_STATEMENT) {
-            work.step(done + 1, &format!("count {}", some[0].counted_as));
-            add_counts(transaction, some, &mut counts)?;
-            done += some.len();
+    // Whoever has little time has counted all but the largest by then.
+    tables.sort_by_key(|table| table.pages);
+    let until = budget.map(|budget| Instant::now() + budget);
+    let (work, mut rest, mut estimated) = (headway.part(tables.len()), tables.as_slice(), BTreeSet::new());
+    while let Some(first) = rest.first() {
+        work.step(tables.len() - rest.len() + 1, &format!("count {}", first.counted_as));
+        let (some, others) = rest.split_at(in_one_statement(rest));
+        if !in_time(transaction, until, |transaction| add_counts(transaction, some, &mut counts))? {
+            some.iter().try_for_each(|table| add_estimate(transaction, table, &mut counts))?;
+            estimated.extend(some.iter().map(|table| table.counted_as.clone()));
         }
+        rest = others;
     }
-    Ok(Survey { counts, uncounted: hidden.into_values().collect() })
+    Ok(Survey { counts, estimated, uncounted: hidden.into_values().collect() })
+}
+
+/// How many of `tables`, at least one.
+fn in_one_statement(tables: &[Table]) -> usize {
+    let mut pages = 0;
+    let few = tables.iter().take(TABLES_PER_STATEMENT).take_while(|table| {
+        pages += table.pages;
+        pages < LARGE
+    });
+    few.count().max(1)
+}
+
+/// Whether `count` was done by `until`. Of what was not, nothing stays.
+fn in_time(
+    transaction: &mut Transaction<'_>,
+    until: Option<Instant>,
+    count: impl FnOnce(&mut Transaction<'_>) -> std::result::Result<(), postgres::Error>,
+) -> Result<bool> {
+    const INTENT: &str = "count the rows";
+    let Some(until) = until else { return count(transaction).could_not(INTENT).map(|()| true) };
+    let left = until.saturating_duration_since(Instant::now());
+    if left < LEAST {
+        return Ok(false);
+    }
+    let mut point = transaction.transaction().could_not("begin a savepoint")?;
+    let limit = format!("set local statement_timeout = {}", left.as_millis());
+    point.batch_execute(&limit).could_not("set a time limit")?;
+    match count(&mut point) {
+        Ok(()) => {
+            // The limit goes with the savepoint alone.
+            point.rollback().could_not("end a savepoint").map(|()| true)
+        }
+        Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+            point.rollback().could_not("end a savepoint").map(|()| false)
+        }
+        Err(error) => Err(error).could_not(INTENT),
+    }
+}
+
+/// What the planner expects: from the table's size now, and its density when it was last analysed.
+fn add_estimate(transaction: &mut Transaction<'_>, table: &Table, counts: &mut Counts) -> Result<()> {
+    let sql = format!("explain (format json) select from only {}", table.relation());
+    let plan = transaction.query_one(&sql, &[]).could_not("ask how many rows there may be")?;
+    let plan: serde_json::Value = plan.get(0);
+    let rows = plan[0]["Plan"]["Plan Rows"].as_f64().unwrap_or_default();
+    *counts.entry(table.counted_as.clone()).or_default() += rows as u64;
+    Ok(())
 }
 
 /// A table that holds its rows in partitions is not read itself.
@@ -214,20 +285,29 @@ struct Table {
     schema: String,
     name: String,
     counted_as: String,
-    large: bool,
+    pages: i64,
 }
 
-fn add_counts(transaction: &mut Transaction<'_>, tables: &[Table], counts: &mut Counts) -> Result<()> {
+impl Table {
+    fn relation(&self) -> String {
+        format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.name))
+    }
+}
+
+fn add_counts(
+    transaction: &mut Transaction<'_>,
+    tables: &[Table],
+    counts: &mut Counts,
+) -> std::result::Result<(), postgres::Error> {
     let selects: Vec<String> = tables
         .iter()
         .enumerate()
         .map(|(index, table)| {
             // ONLY: the rows of an inheriting table are counted under its own name.
-            let (schema, name) = (escape_identifier(&table.schema), escape_identifier(&table.name));
-            format!("select {index}::int4, pg_catalog.count(*) from only {schema}.{name}")
+            format!("select {index}::int4, pg_catalog.count(*) from only {}", table.relation())
         })
         .collect();
-    let rows = transaction.query(&selects.join("\nunion all\n"), &[]).could_not("count the rows")?;
+    let rows = transaction.query(&selects.join("\nunion all\n"), &[])?;
     for row in rows {
         let (index, count): (i32, i64) = (row.get(0), row.get(1));
         *counts.entry(tables[index as usize].counted_as.clone()).or_default() += count as u64;
@@ -279,6 +359,56 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_counted_in_time_is_estimated_and_called_that_and_small_tables_come_first() {
+        let mut database = Database::new();
+        database.run(
+            r#"create table "Large" (a int); insert into "Large" select generate_series(1, 300000);
+               create table parted (a int) partition by range (a); create table parted_1 partition of parted default;
+               insert into parted select generate_series(1, 300000); create table small (a int);
+               insert into small values (1), (2); analyze"#,
+        );
+        let headway = Headway::default();
+        let mut within = |budget| survey(&mut database.connection, &["public"], &headway, budget).unwrap();
+        let exact = within(Some(Duration::from_secs(600)));
+        assert_eq!((&exact.counts, exact.estimated.len()), (&within(None).counts, 0));
+        // No time at all: nothing is counted, and all of it is said.
+        let none = within(Some(Duration::ZERO));
+        assert_eq!(none.estimated.len(), 3);
+        let off = |name: &str| none.counts[name].abs_diff(exact.counts[name]);
+        assert!(off("public.Large") < 3_000 && off("public.parted") < 3_000 && off("public.small") < 2, "{none:?}");
+    }
+
+    #[test]
+    fn a_count_that_the_clock_ends_leaves_the_transaction_and_its_limits_as_they_were() {
+        let mut database = Database::new();
+        database.run("create table large (a int); insert into large select generate_series(1, 300000); analyze");
+        database
+            .connection
+            .read(|transaction| {
+                let limit = |transaction: &mut Transaction<'_>| -> String {
+                    transaction.query_one("show statement_timeout", &[]).unwrap().get(0)
+                };
+                let before = limit(transaction);
+                let soon = Some(Instant::now() + Duration::from_millis(200));
+                let slow =
+                    |transaction: &mut Transaction<'_>| transaction.batch_execute("select pg_catalog.pg_sleep(60)");
+                assert!(!in_time(transaction, soon, slow)?);
+                let later = Some(Instant::now() + Duration::from_secs(600));
+                assert!(in_time(transaction, later, |transaction| transaction.batch_execute("select 1"))?);
+                assert_eq!(
+                    (limit(transaction), counts_in(transaction, &["public"])?["public.large"]),
+                    (before, 300_000)
+                );
+                // Another error is none of the clock's.
+                let wrong = |transaction: &mut Transaction<'_>| transaction.batch_execute("select 1 / 0");
+                let failure = in_time(transaction, later, wrong).unwrap_err();
+                assert!(failure.to_string().contains("count the rows"), "{failure}");
+                Err::<(), _>(failure)
+            })
+            .unwrap_err();
+    }
+
+    #[test]
     fn another_server_is_not_reached_to_count() {
         let mut database = Database::new();
         database.run(
@@ -318,7 +448,7 @@ mod tests {
              alter table open owner to clerk; alter table forced owner to clerk",
         );
         let mut clerk = open_as("clerk", &database.name);
-        let survey = survey(&mut clerk, &["public"], &Headway::default()).unwrap();
+        let survey = survey(&mut clerk, &["public"], &Headway::default(), None).unwrap();
         assert_eq!(survey.counts.into_iter().collect::<Vec<_>>(), [pair("public.open", 1)]);
         let notes: Vec<String> = survey.uncounted.iter().map(Uncounted::note).collect();
         insta::assert_snapshot!(notes.join("\n"), @r#"
@@ -349,7 +479,7 @@ mod tests {
                  grant select on plain, secured, forced to stepchild, overseer, clerk; grant usage on schema public to public",
             );
             let mut connection = open_as(role, &database.name);
-            let survey = survey(&mut connection, &["public"], &Headway::default()).unwrap();
+            let survey = survey(&mut connection, &["public"], &Headway::default(), None).unwrap();
             told += &format!("{role}: sees {}\n", survey.counts.keys().cloned().collect::<Vec<_>>().join(", "));
             for uncounted in &survey.uncounted {
                 told += &format!("  {uncounted}\n  {}\n", uncounted.fix());

@@ -213,6 +213,7 @@ struct FileTimeouts {
     generate: u64,
     migrate: u64,
     query: u64,
+    count: u64,
     smoke: u64,
     settle: u64,
     snapshot: u64,
@@ -221,8 +222,8 @@ struct FileTimeouts {
 
 impl Default for FileTimeouts {
     fn default() -> Self {
-        let (connect, silence) = (10, 60);
-        FileTimeouts { connect, generate: 120, migrate: 600, query: 60, smoke: 60, settle: 60, snapshot: 3600, silence }
+        let (connect, generate, migrate, count, snapshot) = (10, 120, 600, 20, 3600);
+        FileTimeouts { connect, generate, migrate, query: 60, count, smoke: 60, settle: 60, snapshot, silence: 60 }
     }
 }
 
@@ -370,6 +371,7 @@ impl File {
             generate: Duration::from_secs(file.generate),
             migrate: Duration::from_secs(file.migrate),
             query: Duration::from_secs(file.query),
+            count: Duration::from_secs(file.count),
             smoke: Duration::from_secs(file.smoke),
             settle: Duration::from_secs(file.settle),
             snapshot: Duration::from_secs(file.snapshot),

@@ -181,6 +181,8 @@ pub struct Timeouts {
     pub generate: Duration,
     pub migrate: Duration,
     pub query: Duration,
+    /// Exact counts of a stage that destroys nothing.
+    pub count: Duration,
     pub smoke: Duration,
     /// How long a stopped run waits for the server to finish what was already sent.
     pub settle: Duration,

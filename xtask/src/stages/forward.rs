@@ -126,7 +126,7 @@ impl Stage for Forward {
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::of(session.settings)?;
         check_providers(session, &history)?;
-        let before = DatabaseState::read(session, &history)?;
+        let before = self.look(session, &history)?;
         self.inspect_from(session, history, before)
     }
 
@@ -232,6 +232,14 @@ impl Stage for Forward {
 }
 
 impl Forward {
+    /// What goes is counted to the row, and so is what a drill compares afterwards.
+    fn look(&self, session: &Session<'_>, history: &History) -> Result<DatabaseState> {
+        match (&self.pass, self.accept_data_loss) {
+            (Pass::Alone, false) => DatabaseState::read_in_time(session, history),
+            _ => DatabaseState::read(session, history),
+        }
+    }
+
     /// As `inspect`, of a state that was read before or that is only foreseen.
     pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
         check_history(session, &history, &before.standing.in_ledger())?;
@@ -531,7 +539,7 @@ impl Running<'_, Forward> {
             return Ok(Arc::clone(state));
         }
         self.session.settle(&self.inspection.leases.deploy)?;
-        let state = Arc::new(DatabaseState::read(self.session, &self.inspection.history)?);
+        let state = Arc::new(self.options.look(self.session, &self.inspection.history)?);
         *after = Some(Arc::clone(&state));
         Ok(state)
     }
@@ -589,7 +597,7 @@ impl Running<'_, Forward> {
     fn record_state(&self) -> Result<()> {
         self.keep_client();
         let after = self.after()?;
-        after.record(self.journal, &self.inspection.before.counts)?;
+        after.record_beside(self.journal, &self.inspection.before)?;
         let (applied, pending) = (self.newly_applied(&after.standing), after.standing.pending.clone());
         let owed = still_owed::notes(self.session, &after.catalog, after.standing.is_clean())?;
         let mut record = self.journal.record();

@@ -41,6 +41,8 @@ pub struct Mirror {
     pub feed: bool,
     /// The lease of a CLI that was started early.
     pub lease: Option<Arc<Lease>>,
+    /// In a drill every row is counted, and compared with what the next stage finds.
+    pub drilled: bool,
 }
 
 pub struct Inspection {
@@ -69,7 +71,7 @@ impl Stage for Mirror {
 
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
         let history = History::of(session.settings)?;
-        let before = DatabaseState::read(session, &history)?;
+        let before = self.look(session, &history)?;
         self.inspect_from(session, history, before)
     }
 
@@ -138,7 +140,7 @@ impl Stage for Mirror {
     }
 
     fn record(running: &Running<'_, Self>, _: &Result<()>) -> Result<()> {
-        record(running.session, running.journal, running.inspection)
+        running.options.record(running.session, running.journal, running.inspection)
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -147,6 +149,18 @@ impl Stage for Mirror {
 }
 
 impl Mirror {
+    fn look(&self, session: &Session<'_>, history: &History) -> Result<DatabaseState> {
+        if self.drilled { DatabaseState::read(session, history) } else { DatabaseState::read_in_time(session, history) }
+    }
+
+    fn record(&self, session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
+        session.settle(&inspection.lease)?;
+        let after = self.look(session, &inspection.history)?;
+        let owed = still_owed::notes(session, &after.catalog, after.standing.is_clean())?;
+        journal.record().outcome.notes.extend(owed);
+        after.record_beside(journal, &inspection.before)
+    }
+
     /// As `inspect`, of a state that was read before or that is only foreseen.
     pub fn inspect_from(&self, session: &Session<'_>, history: History, before: DatabaseState) -> Result<Inspection> {
         let sql = session.settings.supabase.script()?.ok_or_else(|| no_script(session.settings))?;
@@ -251,14 +265,6 @@ fn feed(session: &Session<'_>) -> Result<String> {
         0 => "it has rows already, or there are none to copy".to_owned(),
         rows => format!("{rows} rows copied"),
     })
-}
-
-fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
-    session.settle(&inspection.lease)?;
-    let after = DatabaseState::read(session, &inspection.history)?;
-    let owed = still_owed::notes(session, &after.catalog, after.standing.is_clean())?;
-    journal.record().outcome.notes.extend(owed);
-    after.record(journal, &inspection.before.counts)
 }
 
 #[cfg(test)]

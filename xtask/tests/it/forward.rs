@@ -470,6 +470,30 @@ const FILLED: &str = "insert into trail.step values (1, 'a'), (2, 'b');
     insert into book values (7, 1), (8, 1), (9, 2)";
 
 #[test]
+fn tables_that_cannot_be_counted_in_time_are_estimated_where_nothing_is_destroyed_and_said_to_be() {
+    let (project, database) = with_history("forward_estimate", &[("1_items", r#"create table "Item" (id int)"#, "")]);
+    database.execute(r#"insert into "Item" select generate_series(1, 1000); analyze "Item""#);
+    let toml = project.read("drill.toml");
+    project.write("drill.toml", &format!("{toml}\n[timeouts]\ncount = 0\n"));
+    let answer = project.run(&["forward", "--json"]).expect(0);
+    let prose = answer.prose();
+    insta::assert_snapshot!(prose[prose.find("   table").unwrap()..], @"
+    table        before  after     change
+    public.Item   ~1000  ~1000  estimated
+    ");
+    let counts = &answer.json()["counts"];
+    assert_eq!(counts["estimated"], json!(["public.Item", "public._prisma_migrations"]));
+    insta::assert_snapshot!(answer.json()["notes"][0].as_str().unwrap(), @"estimated, not counted: public.Item and 1 other table; `[timeouts] count` in drill.toml says how long a count may take");
+    assert!(project.read("feedback/deployment.md").contains("| public.Item | about 1000 | about 1000 |"));
+    // What destroys counts every row, however long it takes.
+    let plan = project.run(&["backward", "--plan", "--accept-data-loss", "--json"]).expect(0).json();
+    assert_eq!(plan["losses"][0]["rows"], 1000);
+    project.write("drill.toml", &toml);
+    let exact = project.run(&["forward", "--json"]).expect(0).json();
+    assert!(exact["counts"].get("estimated").is_none());
+}
+
+#[test]
 fn what_a_migration_takes_away_needs_a_word_and_is_copied_first() {
     let (project, database) = with_history("forward_loss", &[("1_shelves", SHELVES, "")]);
     database.execute(FILLED);

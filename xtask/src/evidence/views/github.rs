@@ -135,9 +135,10 @@ fn steps(outcome: &Outcome) -> String {
 }
 
 fn rows(counts: &BeforeAfter) -> String {
-    let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     let mut rows = String::new();
     for (name, before, after) in counts.data() {
+        let about = if counts.about(name).is_empty() { "" } else { "about " };
+        let shown = |count: Option<u64>| count.map_or("–".to_owned(), |count| format!("{about}{}", number(count)));
         let changed = if before == after { "" } else { "**" };
         let _ = writeln!(rows, "| {} | {} | {changed}{}{changed} |", code(name), shown(before), shown(after));
     }

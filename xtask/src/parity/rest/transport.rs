@@ -230,6 +230,7 @@ mod tests {
             generate: SECOND,
             migrate: SECOND,
             query: SECOND,
+            count: Duration::from_secs(1),
             smoke: SECOND,
             settle: SECOND,
             snapshot: SECOND,

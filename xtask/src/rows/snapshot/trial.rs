@@ -87,7 +87,7 @@ fn put_on_trial(
         return Err(would_not(refused, sample).hint(hint));
     }
     let schemas: Vec<&str> = contents.schemas.iter().map(String::as_str).collect();
-    let forced = survey(copy, &schemas, &Headway::default())?.uncounted;
+    let forced = survey(copy, &schemas, &Headway::default(), None)?.uncounted;
     let mut losses: Vec<String> =
         forced.iter().map(|one| format!("the restore in one step: {one}, and has to be lifted first")).collect();
     match try_out(copy, control, contents.schemas, sample, &fit) {

@@ -398,8 +398,10 @@ pub fn counts_table(counts: &BeforeAfter) -> String {
     table.load_preset(presets::NOTHING);
     table.set_header(["  table", "before", "after", "change"]);
     for (name, before, after) in counts.data() {
-        let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| count.to_string());
-        table.add_row([format!("  {}", in_line(name)), shown(before), shown(after), change(before, after)]);
+        let about = counts.about(name);
+        let shown = |count: Option<u64>| count.map_or("-".to_owned(), |count| format!("{about}{count}"));
+        let change = if about.is_empty() { change(before, after) } else { "estimated".to_owned() };
+        table.add_row([format!("  {}", in_line(name)), shown(before), shown(after), change]);
     }
     numbers_to_the_right(table)
 }

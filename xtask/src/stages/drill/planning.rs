@@ -177,7 +177,7 @@ pub fn add<S: Stage>(
 }
 
 pub fn mirror(session: &Session<'_>) -> Mirror {
-    Mirror { feed: session.settings.target.is_sandbox(), lease: None }
+    Mirror { feed: session.settings.target.is_sandbox(), lease: None, drilled: true }
 }
 
 impl Drill {

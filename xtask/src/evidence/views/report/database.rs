@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
 
-use crate::evidence::outcome::{Migrations, Outcome, Rehearsed};
+use crate::evidence::outcome::{BeforeAfter, Migrations, Outcome, Rehearsed};
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report::marks::icon;
 use crate::evidence::views::report::prose::prose;
@@ -22,7 +22,7 @@ const PLOT_LIMIT: u64 = 512 * 1024;
 pub fn migrations(run: &Outcome) -> Option<Section> {
     let none = Migrations::default();
     let Migrations { applied, pending, rolled_back } = run.migrations.as_ref().unwrap_or(&none);
-    let kinds = [(applied, "Applied"), (rolled_back, "Taken back"), (pending, "Still pending")];
+    let kinds = [(applied, "Applied"), (rolled_back, "Rolled back"), (pending, "Still pending")];
     if run.rehearsal.is_empty() && kinds.iter().all(|(names, _)| names.is_empty()) {
         return None;
     }
@@ -59,31 +59,35 @@ fn rehearsed(rehearsal: &[Rehearsed]) -> Markup {
 }
 
 pub fn rows(run: &Outcome) -> Option<Section> {
-    let (same, other): (Vec<_>, Vec<_>) = run.counts.as_ref()?.data().partition(|(_, before, after)| before == after);
+    let counts = run.counts.as_ref()?;
+    let is_same =
+        |(name, before, after): &(&str, Option<u64>, Option<u64>)| before == after && counts.about(name).is_empty();
+    let (same, other): (Vec<_>, Vec<_>) = counts.data().partition(is_same);
     if same.is_empty() && other.is_empty() {
         return None;
     }
     let body = html! {
-        @if !other.is_empty() { (count_table(&other)) }
+        @if !other.is_empty() { (count_table(counts, &other)) }
         @if !same.is_empty() {
             details open[other.is_empty()] {
                 summary { (counted(same.len(), "table")) " with the same number of rows as before" }
-                (count_table(&same))
+                (count_table(counts, &same))
             }
         }
     };
     Some(Section { id: "rows", title: "Rows before and after", body })
 }
 
-fn count_table(rows: &[(&str, Option<u64>, Option<u64>)]) -> Markup {
-    let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
+fn count_table(counts: &BeforeAfter, rows: &[(&str, Option<u64>, Option<u64>)]) -> Markup {
     html! {
         (region("Rows of each table", &html! {
             table class="numbers" {
                 thead { tr { th { "Table" } th { "Before" } th { "After" } th { "Change" } } }
                 tbody {
                     @for &(name, before, after) in rows.iter().take(LINES) {
-                        @let (word, tone) = change(before, after);
+                        @let about = counts.about(name);
+                        @let shown = |count: Option<u64>| count.map_or("–".to_owned(), |count| format!("{about}{}", number(count)));
+                        @let (word, tone) = if about.is_empty() { change(before, after) } else { ("estimated".to_owned(), "") };
                         tr {
                             td { code { (name) } } td { (shown(before)) } td { (shown(after)) }
                             td class=(tone) { (word) }

@@ -71,7 +71,7 @@ fn facts(then: &Record, now: &Record) -> Vec<Line> {
         plain("verdict", &|run| Some(run.outcome.status.clone())),
         plain("history, by SHA-256", &digest),
         plain("migrations applied", &moved(|moved| moved.applied.len())),
-        plain("migrations taken back", &moved(|moved| moved.rolled_back.len())),
+        plain("migrations rolled back", &moved(|moved| moved.rolled_back.len())),
         plain("migrations still pending", &moved(|moved| moved.pending.len())),
         plain("commit", &|run| run.git.as_ref().map(|git| short(&git.commit))),
         plain("Prisma", &|run| run.tools.prisma.clone()),
@@ -87,10 +87,10 @@ fn short(digest: &str) -> String {
 
 /// Of each table at the end of both runs, where both counted.
 fn rows(then: &Outcome, now: &Outcome) -> Vec<Line> {
-    let Some((then, now)) = then.counts.as_ref().zip(now.counts.as_ref()) else { return Vec::new() };
-    let after = |name: &str| now.after.get(name).copied();
-    let before: BTreeMap<&str, Option<u64>> = then.data().map(|(name, _, count)| (name, count)).collect();
-    let names = before.keys().copied().chain(now.data().map(|(name, ..)| name));
+    let Some((then_counts, now_counts)) = then.counts.as_ref().zip(now.counts.as_ref()) else { return Vec::new() };
+    let after = |name: &str| now_counts.after.get(name).copied();
+    let before: BTreeMap<&str, Option<u64>> = then_counts.data().map(|(name, _, count)| (name, count)).collect();
+    let names = before.keys().copied().chain(now_counts.data().map(|(name, ..)| name));
     let names: std::collections::BTreeSet<&str> = names.collect();
     let shown = |count: Option<u64>| count.map_or("–".to_owned(), number);
     let line = |name: &str| {
@@ -98,7 +98,9 @@ fn rows(then: &Outcome, now: &Outcome) -> Vec<Line> {
         let change = signed(then.unwrap_or(0), now.unwrap_or(0), number);
         (then != now).then(|| Line { what: format!("rows of {name}"), then: shown(then), now: shown(now), change })
     };
-    names.into_iter().filter_map(line).take(LINES).collect()
+    // What was not counted has not changed by so many.
+    let exact = |name: &&str| then_counts.about(name).is_empty() && now_counts.about(name).is_empty();
+    names.into_iter().filter(exact).filter_map(line).take(LINES).collect()
 }
 
 /// What planning and each stage took, in the order of this run; of two stages with one name the first is compared with the first.
