@@ -79,6 +79,8 @@ pub(super) struct Watch<'a> {
     /// Where the transaction that is open began, in `found`.
     since: usize,
     in_block: bool,
+    /// The last look; None where something was done that no lock tells of.
+    pub(super) probe: Option<Probe>,
     /// The tables that were there before the migration. Nobody waits for one that it makes itself, and that is empty.
     there: Option<BTreeSet<u32>>,
 }
@@ -87,7 +89,7 @@ pub(super) type Sent = std::result::Result<(), postgres::Error>;
 
 impl Watch<'_> {
     /// A statement that is a request of its own.
-    fn alone(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
+    pub(super) fn alone(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
         let was_in_block = std::mem::replace(&mut self.in_block, statement.nature.in_block);
         if statement.nature.outside {
             return self.unseen(connection, statement);
@@ -96,7 +98,7 @@ impl Watch<'_> {
             (true, true) => self.seen(connection, statement),
             (false, false) => self.in_transaction(connection, statement),
             _ => {
-                self.since = self.found.len();
+                (self.since, self.probe) = (self.found.len(), None);
                 Ok(connection.client().batch_execute(statement.text))
             }
         }
@@ -140,6 +142,7 @@ impl Watch<'_> {
 
     fn unseen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
         let begun = Instant::now();
+        self.probe = None;
         let sent = connection.client().batch_execute(statement.text);
         let unmeasured = Some(OUTSIDE.to_owned());
         self.found.push(Impact { unmeasured, ms: milliseconds(begun), ..described(statement) });
@@ -165,16 +168,30 @@ impl Watch<'_> {
         Ok(sent(connection, statement)?.min(fastest))
     }
 
+    fn look(&mut self, connection: &mut Connection) -> Result<&Probe> {
+        let probe = match self.probe.take() {
+            None => Probe::read(connection)?,
+            Some(mut probe) => {
+                probe.look_again(connection)?;
+                probe
+            }
+        };
+        Ok(self.probe.insert(probe))
+    }
+
     /// Looks around a statement in the transaction that is open.
     pub(super) fn seen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
-        let before = Probe::read(connection)?;
+        let before = self.look(connection)?.clone();
         let there = self.there.get_or_insert_with(|| before.roots());
         let before = before.of(there);
         let ms = match self.fastest(connection, statement) {
             Ok(ms) => ms,
             Err(error) => return Ok(Err(error)),
         };
-        let mut impact = Probe::read(connection)?.since(&before);
+        let mut impact = self.look(connection)?.since(&before);
+        if leaves_no_lock(statement.text) {
+            self.probe = None;
+        }
         let Impact { line, statement, .. } = described(statement);
         if statement.to_lowercase().starts_with("truncate") {
             // New files, and nothing in them.
@@ -188,6 +205,12 @@ impl Watch<'_> {
         self.found[self.since..].iter_mut().for_each(|held| held.held_ms += ms);
         Ok(Ok(()))
     }
+}
+
+/// Whether it may do what no lock tells of: give tables another name by their schema's, or undo what came before with its locks.
+fn leaves_no_lock(sql: &str) -> bool {
+    let sql = sql.to_lowercase();
+    sql.contains("schema") && sql.contains("rename") || sql.contains("rollback")
 }
 
 /// What it took.

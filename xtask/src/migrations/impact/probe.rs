@@ -1,4 +1,7 @@
 //! One look from inside of a transaction: which locks it holds, where each relation's rows lie, how often it has read and changed them.
+//!
+//! The first look reads all relations. A later one asks for those that the transaction holds a lock on, or has read, and for what belongs to
+//! them: nothing can be done to any other, and a script of a thousand statements would read thousands of relations before and after each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,6 +12,16 @@ use crate::evidence::impact::{Blocks, Impact, TableLock};
 use crate::postgres::connection::{Connection, CouldNot};
 
 const PROBE: &str = include_str!("probe.sql");
+const TOUCHED: &str = concat!(include_str!("probe.sql"), include_str!("touched.sql"));
+
+/// What the transaction has dropped: the lock on it stays.
+const GONE: &str = "
+    select l.relation as gone from pg_catalog.pg_locks l
+     where l.pid = pg_catalog.pg_backend_pid() and l.locktype = 'relation'
+       and not exists (select from pg_catalog.pg_class c where c.oid = l.relation)";
+
+const WAL: &str =
+    "select pg_catalog.pg_current_wal_insert_lsn() operator(pg_catalog.-) '0/0'::pg_catalog.pg_lsn as wal";
 
 /// Weakest first.
 const MODES: [&str; 8] = [
@@ -23,11 +36,13 @@ const MODES: [&str; 8] = [
 ];
 
 /// Every table and index by its OID.
+#[derive(Clone)]
 pub struct Probe {
     relations: BTreeMap<u32, Relation>,
     wal: u64,
 }
 
+#[derive(Clone)]
 struct Relation {
     /// The table, for an index too; of a partition, the root.
     root: u32,
@@ -46,16 +61,38 @@ impl Probe {
     /// # Errors
     /// `failed` when the server refuses.
     pub fn read(connection: &mut Connection) -> Result<Probe> {
-        let answer = connection.client().simple_query(PROBE).could_not("look at what a statement did")?;
         let mut probe = Probe { relations: BTreeMap::new(), wal: 0 };
+        probe.ask(connection, &format!("{PROBE}; {WAL}"))?;
+        Ok(probe)
+    }
+
+    /// The same again, where nothing was done since that held no lock which is held now or was held at the last look.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn look_again(&mut self, connection: &mut Connection) -> Result<()> {
+        for relation in self.relations.values_mut() {
+            (relation.lock, relation.scans, relation.changed) = (None, 0, 0);
+        }
+        self.ask(connection, &format!("{TOUCHED}; {GONE}; {WAL}"))
+    }
+
+    fn ask(&mut self, connection: &mut Connection, sql: &str) -> Result<()> {
+        let answer = connection.client().simple_query(sql).could_not("look at what a statement did")?;
         for message in answer {
-            if let SimpleQueryMessage::Row(row) = message {
-                let (oid, relation) = relation(&row)?;
-                probe.relations.insert(oid, relation);
-                probe.wal = number(&row, "wal")?;
+            let SimpleQueryMessage::Row(row) = message else { continue };
+            match row.columns().first().map(|column| column.name()) {
+                Some("wal") => self.wal = number(&row, "wal")?,
+                Some("gone") => {
+                    self.relations.remove(&number(&row, "gone")?);
+                }
+                _ => {
+                    let (oid, relation) = relation(&row)?;
+                    self.relations.insert(oid, relation);
+                }
             }
         }
-        Ok(probe)
+        Ok(())
     }
 
     /// The tables, by OID.

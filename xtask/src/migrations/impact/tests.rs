@@ -261,6 +261,75 @@ fn documented_row(sql: &str, said: &Impact) -> String {
     format!("| {} |", cells.join(" | ")).replace("|  |", "| |").replace("|  |", "| |")
 }
 
+/// Each changes what the next ones find: names, files, what is there at all; some take back what they did.
+const IN_TURN: [&str; 29] = [
+    r#"alter table child rename to "Child""#,
+    r#"create index again on "Child" (note)"#,
+    r#"alter table "Child" rename column note to "Note""#,
+    "begin",
+    "drop table linked cascade",
+    "update parent set name = 'x'",
+    "rollback",
+    "alter table linked add x int default 1",
+    "begin",
+    "savepoint s",
+    "alter table linked alter column x type bigint",
+    "rollback to s",
+    "alter table linked alter column x type text",
+    "commit",
+    "create schema shop",
+    "create table shop.parent (id int primary key, name text)",
+    "alter schema shop rename to store",
+    "update store.parent set name = 'y'",
+    "create index concurrently later on base (n)",
+    "drop index later",
+    "truncate base",
+    "insert into base values (1)",
+    "create table parted_2 partition of parted for values from ('2100-01-01') to ('2200-01-01')",
+    "alter table parted add z int",
+    "vacuum full base",
+    r#"drop table "Child" cascade"#,
+    r#"create table "Child" (id int)"#,
+    r#"insert into "Child" values (1)"#,
+    "drop schema store cascade",
+];
+
+/// What each of `IN_TURN` is said to do, with every look a whole one or not.
+fn in_turn(whole: bool) -> Vec<String> {
+    let mut told = Vec::new();
+    let open = |name: &str| Ok(open_as("migrator", name));
+    in_throw_away_database(&mut open_as_migrator(), open, PRISMA, |connection| {
+        crate::schema::replay::apply(connection, &Migration::new("tables", TABLES), PRISMA)?;
+        fill_empty(connection, &["public"], &[], ROWS)?;
+        connection.client().batch_execute("set search_path = public").unwrap();
+        let mut watch = Watch::default();
+        let text = IN_TURN.join(";\n");
+        let script = split(&text, Version::NEWEST);
+        assert_eq!(script.statements.len(), IN_TURN.len(), "the parser knows all of them");
+        for statement in &script.statements {
+            let sql = statement.text;
+            if whole {
+                watch.probe = None;
+            }
+            let sent = watch.alone(connection, statement)?;
+            sent.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        let seen = watch.found.iter().map(|impact| Impact { ms: 0.0, held_ms: 0.0, wal_bytes: 0, ..impact.clone() });
+        told.extend(seen.map(|impact| format!("{impact:?}")));
+        Ok(())
+    })
+    .unwrap();
+    told
+}
+
+#[test]
+fn looking_at_what_was_touched_alone_finds_what_looking_at_everything_does() {
+    let (some, all) = (in_turn(false), in_turn(true));
+    some.iter().zip(&all).for_each(|(some, all)| assert_eq!(some, all));
+    assert_eq!(some.len(), all.len());
+    assert!(some.iter().filter(|line| line.contains("AccessExclusiveLock")).count() > 10, "{some:#?}");
+}
+
 #[test]
 fn what_cannot_run_in_a_transaction_is_applied_and_said_not_to_be_measured() {
     let script = "create index concurrently i on child (parent);\nvacuum child;\nalter table child add column x int";

@@ -31,14 +31,21 @@ impl Options {
     }
 }
 
-/// With a table in every fourth migration; columns, indexes and defaults of it in the others.
 fn project(size: usize) -> Result<Scratch> {
     let project = Scratch::new("")?;
     let folder = project.path("prisma/postgres/migrations");
     for migration in project.shell.read_dir(&folder)?.iter().filter(|path| path.is_dir()) {
         fs::remove_dir_all(migration)?;
     }
-    for number in 0..size {
+    for (name, sql) in history(size) {
+        project.shell.write_file(folder.join(name).join("migration.sql"), sql)?;
+    }
+    Ok(project)
+}
+
+/// Each migration's folder and script: a table in every fourth, columns, indexes and defaults of it in the others.
+pub fn history(size: usize) -> impl Iterator<Item = (String, String)> {
+    (0..size).map(|number| {
         let table = format!("t{}", number / 4);
         let sql = match number % 4 {
             0 => format!("CREATE TABLE \"{table}\" (\"id\" SERIAL PRIMARY KEY, \"a\" TEXT NOT NULL);\n"),
@@ -46,9 +53,8 @@ fn project(size: usize) -> Result<Scratch> {
             2 => format!("CREATE INDEX \"{table}_a_idx\" ON \"{table}\" (\"a\");\n"),
             _ => format!("ALTER TABLE \"{table}\" ALTER COLUMN \"b\" SET DEFAULT 1;\n"),
         };
-        project.shell.write_file(folder.join(format!("{number:04}_step/migration.sql")), sql)?;
-    }
-    Ok(project)
+        (format!("{number:04}_step"), sql)
+    })
 }
 
 /// In seconds, beside a sandbox that runs already.

@@ -9,6 +9,7 @@ mod parity;
 mod production;
 mod redaction;
 mod samples;
+mod scale;
 mod scratch;
 mod snapshot;
 mod stranger;
@@ -32,6 +33,7 @@ pub enum Bench {
     Parity(parity::Options),
     Production(production::Options),
     Redaction(redaction::Options),
+    Scale(scale::Options),
     Snapshot(snapshot::Options),
     Stranger(stranger::Options),
     Watcher(watcher::Options),
@@ -48,6 +50,7 @@ impl Bench {
             Bench::Parity(options) => options.run(),
             Bench::Production(options) => options.run(),
             Bench::Redaction(options) => options.run(),
+            Bench::Scale(options) => options.run(),
             Bench::Snapshot(options) => options.run(),
             Bench::Stranger(options) => options.run(),
             Bench::Watcher(options) => options.run(),
