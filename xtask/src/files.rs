@@ -113,6 +113,18 @@ pub fn read_linked(path: &Path) -> io::Result<Vec<u8>> {
     pin::file::read(path, LARGEST)
 }
 
+/// As `read_plain`, a part at a time.
+///
+/// # Errors
+/// As `read_plain`.
+pub fn open_plain(path: &Path) -> io::Result<impl io::Read> {
+    if path.symlink_metadata()?.is_file() {
+        pin::file::reader(path, LARGEST)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}
+
 /// Whether a file cannot be one of a run, by its size alone.
 pub fn is_too_large(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.len() > LARGEST)

@@ -181,8 +181,8 @@ impl Run {
             leaked.push(name);
         }
         for (name, path) in files::plain(&self.folder).map_err(|error| self.unwritable("", &error))? {
-            let leaks = match files::read_plain(&path) {
-                Ok(bytes) => self.leaks(&name, &bytes),
+            let leaks = match self.leaks(&name, &path) {
+                Ok(leaks) => leaks,
                 Err(error) if error.kind() == io::ErrorKind::FileTooLarge => true,
                 Err(error) => return Err(self.unwritable(&name, &error)),
             };
@@ -196,20 +196,21 @@ impl Run {
 
     /// What this process wrote was masked then. Of what another process wrote, the drill's own JSON is judged value by
     /// value as well; everything else may be a child's, and neither its bytes nor its name may hold a secret.
-    fn leaks(&self, name: &str, bytes: &[u8]) -> bool {
+    fn leaks(&self, name: &str, path: &Path) -> io::Result<bool> {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.get(name).is_some_and(|digest| *digest == sha256(bytes)) {
-            return false;
+        if let Some(digest) = written.get(name)
+            && *digest == digest::of_file(path)?
+        {
+            return Ok(false);
         }
         let ours = written.is_empty() && OURS.iter().any(|ours| name.rsplit('/').next() == Some(ours));
-        match serde_json::from_slice(bytes) {
-            Ok(value) if ours => masking::leaks(&self.redactor, &value),
-            _ => {
-                let is_named_after_migration = name.starts_with("down/");
-                let named = !is_named_after_migration && self.redactor.scan(name.as_bytes()).is_some();
-                named || self.redactor.scan(bytes).is_some()
-            }
+        if ours && let Ok(value) = serde_json::from_slice(&files::read_plain(path)?) {
+            return Ok(masking::leaks(&self.redactor, &value));
         }
+        let is_named_after_migration = name.starts_with("down/");
+        let named = !is_named_after_migration && self.redactor.scan(name.as_bytes()).is_some();
+        // A log may be large, and one at a time is enough in memory.
+        Ok(named || self.redactor.scan_all(files::open_plain(path)?)?.is_some())
     }
 
     /// A new file. Its writer masks.

@@ -9,8 +9,8 @@ use crate::process::tail::Tail;
 
 /// What a log keeps of its beginning, written as it comes, and of its end, kept in memory until then: 64 MiB together
 /// (docs/evidence.md).
-const HEAD: usize = 48 << 20;
-const END: usize = 16 << 20;
+const HEAD: usize = 56 << 20;
+const END: usize = 8 << 20;
 
 /// Takes both streams of a child, each masked on its own, in the order in which they come.
 pub struct Log {
@@ -54,6 +54,8 @@ impl Log {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        // By doubling it would take twice as much.
+        self.end.reserve_exact((END + bytes.len()).saturating_sub(self.end.len()));
         self.end.extend(bytes);
         let over = self.end.len().saturating_sub(END);
         self.end.drain(..over);
@@ -101,7 +103,7 @@ mod tests {
         let mut written = String::new();
         io::Seek::rewind(&mut file).unwrap();
         file.read_to_string(&mut written).unwrap();
-        let said = "\n[6291456 bytes are left out here: a log keeps the first 50331648 and the last 16777216]\n";
+        let said = "\n[6291456 bytes are left out here: a log keeps the first 58720256 and the last 8388608]\n";
         let lines = |range: std::ops::Range<usize>| range.map(|line| format!("{line:015}\n")).collect::<String>();
         let (head, all) = (HEAD / 16, chunks * 4096);
         let expected = format!("$ loud\n{}{said}{}[exited 0]\n", lines(0..head), lines(all - END / 16..all));

@@ -54,6 +54,62 @@ pub fn is_an_error(line: &str) -> bool {
     ERROR.is_match(line) && !is_noise(line)
 }
 
+/// Whether `is_an_error` may say yes to what is shown of `line`. It is asked of every line that a program prints, and a program may print a
+/// gigabyte: this looks at how a line begins, and at what stands before its first two colons.
+pub fn may_be_an_error(line: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 17] = [
+        b"npm ",
+        b"failed",
+        b"could",
+        b"cannot",
+        b"can't",
+        b"unable",
+        b"unrecognized",
+        b"unknown",
+        b"thread",
+        b"segmentation",
+        b"aborted",
+        b"killed",
+        b"bus",
+        b"terminated",
+        b"config",
+        b"!",
+        b"{",
+    ];
+    const NAMES: [&[u8]; 15] = [
+        b"error",
+        b"exception",
+        b"rejection",
+        b"panic",
+        b"fatal",
+        b"err",
+        b"err!",
+        b"]",
+        b"sh",
+        b"bash",
+        b"dash",
+        b"node",
+        b"env",
+        b"npx",
+        b"npm",
+    ];
+    let begins = |text: &[u8]| {
+        let start = |word: &&[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        BEGINNINGS.iter().any(|word| start(&word))
+    };
+    let ends = |text: &[u8]| {
+        let text = text.trim_ascii_end();
+        let end = |word: &&[u8]| text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word);
+        NAMES.iter().any(|word| end(&word))
+    };
+    let line = line.trim_ascii_start();
+    // Colours and marks, and what is white only to Unicode.
+    let Some(first) = line.first().filter(|first| first.is_ascii_graphic()) else { return !line.is_empty() };
+    let mut parts = line.splitn(3, |&byte| byte == b':');
+    let mut before_colon = || parts.next().filter(|part| part.len() < line.len()).is_some_and(ends);
+    *first == b'[' || begins(line) || before_colon() || before_colon()
+}
+
 fn is_noise(line: &str) -> bool {
     NOISE.is_match(line)
 }
@@ -155,5 +211,65 @@ pub mod tests {
         a panic: thread 'main' panicked at src/a.rs:1:1: index out of bounds
         a line of a megabyte: Error: long long… (4096 bytes)
         ");
+    }
+
+    #[test]
+    fn no_line_is_passed_over_that_tells_of_an_error() {
+        let samples = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/process/outputs")).unwrap();
+        let samples = samples.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok()).collect::<Vec<_>>();
+        let mut lines: Vec<String> = samples.iter().flat_map(|text| text.lines().map(str::to_owned)).collect();
+        let ways = [
+            "Error: x",
+            "Uncaught TypeError: x",
+            "[PrismaClientError: x",
+            "./a/b-c.js: SyntaxError: x",
+            "a.Exception [ERR_X]: x",
+            "go panic: x",
+            "UnhandledPromiseRejection: x",
+            "FATAL: x",
+            "fatal error: x",
+            "fatal error : x",
+            "err!: x",
+            "ERR: x",
+            "Panic[1]: x",
+            "npm error x",
+            "npm ERR! x",
+            "! x",
+            "✖ x",
+            "× x",
+            "❌ x",
+            "Failed to x",
+            "COULD NOT x",
+            "cannot x",
+            "Can't x",
+            "unable to x",
+            "unrecognized x",
+            "Unknown x",
+            "thread 'main' panicked at x",
+            "Segmentation fault",
+            "Aborted (core dumped)",
+            "Killed",
+            "Bus error",
+            "Terminated",
+            "/usr/bin/bash: x",
+            "sh: 1: x",
+            "npx: x",
+            "Config file not found",
+            "{\"a\": 1, \"_tag\":\"Error\"",
+            "env: x",
+            "node: x",
+        ];
+        lines.extend(ways.iter().flat_map(|way| {
+            ["", "   ", "\t", "\u{a0}", "\u{1b}[31m", "\u{1b}[1m  "].map(|before| format!("{before}{way}"))
+        }));
+        let told: Vec<&String> = lines.iter().filter(|line| is_an_error(&plain(line))).collect();
+        assert!(told.len() > 5 * ways.len(), "{}", told.len());
+        let passed_over: Vec<_> = told.iter().filter(|line| !may_be_an_error(line.as_bytes())).collect();
+        assert!(passed_over.is_empty(), "{passed_over:#?}");
+        assert!(
+            !["Applying migration `a`", "x".repeat(99).as_str(), "2026-01-01 00:00:00 UTC LOG:  duration: 1 ms", ""]
+                .iter()
+                .any(|line| may_be_an_error(line.as_bytes()))
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::process::said::{is_an_error, plain};
+use crate::process::said::{is_an_error, may_be_an_error, plain};
 
 const LINES: usize = 40;
 const LINE: usize = 4096;
@@ -11,8 +11,8 @@ const LINE: usize = 4096;
 pub struct Tail {
     /// From the first error on.
     first: Vec<String>,
-    /// The last of those that came after `first`, or of all while there was no error.
-    last: VecDeque<String>,
+    /// The last of those that came after `first`, or of all while there was no error; as they came, since few of them are ever shown.
+    last: VecDeque<Vec<u8>>,
     /// Of each stream, so that a line of one never ends in the other's.
     unfinished: [Line; 2],
 }
@@ -39,10 +39,13 @@ impl Line {
         }
     }
 
-    fn take(&mut self) -> String {
-        let line = std::mem::take(self);
-        plain(&String::from_utf8_lossy(&line.bytes)).trim_end().to_owned()
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self).bytes
     }
+}
+
+fn shown(line: &[u8]) -> String {
+    plain(&String::from_utf8_lossy(line)).trim_end().to_owned()
 }
 
 impl Tail {
@@ -58,9 +61,9 @@ impl Tail {
 
     fn end_line(&mut self, stream: usize) {
         let line = self.unfinished[stream].take();
-        let is_first = !self.first.is_empty() || is_an_error(&line);
+        let is_first = !self.first.is_empty() || may_be_an_error(&line) && is_an_error(&shown(&line));
         if is_first && self.first.len() < LINES {
-            return self.first.push(line);
+            return self.first.push(shown(&line));
         }
         self.last.push_back(line);
         if self.last.len() > LINES {
@@ -72,11 +75,9 @@ impl Tail {
     pub fn finish(&mut self) -> Vec<String> {
         let open = (0..2).filter(|&stream| !self.unfinished[stream].bytes.is_empty());
         open.collect::<Vec<_>>().into_iter().for_each(|stream| self.end_line(stream));
-        let (before, after) = match self.first.is_empty() {
-            true => (std::mem::take(&mut self.last).into(), Vec::new()),
-            false => (std::mem::take(&mut self.first), std::mem::take(&mut self.last).into()),
-        };
-        [before, after].concat()
+        let mut lines = std::mem::take(&mut self.first);
+        lines.extend(std::mem::take(&mut self.last).iter().map(|line| shown(line)));
+        lines
     }
 }
 

@@ -15,16 +15,30 @@ pub const LONGEST: u64 = 64 << 20;
 /// # Errors
 /// What the system says; `InvalidInput` for what is no plain file, `FileTooLarge` for what is longer.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(longest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > longest { Err(too_large(longest)) } else { Ok(bytes) }
+}
+
+/// As `read`, for what need not be in memory as a whole. A file that has more by now is refused.
+///
+/// # Errors
+/// As `read`.
+pub fn reader(path: &Path, longest: u64) -> io::Result<impl Read> {
+    let file = open(path)?;
+    if file.metadata()?.len() > longest { Err(too_large(longest)) } else { Ok(file.take(longest)) }
+}
+
+fn too_large(longest: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {longest} bytes"))
+}
+
+fn open(path: &Path) -> io::Result<File> {
     // Before it is opened, since that alone can do something to a device.
     plain(&std::fs::metadata(path)?)?;
     let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);
     plain(&file.metadata()?)?;
-    let mut bytes = Vec::new();
-    file.take(longest + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > longest {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {longest} bytes")));
-    }
-    Ok(bytes)
+    Ok(file)
 }
 
 /// As `read`, for what has to be text.

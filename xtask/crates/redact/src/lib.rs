@@ -39,6 +39,7 @@ mod forms;
 mod properties;
 
 use std::collections::BTreeSet;
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use decode::Encoding;
@@ -116,17 +117,31 @@ impl Redactor {
 
     /// Looks for a secret in a finished file; what is masked already is none.
     pub fn scan(&self, bytes: &[u8]) -> Option<Finding> {
+        self.scan_all(bytes).unwrap_or_default()
+    }
+
+    /// As `scan`, of what a reader gives, with no more than a part of it in memory.
+    ///
+    /// # Errors
+    /// The reader's; a slice has none.
+    pub fn scan_all(&self, mut file: impl Read) -> io::Result<Option<Finding>> {
         let mut stream = self.stream().of_a_file();
-        let mut discarded = Vec::new();
-        for chunk in bytes.chunks(1 << 20) {
-            stream.push(chunk, &mut discarded);
+        let (mut chunk, mut discarded) = (vec![0; 1 << 20], Vec::new());
+        loop {
+            let count = match file.read(&mut chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            if count == 0 {
+                stream.finish_in_place(&mut discarded);
+                return Ok(stream.first_finding());
+            }
+            stream.push(&chunk[..count], &mut discarded);
             discarded.clear();
             if let Some(finding) = stream.first_finding() {
-                return Some(finding);
+                return Ok(Some(finding));
             }
         }
-        stream.finish_in_place(&mut discarded);
-        stream.first_finding()
     }
 
     /// The strong secrets in their literal forms, each escaped to stand behind `::add-mask::` as GitHub's workflow
