@@ -1,7 +1,8 @@
 //! The comments of a script that have a line of their own, and what they stand above.
 
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
+
+use super::pieces::pieces;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Comment {
@@ -17,23 +18,23 @@ pub struct Comment {
 /// # Errors
 /// What the tokenizer does not understand.
 pub fn comments(script: &str) -> Result<(Vec<Comment>, usize), String> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, script).tokenize_with_location();
-    let tokens = tokens.map_err(|error| error.to_string())?;
     let mut found: Vec<Comment> = Vec::new();
     let (mut first, mut last, mut waiting) = (None, 0, 0);
-    for token in &tokens {
-        if let Some(text) = comment(token) {
-            found.push(Comment { line: line(token), text: text.trim().to_owned(), above: None });
+    for tokens in pieces(script) {
+        for token in &tokens.map_err(|error| error.to_string())? {
+            if let Some(text) = comment(token) {
+                found.push(Comment { line: line(token), text: text.trim().to_owned(), above: None });
+            }
+            if matches!(token.token, Token::Whitespace(_) | Token::EOF) {
+                continue;
+            }
+            for comment in found[waiting..].iter_mut().filter(|comment| comment.line != last) {
+                comment.above = Some(line(token));
+            }
+            first = first.or(Some(line(token)));
+            waiting = found.len();
+            last = usize::try_from(token.span.end.line).unwrap_or(usize::MAX);
         }
-        if matches!(token.token, Token::Whitespace(_) | Token::EOF) {
-            continue;
-        }
-        for comment in found[waiting..].iter_mut().filter(|comment| comment.line != last) {
-            comment.above = Some(line(token));
-        }
-        first = first.or(Some(line(token)));
-        waiting = found.len();
-        last = usize::try_from(token.span.end.line).unwrap_or(usize::MAX);
     }
     Ok((found, first.unwrap_or(1)))
 }

@@ -114,10 +114,13 @@ fn folders(dir: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// In bytes: what Node, and so Prisma, can read as one text (V8's `String::kMaxLength`, 2^29 - 24 characters).
+const LONGEST: u64 = (1 << 29) - 24;
+
 /// None where there is no such file.
 fn read(path: &Path) -> Result<Option<String>> {
     let unreadable = || Failure::blocked(format!("cannot read `{}`", path.display()));
-    match file::read(path, file::LONGEST) {
+    match file::read(path, LONGEST) {
         Ok(bytes) => match refused_encoding(&bytes) {
             Some(encoding) => {
                 Err(unreadable().because(encoding).hint("save the file as UTF-8 without a byte order mark"))

@@ -13,6 +13,7 @@ pub mod no_script;
 pub mod oids;
 pub mod only_adds;
 pub mod owed;
+mod pieces;
 pub mod place;
 pub mod platform;
 pub mod privileges;

@@ -11,8 +11,19 @@ use super::statements::parsed;
 pub fn only_add<'a>(scripts: impl IntoIterator<Item = &'a str>) -> bool {
     let mut made = BTreeSet::new();
     scripts.into_iter().all(|script| {
-        parsed(script).is_ok_and(|statements| statements.iter().all(|statement| adds(statement, &mut made)))
+        parsed(script, but_rows).is_ok_and(|statements| statements.iter().all(|statement| adds(statement, &mut made)))
     })
+}
+
+/// Which may be many.
+fn but_rows(statement: Sql) -> Sql {
+    match statement {
+        Sql::Insert(mut insert) => {
+            insert.source = None;
+            Sql::Insert(insert)
+        }
+        other => other,
+    }
 }
 
 fn adds(statement: &Sql, made: &mut BTreeSet<String>) -> bool {

@@ -1,17 +1,13 @@
 //! Which rows the UPDATEs and DELETEs of a script are about, and what an ON CONFLICT or a USING puts in place of a value, as its own text
 //! says: that can be asked of a database before the script runs there, which made-up rows cannot answer.
 
-use std::thread;
-
 use sqlparser::ast::{
     AlterColumnOperation, AlterTableOperation, Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident,
     Insert, OnConflict, OnConflictAction, OnInsert, Statement, TableFactor, TableObject, TableWithJoins,
     UpdateTableFromKind,
 };
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
 
-use crate::schema::statements::{STACK, moves_rows};
+use crate::schema::statements::{moves_rows, parsed};
 
 /// One UPDATE or DELETE, or what is like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,16 +31,15 @@ pub struct Column {
 
 /// Those of `script` that the parser reads, and whether nothing else in it changes rows that are there.
 pub fn row_changes(script: &str) -> (Vec<RowChange>, bool) {
-    let parse = || Parser::parse_sql(&PostgreSqlDialect {}, script).ok();
-    let parsed = thread::scope(|scope| {
-        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, parse).ok()?;
-        parser.join().ok()?
-    });
-    let Some(parsed) = parsed else { return (Vec::new(), false) };
-    let found: Vec<Vec<RowChange>> = parsed.iter().map(changes).collect();
-    let is_all = parsed.iter().zip(&found).all(|(statement, found)| !found.is_empty() || is_harmless(statement));
-    let retyped = parsed.iter().flat_map(with_using);
-    (found.into_iter().flatten().chain(retyped).collect(), is_all)
+    let look = |statement: Statement| {
+        let found = changes(&statement);
+        let is_all = !found.is_empty() || is_harmless(&statement);
+        (found, is_all, with_using(&statement))
+    };
+    let Ok(statements) = parsed(script, look) else { return (Vec::new(), false) };
+    let is_all = statements.iter().all(|(_, is_all, _)| *is_all);
+    let (found, retyped): (Vec<_>, Vec<_>) = statements.into_iter().map(|(found, _, retyped)| (found, retyped)).unzip();
+    (found.into_iter().chain(retyped).flatten().collect(), is_all)
 }
 
 fn is_harmless(statement: &Statement) -> bool {

@@ -13,6 +13,7 @@ use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::sandbox::EPHEMERAL;
 use crate::schema::history::History;
+use crate::schema::pieces::pieces;
 
 /// The first two words of what acts on the server.
 const KINDS: [&str; 8] = ["role", "user", "group", "database", "tablespace", "subscription", "system", "owned"];
@@ -32,9 +33,20 @@ pub fn first_in(history: &History) -> Option<String> {
 
 /// The first words of `sql` that act on the server, in capitals.
 pub fn first(sql: &str) -> Option<String> {
-    let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location() else {
-        return in_text(sql);
-    };
+    let mut in_texts = None;
+    for tokens in pieces(sql) {
+        let Ok(tokens) = tokens else { return in_text(sql) };
+        let (in_words, in_text) = of_tokens(tokens);
+        if in_words.is_some() {
+            return in_words;
+        }
+        in_texts = in_texts.or(in_text);
+    }
+    in_texts
+}
+
+/// What a statement of them does, and what stands in their texts.
+fn of_tokens(tokens: Vec<TokenWithSpan>) -> (Option<String>, Option<String>) {
     let tokens: Vec<TokenWithSpan> =
         tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
     let statements = tokens.split(|token| token.token == Token::SemiColon);
@@ -42,7 +54,10 @@ pub fn first(sql: &str) -> Option<String> {
         let words: Vec<String> = statement.iter().filter_map(|token| plain(&token.token)).collect();
         in_words(&words)
     });
-    by_statement.or_else(|| tokens.iter().find_map(|token| in_text(text(&token.token)?)))
+    match by_statement {
+        Some(_) => (by_statement, None),
+        None => (None, tokens.iter().find_map(|token| in_text(text(&token.token)?))),
+    }
 }
 
 /// A word that stands by itself; a quoted one is a name.

@@ -11,7 +11,9 @@ use std::thread;
 use sqlparser::ast::{ObjectType, Statement as Sql};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token, Tokenizer};
+use sqlparser::tokenizer::{Location, Token};
+
+use super::pieces::{self, Pieces};
 
 /// The first release that takes a file apart.
 const SPLITS: Version = Version(7, 4);
@@ -20,7 +22,7 @@ const SPLITS_IN_SHADOW: Version = Version(7, 8);
 
 /// The parser calls itself for what is nested, up to a limit of its own that the stack of an ordinary thread does not hold
 /// where the crate is not optimised. Memory that is not used is not taken.
-pub const STACK: usize = 64 << 20;
+const STACK: usize = 64 << 20;
 
 /// A release of Prisma, as far as the rule depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +85,7 @@ pub fn split(script: &str, prisma: Version) -> Script<'_> {
     if !prisma.splits() {
         return Script { statements: whole(script), whole_because: None };
     }
-    match parse(script) {
+    match parse(script, |_| ()) {
         Ok(parsed) if parsed.is_empty() => Script { statements: whole(script), whole_because: None },
         Ok(parsed) => Script { statements: cut(script, &parsed), whole_because: None },
         Err(reason) => Script { statements: whole(script), whole_because: Some(reason) },
@@ -97,49 +99,64 @@ fn whole(script: &str) -> Vec<Statement<'_>> {
 }
 
 /// What the parser says of one statement.
-struct Parsed {
+struct Parsed<T> {
     line: usize,
     /// Behind its semicolon; None where the file ends without one.
     end: Option<Location>,
     nature: Nature,
-    sql: Sql,
+    said: T,
 }
 
-/// What the parser makes of each statement.
+/// What `look` says of each statement, none of which is kept.
 ///
 /// # Errors
-/// What it does not understand.
-pub(super) fn parsed(script: &str) -> Result<Vec<Sql>, String> {
-    parse(script).map(|all| all.into_iter().map(|one| one.sql).collect())
+/// What the parser does not understand.
+pub(super) fn parsed<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<T>, String> {
+    parse(script, look).map(|all| all.into_iter().map(|one| one.said).collect())
 }
 
-fn parse(script: &str) -> Result<Vec<Parsed>, String> {
+fn parse<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<Parsed<T>>, String> {
     let in_words = |error: ParserError| {
         let text = error.to_string();
         text.strip_prefix("sql parser error: ").unwrap_or(&text).to_owned()
     };
     thread::scope(|scope| {
-        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(script));
+        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
+            match parse_here(pieces::pieces(script), &look) {
+                // A statement that has semicolons of its own may lie in two of them.
+                Err(_) if pieces::is_long(script) => parse_here(pieces::of_size(script, usize::MAX), &look),
+                parsed => parsed,
+            }
+        });
         let parser = parser.map_err(|error| format!("no thread to parse it in: {error}"))?;
         parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(in_words)
     })
 }
 
-fn parse_here(script: &str) -> Result<Vec<Parsed>, ParserError> {
+fn parse_here<T>(script: Pieces<'_>, look: impl Fn(Sql) -> T) -> Result<Vec<Parsed<T>>, ParserError> {
     let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, script).tokenize_with_location()?;
-    let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut parsed = Vec::new();
-    let mut in_block = false;
+    for tokens in script {
+        parse_piece(Parser::new(&dialect).with_tokens_with_locations(tokens?), &look, &mut parsed)?;
+    }
+    Ok(parsed)
+}
+
+fn parse_piece<T>(
+    mut parser: Parser<'_>,
+    look: impl Fn(Sql) -> T,
+    parsed: &mut Vec<Parsed<T>>,
+) -> Result<(), ParserError> {
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         let first = parser.peek_token_ref();
         if first.token == Token::EOF {
-            return Ok(parsed);
+            return Ok(());
         }
         let line = usize::try_from(first.span.start.line).unwrap_or(usize::MAX);
         let statement = parser.parse_statement()?;
-        in_block = block_after(&statement, in_block);
+        let was_in_block = parsed.last().is_some_and(|before| before.nature.in_block);
+        let in_block = block_after(&statement, was_in_block);
         let next = parser.peek_token();
         let end = match next.token {
             Token::SemiColon => Some(next.span.end),
@@ -147,7 +164,7 @@ fn parse_here(script: &str) -> Result<Vec<Parsed>, ParserError> {
             _ => return parser.expected("end of statement", next),
         };
         let nature = Nature { outside: outside(&statement), in_block, moves_rows: moves_rows(&statement) };
-        parsed.push(Parsed { line, end, nature, sql: statement });
+        parsed.push(Parsed { line, end, nature, said: look(statement) });
     }
 }
 
@@ -179,10 +196,10 @@ pub fn moves_rows(statement: &Sql) -> bool {
 }
 
 /// Cuts behind each semicolon but the last, so that what follows that stays with its statement.
-fn cut<'a>(script: &'a str, parsed: &[Parsed]) -> Vec<Statement<'a>> {
+fn cut<'a, T>(script: &'a str, parsed: &[Parsed<T>]) -> Vec<Statement<'a>> {
     let mut place = Place { line: 1, column: 1, offset: 0 };
     let last = parsed.len() - 1;
-    let piece = |(number, parsed): (usize, &Parsed)| {
+    let piece = |(number, parsed): (usize, &Parsed<T>)| {
         let start = place;
         place = match parsed.end {
             Some(end) if number < last => place.forward(script, end),
@@ -325,5 +342,36 @@ mod tests {
         assert_eq!(of("7.10.1"), [2, 2]);
         assert_eq!(of("8.0.0"), [2, 2]);
         assert_eq!(of("latest"), [1, 1]);
+    }
+
+    #[test]
+    fn in_pieces_of_any_size_a_script_has_the_statements_that_it_has_as_a_whole() {
+        let script = "begin; create table t (a text);\n\n-- why;\ninsert into t values ('a;\n'), ('b');\r\ncommit;\n\
+            create function f() returns int language sql as $$ select 1;\n select 2;\n$$;\ncreate index concurrently i on t (a);\n\
+            /* ; */ update t set a = 'x;\n' where a = $q$;\n$q$;\n;\n;\nselect 1";
+        let shown = |size: usize| {
+            let parsed = parse_here(pieces::of_size(script, size), |sql| sql.to_string()).unwrap();
+            let one = |one: Parsed<String>| format!("{} {:?} {:?} {}", one.line, one.end, one.nature, one.said);
+            parsed.into_iter().map(one).collect::<Vec<_>>()
+        };
+        let whole = shown(usize::MAX);
+        assert_eq!(whole.len(), 8, "{whole:#?}");
+        (0..script.len()).for_each(|size| assert_eq!(shown(size), whole, "of {size} bytes"));
+    }
+
+    #[test]
+    fn a_long_script_is_taken_apart_as_a_short_one_and_its_errors_have_their_lines() {
+        let row = "insert into t values ('a;\n', 1);\n";
+        let script = row.repeat((3 << 19) / row.len());
+        let split = split(&script, Version::NEWEST);
+        assert_eq!(split.statements.len(), script.len() / row.len());
+        let last = split.statements.last().unwrap();
+        assert_eq!(
+            (last.text.trim_start(), last.line, last.nature.moves_rows),
+            (row, split.statements.len() * 2 - 1, true)
+        );
+        let wrong = script.clone() + "this is nothing;\n";
+        let because = super::split(&wrong, Version::NEWEST).whole_because.unwrap();
+        assert!(because.contains(&format!("Line: {}", split.statements.len() * 2 + 1)), "{because}");
     }
 }
