@@ -95,12 +95,12 @@ pub fn may_be_an_error(line: &[u8]) -> bool {
     ];
     let begins = |text: &[u8]| {
         let start = |word: &&[u8]| text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
-        BEGINNINGS.iter().any(|word| start(word))
+        BEGINNINGS.iter().any(start)
     };
     let ends = |text: &[u8]| {
         let text = text.trim_ascii_end();
         let end = |word: &&[u8]| text.len() >= word.len() && text[text.len() - word.len()..].eq_ignore_ascii_case(word);
-        NAMES.iter().any(|word| end(word))
+        NAMES.iter().any(end)
     };
     let line = line.trim_ascii_start();
     // Colours and marks, and what is white only to Unicode.
