@@ -95,17 +95,41 @@ impl fmt::Display for Down {
 /// # Errors
 /// `blocked`, with what the server says against the script.
 pub fn try_out(connection: &mut Connection, down: &Down, schemas: &[&str], limit: Option<Duration>) -> Result<()> {
+    try_out_and(connection, down, schemas, limit, |_| Ok(((), true)))
+}
+
+/// As `try_out`, and lets `look` see what the script made before it is kept, under our own settings; `look` says whether it is.
+///
+/// # Errors
+/// As `try_out`; what `look` says.
+pub fn try_out_and<T>(
+    connection: &mut Connection,
+    down: &Down,
+    schemas: &[&str],
+    limit: Option<Duration>,
+    look: impl FnOnce(&mut Transaction<'_>) -> Result<(T, bool)>,
+) -> Result<T> {
     let schema = schemas.first().ok_or_else(|| Failure::bug("a rehearsal needs a schema"))?;
     begin_as_prisma(connection, schema)?;
     if let Some(limit) = limit {
         let sql = format!("set statement_timeout = {}", limit.as_millis());
         connection.client().batch_execute(&sql).could_not("set a time limit")?;
     }
-    connection.write(|transaction| run(transaction, down)).map_err(|failure| {
+    let refused = |failure: Failure| {
         let message = format!("{down} does not work: a rehearsal of it failed");
         failure.with_status(Status::Blocked).message(message).hint(down.remedy())
-    })?;
-    discard(connection)
+    };
+    let ours = connection.settings_in_transaction();
+    let mut transaction = connection.client().transaction().could_not("begin a transaction")?;
+    run(&mut transaction, down).map_err(refused)?;
+    transaction.batch_execute(&ours).could_not("look at what the script did")?;
+    let (seen, is_kept) = look(&mut transaction)?;
+    match is_kept {
+        true => transaction.commit().could_not("commit").map_err(refused)?,
+        false => transaction.rollback().could_not("undo a script")?,
+    }
+    discard(connection)?;
+    Ok(seen)
 }
 
 fn begin_as_prisma(connection: &mut Connection, schema: &str) -> Result<()> {

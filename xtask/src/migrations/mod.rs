@@ -2,6 +2,7 @@
 
 pub mod awaited;
 pub mod database_state;
+pub mod descent;
 pub mod down;
 pub mod down_scripts;
 pub mod draft;
@@ -14,10 +15,12 @@ mod inverse;
 pub mod kept;
 pub mod kept_rehearsal;
 pub mod losses;
+mod points;
 pub mod prints;
 mod prisma_diff;
 pub mod prisma_status;
 pub mod rehearsal;
+pub mod rehearsed;
 pub mod roll_back;
 pub mod status;
 mod stock;

@@ -1,0 +1,259 @@
+//! The whole way back in one throw-away database: up with a look at every point of the history, then down by the scripts with a look
+//! after each. A script that was made from the catalogs of the two points stays only where it leads from the one to the other.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Failure, Result};
+use crate::migrations::down::{Down, Origin, try_out_and};
+use crate::migrations::losses::removals;
+use crate::migrations::points::Points;
+use crate::migrations::prints::Prints;
+use crate::migrations::rehearsed::{Left, Rehearsal, RehearsedDown};
+use crate::migrations::stock::{Stock, stock, stock_in};
+use crate::postgres::connection::Connection;
+use crate::schema::catalog::{Catalog, Difference, Looker};
+use crate::schema::drift;
+use crate::schema::external::parted;
+use crate::schema::history::History;
+use crate::schema::replay::{AsPrisma, apply_all, apply_each};
+
+/// Where the scripts come from. They are numbered from the newest, 0.
+pub trait Scripts: Sync {
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// One that is there: written, or found before.
+    ///
+    /// # Errors
+    /// `blocked` when it cannot be read.
+    fn ready(&self, at: usize) -> Result<Option<Down>>;
+
+    /// One that should lead from `after` to `before`.
+    fn proposed(&self, at: usize, before: &Catalog, after: &Catalog) -> Option<Down>;
+
+    /// Prisma's. No throw-away database may be open.
+    ///
+    /// # Errors
+    /// `failed` when Prisma cannot tell the difference.
+    fn asked(&self, missing: &[usize]) -> Result<Vec<(usize, Down)>>;
+
+    /// Keeps one that was found.
+    fn keep(&self, at: usize, down: &Down);
+}
+
+/// Newest first, and all that there are.
+impl Scripts for Vec<Down> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn ready(&self, at: usize) -> Result<Option<Down>> {
+        Ok(self.get(at).cloned())
+    }
+
+    fn proposed(&self, _: usize, _: &Catalog, _: &Catalog) -> Option<Down> {
+        None
+    }
+
+    fn asked(&self, missing: &[usize]) -> Result<Vec<(usize, Down)>> {
+        let down = missing.first().and_then(|at| self.get(*at)).map(ToString::to_string).unwrap_or_default();
+        Err(Failure::failed(format!("{down} does not lead back")))
+    }
+
+    fn keep(&self, _: usize, _: &Down) {}
+}
+
+/// Scripts as far as they are known.
+pub struct Known {
+    downs: Vec<Option<Down>>,
+    /// Of which no proposal leads back.
+    refused: BTreeSet<usize>,
+    /// So many of the newest are not tried again.
+    passed: usize,
+}
+
+impl Known {
+    /// # Errors
+    /// As `Scripts::ready`.
+    pub fn of(scripts: &dyn Scripts) -> Result<Known> {
+        let downs = (0..scripts.count()).map(|at| scripts.ready(at)).collect::<Result<_>>()?;
+        Ok(Known { downs, refused: BTreeSet::new(), passed: 0 })
+    }
+
+    /// Goes on behind the script `at`. False: there is none.
+    pub fn pass(&mut self, at: usize) -> bool {
+        self.passed = at + 1;
+        self.passed < self.downs.len()
+    }
+
+    /// All, newest first; None where one is missing.
+    pub fn all(&self) -> Option<Vec<Down>> {
+        self.downs.iter().cloned().collect()
+    }
+
+    /// Asks Prisma for those of `missing`.
+    ///
+    /// # Errors
+    /// As `Scripts::asked`.
+    pub fn ask(&mut self, scripts: &dyn Scripts, missing: &[usize]) -> Result<()> {
+        for (at, down) in scripts.asked(missing)? {
+            scripts.keep(at, &down);
+            self.downs[at] = Some(down);
+        }
+        Ok(())
+    }
+
+    fn missing(&self) -> Vec<usize> {
+        (0..self.downs.len()).filter(|at| self.downs[*at].is_none()).collect()
+    }
+
+    fn refuse(&mut self, at: usize) {
+        self.refused.insert(at);
+        self.downs[at] = None;
+    }
+}
+
+/// How far it went.
+pub enum Descent {
+    Whole(Rehearsal),
+    /// These scripts are known to nobody but Prisma.
+    Missing(Vec<usize>),
+    /// This script does not run.
+    Stopped(usize, Failure),
+}
+
+/// Goes up `history` and down again in the empty database of `connection`. `give` is called with the scripts once all are there.
+///
+/// # Errors
+/// `failed`, naming the migration, when one does not apply.
+pub fn descent(
+    connection: &mut Connection,
+    history: &History,
+    prisma: AsPrisma<'_>,
+    scripts: &dyn Scripts,
+    known: &mut Known,
+    give: &dyn Fn(&[Down]),
+) -> Result<Descent> {
+    let mut look = Look { looker: Looker::default(), prisma };
+    let mut points = climb(connection, history, scripts, known, &mut look)?;
+    let Some(downs) = known.all() else { return Ok(Descent::Missing(known.missing())) };
+    give(&downs);
+    let start = points.newest().clone();
+    let born = stock(connection)?;
+    let mut present = born.clone();
+    let (mut rehearsed, mut held) = (Vec::new(), Vec::new());
+    let work = prisma.counts(downs.len());
+    for (at, down) in downs.iter().enumerate().skip(known.passed) {
+        work.step(at + 1, &down.migration);
+        if !points.pop() {
+            return Err(Failure::bug("more down scripts than migrations"));
+        }
+        let expected = points.newest();
+        let Step { found, after, left, is_kept } = match look.step(connection, down, expected, &held) {
+            Ok(step) => step,
+            Err(_) if down.origin == Origin::Catalogs => return Ok(refused(known, at)),
+            Err(failure) => return Ok(Descent::Stopped(at, failure)),
+        };
+        if !is_kept {
+            return Ok(refused(known, at));
+        }
+        scripts.keep(at, down);
+        let empty = Prints::default();
+        let removals = removals(&born, (&present, &empty), (&after, &empty));
+        let left_behind = (!left.is_empty()).then(|| Left { expected: expected.clone(), found });
+        rehearsed.push(RehearsedDown { removals, left: left_behind });
+        (present, held) = (after, left);
+    }
+    Ok(Descent::Whole(Rehearsal { start, end: points.newest().clone(), rehearsed, had_rows: false }))
+}
+
+fn refused(known: &mut Known, at: usize) -> Descent {
+    known.refuse(at);
+    Descent::Missing(known.missing())
+}
+
+/// Up, and proposes what is missing on the way.
+fn climb(
+    connection: &mut Connection,
+    history: &History,
+    scripts: &dyn Scripts,
+    known: &mut Known,
+    look: &mut Look<'_>,
+) -> Result<Points> {
+    let count = known.downs.len();
+    let all = &history.migrations[..history.migrations.len() - known.passed];
+    let (kept, last) = all.split_at(history.migrations.len() - count);
+    apply_all(connection, kept, look.prisma)?;
+    let mut points = Points::new(look.at_rest(connection)?);
+    let mut at = count;
+    apply_each(connection, last, look.prisma, |connection| {
+        at -= 1;
+        let point = look.at_rest(connection)?;
+        if known.downs[at].is_none() && !known.refused.contains(&at) {
+            known.downs[at] = scripts.proposed(at, points.newest(), &point);
+        }
+        points.push(point);
+        Ok(())
+    })?;
+    Ok(points)
+}
+
+/// What a script made.
+struct Step {
+    found: Catalog,
+    after: Stock,
+    /// What it leaves behind.
+    left: Vec<Difference>,
+    /// False: it was undone.
+    is_kept: bool,
+}
+
+struct Look<'a> {
+    looker: Looker,
+    prisma: AsPrisma<'a>,
+}
+
+impl Look<'_> {
+    /// The catalog without what is external. A look that fails is made once more: a script may have thrown out what it was planned with.
+    fn at_rest(&mut self, connection: &mut Connection) -> Result<Catalog> {
+        let AsPrisma { schemas, groundwork, .. } = self.prisma;
+        let mut look = || connection.read(|transaction| self.looker.look(transaction, schemas));
+        let catalog = look().or_else(|_| look())?;
+        Ok(parted(catalog, &groundwork.external).0)
+    }
+
+    /// Runs `down`, from where `held` was left behind already. A script that nobody wrote and that leaves more is undone.
+    fn step(
+        &mut self,
+        connection: &mut Connection,
+        down: &Down,
+        expected: &Catalog,
+        held: &[Difference],
+    ) -> Result<Step> {
+        let is_planned = self.looker.is_planned();
+        match self.try_step(connection, down, expected, held) {
+            Err(_) if is_planned && !self.looker.is_planned() => self.try_step(connection, down, expected, held),
+            step => step,
+        }
+    }
+
+    fn try_step(
+        &mut self,
+        connection: &mut Connection,
+        down: &Down,
+        expected: &Catalog,
+        held: &[Difference],
+    ) -> Result<Step> {
+        let AsPrisma { schemas, groundwork, .. } = self.prisma;
+        try_out_and(connection, down, schemas, None, |transaction| {
+            let found = parted(self.looker.look(transaction, schemas)?, &groundwork.external).0;
+            let left = match found.objects == expected.objects {
+                true => Vec::new(),
+                false => drift::between(expected, &found).definition,
+            };
+            let leads_back = left.iter().all(|difference| held.contains(difference));
+            let is_kept = leads_back || down.origin != Origin::Catalogs;
+            Ok((Step { found, after: stock_in(transaction)?, left, is_kept }, is_kept))
+        })
+    }
+}
