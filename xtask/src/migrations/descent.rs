@@ -5,17 +5,21 @@ use std::collections::BTreeSet;
 
 use crate::error::{Failure, Result};
 use crate::migrations::down::{Down, Origin, try_out_and};
+use crate::migrations::look::Look;
 use crate::migrations::losses::removals;
 use crate::migrations::points::Points;
 use crate::migrations::prints::Prints;
+use crate::migrations::proposal::proposed;
 use crate::migrations::rehearsed::{Left, Rehearsal, RehearsedDown};
 use crate::migrations::stock::{Stock, stock, stock_in};
 use crate::postgres::connection::Connection;
-use crate::schema::catalog::{Catalog, Difference, Looker};
+use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
-use crate::schema::external::parted;
 use crate::schema::history::History;
 use crate::schema::replay::{AsPrisma, apply_all, apply_each};
+
+/// How a script from the catalogs begins.
+pub const FROM_CATALOGS: &str = "-- By the catalogs before and after the migration.\n";
 
 /// Where the scripts come from. They are numbered from the newest, 0.
 pub trait Scripts: Sync {
@@ -27,9 +31,6 @@ pub trait Scripts: Sync {
     /// # Errors
     /// `blocked` when it cannot be read.
     fn ready(&self, at: usize) -> Result<Option<Down>>;
-
-    /// One that should lead from `after` to `before`.
-    fn proposed(&self, at: usize, before: &Catalog, after: &Catalog) -> Option<Down>;
 
     /// Prisma's. No throw-away database may be open.
     ///
@@ -49,10 +50,6 @@ impl Scripts for Vec<Down> {
 
     fn ready(&self, at: usize) -> Result<Option<Down>> {
         Ok(self.get(at).cloned())
-    }
-
-    fn proposed(&self, _: usize, _: &Catalog, _: &Catalog) -> Option<Down> {
-        None
     }
 
     fn asked(&self, missing: &[usize]) -> Result<Vec<(usize, Down)>> {
@@ -134,8 +131,8 @@ pub fn descent(
     known: &mut Known,
     give: &dyn Fn(&[Down]),
 ) -> Result<Descent> {
-    let mut look = Look { looker: Looker::default(), prisma };
-    let mut points = climb(connection, history, scripts, known, &mut look)?;
+    let mut look = Look::new(prisma);
+    let mut points = climb(connection, history, known, &mut look)?;
     let Some(downs) = known.all() else { return Ok(Descent::Missing(known.missing())) };
     give(&downs);
     let start = points.newest().clone();
@@ -149,7 +146,7 @@ pub fn descent(
             return Err(Failure::bug("more down scripts than migrations"));
         }
         let expected = points.newest();
-        let Step { found, after, left, is_kept } = match look.step(connection, down, expected, &held) {
+        let Step { found, after, left, is_kept } = match step(&mut look, connection, down, expected, &held) {
             Ok(step) => step,
             Err(_) if down.origin == Origin::Catalogs => return Ok(refused(known, at)),
             Err(failure) => return Ok(Descent::Stopped(at, failure)),
@@ -173,26 +170,27 @@ fn refused(known: &mut Known, at: usize) -> Descent {
 }
 
 /// Up, and proposes what is missing on the way.
-fn climb(
-    connection: &mut Connection,
-    history: &History,
-    scripts: &dyn Scripts,
-    known: &mut Known,
-    look: &mut Look<'_>,
-) -> Result<Points> {
+fn climb(connection: &mut Connection, history: &History, known: &mut Known, look: &mut Look<'_>) -> Result<Points> {
     let count = known.downs.len();
     let all = &history.migrations[..history.migrations.len() - known.passed];
     let (kept, last) = all.split_at(history.migrations.len() - count);
     apply_all(connection, kept, look.prisma)?;
-    let mut points = Points::new(look.at_rest(connection)?);
+    let mut then = look.at_rest(connection)?;
+    let mut points = Points::new(then.catalog.clone());
     let mut at = count;
     apply_each(connection, last, look.prisma, |connection| {
         at -= 1;
-        let point = look.at_rest(connection)?;
+        let now = look.at_rest(connection)?;
         if known.downs[at].is_none() && !known.refused.contains(&at) {
-            known.downs[at] = scripts.proposed(at, points.newest(), &point);
+            let migration = &history.migrations[history.migrations.len() - 1 - at];
+            known.downs[at] = proposed(connection, look, migration, &then, &now)?.map(|sql| Down {
+                migration: migration.name.clone(),
+                sql: format!("{FROM_CATALOGS}{sql}"),
+                origin: Origin::Catalogs,
+            });
         }
-        points.push(point);
+        points.push(now.catalog.clone());
+        then = now;
         Ok(())
     })?;
     Ok(points)
@@ -208,52 +206,37 @@ struct Step {
     is_kept: bool,
 }
 
-struct Look<'a> {
-    looker: Looker,
-    prisma: AsPrisma<'a>,
+/// Runs `down`, from where `held` was left behind already. A script that nobody wrote and that leaves more is undone.
+fn step(
+    look: &mut Look<'_>,
+    connection: &mut Connection,
+    down: &Down,
+    expected: &Catalog,
+    held: &[Difference],
+) -> Result<Step> {
+    let is_planned = look.is_planned();
+    match try_step(look, connection, down, expected, held) {
+        Err(_) if is_planned && !look.is_planned() => try_step(look, connection, down, expected, held),
+        step => step,
+    }
 }
 
-impl Look<'_> {
-    /// The catalog without what is external. A look that fails is made once more: a script may have thrown out what it was planned with.
-    fn at_rest(&mut self, connection: &mut Connection) -> Result<Catalog> {
-        let AsPrisma { schemas, groundwork, .. } = self.prisma;
-        let mut look = || connection.read(|transaction| self.looker.look(transaction, schemas));
-        let catalog = look().or_else(|_| look())?;
-        Ok(parted(catalog, &groundwork.external).0)
-    }
-
-    /// Runs `down`, from where `held` was left behind already. A script that nobody wrote and that leaves more is undone.
-    fn step(
-        &mut self,
-        connection: &mut Connection,
-        down: &Down,
-        expected: &Catalog,
-        held: &[Difference],
-    ) -> Result<Step> {
-        let is_planned = self.looker.is_planned();
-        match self.try_step(connection, down, expected, held) {
-            Err(_) if is_planned && !self.looker.is_planned() => self.try_step(connection, down, expected, held),
-            step => step,
-        }
-    }
-
-    fn try_step(
-        &mut self,
-        connection: &mut Connection,
-        down: &Down,
-        expected: &Catalog,
-        held: &[Difference],
-    ) -> Result<Step> {
-        let AsPrisma { schemas, groundwork, .. } = self.prisma;
-        try_out_and(connection, down, schemas, None, |transaction| {
-            let found = parted(self.looker.look(transaction, schemas)?, &groundwork.external).0;
-            let left = match found.objects == expected.objects {
-                true => Vec::new(),
-                false => drift::between(expected, &found).definition,
-            };
-            let leads_back = left.iter().all(|difference| held.contains(difference));
-            let is_kept = leads_back || down.origin != Origin::Catalogs;
-            Ok((Step { found, after: stock_in(transaction)?, left, is_kept }, is_kept))
-        })
-    }
+fn try_step(
+    look: &mut Look<'_>,
+    connection: &mut Connection,
+    down: &Down,
+    expected: &Catalog,
+    held: &[Difference],
+) -> Result<Step> {
+    let schemas = look.prisma.schemas;
+    try_out_and(connection, down, schemas, None, |transaction| {
+        let found = look.catalog(transaction)?;
+        let left = match found.objects == expected.objects {
+            true => Vec::new(),
+            false => drift::between(expected, &found).definition,
+        };
+        let leads_back = left.iter().all(|difference| held.contains(difference));
+        let is_kept = leads_back || down.origin != Origin::Catalogs;
+        Ok((Step { found, after: stock_in(transaction)?, left, is_kept }, is_kept))
+    })
 }

@@ -12,10 +12,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
-use crate::migrations::descent::{Descent, Known, Scripts, descent};
+use crate::migrations::descent::{Descent, FROM_CATALOGS, Known, Scripts, descent};
 use crate::migrations::down::{Down, Origin};
-use crate::migrations::{inverse, prisma_diff};
-use crate::schema::catalog::Catalog;
+use crate::migrations::prisma_diff;
 use crate::schema::history::History;
 use crate::schema::platform;
 use crate::schema::replay::{AsPrisma, cache_key, in_throw_away_database};
@@ -49,11 +48,6 @@ impl Scripts for Sources<'_> {
 
     fn ready(&self, at: usize) -> Result<Option<Down>> {
         ready(self.session, &self.histories[at])
-    }
-
-    fn proposed(&self, at: usize, before: &Catalog, after: &Catalog) -> Option<Down> {
-        let sql = FROM_CATALOGS.to_owned() + &inverse::taken_back(before, after)?;
-        Some(Down { migration: last(&self.histories[at]).ok()?, sql, origin: Origin::Catalogs })
     }
 
     fn asked(&self, missing: &[usize]) -> Result<Vec<(usize, Down)>> {
@@ -153,9 +147,6 @@ fn kept_as(session: &Session<'_>, history: &History) -> Result<PathBuf> {
 
 /// Raised when the catalogs tell more: what Prisma was asked before is found anew.
 const CATALOGS_TELL: &str = "2";
-
-/// How a script that we kept says that it is not from Prisma.
-const FROM_CATALOGS: &str = "-- By the catalogs before and after the migration.\n";
 
 fn origin(kept: &str) -> Origin {
     if kept.starts_with(FROM_CATALOGS) { Origin::Catalogs } else { Origin::Generated }

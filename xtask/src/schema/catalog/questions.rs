@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use postgres::{Row, Statement, Transaction};
 
-use super::object::Catalog;
+use super::object::{Catalog, ObjectKey};
 use super::{Annotations, of_major, read_object, resolve};
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
@@ -32,6 +32,13 @@ pub(super) const OBJECTS: [(&str, &str); 17] = [
 pub(super) const ANNOTATIONS: &str = include_str!("annotations.sql");
 pub(super) const IMPLIED: &str = include_str!("implied.sql");
 
+/// A catalog, and which of its objects are the same at another moment of one database, whatever they are called then.
+pub struct Seen {
+    pub catalog: Catalog,
+    /// By the server's own address.
+    pub identities: HashMap<String, ObjectKey>,
+}
+
 pub struct Questions {
     major: i32,
     role: Statement,
@@ -53,7 +60,7 @@ impl Questions {
         Ok(Questions { major, role: prepare("select current_user::text", "")?, implied, annotations, objects })
     }
 
-    pub fn ask(&self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
+    pub fn ask(&self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Seen> {
         let schemas: BTreeSet<&str> = schemas.iter().copied().filter(|schema| *schema != CLAIM_SCHEMA).collect();
         let schemas: Vec<&str> = schemas.into_iter().collect();
         let mut rows = |query: &Statement| transaction.query(query, &[]).could_not("read the catalog");
@@ -69,7 +76,8 @@ impl Questions {
             }
         }
         let schemas = schemas.iter().map(|schema| (*schema).to_owned()).collect();
-        Ok(Catalog { schemas, objects: resolve(found), major: self.major })
+        let identities = found.iter().map(|(address, found)| (address.clone(), found.key.clone())).collect();
+        Ok(Seen { catalog: Catalog { schemas, objects: resolve(found), major: self.major }, identities })
     }
 }
 
@@ -94,14 +102,14 @@ impl Looker {
     ///
     /// # Errors
     /// As `catalog_in`.
-    pub fn look(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
+    pub fn look(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Seen> {
         let questions = match self.0.take() {
             Some(questions) => questions,
             None => Questions::prepare(transaction)?,
         };
         transaction.batch_execute("set local plan_cache_mode = force_generic_plan").could_not("read the catalog")?;
-        let catalog = questions.ask(transaction, schemas)?;
+        let seen = questions.ask(transaction, schemas)?;
         self.0 = Some(questions);
-        Ok(catalog)
+        Ok(seen)
     }
 }
