@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::error::{Failure, Result};
 use crate::migrations::down::{Down, Origin, try_out_and};
-use crate::migrations::look::Look;
+use crate::migrations::look::{Look, Seen};
 use crate::migrations::losses::removals;
 use crate::migrations::points::Points;
 use crate::migrations::prints::Prints;
@@ -175,22 +175,24 @@ fn climb(connection: &mut Connection, history: &History, known: &mut Known, look
     let all = &history.migrations[..history.migrations.len() - known.passed];
     let (kept, last) = all.split_at(history.migrations.len() - count);
     apply_all(connection, kept, look.prisma)?;
-    let mut then = look.at_rest(connection)?;
-    let mut points = Points::new(then.catalog.clone());
+    let (first, mut identities) = look.at_rest(connection)?;
+    let mut points = Points::new(first);
     let mut at = count;
     apply_each(connection, last, look.prisma, |connection| {
         at -= 1;
-        let now = look.at_rest(connection)?;
+        let (catalog, now) = look.at_rest(connection)?;
         if known.downs[at].is_none() && !known.refused.contains(&at) {
             let migration = &history.migrations[history.migrations.len() - 1 - at];
-            known.downs[at] = proposed(connection, look, migration, &then, &now)?.map(|sql| Down {
+            let then = Seen { catalog: points.newest(), identities: &identities };
+            let now = Seen { catalog: &catalog, identities: &now };
+            known.downs[at] = proposed(connection, look, migration, then, now)?.map(|sql| Down {
                 migration: migration.name.clone(),
                 sql: format!("{FROM_CATALOGS}{sql}"),
                 origin: Origin::Catalogs,
             });
         }
-        points.push(now.catalog.clone());
-        then = now;
+        points.push(catalog);
+        identities = now;
         Ok(())
     })?;
     Ok(points)
@@ -239,4 +241,102 @@ fn try_step(
         let is_kept = leads_back || down.origin != Origin::Catalogs;
         Ok((Step { found, after: stock_in(transaction)?, left, is_kept }, is_kept))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::postgres::server::{open_as, open_as_migrator};
+    use crate::schema::history::Migration;
+    use crate::schema::replay::in_throw_away_database;
+    use crate::schema::statements::Version;
+    use crate::session::groundwork::Groundwork;
+
+    const PRISMA: AsPrisma<'_> =
+        AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
+
+    /// What is written, newest first; of all else "Prisma" knows what is `told`.
+    struct Sources {
+        written: Vec<Option<&'static str>>,
+        told: &'static str,
+        kept: Mutex<Vec<usize>>,
+    }
+
+    fn down(at: usize, sql: &str, origin: Origin) -> Down {
+        Down { migration: at.to_string(), sql: sql.to_owned(), origin }
+    }
+
+    impl Scripts for Sources {
+        fn count(&self) -> usize {
+            self.written.len()
+        }
+
+        fn ready(&self, at: usize) -> Result<Option<Down>> {
+            Ok(self.written[at].map(|sql| down(at, sql, Origin::Written)))
+        }
+
+        fn asked(&self, missing: &[usize]) -> Result<Vec<(usize, Down)>> {
+            Ok(missing.iter().map(|at| (*at, down(*at, self.told, Origin::Generated))).collect())
+        }
+
+        fn keep(&self, at: usize, _: &Down) {
+            self.kept.lock().unwrap().push(at);
+        }
+    }
+
+    /// Where each script comes from, and which were kept, of migrations given oldest first, each with what is written.
+    fn went(migrations: &[(&str, Option<&'static str>)], told: &'static str) -> (Vec<(Origin, String)>, Vec<usize>) {
+        let named = |(number, (sql, _)): (usize, &(&str, _))| Migration::new(number.to_string(), *sql);
+        let history = History { provider: None, migrations: migrations.iter().enumerate().map(named).collect() };
+        let written = migrations.iter().rev().map(|(_, down)| *down).collect();
+        let sources = Sources { written, told, kept: Mutex::default() };
+        let mut known = Known::of(&sources).unwrap();
+        let mut is_done = false;
+        while !is_done {
+            let open = |name: &str| Ok(open_as("migrator", name));
+            let went = in_throw_away_database(&mut open_as_migrator(), open, PRISMA, |connection| {
+                descent(connection, &history, PRISMA, &sources, &mut known, &|_| {})
+            });
+            match went.unwrap() {
+                Descent::Whole(_) => is_done = true,
+                Descent::Missing(missing) => known.ask(&sources, &missing).unwrap(),
+                Descent::Stopped(at, _) => is_done = !known.pass(at),
+            }
+        }
+        let downs = known.all().unwrap().into_iter().map(|down| (down.origin, down.sql)).collect();
+        (downs, sources.kept.into_inner().unwrap())
+    }
+
+    #[test]
+    fn whoever_knows_the_way_is_asked_and_one_that_does_not_run_is_passed() {
+        let migrations = [
+            ("create table a (id int)", None),
+            // Only "Prisma" knows this one.
+            ("create type e as enum ('a'); alter type e add value 'b'", Some("drop type e")),
+            ("alter type e add value 'c'", None),
+            ("create view v as select id from a", Some("drop view nowhere")),
+            ("alter table a rename to b; deallocate all", None),
+        ];
+        let (downs, kept) = went(&migrations, "select 'asked'");
+        let origins: Vec<Origin> = downs.iter().map(|(origin, _)| *origin).collect();
+        use Origin::{Catalogs, Generated, Written};
+        assert_eq!(origins, [Catalogs, Written, Generated, Written, Catalogs]);
+        assert!(downs[0].1.contains(r#"ALTER TABLE "public"."b" RENAME TO "a";"#), "{}", downs[0].1);
+        // The last comes after a fresh replay.
+        assert_eq!(kept, [2, 0, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_a_script_leaves_does_not_make_the_next_one_wrong() {
+        let migrations = [
+            ("create table a (id int)", None),
+            ("create table b (id int)", Some("select 'nothing'")),
+            ("prepare p as select 1", None),
+            ("prepare p as select 2; create function f() returns int language sql as 'select 1'", None),
+        ];
+        let (downs, _) = went(&migrations, "select 'asked'");
+        assert!(downs.iter().all(|(origin, _)| *origin != Origin::Generated), "{downs:?}");
+    }
 }

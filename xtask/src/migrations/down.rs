@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use postgres::Transaction;
 use postgres::error::SqlState;
+use postgres::{SimpleQueryMessage, Transaction};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::digest::sha256;
@@ -151,8 +151,13 @@ fn run(transaction: &mut Transaction<'_>, down: &Down) -> Result<()> {
 }
 
 fn transaction_id(transaction: &mut Transaction<'_>) -> Result<String> {
-    let row = transaction.query_one("select pg_catalog.pg_current_xact_id()::text", &[]);
-    Ok(row.could_not("ask for the transaction")?.get(0))
+    let answers =
+        transaction.simple_query("select pg_catalog.pg_current_xact_id()").could_not("ask for the transaction")?;
+    let id = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    id.map(str::to_owned).ok_or_else(|| Failure::bug("a transaction without a number"))
 }
 
 fn refused(down: &Down, sql: &str, error: postgres::Error) -> Failure {

@@ -4,9 +4,16 @@ use postgres::Transaction;
 
 use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::schema::catalog::{Catalog, Looker, Seen};
+use crate::schema::catalog::{Catalog, Identities, Looker};
 use crate::schema::external::parted;
 use crate::schema::replay::{AsPrisma, discard};
+
+/// A moment of a database.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    pub catalog: &'a Catalog,
+    pub identities: &'a Identities,
+}
 
 pub struct Look<'a> {
     looker: Looker,
@@ -24,16 +31,23 @@ impl<'a> Look<'a> {
     }
 
     /// Between two scripts. A look that fails is made once more: a script may have thrown out what it was planned with.
-    pub fn at_rest(&mut self, connection: &mut Connection) -> Result<Seen> {
+    pub fn at_rest(&mut self, connection: &mut Connection) -> Result<(Catalog, Identities)> {
+        let schemas = self.prisma.schemas;
+        let mut look = || connection.read(|transaction| self.looker.identify(transaction, schemas));
+        let (catalog, identities) = look().or_else(|_| look())?;
+        Ok((self.ours(catalog), identities))
+    }
+
+    /// As `at_rest`, with what is external, and of no more than the catalog.
+    pub fn whole(&mut self, connection: &mut Connection) -> Result<Catalog> {
         let schemas = self.prisma.schemas;
         let mut look = || connection.read(|transaction| self.looker.look(transaction, schemas));
-        let Seen { catalog, identities } = look().or_else(|_| look())?;
-        Ok(Seen { catalog: self.ours(catalog), identities })
+        look().or_else(|_| look())
     }
 
     /// In a transaction that is under our own settings.
     pub fn catalog(&mut self, transaction: &mut Transaction<'_>) -> Result<Catalog> {
-        let catalog = self.looker.look(transaction, self.prisma.schemas)?.catalog;
+        let catalog = self.looker.look(transaction, self.prisma.schemas)?;
         Ok(self.ours(catalog))
     }
 

@@ -6,10 +6,10 @@ use postgres::Transaction;
 use crate::error::Result;
 use crate::migrations::inventory::peek;
 use crate::migrations::inverse::{Step, aside, taken_back};
-use crate::migrations::look::Look;
+use crate::migrations::look::{Look, Seen};
 use crate::migrations::renames::renamed_back;
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::schema::catalog::{Catalog, ObjectKey, Seen, quoted};
+use crate::schema::catalog::{Catalog, ObjectKey, quoted};
 use crate::schema::history::Migration;
 
 /// Statements may show what else is to be done: a view that was made again has lost its grants.
@@ -23,12 +23,12 @@ pub fn proposed(
     connection: &mut Connection,
     look: &mut Look<'_>,
     migration: &Migration,
-    then: &Seen,
-    now: &Seen,
+    then: Seen<'_>,
+    now: Seen<'_>,
 ) -> Result<Option<String>> {
     let Some(renames) = renamed_back(then, now) else { return Ok(None) };
     if renames.is_empty() {
-        let Some(steps) = taken_back(&then.catalog, &now.catalog, &migration.sql) else { return Ok(None) };
+        let Some(steps) = taken_back(then.catalog, now.catalog, &migration.sql) else { return Ok(None) };
         if steps.iter().all(|step| step.rank.is_sure() && step.otherwise.is_none()) {
             return Ok(Some(script(steps.iter().map(|step| &step.sql))));
         }
@@ -36,7 +36,7 @@ pub fn proposed(
     look.begin(connection)?;
     let ours = connection.settings_in_transaction();
     let mut trial = connection.client().transaction().could_not("begin a transaction")?;
-    let found = tried(&mut trial, look, &ours, renames, migration, then);
+    let found = tried(&mut trial, look, &ours, renames, migration, then.catalog);
     trial.rollback().could_not("undo a script")?;
     look.end(connection)?;
     Ok(found?.map(|lines| script(lines.iter())))
@@ -52,7 +52,7 @@ fn tried(
     ours: &str,
     renames: Vec<String>,
     migration: &Migration,
-    then: &Seen,
+    then: &Catalog,
 ) -> Result<Option<Vec<String>>> {
     let mut lines = Vec::new();
     for sql in renames {
@@ -63,7 +63,7 @@ fn tried(
     }
     for _ in 0..PASSES {
         let found = peek(trial, ours, |transaction| look.catalog(transaction))?;
-        let Some(steps) = taken_back(&then.catalog, &found, &migration.sql) else { return Ok(None) };
+        let Some(steps) = taken_back(then, &found, &migration.sql) else { return Ok(None) };
         if steps.is_empty() {
             return Ok(Some(lines));
         }
@@ -180,7 +180,7 @@ mod tests {
     fn back(migration: &str, connection: &mut Connection) -> (Option<String>, [BTreeMap<String, String>; 2]) {
         let mut look = Look::new(PRISMA);
         let rows = |connection: &mut Connection| values(connection, Duration::from_secs(60)).unwrap();
-        let (then, before) = (look.at_rest(connection).unwrap(), rows(connection));
+        let ((then, at_first), before) = (look.at_rest(connection).unwrap(), rows(connection));
         let run = |sql: &str, connection: &mut Connection| {
             look_at(connection)
                 .client()
@@ -188,18 +188,21 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{migration}: {sql}: {error:?}"));
         };
         run(migration, connection);
-        let now = look.at_rest(connection).unwrap();
+        let (now, identities) = look.at_rest(connection).unwrap();
         let script = Migration::new("m".to_owned(), migration);
-        let Some(sql) = proposed(connection, &mut look, &script, &then, &now).unwrap() else {
+        let seen = Seen { catalog: &then, identities: &at_first };
+        let Some(sql) =
+            proposed(connection, &mut look, &script, seen, Seen { catalog: &now, identities: &identities }).unwrap()
+        else {
             return (None, [before.clone(), before]);
         };
         run(&sql, connection);
-        let is = look.at_rest(connection).unwrap().catalog;
-        assert_eq!(drift::between(&then.catalog, &is).definition, [], "{migration}: {sql}");
+        let is = look.at_rest(connection).unwrap().0;
+        assert_eq!(drift::between(&then, &is).definition, [], "{migration}: {sql}");
         let after = rows(connection);
         run(migration, connection);
-        let again = look.at_rest(connection).unwrap().catalog;
-        assert_eq!(drift::between(&now.catalog, &again).definition, [], "{migration}, again");
+        let again = look.at_rest(connection).unwrap().0;
+        assert_eq!(drift::between(&now, &again).definition, [], "{migration}, again");
         run(&sql, connection);
         (Some(sql), [before, after])
     }

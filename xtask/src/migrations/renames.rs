@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::migrations::ddl::{move_to, rename};
-use crate::schema::catalog::{Catalog, Object, ObjectKey, Seen};
+use crate::migrations::look::Seen;
+use crate::schema::catalog::{Catalog, Object, ObjectKey};
 
 /// What gives everything that is in both the names of `then`, as SQL, one statement each; None where there is no such statement. What has
 /// taken such a name meanwhile makes way under another.
-pub fn renamed_back(then: &Seen, now: &Seen) -> Option<Vec<String>> {
+pub fn renamed_back(then: Seen<'_>, now: Seen<'_>) -> Option<Vec<String>> {
     let schemas: BTreeMap<&String, &String> = pairs(then, now)
         .filter(|(then, _)| then.kind == "schema")
         .map(|(then, now)| (&now.path[0], &then.path[0]))
@@ -21,18 +22,18 @@ pub fn renamed_back(then: &Seen, now: &Seen) -> Option<Vec<String>> {
             pairs(then, now).filter(|(then, now)| depth_of(then) == depth && then.path.last() != now.path.last())
         {
             let name = then.path.last()?;
-            if let Some(occupant) = occupant(now_key, name, &now.catalog)
+            if let Some(occupant) = occupant(now_key, name, now.catalog)
                 && !away.contains_key(occupant)
             {
                 let aside = format!("drill_aside_{}", statements.len() + away.len());
-                statements.push(rename(occupant, &now.catalog, &aside)?);
+                statements.push(rename(occupant, now.catalog, &aside)?);
                 away.insert(occupant, aside);
             }
             back.push((now_key, name));
         }
         for (key, name) in back {
             let key = away.get(key).map_or(key.clone(), |aside| named(key, aside));
-            statements.push(rename(&key, &now.catalog, name)?);
+            statements.push(rename(&key, now.catalog, name)?);
         }
         for (then, now) in
             pairs(then, now).filter(|(then, now)| depth == 2 && depth_of(then) == 2 && home(now) != then.path[0])
@@ -46,9 +47,9 @@ pub fn renamed_back(then: &Seen, now: &Seen) -> Option<Vec<String>> {
 }
 
 /// What has the same identity: as it was, and as it is.
-fn pairs<'a>(then: &'a Seen, now: &'a Seen) -> impl Iterator<Item = (&'a ObjectKey, &'a ObjectKey)> {
-    let both = then.identities.iter().filter_map(|(address, key)| Some((key, now.identities.get(address)?)));
-    let is_ours = |(before, after): &(&ObjectKey, &ObjectKey)| {
+fn pairs<'a>(then: Seen<'a>, now: Seen<'a>) -> impl Iterator<Item = (&'a ObjectKey, &'a ObjectKey)> {
+    let both = then.identities.iter().filter_map(move |(address, key)| Some((key, now.identities.get(address)?)));
+    let is_ours = move |(before, after): &(&ObjectKey, &ObjectKey)| {
         let there = now.catalog.objects.get(*after);
         then.catalog.objects.contains_key(*before) && there.is_some_and(|object| !is_inherited(after, object))
     };

@@ -32,7 +32,7 @@ use postgres::Transaction;
 
 pub use difference::{Change, Concern, Difference, SETTINGS, diff};
 pub use object::{Catalog, Object, ObjectKey, quoted};
-pub use questions::{Looker, Seen};
+pub use questions::{Identities, Looker};
 pub use scope::KINDS;
 
 use crate::error::Result;
@@ -52,7 +52,7 @@ pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog>
 
 /// As `catalog`, in a transaction that reads other things too.
 pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
-    Ok(Questions::prepare(transaction)?.ask(transaction, schemas)?.catalog)
+    Questions::prepare(transaction)?.ask(transaction, schemas)
 }
 
 /// An object whose relations to others are still addresses: catalog, OID and column number, which mean nothing outside
