@@ -5,32 +5,26 @@ use std::sync::OnceLock;
 use crate::error::{Failure, Result};
 use crate::migrations::down::Down;
 
+#[derive(Default)]
 pub struct Awaited {
-    /// How many there will be.
-    pub count: usize,
     /// None: there are none after all, and whoever made them says why.
     downs: OnceLock<Option<Vec<Down>>>,
 }
 
 impl Awaited {
-    pub fn new(count: usize) -> Awaited {
-        Awaited { count, downs: OnceLock::new() }
-    }
-
     pub fn of(downs: Vec<Down>) -> Awaited {
-        Awaited { count: downs.len(), downs: OnceLock::from(Some(downs)) }
+        Awaited { downs: OnceLock::from(Some(downs)) }
     }
 
-    /// Makes them. Whoever waits is let go, whatever happens.
+    /// Does what makes them and `give`s them on the way. Whoever waits is let go, whatever happens.
     ///
     /// # Errors
     /// What `make` says.
-    pub fn fill(&self, make: impl FnOnce() -> Result<Vec<Down>>) -> Result<Vec<Down>> {
-        let end = End(self);
-        let downs = make()?;
-        let _ = self.downs.set(Some(downs.clone()));
-        drop(end);
-        Ok(downs)
+    pub fn fill<T>(&self, make: impl FnOnce(&dyn Fn(&[Down])) -> Result<T>) -> Result<T> {
+        let _end = End(self);
+        make(&|downs| {
+            let _ = self.downs.set(Some(downs.to_vec()));
+        })
     }
 
     /// Waits for them.
@@ -59,11 +53,11 @@ mod tests {
 
     #[test]
     fn whoever_waits_is_let_go_when_the_scripts_cannot_be_made() {
-        for make in [|| Err(Failure::failed("no")), || panic!("while making them")] {
-            let awaited = Awaited::new(1);
+        for make in [|| Err::<(), _>(Failure::failed("no")), || panic!("while making them")] {
+            let awaited = Awaited::default();
             std::thread::scope(|scope| {
                 let waiting = scope.spawn(|| awaited.get().is_err());
-                let made = catch_unwind(AssertUnwindSafe(|| awaited.fill(make)));
+                let made = catch_unwind(AssertUnwindSafe(|| awaited.fill(|_| make())));
                 assert!(made.map_or(true, |made| made.is_err()));
                 assert!(waiting.join().unwrap());
             });

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use postgres::Transaction;
 use postgres::error::SqlState;
+use postgres::{SimpleQueryMessage, Transaction};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::digest::sha256;
@@ -95,17 +95,41 @@ impl fmt::Display for Down {
 /// # Errors
 /// `blocked`, with what the server says against the script.
 pub fn try_out(connection: &mut Connection, down: &Down, schemas: &[&str], limit: Option<Duration>) -> Result<()> {
+    try_out_and(connection, down, schemas, limit, |_| Ok(((), true)))
+}
+
+/// As `try_out`, and lets `look` see what the script made before it is kept, under our own settings; `look` says whether it is.
+///
+/// # Errors
+/// As `try_out`; what `look` says.
+pub fn try_out_and<T>(
+    connection: &mut Connection,
+    down: &Down,
+    schemas: &[&str],
+    limit: Option<Duration>,
+    look: impl FnOnce(&mut Transaction<'_>) -> Result<(T, bool)>,
+) -> Result<T> {
     let schema = schemas.first().ok_or_else(|| Failure::bug("a rehearsal needs a schema"))?;
     begin_as_prisma(connection, schema)?;
     if let Some(limit) = limit {
         let sql = format!("set statement_timeout = {}", limit.as_millis());
         connection.client().batch_execute(&sql).could_not("set a time limit")?;
     }
-    connection.write(|transaction| run(transaction, down)).map_err(|failure| {
+    let refused = |failure: Failure| {
         let message = format!("{down} does not work: a rehearsal of it failed");
         failure.with_status(Status::Blocked).message(message).hint(down.remedy())
-    })?;
-    discard(connection)
+    };
+    let ours = connection.settings_in_transaction();
+    let mut transaction = connection.client().transaction().could_not("begin a transaction")?;
+    run(&mut transaction, down).map_err(refused)?;
+    transaction.batch_execute(&ours).could_not("look at what the script did")?;
+    let (seen, is_kept) = look(&mut transaction)?;
+    match is_kept {
+        true => transaction.commit().could_not("commit").map_err(refused)?,
+        false => transaction.rollback().could_not("undo a script")?,
+    }
+    discard(connection)?;
+    Ok(seen)
 }
 
 fn begin_as_prisma(connection: &mut Connection, schema: &str) -> Result<()> {
@@ -127,8 +151,13 @@ fn run(transaction: &mut Transaction<'_>, down: &Down) -> Result<()> {
 }
 
 fn transaction_id(transaction: &mut Transaction<'_>) -> Result<String> {
-    let row = transaction.query_one("select pg_catalog.pg_current_xact_id()::text", &[]);
-    Ok(row.could_not("ask for the transaction")?.get(0))
+    let answers =
+        transaction.simple_query("select pg_catalog.pg_current_xact_id()").could_not("ask for the transaction")?;
+    let id = answers.iter().find_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    id.map(str::to_owned).ok_or_else(|| Failure::bug("a transaction without a number"))
 }
 
 fn refused(down: &Down, sql: &str, error: postgres::Error) -> Failure {

@@ -12,53 +12,95 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
 use crate::files;
+use crate::migrations::descent::{Descent, FROM_CATALOGS, Known, Scripts, descent};
 use crate::migrations::down::{Down, Origin};
-use crate::migrations::{inverse, prisma_diff};
-use crate::postgres::connection::{Connection, CouldNot};
-use crate::schema::catalog::{Catalog, catalog_in};
-use crate::schema::drift;
-use crate::schema::external::{managed, parted};
+use crate::migrations::prisma_diff;
 use crate::schema::history::History;
 use crate::schema::platform;
-use crate::schema::replay::{AsPrisma, apply, cache_key, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, cache_key, in_throw_away_database};
 use crate::session::Session;
 use pin::file;
 
 /// Calls of Prisma that run side by side: more than two only wait for each other on two cores.
 const WORKERS: usize = 2;
 
-/// The scripts that take the last `count` migrations of `history` back, newest first. `session` must be one that may
-/// create databases.
+/// Where the scripts of one session come from.
+pub struct Sources<'a> {
+    session: &'a Session<'a>,
+    prisma: AsPrisma<'a>,
+    /// What each migration is the end of, newest first.
+    histories: Vec<History>,
+}
+
+impl<'a> Sources<'a> {
+    /// Of the last `count` migrations of `history`. `session` must be one that may create databases.
+    pub fn new(session: &'a Session<'a>, prisma: AsPrisma<'a>, history: &History, count: usize) -> Sources<'a> {
+        let all = history.migrations.len();
+        let histories = (all - count + 1..=all).rev().map(|length| history.first(length)).collect();
+        Sources { session, prisma, histories }
+    }
+}
+
+impl Scripts for Sources<'_> {
+    fn count(&self) -> usize {
+        self.histories.len()
+    }
+
+    fn ready(&self, at: usize) -> Result<Option<Down>> {
+        ready(self.session, &self.histories[at])
+    }
+
+    fn asked(&self, missing: &[usize]) -> Result<Vec<(usize, Down)>> {
+        let missing: Vec<Missing<'_>> = missing.iter().map(|at| (*at, &self.histories[*at])).collect();
+        let found = by_prisma(self.session, &missing, self.prisma)?;
+        let down = |(at, sql)| Ok((at, Down { migration: last(&self.histories[at])?, sql, origin: Origin::Generated }));
+        found.into_iter().map(down).collect()
+    }
+
+    fn keep(&self, at: usize, down: &Down) {
+        let Ok(file) = kept_as(self.session, &self.histories[at]) else { return };
+        if down.origin != Origin::Written && !file.exists() {
+            files::keep(&file, down.sql.as_bytes());
+        }
+    }
+}
+
+/// The scripts that take the last `count` migrations of `history` back, newest first, whether or not they work; None where nothing takes
+/// one back yet.
 ///
 /// # Errors
-/// `failed` when Prisma cannot tell the difference; `blocked` when a `down.sql` cannot be read.
+/// As `Scripts::ready`.
+pub fn known(session: &Session<'_>, history: &History, count: usize) -> Result<Option<Vec<Down>>> {
+    let schemas = session.target.schemas();
+    let prisma = platform::as_prisma(session, &schemas)?;
+    Ok(Known::of(&Sources::new(session, prisma, history, count))?.all())
+}
+
+/// As `known`, and finds what is missing.
+///
+/// # Errors
+/// `failed` when a migration does not apply, or Prisma cannot tell the difference.
 pub fn of(session: &Session<'_>, history: &History, count: usize) -> Result<Vec<Down>> {
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
-    let histories = histories(history, count);
-    let mut downs = histories.iter().map(|history| ready(session, history)).collect::<Result<Vec<_>>>()?;
-    for source in [by_catalogs, by_prisma] {
-        let missing: Vec<Missing<'_>> = histories.iter().enumerate().filter(|(at, _)| downs[*at].is_none()).collect();
-        for (at, sql) in source(session, &missing, prisma)? {
-            files::keep(&kept_as(session, &histories[at])?, sql.as_bytes());
-            downs[at] = Some(Down { migration: last(&histories[at])?, origin: origin(&sql), sql });
+    let scripts = Sources::new(session, prisma, history, count);
+    let mut known = Known::of(&scripts)?;
+    let mut is_done = known.all().is_some();
+    while !is_done {
+        let went = in_throw_away_database(
+            &mut session.connect()?,
+            |name| session.connect_to(name),
+            prisma,
+            |now| descent(now, history, prisma, &scripts, &mut known, &|_| {}),
+        );
+        match went? {
+            Descent::Whole(_) => is_done = true,
+            Descent::Missing(missing) => known.ask(&scripts, &missing)?,
+            // What comes before one that does not run is looked at from a fresh replay.
+            Descent::Stopped(at, _) => is_done = !known.pass(at),
         }
     }
-    downs.into_iter().map(|down| down.ok_or_else(|| Failure::bug("a migration without a way back"))).collect()
-}
-
-/// As `of`, where nobody has to be asked; None where one of them is not known yet.
-///
-/// # Errors
-/// `blocked` when a `down.sql` cannot be read.
-pub fn known(session: &Session<'_>, history: &History, count: usize) -> Result<Option<Vec<Down>>> {
-    histories(history, count).iter().map(|history| ready(session, history)).collect()
-}
-
-/// What each of the last `count` migrations is the end of, newest first.
-fn histories(history: &History, count: usize) -> Vec<History> {
-    let all = history.migrations.len();
-    (all - count + 1..=all).rev().map(|length| history.first(length)).collect()
+    known.all().ok_or_else(|| Failure::bug("a migration without a way back"))
 }
 
 /// Which of the scripts it is, and the history up to and with the migration that it takes back.
@@ -98,54 +140,16 @@ fn kept_as(session: &Session<'_>, history: &History) -> Result<PathBuf> {
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
     let before = history.first(history.migrations.len() - 1).digest();
-    let histories = [session.toolbox.prisma.version.as_str(), &history.digest(), &before].join("\n");
+    let histories = [CATALOGS_TELL, session.toolbox.prisma.version.as_str(), &history.digest(), &before].join("\n");
     let key = cache_key(&histories, session.identity.major_version(), prisma);
     Ok(session.settings.private_dir().join("down").join(format!("{key}.sql")))
 }
 
-/// How a script that we kept says that it is not from Prisma.
-const FROM_CATALOGS: &str = "-- By the catalogs before and after the migration.\n";
+/// Raised when the catalogs tell more: what Prisma was asked before is found anew.
+const CATALOGS_TELL: &str = "2";
 
 fn origin(kept: &str) -> Origin {
     if kept.starts_with(FROM_CATALOGS) { Origin::Catalogs } else { Origin::Generated }
-}
-
-/// Of the migrations that the catalogs tell whole. Each script runs where it will run, and the server says that it leads back.
-fn by_catalogs(session: &Session<'_>, missing: &[Missing<'_>], prisma: AsPrisma<'_>) -> Result<Vec<(usize, String)>> {
-    let Some((_, longest)) = missing.first() else { return Ok(Vec::new()) };
-    let open = |name: &str| session.connect_to(name);
-    in_throw_away_database(&mut session.connect()?, open, prisma, |now| {
-        let seen = |now: &mut Connection| managed(now, prisma.schemas, &prisma.groundwork.external);
-        let (mut found, mut point) = (Vec::new(), None);
-        let work = prisma.counts(longest.migrations.len());
-        for (index, migration) in longest.migrations.iter().enumerate() {
-            work.step(index + 1, &migration.name);
-            let Some((at, _)) = missing.iter().find(|(_, history)| history.migrations.len() == index + 1) else {
-                apply(now, migration, prisma)?;
-                continue;
-            };
-            let before = point.take().map_or_else(|| seen(now), Ok)?;
-            apply(now, migration, prisma)?;
-            let after = seen(now)?;
-            found.extend(way_back(now, &before, &after, prisma)?.map(|sql| (*at, FROM_CATALOGS.to_owned() + &sql)));
-            point = Some(after);
-        }
-        Ok(found)
-    })
-}
-
-/// The script that leads from `after`, which is there, to `before`, tried and undone; None where there is none.
-fn way_back(now: &mut Connection, before: &Catalog, after: &Catalog, prisma: AsPrisma<'_>) -> Result<Option<String>> {
-    let Some(sql) = inverse::taken_back(before, after) else { return Ok(None) };
-    let ours = now.settings_in_transaction();
-    let mut attempt = now.client().transaction().could_not("begin a transaction")?;
-    let leads_back = attempt.batch_execute(&sql).is_ok() && {
-        attempt.batch_execute(&ours).could_not("look at what the script did")?;
-        let found = parted(catalog_in(&mut attempt, prisma.schemas)?, &prisma.groundwork.external).0;
-        drift::between(before, &found).definition.is_empty()
-    };
-    attempt.rollback().could_not("undo a script")?;
-    Ok(leads_back.then_some(sql))
 }
 
 /// The one whose turn it is, and its number from 1.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use postgres::Transaction;
+use postgres::{Row, Transaction};
 
 use crate::error::Result;
 use crate::migrations::prints::Prints;
@@ -10,9 +10,15 @@ use crate::migrations::stock::{Stock, stock_in};
 use crate::postgres::connection::CouldNot;
 use crate::schema::place::Place;
 
-/// What a transaction has done to a table so far: the file that holds it, which a rewrite replaces, and how many rows were updated or
-/// deleted. None where the server does not count.
-type Trace = (Option<u32>, Option<i64>);
+/// What a transaction has done to a table so far. The counts are None where the server does not count.
+#[derive(PartialEq, Eq)]
+struct Trace {
+    /// What holds it, which a rewrite replaces.
+    file: Option<u32>,
+    /// Rows updated or deleted.
+    changed: Option<i64>,
+    inserted: Option<i64>,
+}
 
 pub struct Inventory {
     pub stock: Stock,
@@ -25,11 +31,13 @@ impl Inventory {
         const TRACES: &str = "
             select c.oid, pg_catalog.pg_relation_filenode(c.oid)::oid,
                    case when pg_catalog.current_setting('track_counts') = 'on'
-                        then pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) end
+                        then pg_catalog.pg_stat_get_xact_tuples_updated(c.oid) + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) end,
+                   case when pg_catalog.current_setting('track_counts') = 'on' then pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) end
               from pg_catalog.pg_class c where c.relkind in ('r', 'p')";
         let stock = stock_in(transaction)?;
         let rows = transaction.query(TRACES, &[]).could_not("ask which tables were touched")?;
-        let traces = rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect();
+        let trace = |row: &Row| Trace { file: row.get(1), changed: row.get(2), inserted: row.get(3) };
+        let traces = rows.iter().map(|row| (row.get(0), trace(row))).collect();
         Ok(Inventory { stock, traces })
     }
 
@@ -43,9 +51,24 @@ impl Inventory {
     pub fn touched<'a>(&'a self, after: &'a Inventory) -> impl Iterator<Item = u32> {
         let is_ours = |relation: &u32| self.stock.contains((*relation, 0)) && after.stock.contains((*relation, 0));
         let touched = self.traces.iter().filter(move |(relation, trace)| {
-            is_ours(relation) && (trace.1.is_none() || after.traces.get(relation) != Some(trace))
+            let now = after.traces.get(relation).map(|now| (now.file, now.changed));
+            is_ours(relation) && (trace.changed.is_none() || now != Some((trace.file, trace.changed)))
         });
         touched.map(|(relation, _)| self.stock.root(*relation))
+    }
+
+    /// Tables in which anything may be unlike what it was in `earlier`, the end of an earlier transaction, after which nobody else wrote;
+    /// of partitions the root.
+    pub fn written<'a>(&'a self, earlier: &'a Inventory) -> impl Iterator<Item = u32> {
+        let unchanged = self.stock.unchanged(&earlier.stock);
+        let is_idle = |relation: &u32, now: &Trace| {
+            let file = earlier.traces.get(relation).map(|then| then.file);
+            file == Some(now.file) && (now.changed, now.inserted) == (Some(0), Some(0))
+        };
+        let written = self.traces.iter().filter(move |(relation, now)| {
+            !unchanged.contains(relation) || self.stock.is_unsteady(**relation) || !is_idle(relation, now)
+        });
+        written.map(|(relation, _)| self.stock.root(*relation))
     }
 
     /// The first thing with something in it that is dropped, as the end of "it would …"; `then` is what was in it.

@@ -6,7 +6,7 @@ use crate::digest::sha256;
 use crate::error::Result;
 use crate::migrations::down::Down;
 use crate::migrations::kept;
-use crate::migrations::rehearsal::Rehearsal;
+use crate::migrations::rehearsed::Rehearsal;
 use crate::schema::history::History;
 use crate::schema::platform;
 use crate::schema::replay::cache_key;

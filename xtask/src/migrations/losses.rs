@@ -89,6 +89,9 @@ impl fmt::Display for Loss {
 /// # Errors
 /// `blocked`, with the way out, where row security hides rows from this role; `failed` when the server refuses.
 pub fn losses(connection: &mut Connection, removals: &[Removal]) -> Result<Vec<Loss>> {
+    if removals.is_empty() {
+        return Ok(Vec::new());
+    }
     connection.read(|transaction| {
         let there = stock_in(transaction)?;
         let now = |removal: &'_ Removal| removal.now.clone().filter(|place| there.has(place));
@@ -168,10 +171,9 @@ pub fn type_and_default(transaction: &mut Transaction<'_>, place: &Place) -> Res
     Ok((row.get(0), row.get(1)))
 }
 
-/// Whether every value of a column is its default, which is there.
-pub fn holds_its_default(transaction: &mut Transaction<'_>, place: &Place) -> Result<bool> {
-    let is_there = stock_in(transaction)?.has(place);
-    let (rows, others) = match is_there {
+/// Whether every value of a column is its default, which is there; `there` is all that is.
+pub fn holds_its_default(transaction: &mut Transaction<'_>, there: &Stock, place: &Place) -> Result<bool> {
+    let (rows, others) = match there.has(place) {
         true => at_stake(transaction, [(Some(place), &Harm::DropsDefault)].into_iter())?[0],
         false => (0, 0),
     };

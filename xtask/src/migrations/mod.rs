@@ -2,6 +2,8 @@
 
 pub mod awaited;
 pub mod database_state;
+mod ddl;
+pub mod descent;
 pub mod down;
 pub mod down_scripts;
 pub mod draft;
@@ -13,11 +15,16 @@ mod inventory;
 mod inverse;
 pub mod kept;
 pub mod kept_rehearsal;
+mod look;
 pub mod losses;
+mod points;
 pub mod prints;
 mod prisma_diff;
 pub mod prisma_status;
+mod proposal;
 pub mod rehearsal;
+pub mod rehearsed;
+mod renames;
 pub mod roll_back;
 pub mod status;
 mod stock;

@@ -56,6 +56,13 @@ impl Prints {
         self.0.get(&id)
     }
 
+    /// `self`, and of what is not in `tables`, and still there in `stock`, what it was `before`.
+    pub fn beside(mut self, before: &Prints, tables: &BTreeSet<u32>, stock: &Stock) -> Prints {
+        let is_left = |id: &Id| stock.contains(*id) && !tables.contains(&id.0);
+        self.0.extend(before.0.iter().filter(|(id, _)| is_left(id)).map(|(id, print)| (*id, print.clone())));
+        self
+    }
+
     /// Rows and values that are no longer there in what `after` still has. A column whose table lost rows is not named beside it.
     pub fn harmed<'a>(&'a self, after: &'a Prints) -> impl Iterator<Item = (Id, Harm)> {
         self.iter().filter_map(|before| {
@@ -109,8 +116,13 @@ pub fn prints_in(
 ///
 /// # Errors
 /// As `prints_in`.
-pub fn prints_of_few(transaction: &mut Transaction<'_>, stock: &Stock, then: Option<&Stock>) -> Result<Prints> {
-    let mut tables = tables(stock, None, &BTreeMap::new());
+pub fn prints_of_few(
+    transaction: &mut Transaction<'_>,
+    stock: &Stock,
+    only: Option<&BTreeSet<u32>>,
+    then: Option<&Stock>,
+) -> Result<Prints> {
+    let mut tables = tables(stock, only, &BTreeMap::new());
     tables.iter_mut().for_each(|table| table.has_few = true);
     prints_of(transaction, tables, stock, then)
 }

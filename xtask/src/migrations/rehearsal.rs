@@ -1,61 +1,33 @@
 //! What down scripts do, tried in throw-away databases before they run for real: once where there are no rows, which says what they drop
 //! and what schema they leave, and once where every table has some, which says whose rows and values they change.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
-
-use postgres::{Row, Transaction};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Result};
 use crate::migrations::awaited::Awaited;
-use crate::migrations::down::{Down, try_out};
+use crate::migrations::descent::{Descent, Known, Scripts, descent};
+use crate::migrations::down::{Down, try_out_and};
 use crate::migrations::draft::complete;
 use crate::migrations::harm::Harm;
+use crate::migrations::inventory::Inventory;
 use crate::migrations::losses::{Removal, holds_its_default, removals};
 use crate::migrations::prints::{Prints, prints_of_few};
+use crate::migrations::rehearsed::{Left, Rehearsal};
 use crate::migrations::stock::{Id, Stock, schemas_of, stock, stock_in};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::filler::fill_empty;
-use crate::schema::catalog::Catalog;
-use crate::schema::drift;
-use crate::schema::external::managed;
 use crate::schema::history::History;
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, apply_all, apply_each, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply, apply_all, in_throw_away_database};
 use crate::schema::row_changes::row_changes;
+use postgres::{Row, Transaction};
 
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
 const ROWS: u64 = 20;
 
 /// For each statement of a script on made-up rows. One that takes longer is tried where there are no rows, and not again.
 const LIMIT: Duration = Duration::from_secs(5);
-
-/// One step of a rehearsal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RehearsedDown {
-    pub removals: Vec<Removal>,
-    /// The catalog of the history without the migration.
-    pub expected: Catalog,
-    /// What the script made of the history with it.
-    pub found: Catalog,
-}
-
-impl RehearsedDown {
-    pub fn leaves(&self) -> bool {
-        !drift::between(&self.expected, &self.found).definition.is_empty()
-    }
-}
-
-/// What a throw-away database says of some down scripts before they run for real.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Rehearsal {
-    /// The catalog of the whole history.
-    pub start: Catalog,
-    /// In the order of the scripts.
-    pub rehearsed: Vec<RehearsedDown>,
-    /// Every script ran where there are rows, too, in its time.
-    pub had_rows: bool,
-}
 
 /// The server of the throw-away databases.
 pub struct Workplace<'a> {
@@ -67,31 +39,38 @@ pub struct Workplace<'a> {
     pub one_at_a_time: bool,
 }
 
-/// Replays `history` in throw-away databases and takes its last `count` migrations back with what `downs` answers, newest first. Prisma is
-/// the slowest here, so the databases get ready while it thinks.
+/// Replays `history` in throw-away databases and takes its last migrations back with what `scripts` know.
 ///
 /// # Errors
-/// `blocked`, naming the migration, when a script does not run or cannot run inside a transaction; what `downs` says.
+/// `blocked`, naming the migration, when a script does not run or cannot run inside a transaction; what `scripts` say.
 pub fn rehearse(
     place: &Workplace<'_>,
     history: &History,
     prisma: AsPrisma<'_>,
-    count: usize,
-    downs: impl FnOnce() -> Result<Vec<Down>>,
+    scripts: &dyn Scripts,
 ) -> Result<(Vec<Down>, Rehearsal)> {
-    let awaited = Awaited::new(count);
-    let plain = || without_rows(&mut (place.connect)()?, place.open, history, prisma, &awaited);
-    let filled = || with_rows(&mut (place.connect)()?, place.open, history, prisma, &awaited);
+    let plain = |give: &dyn Fn(&[Down])| without_rows(place, history, prisma, scripts, give);
+    let filled =
+        |downs: &Awaited| with_rows(&mut (place.connect)()?, place.open, history, prisma, scripts.count(), downs);
     if place.one_at_a_time {
-        let downs = awaited.fill(downs)?;
-        return Ok((downs, merged(plain()?, filled()?)));
+        let (downs, rehearsal) = plain(&|_| {})?;
+        let harms = filled(&Awaited::of(downs.clone()))?;
+        return Ok((downs, merged(rehearsal, harms)));
     }
+    let awaited = &Awaited::default();
     std::thread::scope(|scope| {
-        let (plain, filled) = (scope.spawn(plain), scope.spawn(filled));
-        let downs = awaited.fill(downs);
-        let plain = plain.join().unwrap_or_else(|_| Err(Failure::bug("a rehearsal panicked")));
-        let filled = filled.join().unwrap_or_else(|_| Err(Failure::bug("a rehearsal panicked")));
-        Ok((downs?, merged(plain?, filled?)))
+        let filled = &filled;
+        // The database with rows gets ready while the scripts are found.
+        let beside = scope.spawn(move || filled(awaited));
+        let found = awaited.fill(plain);
+        let harms = beside.join().unwrap_or_else(|_| Err(Failure::bug("a rehearsal panicked")));
+        let (downs, rehearsal) = found?;
+        let harms = match awaited.get()? == downs {
+            true => harms?,
+            // One that was given did not lead back.
+            false => filled(&Awaited::of(downs.clone()))?,
+        };
+        Ok((downs, merged(rehearsal, harms)))
     })
 }
 
@@ -125,57 +104,46 @@ pub fn drafts(
     let mut drafted: Vec<Down> = Vec::new();
     let mut downs = downs.to_vec();
     let mut rehearsal = rehearsal.clone();
-    while let Some(at) = rehearsal.rehearsed.iter().position(RehearsedDown::leaves) {
+    let left = |rehearsal: &Rehearsal| {
+        rehearsal.rehearsed.iter().enumerate().find_map(|(at, down)| down.left.clone().map(|left| (at, left)))
+    };
+    while let Some((at, Left { expected, found })) = left(&rehearsal) {
         if drafted.iter().any(|draft| draft.migration == downs[at].migration) {
-            let left = drift::between(&rehearsal.rehearsed[at].expected, &rehearsal.rehearsed[at].found).definition;
+            let left = rehearsal.rehearsed[at].leftovers();
             return Ok((drafted, left.iter().map(ToString::to_string).collect()));
         }
-        let RehearsedDown { expected, found, .. } = &rehearsal.rehearsed[at];
-        downs[at] = complete(&downs[at], expected, found);
+        downs[at] = complete(&downs[at], &expected, &found);
         drafted.push(downs[at].clone());
-        let tried = Awaited::of(downs.clone());
-        rehearsal = match without_rows(&mut (place.connect)()?, place.open, history, prisma, &tried) {
-            Ok(rehearsal) => rehearsal,
+        rehearsal = match without_rows(place, history, prisma, &downs, &|_| {}) {
+            Ok((_, rehearsal)) => rehearsal,
             Err(failure) => return Ok((drafted, failure.causes().collect())),
         };
     }
     Ok((drafted, Vec::new()))
 }
 
+/// Prisma is asked between two databases, never beside one: a migration may act on the whole server.
 fn without_rows(
-    admin: &mut Connection,
-    open: impl Fn(&str) -> Result<Connection>,
+    place: &Workplace<'_>,
     history: &History,
     prisma: AsPrisma<'_>,
-    downs: &Awaited,
-) -> Result<Rehearsal> {
-    let schemas = prisma.schemas;
-    in_throw_away_database(admin, open, prisma, |connection| {
-        let (kept, last) = history.migrations.split_at(history.migrations.len() - downs.count);
-        apply_all(connection, kept, prisma)?;
-        let seen = |connection: &mut _| managed(connection, schemas, &prisma.groundwork.external);
-        let mut points = vec![seen(connection)?];
-        apply_each(connection, last, prisma, |connection| {
-            points.push(seen(connection)?);
-            Ok(())
+    scripts: &dyn Scripts,
+    give: &dyn Fn(&[Down]),
+) -> Result<(Vec<Down>, Rehearsal)> {
+    let mut known = Known::of(scripts)?;
+    loop {
+        let went = in_throw_away_database(&mut (place.connect)()?, place.open, prisma, |connection| {
+            descent(connection, history, prisma, scripts, &mut known, give)
         })?;
-        let start = points.pop().ok_or_else(|| Failure::bug("a history without an end"))?;
-        let born = stock(connection)?;
-        let mut present = born.clone();
-        let mut rehearsed = Vec::new();
-        let work = prisma.counts(downs.count);
-        for (at, down) in downs.get()?.iter().enumerate() {
-            work.step(at + 1, &down.migration);
-            let expected = points.pop().ok_or_else(|| Failure::bug("more down scripts than migrations"))?;
-            try_out(connection, down, schemas, None)?;
-            let after = stock(connection)?;
-            let empty = Prints::default();
-            let removals = removals(&born, (&present, &empty), (&after, &empty));
-            present = after;
-            rehearsed.push(RehearsedDown { removals, expected, found: seen(connection)? });
+        match went {
+            Descent::Whole(rehearsal) => {
+                let downs = known.all().ok_or_else(|| Failure::bug("a migration without a way back"))?;
+                return Ok((downs, rehearsal));
+            }
+            Descent::Missing(missing) => known.ask(scripts, &missing)?,
+            Descent::Stopped(_, failure) => return Err(failure),
         }
-        Ok(Rehearsal { start, rehearsed, had_rows: false })
-    })
+    }
 }
 
 /// What each script takes away where there are rows, as far as they run there: made-up rows may be in a script's way where no others
@@ -185,6 +153,7 @@ fn with_rows(
     open: impl Fn(&str) -> Result<Connection>,
     history: &History,
     prisma: AsPrisma<'_>,
+    count: usize,
     downs: &Awaited,
 ) -> Result<Vec<Vec<Removal>>> {
     in_throw_away_database(admin, open, prisma, |connection| {
@@ -192,16 +161,17 @@ fn with_rows(
         let mut watch = Watch::begin(connection, ROWS)?;
         let mut harms: Vec<Vec<Removal>> = Vec::new();
         for down in downs.get()? {
-            if try_out(connection, down, prisma.schemas, Some(LIMIT)).is_err() {
+            let Ok(after) = try_out_and(connection, down, prisma.schemas, Some(LIMIT), at_its_end) else {
                 return Ok(harms);
-            }
-            harms.push(watch.step(connection)?);
+            };
+            harms.push(watch.scripted(connection, after)?);
         }
-        let last = &history.migrations[history.migrations.len() - downs.count..];
+        let last = &history.migrations[history.migrations.len() - count..];
         if apply_all(connection, last, prisma).is_ok() {
             connection.read(|transaction| {
+                let there = stock_in(transaction)?;
                 for removal in harms.iter_mut().flatten().filter(|one| one.is_drop() && one.then.column.is_some()) {
-                    if holds_its_default(transaction, &removal.then)? {
+                    if holds_its_default(transaction, &there, &removal.then)? {
                         removal.harm = Harm::DropsDefault;
                     }
                 }
@@ -296,10 +266,16 @@ pub fn holds_word(text: &str, word: &str) -> bool {
 const MOVERS: [&str; 10] =
     ["update", "delete", "truncate", "merge", "do", "execute", "call", "select", "perform", "using"];
 
+/// What a script did to the database of its transaction, when nothing of it is put off any more.
+fn at_its_end(transaction: &mut Transaction<'_>) -> Result<(Inventory, bool)> {
+    transaction.batch_execute("set constraints all immediate").could_not("end what a script put off")?;
+    Ok((Inventory::read(transaction)?, true))
+}
+
 /// A database with rows while scripts run in it.
 struct Watch {
     born: Stock,
-    present: (Stock, Prints),
+    present: (Inventory, Prints),
 }
 
 impl Watch {
@@ -310,28 +286,56 @@ impl Watch {
             fill_empty(connection, &schemas, &[], rows)?;
         }
         let present = connection.read(|transaction| {
-            let stock = stock_in(transaction)?;
-            let prints = prints_of_few(transaction, &stock, None)?;
-            Ok((stock, prints))
+            let inventory = Inventory::read(transaction)?;
+            let prints = prints_of_few(transaction, &inventory.stock, None, None)?;
+            Ok((inventory, prints))
         })?;
-        Ok(Watch { born: present.0.clone(), present })
+        Ok(Watch { born: present.0.stock.clone(), present })
     }
 
     /// What the script that just ran took away.
     fn step(&mut self, connection: &mut Connection) -> Result<Vec<Removal>> {
-        let (before, prints) = &self.present;
         let (after, found, as_before) = connection.read(|transaction| {
-            let after = stock_in(transaction)?;
-            let as_before = prints_of_few(transaction, &after, Some(before))?;
-            let found = match before.retyped(&after).next() {
-                Some(_) => prints_of_few(transaction, &after, None)?,
-                None => as_before.clone(),
-            };
+            let after = Inventory::read(transaction)?;
+            let (found, as_before) = self.prints(transaction, &after.stock, None)?;
             Ok((after, found, as_before))
         })?;
-        let removals = removals(&self.born, (before, prints), (&after, &as_before));
+        Ok(self.went(after, found, &as_before))
+    }
+
+    /// As `step`, of a script that ran in one transaction, at whose end `after` was seen: what it did not write to is as it was.
+    fn scripted(&mut self, connection: &mut Connection, after: Inventory) -> Result<Vec<Removal>> {
+        let (before, prints) = &self.present;
+        let written: BTreeSet<u32> = after.written(before).filter(|table| !after.stock.is_closed(*table)).collect();
+        let (found, as_before) = match written.is_empty() {
+            true => Default::default(),
+            false => connection.read(|transaction| self.prints(transaction, &after.stock, Some(&written)))?,
+        };
+        let [found, as_before] = [found, as_before].map(|some| some.beside(prints, &written, &after.stock));
+        Ok(self.went(after, found, &as_before))
+    }
+
+    /// What is in the tables now, as it reads, and as it read under the types of before.
+    fn prints(
+        &self,
+        transaction: &mut Transaction<'_>,
+        after: &Stock,
+        only: Option<&BTreeSet<u32>>,
+    ) -> Result<(Prints, Prints)> {
+        let before = &self.present.0.stock;
+        let as_before = prints_of_few(transaction, after, only, Some(before))?;
+        let found = match before.retyped(after).next() {
+            Some(_) => prints_of_few(transaction, after, only, None)?,
+            None => as_before.clone(),
+        };
+        Ok((found, as_before))
+    }
+
+    fn went(&mut self, after: Inventory, found: Prints, as_before: &Prints) -> Vec<Removal> {
+        let (before, prints) = &self.present;
+        let removals = removals(&self.born, (&before.stock, prints), (&after.stock, as_before));
         self.present = (after, found);
-        Ok(removals)
+        removals
     }
 }
 
@@ -366,7 +370,7 @@ mod tests {
             open: &|name| Ok(open_as("migrator", name)),
             one_at_a_time: false,
         };
-        rehearse(&place, &history, PRISMA, downs.len(), || Ok(downs.clone())).unwrap().1
+        rehearse(&place, &history, PRISMA, &downs).unwrap().1
     }
 
     #[test]

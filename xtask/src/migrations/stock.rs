@@ -13,7 +13,7 @@ use crate::schema::place::Place;
 /// Relation and column number; 0 is the table itself.
 pub type Id = (u32, i16);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
     place: Place,
     /// Of a column, its type.
@@ -29,6 +29,9 @@ pub struct Stock {
     plain: BTreeSet<u32>,
     /// Tables that this role may not read whole.
     closed: BTreeSet<u32>,
+    /// Tables with values that may read otherwise though nobody wrote to them: labels of an enum, names of what the catalog knows,
+    /// what is computed.
+    unsteady: BTreeSet<u32>,
 }
 
 impl Stock {
@@ -48,6 +51,25 @@ impl Stock {
 
     pub fn is_closed(&self, relation: u32) -> bool {
         self.closed.contains(&relation)
+    }
+
+    pub fn is_unsteady(&self, relation: u32) -> bool {
+        self.unsteady.contains(&relation)
+    }
+
+    /// Tables, partitions too, of which no column is unlike `earlier`, by name or by type.
+    pub fn unchanged<'a>(&'a self, earlier: &'a Stock) -> BTreeSet<u32> {
+        let tables = |stock: &'a Stock| {
+            let mut tables: BTreeMap<u32, Vec<(i16, &Held)>> = BTreeMap::new();
+            stock
+                .held
+                .iter()
+                .for_each(|((relation, column), held)| tables.entry(*relation).or_default().push((*column, held)));
+            tables
+        };
+        let before = tables(earlier);
+        let is_same = |(relation, columns): &(u32, Vec<(i16, &Held)>)| before.get(relation) == Some(columns);
+        tables(self).into_iter().filter(is_same).map(|(relation, _)| relation).collect()
     }
 
     pub fn place(&self, id: Id) -> Place {
@@ -97,14 +119,18 @@ pub fn stock_in(transaction: &mut Transaction<'_>) -> Result<Stock> {
                case when c.relispartition then pg_catalog.pg_partition_root(c.oid)::oid end,
                coalesce(a.kind, ''), c.relkind = 'r',
                pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select')
-                 and not pg_catalog.row_security_active(c.oid)
+                 and not pg_catalog.row_security_active(c.oid),
+               coalesce(a.is_unsteady, false)
           from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           cross join lateral (
-               select null::int2, null::name, null::text
+               select null::int2, null::name, null::text, null::bool
                union all
-               select a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod) from pg_catalog.pg_attribute a
-                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as a (attnum, attname, kind)
+               select a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
+                      a.attgenerated <> '' or t.oid >= 16384 or t.typname ~ '^_?reg'
+                 from pg_catalog.pg_attribute a
+                 join pg_catalog.pg_type t on t.oid = a.atttypid
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as a (attnum, attname, kind, is_unsteady)
          where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', $1)
            and c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.relname <> $2
            and not exists (select from pg_catalog.pg_depend e
@@ -123,6 +149,9 @@ pub fn stock_in(transaction: &mut Transaction<'_>) -> Result<Stock> {
         }
         if !row.get::<_, bool>(8) {
             stock.closed.insert(relation);
+        }
+        if row.get(9) {
+            stock.unsteady.insert(relation);
         }
     }
     Ok(stock)

@@ -13,10 +13,11 @@ use crate::evidence::impact::Impact;
 use crate::migrations::down::{Down, try_out};
 use crate::migrations::impact::apply_measured;
 use crate::migrations::in_the_way::InTheWay;
+use crate::migrations::look::Look;
 use crate::migrations::prints::{Print, prints_in};
 use crate::migrations::stock::stock_in;
 use crate::postgres::connection::Connection;
-use crate::schema::catalog::{Catalog, Concern, Difference, catalog, diff};
+use crate::schema::catalog::{Catalog, Concern, Difference, diff};
 use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
 use crate::schema::replay::{AsPrisma, apply, apply_all, in_throw_away_database};
@@ -76,17 +77,18 @@ pub fn rehearse_all(
     while trials.len() < history.migrations.len() {
         in_throw_away_database(admin, &open, prisma, |connection| {
             apply_all(connection, &history.migrations[..trials.len()], prisma)?;
+            let mut look = Look::new(prisma);
             for (migration, down) in history.migrations.iter().zip(downs).skip(trials.len()) {
                 go_on()?;
                 work.step(trials.len() + 1, &migration.name);
                 let unproven = in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
-                let before = State::read(connection, prisma.schemas)?;
+                let before = State::read(connection, &mut look)?;
                 let impacts = match apply_measured(connection, migration, prisma) {
                     Ok(impacts) => impacts,
                     Err(refused) => return in_the_way.widen(*refused, &before.filled(prisma.schemas)),
                 };
                 let needs_empty = std::mem::take(&mut in_the_way).told(&before.filled(prisma.schemas));
-                let trial = down_and_up(connection, migration, down, &before, prisma)?;
+                let trial = down_and_up(connection, migration, down, &before, &mut look)?;
                 let tables = before.rows.keys().map(Place::full_table_name).collect();
                 trials.push(MigrationTrial { unproven, needs_empty, impacts, tables, ..trial });
                 if !trials.last().is_some_and(MigrationTrial::is_clean) {
@@ -106,8 +108,8 @@ struct State {
 }
 
 impl State {
-    fn read(connection: &mut Connection, schemas: &[&str]) -> Result<State> {
-        Ok(State { rows: prints(connection)?, catalog: catalog(connection, schemas)? })
+    fn read(connection: &mut Connection, look: &mut Look<'_>) -> Result<State> {
+        Ok(State { rows: prints(connection)?, catalog: look.whole(connection)? })
     }
 
     /// The tables of `schemas` that have rows.
@@ -125,19 +127,19 @@ fn down_and_up(
     migration: &Migration,
     down: &Down,
     before: &State,
-    prisma: AsPrisma<'_>,
+    look: &mut Look<'_>,
 ) -> Result<MigrationTrial> {
-    let schemas = prisma.schemas;
+    let prisma = look.prisma;
     let mut trial = MigrationTrial { migration: migration.name.clone(), ..MigrationTrial::default() };
-    let up = catalog(connection, schemas)?;
-    if let Err(failure) = try_out(connection, down, schemas, None) {
+    let up = look.whole(connection)?;
+    if let Err(failure) = try_out(connection, down, prisma.schemas, None) {
         trial.failure = Some(failure);
         return Ok(trial);
     }
-    trial.leftovers = definition(&before.catalog, &catalog(connection, schemas)?);
+    trial.leftovers = definition(&before.catalog, &look.whole(connection)?);
     trial.lost = lost(&before.rows, &prints(connection)?);
     match apply(connection, migration, prisma) {
-        Ok(()) => trial.leftovers.extend(definition(&up, &catalog(connection, schemas)?)),
+        Ok(()) => trial.leftovers.extend(definition(&up, &look.whole(connection)?)),
         Err(failure) => trial.failure = Some(failure.message("it does not apply a second time")),
     }
     Ok(trial)

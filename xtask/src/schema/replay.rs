@@ -4,6 +4,7 @@
 //! role, so that a database fresh from a reset has nothing that differs. It is dropped on every way out; what a killed
 //! process leaves behind, the next replay removes.
 
+use postgres::SimpleQueryMessage;
 use postgres::error::{DbError, ErrorPosition, SqlState};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 
@@ -356,21 +357,41 @@ pub fn apply_with(
             Box::new(Refused { failure, code, table, statement: statement.text.to_owned() })
         })?;
     }
-    // DISCARD ALL refuses to run in a transaction: the cheapest way to learn that there is one.
-    let clean = connection.client().batch_execute("discard all").map_err(|error| match error.code() {
-        Some(&SqlState::ACTIVE_SQL_TRANSACTION) => {
-            Failure::failed(format!("the migration `{}` leaves a transaction open", migration.name))
-                .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN")
-        }
-        _ => failure("clean up a session", error),
-    });
-    clean.map_err(Into::into)
+    discard(connection).map_err(|failure| match failure.message == STILL_OPEN {
+        true => Failure::failed(format!("the migration `{}` leaves a transaction open", migration.name))
+            .hint("add the COMMIT that its BEGIN lacks, or remove the BEGIN"),
+        false => failure,
+    })?;
+    Ok(())
 }
 
-/// Makes the session as good as new, whatever a script or we have set.
+/// Makes the session as good as new, whatever a script or we have set. As DISCARD ALL, but for what we have prepared ourselves.
+///
+/// # Errors
+/// `failed` where a script has left a transaction open.
 pub fn discard(connection: &mut Connection) -> Result<()> {
-    connection.client().batch_execute("discard all").could_not("clean up a session")
+    // A transaction that was begun with this very request is as old as it.
+    const DISCARD: &str = "
+        select 1 operator(pg_catalog./) (pg_catalog.now() operator(pg_catalog.=) pg_catalog.statement_timestamp())::pg_catalog.int4;
+        close all; set session authorization default; reset all; unlisten *; select pg_catalog.pg_advisory_unlock_all();
+        discard temp; discard sequences;
+        select 'deallocate ' operator(pg_catalog.||) pg_catalog.quote_ident(name) as sql from pg_catalog.pg_prepared_statements where from_sql";
+    let answers = connection.client().simple_query(DISCARD).map_err(|error| match error.code() {
+        Some(&SqlState::DIVISION_BY_ZERO | &SqlState::IN_FAILED_SQL_TRANSACTION) => Failure::failed(STILL_OPEN),
+        _ => failure("clean up a session", error),
+    })?;
+    let rows = answers.iter().filter_map(|answer| match answer {
+        SimpleQueryMessage::Row(row) => row.try_get("sql").ok().flatten(),
+        _ => None,
+    });
+    let prepared: Vec<&str> = rows.collect();
+    match prepared.is_empty() {
+        true => Ok(()),
+        false => connection.client().batch_execute(&prepared.join(";")).could_not("clean up a session"),
+    }
 }
+
+const STILL_OPEN: &str = "a script leaves a transaction open";
 
 fn main_schema(prisma: AsPrisma<'_>) -> Result<&str> {
     prisma.schemas.first().copied().ok_or_else(|| Failure::bug("a replay needs a schema"))

@@ -5,7 +5,7 @@
 //! ledger change together, one transaction a migration.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -17,15 +17,17 @@ use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order, RolledBack};
-use crate::migrations::down_scripts;
+use crate::migrations::down_scripts::{self, Sources};
 use crate::migrations::harm::Harm;
 use crate::migrations::kept_rehearsal;
-use crate::migrations::losses::{Loss, losses, schemas_of};
+use crate::migrations::losses::{Loss, Removal, losses, schemas_of};
 use crate::migrations::prisma_status::ask_prisma;
-use crate::migrations::rehearsal::{Rehearsal, RehearsedDown, Workplace, drafts, rehearse};
+use crate::migrations::rehearsal::{Workplace, drafts, rehearse};
+use crate::migrations::rehearsed::{Rehearsal, RehearsedDown};
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::claim;
+use crate::postgres::connection::Connection;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
 use crate::run::journal::Journal;
@@ -83,6 +85,8 @@ pub struct RollbackPlan {
 pub struct Memory {
     /// When the first script began.
     begun: OnceLock<Instant>,
+    /// The session of all scripts.
+    connection: Mutex<Option<Connection>>,
     /// What the database is, read once, when no script runs any more.
     after: OnceLock<DatabaseState>,
 }
@@ -219,8 +223,8 @@ impl Backward {
             let (downs, rehearsal) = match known(workshop, &applied, steps)? {
                 Some(known) => known,
                 None => {
-                    let downs = || down_scripts::of(workshop, &applied, steps);
-                    let (downs, rehearsal) = rehearse(&place, &applied, prisma, steps, downs)?;
+                    let scripts = Sources::new(workshop, prisma, &applied, steps);
+                    let (downs, rehearsal) = rehearse(&place, &applied, prisma, &scripts)?;
                     kept_rehearsal::keep(workshop, &applied, &downs, &rehearsal)?;
                     (downs, rehearsal)
                 }
@@ -306,8 +310,10 @@ impl Inspection {
                 removal.harm = Harm::Drops;
             }
         }
-        let count = |rehearsed_down: &RehearsedDown| losses(&mut session.connection(), &rehearsed_down.removals);
-        let losses = way.rehearsal.rehearsed.iter().map(count).collect::<Result<_>>()?;
+        let rehearsed = &way.rehearsal.rehearsed;
+        let removals: Vec<Removal> = rehearsed.iter().flat_map(|down| down.removals.iter().cloned()).collect();
+        let mut counted = losses(&mut session.connection(), &removals)?.into_iter();
+        let losses = rehearsed.iter().map(|down| counted.by_ref().take(down.removals.len()).collect()).collect();
         Ok(Inspection { history, before, way, losses })
     }
 
@@ -325,14 +331,14 @@ impl Inspection {
     /// What the scripts leave undone, by the rehearsal: for each a line that says so.
     fn undone(&self) -> impl Iterator<Item = String> {
         self.way.downs.iter().zip(&self.way.rehearsal.rehearsed).flat_map(|(down, rehearsed_down)| {
-            let differences = drift::between(&rehearsed_down.expected, &rehearsed_down.found).definition;
-            differences.into_iter().map(move |difference| format!("{down} leaves: {difference}"))
+            let leftovers = rehearsed_down.leftovers().into_iter();
+            leftovers.map(move |difference| format!("{down} leaves: {difference}"))
         })
     }
 
     /// The catalog of the history that is to be reached.
     fn expected(&self) -> &Catalog {
-        self.way.rehearsal.rehearsed.last().map_or(&self.way.rehearsal.start, |rehearsed_down| &rehearsed_down.expected)
+        &self.way.rehearsal.end
     }
 
     /// What set the database apart from its history before we came, which no down script is asked to undo.
@@ -438,7 +444,8 @@ impl Running<'_, Backward> {
         let begun = *self.memory.begun.get_or_init(Instant::now);
         let work = self.session.headway.steps_since(begun, self.inspection.way.downs.len());
         work.step(at + 1, &order.down.migration);
-        let RolledBack { samples, .. } = roll_back(self.session, &order)?;
+        let mut connection = self.memory.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let RolledBack { samples, .. } = roll_back(self.session, &mut connection, &order)?;
         self.journal.record().outcome.notes.extend(samples);
         Ok(format!("`{}` is rolled back, and out of the ledger", order.down.migration))
     }
@@ -446,8 +453,7 @@ impl Running<'_, Backward> {
     /// Nothing was changed yet, and the drafts are in the evidence.
     fn refuse_leftovers(&self) -> Failure {
         let RollbackPlan { rehearsal, drafts, still, .. } = &self.inspection.way;
-        let left = rehearsal.rehearsed.iter().map(|down| drift::between(&down.expected, &down.found).definition);
-        let mut left: Vec<Difference> = left.flatten().collect();
+        let mut left: Vec<Difference> = rehearsal.rehearsed.iter().flat_map(RehearsedDown::leftovers).collect();
         left.dedup();
         self.journal.record().outcome.leftovers = left.iter().map(leftover).collect();
         let failure = Failure::different("the way back would leave something behind, so nothing was changed")

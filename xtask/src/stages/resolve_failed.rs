@@ -282,7 +282,7 @@ impl ResolveFailed {
             external: &platform::as_prisma(session, &schemas)?.groundwork.external,
             limit: session.settings.timeouts.migrate,
         };
-        roll_back(session, &order)?;
+        roll_back(session, &mut None, &order)?;
         Ok("the schema is as before it, and it is out of the ledger".to_owned())
     }
 }

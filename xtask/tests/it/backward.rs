@@ -99,16 +99,21 @@ fn a_renamed_column_is_no_loss_and_one_dropped_and_added_again_is() {
         &[
             ("1_t", "create table t (id int primary key, a text, n int)", ""),
             ("2_rename", "alter table t rename column a to b", "alter table t rename column b to a"),
-            ("3_type", "alter table t alter column n type text", ""),
+            (
+                "3_type",
+                "alter table t alter column n type text",
+                "alter table t drop column n; alter table t add column n int",
+            ),
+            ("4_names", "alter table t alter column id type text; alter table t rename to \"order\"", ""),
         ],
     );
-    database.execute("insert into t values (1, 'x', '2')");
-    let refused = project.run(&["backward", "--steps", "2", "--json"]).expect(3).json();
+    database.execute("insert into \"order\" values (1, 'x', '2')");
+    let refused = project.run(&["backward", "--steps", "3", "--json"]).expect(3).json();
     let losses: Vec<&str> =
         refused["refusals"].as_array().unwrap().iter().map(|one| one["message"].as_str().unwrap()).collect();
-    assert_eq!(losses, ["column \"public\".\"t\".\"n\": 1 values that are not null, in 1 rows"]);
-    project.run(&["backward", "--steps", "2", "--accept-data-loss"]).expect(0);
-    assert_eq!(database.one::<String>("select a from t"), "x");
+    assert_eq!(losses, ["column \"public\".\"order\".\"n\": 1 values that are not null, in 1 rows"]);
+    project.run(&["backward", "--steps", "3", "--accept-data-loss"]).expect(0);
+    assert_eq!(database.one::<String>("select a from t where id = 1"), "x");
 }
 
 #[test]

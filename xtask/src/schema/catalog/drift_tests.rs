@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::postgres::server::Database;
+use crate::schema::catalog::questions::{ANNOTATIONS, IMPLIED, OBJECTS};
 use crate::schema::catalog::scope::NOT_COMPARED;
-use crate::schema::catalog::{ANNOTATIONS, Catalog, IMPLIED, KINDS, OBJECTS, catalog, catalog_in};
+use crate::schema::catalog::{Catalog, KINDS, catalog, catalog_in};
 use crate::schema::drift::{Drift, between};
 
 /// A change, and indented what is said of it. `{}` stands for the database.

@@ -20,46 +20,30 @@ mod difference;
 mod drift_tests;
 mod grants;
 mod object;
+mod questions;
 mod scope;
 #[cfg(test)]
 mod tests;
 mod wording;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use postgres::Transaction;
 
 pub use difference::{Change, Concern, Difference, SETTINGS, diff};
 pub use object::{Catalog, Object, ObjectKey, quoted};
+pub use questions::{Identities, Looker};
 pub use scope::KINDS;
 
 use crate::error::Result;
-use crate::postgres::claim::CLAIM_SCHEMA;
-use crate::postgres::connection::{Connection, CouldNot};
+use crate::postgres::connection::Connection;
 
 pub use object::CATALOG_VERSION;
 
-const OBJECTS: [(&str, &str); 17] = [
-    ("schemas", include_str!("schemas.sql")),
-    ("relations", include_str!("relations.sql")),
-    ("columns", include_str!("columns.sql")),
-    ("sequences", include_str!("sequences.sql")),
-    ("constraints", include_str!("constraints.sql")),
-    ("indexes", include_str!("indexes.sql")),
-    ("types", include_str!("types.sql")),
-    ("routines", include_str!("routines.sql")),
-    ("triggers", include_str!("triggers.sql")),
-    ("policies", include_str!("policies.sql")),
-    ("rules", include_str!("rules.sql")),
-    ("statistics", include_str!("statistics.sql")),
-    ("extensions", include_str!("extensions.sql")),
-    ("default privileges", include_str!("default_privileges.sql")),
-    ("rare kinds", include_str!("others.sql")),
-    ("database-wide objects", include_str!("database_wide.sql")),
-    ("settings", include_str!("settings.sql")),
-];
-const ANNOTATIONS: &str = include_str!("annotations.sql");
-const IMPLIED: &str = include_str!("implied.sql");
+use questions::Questions;
+
+/// By address: what it is, and its text.
+type Annotations = HashMap<String, Vec<(String, String)>>;
 
 /// Reads the catalog of `schemas`: one snapshot, some twenty catalog queries, 20 to 30 ms for 100 tables.
 pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog> {
@@ -68,25 +52,7 @@ pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog>
 
 /// As `catalog`, in a transaction that reads other things too.
 pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
-    let schemas: BTreeSet<&str> = schemas.iter().copied().filter(|schema| *schema != CLAIM_SCHEMA).collect();
-    let schemas: Vec<&str> = schemas.into_iter().collect();
-    const SERVER: &str =
-        "select current_user::text, pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000";
-    let server = query(transaction, SERVER, &[])?;
-    let (role, major): (String, i32) = (server[0].get(0), server[0].get(1));
-    let implied = implied(transaction)?;
-    let annotations = annotations(transaction)?;
-    let mut found = HashMap::new();
-    for (what, sql) in OBJECTS {
-        let rows =
-            transaction.query(&of_major(sql, major), &[&schemas]).could_not(&format!("read the catalog's {what}"))?;
-        for row in rows.iter().filter(|row| !implied.contains(row.get::<_, &str>(3))) {
-            let (address, object) = read_object(row, &role, &annotations);
-            found.insert(address, object);
-        }
-    }
-    let schemas = schemas.iter().map(|schema| (*schema).to_owned()).collect();
-    Ok(Catalog { schemas, objects: resolve(found), major })
+    Questions::prepare(transaction)?.ask(transaction, schemas)
 }
 
 /// An object whose relations to others are still addresses: catalog, OID and column number, which mean nothing outside
@@ -142,22 +108,6 @@ fn resolve(mut found: HashMap<String, Found>) -> BTreeMap<ObjectKey, Object> {
     found.into_values().map(object).collect()
 }
 
-fn implied(transaction: &mut Transaction<'_>) -> Result<BTreeSet<String>> {
-    let rows = query(transaction, IMPLIED, &[])?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-/// By address: what it is, and its text.
-type Annotations = HashMap<String, Vec<(String, String)>>;
-
-fn annotations(transaction: &mut Transaction<'_>) -> Result<Annotations> {
-    let mut annotations = Annotations::new();
-    for row in query(transaction, ANNOTATIONS, &[])? {
-        annotations.entry(row.get(0)).or_default().push((row.get(1), row.get(2)));
-    }
-    Ok(annotations)
-}
-
 /// `sql` without what a server of `major` does not know.
 fn of_major(sql: &str, major: i32) -> String {
     let known = |line: &&str| {
@@ -165,12 +115,4 @@ fn of_major(sql: &str, major: i32) -> String {
         since.is_none_or(|since: i32| since <= major)
     };
     sql.lines().filter(known).collect::<Vec<_>>().join("\n")
-}
-
-fn query(
-    transaction: &mut Transaction<'_>,
-    sql: &str,
-    parameters: &[&(dyn postgres::types::ToSql + Sync)],
-) -> Result<Vec<postgres::Row>> {
-    transaction.query(sql, parameters).could_not("read the catalog")
 }

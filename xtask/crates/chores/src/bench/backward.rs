@@ -1,31 +1,56 @@
 use std::fs;
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use xshell::cmd;
 
+use super::samples::Samples;
 use super::scratch::Scratch;
-use super::time;
+use super::{silently, time};
 
-/// `backward` and `drill --each` over whole histories, each in a project and a sandbox of its own
+/// `backward` and `drill --each` over whole histories, each size in a project and a sandbox of its own
 ///
-/// Prints the seconds a migration: taken back without and with kept down scripts, and rehearsed by `drill --each` with nothing kept. Linear
-/// growth is a constant in each column; the budgets are 2 s for `backward`, 1 s for `drill --each`. 160 migrations take some minutes.
+/// Against the scripts of the same run (`down/` of its evidence), run bare by psql in a copy of the database, one call after the other,
+/// newest first: that verifies nothing and leaves the ledger as it is. First with nothing kept from an earlier run, then with scripts and
+/// rehearsal kept. Linear growth is a constant in the columns of a migration. The budgets: 160 migrations within 10 s and 4 times psql;
+/// 1 s a migration for `drill --each`. Without psql there is no ratio.
 #[derive(clap::Args)]
 pub struct Options {
     /// How many migrations
-    #[arg(default_values_t = [10, 40, 160])]
+    #[arg(default_values_t = [40, 80, 160])]
     sizes: Vec<usize>,
+    /// Pairs of a size
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// Rehearse with `drill --each`, too
+    #[arg(long)]
+    each: bool,
 }
 
 impl Options {
     pub fn run(&self) -> Result<()> {
-        let columns = ["back, Prisma asked (s, s each)", "back, scripts kept (s, s each)", "drill --each (s, s each)"];
-        println!("{:>10}  {:>30}  {:>30}  {:>30}", "migrations", columns[0], columns[1], columns[2]);
         for &size in &self.sizes {
-            let kept = project(size)?;
-            let times = [backward(&kept, size)?, backward(&kept, size)?, rehearsed(&project(size)?)?];
-            #[expect(clippy::cast_precision_loss, reason = "a history is short")]
-            let [cold, warm, each] = times.map(|time| format!("{time:.1}  {:>8.2}", time / size as f64));
-            println!("{size:>10}  {cold:>30}  {warm:>30}  {each:>30}");
+            let bench = Bench { project: project(size)?, size };
+            let [mut cold, mut kept, mut psql] = [(); 3].map(|()| Samples::default());
+            for _ in 0..self.runs {
+                bench.project.shell.remove_path(".drill/down")?;
+                bench.project.shell.remove_path(".drill/rehearsals")?;
+                bench.forward()?;
+                bench.copy()?;
+                cold.push(bench.backward()?);
+                psql.extend(bench.psql()?);
+                bench.forward()?;
+                kept.push(bench.backward()?);
+            }
+            for (name, ours) in [("nothing kept", &cold), ("scripts kept", &kept)] {
+                bench.tell(&format!("backward, {name}"), ours, Some(&psql));
+            }
+            bench.tell("psql", &psql, None);
+            if self.each {
+                let mut each = Samples::default();
+                each.push(bench.rehearsed()?);
+                bench.tell("drill --each", &each, None);
+            }
         }
         Ok(())
     }
@@ -57,17 +82,70 @@ pub fn history(size: usize) -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// In seconds, beside a sandbox that runs already.
-fn rehearsed(project: &Scratch) -> Result<f64> {
-    project.xtask().args(["sandbox", "up", "--quiet"]).ignore_stdout().run()?;
-    let each = project.xtask().args(["drill", "--each", "--sandbox", "--quiet"]).ignore_stdout();
-    Ok(time(|| Ok(each.run()?))? / 1e3)
+struct Bench {
+    project: Scratch,
+    size: usize,
 }
 
-/// In seconds.
-fn backward(project: &Scratch, size: usize) -> Result<f64> {
-    project.xtask().args(["forward", "--sandbox", "--quiet"]).ignore_stdout().run()?;
-    let steps = size.to_string();
-    let backward = project.xtask().args(["backward", "--sandbox", "--quiet", "--steps", &steps]).ignore_stdout();
-    Ok(time(|| Ok(backward.run()?))? / 1e3)
+const COPY: &str = "bench_copy";
+
+impl Bench {
+    fn forward(&self) -> Result<()> {
+        silently(self.project.xtask().args(["forward", "--sandbox", "--quiet"]))
+    }
+
+    fn backward(&self) -> Result<f64> {
+        let steps = self.size.to_string();
+        let backward = self.project.xtask().args(["backward", "--sandbox", "--quiet", "--steps", &steps]);
+        time(|| silently(backward))
+    }
+
+    /// Beside a sandbox that runs already, with nothing kept.
+    fn rehearsed(&self) -> Result<f64> {
+        let project = project(self.size)?;
+        silently(project.xtask().args(["sandbox", "up", "--quiet"]))?;
+        time(|| silently(project.xtask().args(["drill", "--each", "--sandbox", "--quiet"])))
+    }
+
+    /// What psql works on.
+    fn copy(&self) -> Result<()> {
+        let (shell, url) = (&self.project.shell, self.project.sandbox_url()?);
+        if cmd!(shell, "which psql").quiet().ignore_stdout().run().is_err() {
+            return Ok(());
+        }
+        let (server, database) = url.rsplit_once('/').context("the sandbox's URL names a database")?;
+        let again = format!("create database {COPY} template \"{database}\"");
+        silently(cmd!(shell, "psql -qX {server}/postgres -c").arg(format!("drop database if exists {COPY}")))?;
+        silently(cmd!(shell, "psql -qX {server}/postgres -c").arg(again))
+    }
+
+    /// The scripts of the last `backward`, a call each; None without psql.
+    fn psql(&self) -> Result<Option<f64>> {
+        let (shell, url) = (&self.project.shell, self.project.sandbox_url()?);
+        if cmd!(shell, "which psql").quiet().ignore_stdout().run().is_err() {
+            return Ok(None);
+        }
+        let (server, _) = url.rsplit_once('/').context("the sandbox's URL names a database")?;
+        let scripts = self.scripts()?;
+        let run = |script: PathBuf| silently(cmd!(shell, "psql -qX -v ON_ERROR_STOP=1 {server}/{COPY} -f {script}"));
+        time(|| scripts.into_iter().try_for_each(run)).map(Some)
+    }
+
+    /// Newest first.
+    fn scripts(&self) -> Result<Vec<PathBuf>> {
+        let shell = &self.project.shell;
+        let runs = shell.read_dir(".drill/evidence")?;
+        let last = runs.into_iter().filter(|run| run.to_string_lossy().contains("-backward-")).max();
+        let mut scripts = shell.read_dir(last.context("a `backward` leaves evidence")?.join("down"))?;
+        scripts.sort();
+        scripts.reverse();
+        Ok(scripts)
+    }
+
+    fn tell(&self, name: &str, samples: &Samples, base: Option<&Samples>) {
+        #[expect(clippy::cast_precision_loss, reason = "a history is short")]
+        let each = samples.median() / self.size as f64;
+        let ratio = base.filter(|base| base.len() > 0).map(|base| format!("; {} to psql", samples.ratio_to(base)));
+        println!("{} migrations, {name}: {samples}, {each:.1} ms each{}", self.size, ratio.unwrap_or_default());
+    }
 }

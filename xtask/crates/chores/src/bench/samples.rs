@@ -10,6 +10,10 @@ impl Samples {
         self.0.push(sample);
     }
 
+    pub fn extend(&mut self, samples: impl IntoIterator<Item = f64>) {
+        self.0.extend(samples);
+    }
+
     pub fn len(&self) -> usize {
         self.0.len()
     }
