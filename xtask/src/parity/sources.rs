@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Failure;
 use crate::parity::bisect;
+use crate::parity::by_row::difference::Differences;
 use crate::parity::comparison::Source;
 use crate::parity::halving;
 use crate::parity::obstacle::Obstacle;
@@ -17,7 +18,9 @@ use crate::parity::sample::{MOST_ROWS, Row, Sample};
 use crate::parity::shape::Shapes;
 use crate::parity::sql::api;
 use crate::parity::sql::moment::Moment;
+use crate::parity::sql::not_compared::NotCompared;
 use crate::parity::sql::one_side::OneSide;
+use crate::parity::sql::row_join::Question;
 use crate::parity::time::{Bucket, Range, Second, Width, instant};
 use crate::session::Session;
 use crate::settings::SupabaseSettings;
@@ -77,6 +80,20 @@ impl<'a> CountSource<'a> {
                 let (counts, over_rest) = (moment.counts(pairs)?, api.counts(pairs)?);
                 let both = |(counts, rows)| Counted { over_rest: Some(rows), ..by_sql(counts) };
                 Ok(counts.into_iter().zip(over_rest).map(both).collect())
+            }
+        }
+    }
+
+    /// The rows of each of `questions` compared, or why they were not.
+    ///
+    /// # Errors
+    /// As `counts`.
+    pub fn rows(&mut self, questions: &[Question<'_>]) -> Result<Vec<Result<Differences, NotCompared>>, Obstacle> {
+        match self {
+            CountSource::Sql(moment) | CountSource::Both(moment, _) => moment.rows(questions),
+            CountSource::Rest(..) => {
+                let why = || Err(NotCompared::NotAsked("over REST rows are counted, and not compared".to_owned()));
+                Ok(questions.iter().map(|_| why()).collect())
             }
         }
     }

@@ -332,8 +332,8 @@ fn a_service_role_that_row_security_keeps_rows_from_counts_nothing() {
     let (role, owner) = ("service_role", &database.user);
     second().superuser("postgres").batch_execute(&format!("create role {role}; grant {role} to {owner}")).unwrap();
     database.execute(
-        r#"create table "DashboardFact" ("factType" text, "createdAt" timestamp);
-           create table facts (topic text, key text, created_at timestamptz);
+        r#"create table "DashboardFact" ("factType" text, "shopDomain" text, value jsonb, "createdAt" timestamp);
+           create table facts (project text, topic text, key text, value jsonb, created_at timestamptz);
            alter table facts enable row level security;
            grant select on facts to service_role"#,
     );

@@ -1,0 +1,6 @@
+//! Parity to the row: which rows of the two sides are partners, and in which of them the mirror holds something else.
+
+pub mod common_type;
+pub mod difference;
+pub mod mapping;
+pub mod verdict;
