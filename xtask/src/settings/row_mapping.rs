@@ -13,6 +13,8 @@ pub struct RowMapping {
     pub values: Vec<Columns>,
     /// How many percent of Prisma's rows may have other values.
     pub threshold_pct: f64,
+    /// Whether the mirror's columns may be fetched where its rows are not in Prisma's database.
+    pub over_rest: bool,
 }
 
 /// A threshold is never NaN, since it is checked.
@@ -31,18 +33,13 @@ impl RowMapping {
 }
 
 /// As drill.toml writes it: `rows = { key = { id = "fact_id" }, values = { value = "amount" } }`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FileRows {
     key: BTreeMap<String, String>,
     values: BTreeMap<String, String>,
     threshold_pct: f64,
-}
-
-impl Default for FileRows {
-    fn default() -> Self {
-        FileRows { key: BTreeMap::new(), values: BTreeMap::new(), threshold_pct: 0.0 }
-    }
+    over_rest: bool,
 }
 
 impl FileRows {
@@ -54,8 +51,12 @@ impl FileRows {
                 |(prisma, mirror): (&String, &String)| Columns { prisma: prisma.clone(), mirror: mirror.clone() };
             named.iter().map(columns).collect()
         };
-        let read =
-            RowMapping { key: columns(&self.key), values: columns(&self.values), threshold_pct: self.threshold_pct };
+        let read = RowMapping {
+            key: columns(&self.key),
+            values: columns(&self.values),
+            threshold_pct: self.threshold_pct,
+            over_rest: self.over_rest,
+        };
         if read.columns().next().is_none() {
             return Err("has `rows` that name no column".to_owned());
         }

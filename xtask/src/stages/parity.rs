@@ -346,7 +346,7 @@ impl<'a> Running<'a, Parity> {
             self.state().unanswered |= matches!(found, Err(NotCompared::Failed(_)));
             verdicts.push(Some(found.as_ref().map_err(Clone::clone).map(|found| {
                 RowVerdict::new(
-                    mapping.how(),
+                    mapping.how(self.inspection.source != Source::Rest),
                     mapping.value_names(),
                     found,
                     counted.prisma,
@@ -467,10 +467,10 @@ fn way(source: Source) -> &'static str {
 
 /// What the plan says of the rows.
 fn to_the_row(inspection: &Inspection) -> &'static str {
-    let has_rows = |mapping: &Result<Option<Mapping>, Obstacle>| matches!(mapping, Ok(Some(_)));
-    match (inspection.source, inspection.mappings.iter().any(has_rows)) {
-        (Source::Sql | Source::Both, true) => ", then row by row",
-        _ => "",
+    let mut mappings = inspection.mappings.iter().filter_map(|mapping| mapping.as_ref().ok()?.as_ref());
+    match mappings.any(|mapping| inspection.source != Source::Rest || mapping.over_rest) {
+        true => ", then row by row",
+        false => "",
     }
 }
 

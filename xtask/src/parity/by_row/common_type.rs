@@ -64,7 +64,38 @@ pub fn common_type(prisma: &ValueType, mirror: &ValueType) -> Option<CommonType>
     }
 }
 
+/// Of a column whose partner is known by its values alone, as they come over REST.
+pub fn alone(prisma: &ValueType) -> CommonType {
+    let digits = if prisma.modifier < 0 { 6 } else { prisma.modifier };
+    match (family(prisma), prisma.name.as_str()) {
+        (Family::Time, _) => cast_to(format!("timestamptz({digits})")),
+        (Family::Json, _) => cast_to("jsonb".to_owned()),
+        (_, "bpchar") => cast_to("bpchar".to_owned()),
+        _ => common_type(prisma, prisma).unwrap_or_else(|| text("")),
+    }
+}
+
 impl CommonType {
+    /// An expression of whatever type, in this one.
+    pub fn spelled(&self, expression: &str) -> String {
+        match self.name.as_str() {
+            _ if self.cast => self.of(expression),
+            "text" => text("").of(expression),
+            name => format!("{expression}::pg_catalog.{name}"),
+        }
+    }
+
+    /// The type before it is rounded, where its values stand in one order on every server: no collation has a say.
+    pub fn ordered(&self) -> Option<&str> {
+        let name = self.name.split('(').next().unwrap_or_default();
+        ["int8", "numeric", "uuid", "timestamptz", "date"].into_iter().find(|ordered| *ordered == name)
+    }
+
+    /// Whether JSON holds it as text or number that the server reads back; a list's is not.
+    pub fn is_in_json(&self) -> bool {
+        !self.name.starts_with('_')
+    }
+
     /// The column with that name, which is quoted.
     pub fn of(&self, column: &str) -> String {
         format!("{}{column}{}", self.before, self.after)

@@ -29,6 +29,8 @@ pub struct Difference {
     pub key: Option<String>,
     pub time: Option<String>,
     pub rows: u64,
+    /// Of its values, where it may be compared with a row of another segment; else empty.
+    pub digest: String,
     /// The values that differ, by the place of their columns.
     pub columns: Vec<usize>,
 }
@@ -187,7 +189,8 @@ mod tests {
 
     fn difference(kind: Kind, identity: &str, rows: u64, columns: &[usize]) -> Difference {
         let columns = columns.to_vec();
-        Difference { kind, identity: identity.to_owned(), key: Some(identity.to_owned()), time: None, rows, columns }
+        let (identity, digest) = (identity.to_owned(), String::new());
+        Difference { kind, key: Some(identity.clone()), identity, time: None, rows, digest, columns }
     }
 
     fn differences(listed: &[Difference], columns: Vec<u64>) -> Differences {

@@ -2,7 +2,7 @@
 
 use postgres_protocol::escape::escape_identifier;
 
-use crate::parity::by_row::common_type::{CommonType, common_type};
+use crate::parity::by_row::common_type::{CommonType, alone, common_type};
 use crate::parity::by_row::verdict::How;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::shape::{Shape, Shapes};
@@ -17,6 +17,8 @@ pub struct Mapping {
     pub threshold_pct: f64,
     /// As drill.toml says, and not as found.
     pub named: bool,
+    /// The mirror's columns may be fetched over REST.
+    pub over_rest: bool,
     /// What tells a person which row it is: the primary key of each side, as far as it has one.
     pub primary: [Vec<String>; 2],
 }
@@ -34,19 +36,40 @@ impl Mapping {
     /// # Errors
     /// Columns that nothing can compare.
     pub fn of(pair: &Pair, shapes: &Shapes) -> Result<Option<Mapping>, Obstacle> {
-        let (Some(prisma), Some(mirror)) = (shapes.get(&pair.prisma.table), shapes.get(&pair.mirror.table)) else {
-            return Ok(None);
-        };
+        let Some(prisma) = shapes.get(&pair.prisma.table) else { return Ok(None) };
+        let Some(mirror) = shapes.get(&pair.mirror.table) else { return Ok(Mapping::of_one_side(pair, prisma)) };
         let primary = [prisma.key.clone(), mirror.key.clone()];
-        let Some(RowMapping { key, values, threshold_pct }) = &pair.rows else {
+        let Some(RowMapping { key, values, threshold_pct, over_rest }) = &pair.rows else {
             let key = shared_key(prisma, mirror);
-            return Ok(key.map(|key| Mapping { key, values: Vec::new(), threshold_pct: 0.0, named: false, primary }));
+            return Ok(key.map(|key| Mapping {
+                key,
+                values: Vec::new(),
+                threshold_pct: 0.0,
+                named: false,
+                over_rest: false,
+                primary,
+            }));
         };
         let compared = |columns: &[Columns]| -> Result<Vec<Compared>, Obstacle> {
             columns.iter().map(|columns| named(columns, (pair, prisma, mirror))).collect()
         };
         let (key, values) = (compared(key)?, compared(values)?);
-        Ok(Some(Mapping { key, values, threshold_pct: *threshold_pct, named: true, primary }))
+        Ok(Some(Mapping { key, values, threshold_pct: *threshold_pct, named: true, over_rest: *over_rest, primary }))
+    }
+
+    /// Where the mirror is in another database: of the types of Prisma's columns.
+    fn of_one_side(pair: &Pair, prisma: &Shape) -> Option<Mapping> {
+        let RowMapping { key, values, threshold_pct, over_rest } = pair.rows.as_ref()?;
+        let compared = |columns: &[Columns]| -> Option<Vec<Compared>> {
+            let one = |columns: &Columns| {
+                let common = alone(&prisma.columns.get(&columns.prisma)?.value);
+                Some(Compared { columns: columns.clone(), common })
+            };
+            columns.iter().map(one).collect()
+        };
+        let primary = [prisma.key.clone(), Vec::new()];
+        let (key, values) = (compared(key)?, compared(values)?);
+        Some(Mapping { key, values, threshold_pct: *threshold_pct, named: true, over_rest: *over_rest, primary })
     }
 
     /// As sentences name it: `shopDomain` and `createdAt` of Prisma's side.
@@ -55,8 +78,13 @@ impl Mapping {
         columns.iter().map(|key| format!("`{}`", key.columns.prisma)).collect::<Vec<_>>().join(", ")
     }
 
-    pub fn how(&self) -> How {
-        if self.key.is_empty() { How::Hash } else { How::Join }
+    /// `in_one_database`: both sides are.
+    pub fn how(&self, in_one_database: bool) -> How {
+        match (in_one_database, self.key.is_empty()) {
+            (false, _) => How::Segments,
+            (true, true) => How::Hash,
+            (true, false) => How::Join,
+        }
     }
 
     /// The compared values, as Prisma's side calls them.

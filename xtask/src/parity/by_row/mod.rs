@@ -3,4 +3,5 @@
 pub mod common_type;
 pub mod difference;
 pub mod mapping;
+pub mod segments;
 pub mod verdict;

@@ -3,11 +3,12 @@
 //! Keys that are not unique, or are NULL on both sides, have no partner that a join could find. Where the numbers do not add up to those of the two counts, rows are
 //! compared as heaps: what is on both sides cancels out, as often as it is there.
 
-use postgres::{Client, Row};
+use postgres::Client;
 use postgres_protocol::escape::escape_identifier;
 
-use crate::parity::by_row::difference::{Difference, Differences, Kind, MOST_TAKEN};
+use crate::parity::by_row::difference::{Difference, Differences, MOST_TAKEN};
 use crate::parity::by_row::mapping::{Compared, Mapping};
+use crate::parity::sql::heaps::{self, difference, number};
 use crate::parity::sql::statement::{Parameters, table};
 use crate::settings::pair::{Pair, Which};
 
@@ -25,9 +26,22 @@ pub struct Question<'a> {
 /// # Errors
 /// The server's. Nothing of the transaction but the error stays.
 pub fn compare(client: &mut Client, question: &Question<'_>) -> Result<Differences, postgres::Error> {
+    undone(client, |client| {
+        question.prepare(client)?;
+        question.ask(client)
+    })
+}
+
+/// Does `work` and takes back what it set and how it failed, so that the transaction goes on.
+///
+/// # Errors
+/// The server's.
+pub fn undone<T>(
+    client: &mut Client,
+    work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+) -> Result<T, postgres::Error> {
     client.batch_execute("savepoint rows")?;
-    let found = question.prepare(client).and_then(|()| question.ask(client));
-    // Our settings go with it, and so does a failure.
+    let found = work(client);
     match (client.batch_execute("rollback to savepoint rows; release savepoint rows"), found) {
         (_, Err(error)) => Err(error),
         (Err(error), Ok(_)) => Err(error),
@@ -108,7 +122,7 @@ impl Question<'_> {
         let sql = format!(
             "with d as materialized (
                select case when m.s is null then 0 when p.s is null then 1 else 2 end as kind,
-                      row({})::text as identity, coalesce({}, {}), coalesce({}, {}), 1::int8 as rows{flags}
+                      row({})::text as identity, coalesce({}, {}), coalesce({}, {}), 1::int8 as rows, '' as digest{flags}
                  from {joined} where m.s is null or p.s is null or {} limit {MOST_SET_ASIDE})
              {} union all {} union all {}",
             coalesced.join(", "),
@@ -166,70 +180,22 @@ impl Question<'_> {
         [key, format!("{side}.t::timestamptz::text")]
     }
 
-    /// Rows that are on both sides cancel out; a key's rows that are left are changed, as many as both have, and missing or extra beyond that.
+    /// As heaps of rows.
     fn ask_heaps(&self, client: &mut Client) -> Result<Differences, postgres::Error> {
         let (key, values) = self.mapping.partners();
-        let names = |letter: char, count: usize| (0..count).map(|at| format!("{letter}{at}")).collect::<Vec<_>>();
-        let (keys, all) =
-            (names('k', key.len()).join(", "), [names('k', key.len()), names('v', values.len())].concat().join(", "));
         let mut parameters = Parameters::default();
-        let [prisma, mirror] = [(Which::Prisma, "1"), (Which::Mirror, "-1")].map(|(which, sign)| {
+        let sides = [(Which::Prisma, "1"), (Which::Mirror, "-1")].map(|(which, sign)| {
             let [shown, time] = self.shown(which);
             let side = if which == Which::Prisma { "p" } else { "m" };
+            let all = heaps::names(key.len(), values.len());
             format!(
                 "select s, {all}, {shown} as shown, {time} as time from ({}) {side}",
                 self.side(which, sign, &mut parameters)
             )
         });
-        let same: String = (0..values.len())
-            .map(|at| {
-                format!(
-                    ", (select coalesce(sum(least(p, m)), 0)::int8 from
-                         (select coalesce(sum(n) filter (where n > 0), 0) as p, coalesce(-sum(n) filter (where n < 0), 0) as m
-                            from d group by {keys}, v{at}) c)"
-                )
-            })
-            .collect();
-        let kind = |kind: usize, rows: &str, first: &str, second: &str| {
-            format!(
-                "(select {kind}, identity, coalesce({first}k, {second}k), coalesce({first}t, {second}t), {rows}
-                    from g where {rows} > 0 order by identity limit {MOST_TAKEN})"
-            )
-        };
-        let sql = format!(
-            "with d as materialized (
-               select {all}, sum(s)::int8 as n, min(shown) filter (where s > 0) as pk, min(shown) filter (where s < 0) as mk,
-                      min(time) filter (where s > 0) as pt, min(time) filter (where s < 0) as mt
-                 from ({prisma} union all {mirror}) u group by {all} having sum(s) <> 0),
-             g as materialized (
-               select row({keys})::text as identity, coalesce(sum(n) filter (where n > 0), 0)::int8 as p,
-                      coalesce(-sum(n) filter (where n < 0), 0)::int8 as m, min(pk) as pk, min(mk) as mk, min(pt) as pt, min(mt) as mt
-                 from d group by {keys}),
-             c as (select {numbers}),
-             listed (kind, identity, shown, time, rows) as ({} union all {} union all {})
-             select null::int4, null::text, null::text, null::text, null::int8, c.numbers from c
-             union all select kind, identity, shown, time, rows, null from listed",
-            kind(0, "p - m", "p", "m"),
-            kind(1, "m - p", "m", "p"),
-            kind(2, "least(p, m)", "p", "m"),
-            numbers = format_args!(
-                "array[(select coalesce(sum(greatest(p - m, 0)), 0)::int8 from g), (select coalesce(sum(greatest(m - p, 0)), 0)::int8 from g),
-                       (select coalesce(sum(least(p, m)), 0)::int8 from g){same}] as numbers"
-            ),
-        );
-        let answer = parameters.query(client, &sql)?;
-        let numbers: Vec<i64> = answer.first().map_or_else(Vec::new, |row| row.get(5));
-        let number = |at: usize| numbers.get(at).map_or(0, |number| number.unsigned_abs());
-        let (missing, extra, changed) = (number(0), number(1), number(2));
-        Ok(Differences {
-            missing,
-            extra,
-            changed,
-            columns: (0..values.len()).map(|at| changed - number(3 + at)).collect(),
-            partners: self.counted.0.saturating_sub(missing),
-            alike: !self.mapping.key.is_empty(),
-            listed: answer.iter().skip(1).map(|row| difference(row, 0)).collect(),
-        })
+        let found = heaps::compare(client, &parameters, &sides, (key.len(), values.len()))?;
+        let partners = self.counted.0.saturating_sub(found.missing);
+        Ok(Differences { partners, alike: !self.mapping.key.is_empty(), ..found })
     }
 }
 
@@ -241,22 +207,6 @@ fn differs(value: usize) -> String {
 fn changes(values: &[Compared]) -> String {
     let terms: Vec<String> = (0..values.len()).map(differs).collect();
     if terms.is_empty() { "false".to_owned() } else { format!("(p.s = m.s and ({}))", terms.join(" or ")) }
-}
-
-fn number(row: &Row, at: usize) -> u64 {
-    row.get::<_, i64>(at).unsigned_abs()
-}
-
-/// `kind`, identity, key, time, rows, and a flag for each of `columns`.
-fn difference(row: &Row, columns: usize) -> Difference {
-    Difference {
-        kind: Kind::ALL[row.get::<_, i32>(0).unsigned_abs() as usize],
-        identity: row.get(1),
-        key: row.get(2),
-        time: row.get(3),
-        rows: number(row, 4),
-        columns: (0..columns).filter(|at| row.get::<_, bool>(5 + at)).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,12 @@ impl Parameters {
         format!("{} {operator} ${}", escape_identifier(column), place + 1)
     }
 
+    /// `$n`
+    pub fn value(&mut self, value: &str) -> String {
+        self.places.push((String::new(), value.to_owned()));
+        format!("${}", self.places.len())
+    }
+
     pub fn terms(&mut self, side: &Side) -> Vec<String> {
         side.filter.iter().map(|(column, value)| self.term(&side.table, column, "=", value)).collect()
     }

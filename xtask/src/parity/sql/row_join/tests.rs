@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::parity::by_row::difference::Kind;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sql::not_compared::NotCompared;
 use crate::parity::sql::shapes::shapes;
@@ -31,8 +32,12 @@ impl Sides {
             };
             names.iter().map(columns).collect()
         };
-        let rows =
-            columns.map(|(key, values)| RowMapping { key: named(key), values: named(values), threshold_pct: 0.0 });
+        let rows = columns.map(|(key, values)| RowMapping {
+            key: named(key),
+            values: named(values),
+            threshold_pct: 0.0,
+            over_rest: false,
+        });
         Pair { name: "pair".to_owned(), prisma: side("p"), mirror: side("m"), rows }
     }
 
