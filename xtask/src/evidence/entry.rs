@@ -114,6 +114,17 @@ fn pairs(parity: &Comparison) -> String {
     for Compared { name, prisma, mirror, delta, diff_pct, .. } in &parity.pairs {
         let _ = writeln!(text, "| {} | {prisma} | {mirror} | {delta:+} ({diff_pct:.2} %) |", cell(name));
     }
+    for Compared { name, rows, .. } in &parity.pairs {
+        let Some(rows) = rows.as_ref().filter(|rows| rows.differs()) else { continue };
+        let _ = writeln!(
+            text,
+            "\n{}: {} rows missing, {} extra, {} changed.",
+            inline(name),
+            rows.missing,
+            rows.extra,
+            rows.changed
+        );
+    }
     let _ = writeln!(text, "\nThreshold: {:?} %.", parity.threshold_pct);
     text
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::parity::by_row::verdict::RowVerdict;
+
 /// All pairs at one moment: the key `parity` of `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -30,8 +32,14 @@ pub struct Compared {
     pub diff_pct: f64,
     pub within: bool,
     /// The mirror over REST, where it was counted by SQL too.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror_rest: Option<u64>,
+    /// Its rows, where they were compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<RowVerdict>,
+    /// Why they were not, where they were to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_not_compared: Option<String>,
 }
 
 impl Compared {
@@ -45,6 +53,8 @@ impl Compared {
             diff_pct,
             within: diff_pct <= threshold_pct,
             mirror_rest: None,
+            rows: None,
+            rows_not_compared: None,
         }
     }
 
@@ -52,6 +62,18 @@ impl Compared {
     pub fn with_rest(self, rows: u64, threshold_pct: f64) -> Compared {
         let within = self.within && diff_pct(self.prisma, rows) <= threshold_pct;
         Compared { within, mirror_rest: Some(rows), ..self }
+    }
+
+    /// The same, with its rows, which must be within as well.
+    pub fn with_rows(self, rows: RowVerdict) -> Compared {
+        Compared { within: self.within && rows.within, rows: Some(rows), ..self }
+    }
+
+    /// Whether there is a stretch of time in which rows are missing or extra: where values alone differ there is none.
+    pub fn has_places(&self) -> bool {
+        self.delta != 0
+            || self.mirror_rest.is_some_and(|rows| rows != self.mirror)
+            || self.rows.as_ref().is_some_and(RowVerdict::has_places)
     }
 
     /// Nothing on either side agrees with anything.
@@ -78,6 +100,15 @@ impl Compared {
 impl Comparison {
     pub fn breaches(&self) -> impl Iterator<Item = &Compared> {
         self.pairs.iter().filter(|pair| !pair.within)
+    }
+
+    /// Whether values alone differ, and no pair is short of rows or has too many.
+    pub fn differs_in_values_alone(&self) -> bool {
+        self.breaches().all(|pair| {
+            pair.rows
+                .as_ref()
+                .is_some_and(|rows| rows.diff_pct <= self.threshold_pct && pair.diff_pct <= self.threshold_pct)
+        })
     }
 
     pub fn within(&self) -> bool {

@@ -10,6 +10,7 @@
 //! | `obstacle` | why a count could not be had, each cause with its fix |
 //! | `comparison` | two counts, and the rule that judges them |
 //! | `bisect` | where they differ: days, then hours, then minutes |
+//! | `by_row` | which rows are partners, and in which of them the sides differ |
 //! | `halving` | the same over REST, which says no more than how many |
 //! | `time` | stretches of time, and what both sides hold in them |
 //! | `place` | a stretch of time in which they differ, and its sentence |
@@ -18,6 +19,7 @@
 //! | `plot` | `parity.svg` |
 
 pub mod bisect;
+pub mod by_row;
 pub mod comparison;
 pub mod halving;
 pub mod obstacle;

@@ -10,6 +10,7 @@ use crate::hint::Hint;
 use crate::parity::rest;
 use crate::postgres::counts::RowSecurity;
 use crate::settings::pair::Which;
+use crate::settings::row_mapping::Columns;
 
 #[derive(Debug, Clone)]
 pub enum Obstacle {
@@ -42,6 +43,12 @@ pub enum Obstacle {
         table: String,
         column: String,
         kind: String,
+    },
+    /// Columns of `rows` whose types have nothing in common.
+    Incomparable {
+        pair: String,
+        columns: Columns,
+        kinds: [String; 2],
     },
     TimedOut {
         which: Which,
@@ -89,6 +96,7 @@ impl Obstacle {
             Obstacle::RowSecurity { .. } => "row_security",
             Obstacle::NoColumn { .. } => "column_missing",
             Obstacle::NoTime { .. } => "column_is_no_time",
+            Obstacle::Incomparable { .. } => "columns_not_comparable",
             Obstacle::TimedOut { .. } => "statement_timeout",
             Obstacle::Lost { .. } => "connection_lost",
             Obstacle::Rest(obstacle) => obstacle.cause.reason(),
@@ -125,13 +133,18 @@ impl Obstacle {
             .hint(how.hint(&format!("{}.{}", escape_identifier(schema), escape_identifier(table)))),
             Obstacle::NoColumn { which, table, column } => {
                 Failure::blocked(format!("{}: `{schema}.{table}` has no column `{column}`", which.in_words()))
-                    .hint("correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml")
+                    .hint("correct `where`, `time` or `rows` of that side in `[[parity.pairs]]` of drill.toml")
             }
             Obstacle::NoTime { which, table, column, kind } => Failure::blocked(format!(
                 "{}: `{column}` of `{schema}.{table}` is of type `{kind}`, which is not a time",
                 which.in_words()
             ))
             .hint("name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml"),
+            Obstacle::Incomparable { pair, columns, kinds } => {
+                let (Columns { prisma, mirror }, [one, other]) = (columns, kinds);
+                Failure::blocked(format!("`{pair}`: `{prisma}` is of type `{one}` and `{mirror}` of type `{other}`, which nothing compares"))
+                    .hint("leave them out of `rows` in `[[parity.pairs]]` of drill.toml, or name a view of the mirror that casts the column")
+            }
             Obstacle::TimedOut { which, limit } => {
                 let limit = limit.as_secs();
                 Failure::blocked(format!("{}: counting took longer than {limit} s", which.in_words()))

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Failure, Status};
 use crate::hint::Aim;
 use crate::parity::bisect::Level;
+use crate::parity::by_row::difference::Listing;
 use crate::parity::comparison::{Compared, Comparison};
 use crate::parity::place::Place;
 use crate::parity::sample::Sample;
@@ -35,7 +36,7 @@ pub struct Finding {
 }
 
 /// What was counted; the last of `looks` is the one that counts.
-pub fn counted(looks: &[Look], last: &Look, findings: &[Finding]) -> Value {
+pub fn counted(looks: &[Look], last: &Look, findings: &[Finding], rows: &[Listing]) -> Value {
     let Comparison { threshold_pct, pairs, source } = &last.comparison;
     let status = if last.comparison.within() { Status::Ok } else { Status::Different };
     json!({
@@ -50,6 +51,7 @@ pub fn counted(looks: &[Look], last: &Look, findings: &[Finding]) -> Value {
         "source": source,
         "looks": looks,
         "where": findings,
+        "rows": rows,
     })
 }
 

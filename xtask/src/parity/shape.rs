@@ -1,7 +1,7 @@
 //! What the catalog knows of a table, and whether a pair can be counted in it: asked before anything is counted, because a count that the
 //! server refuses says less of the cause, and a count that row security thins out says nothing of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::parity::obstacle::Obstacle;
 use crate::postgres::counts::RowSecurity;
@@ -22,6 +22,8 @@ pub struct Shape {
     pub columns: BTreeMap<String, Column>,
     /// The primary key's columns, in its order; none in a view.
     pub key: Vec<String>,
+    /// The columns of each index under which no two rows are alike.
+    pub unique: Vec<BTreeSet<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -29,6 +31,27 @@ pub struct Column {
     /// `pg_type.typname`.
     pub kind: String,
     pub readable: bool,
+    /// How it compares with others.
+    pub value: ValueType,
+    /// The table fills it by itself where an insert does not: a default, an identity, a generated column.
+    pub filled: bool,
+}
+
+/// A column's type without its domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValueType {
+    pub oid: u32,
+    /// `pg_type.typname`.
+    pub name: String,
+    /// Of `pg_catalog`, so that its operators are found whatever the search path.
+    pub builtin: bool,
+    pub enumeration: bool,
+    /// `pg_attribute.atttypmod`, of a time its digits after the second; -1 where the type has none.
+    pub modifier: i32,
+    /// 0 where the type has none.
+    pub collation: u32,
+    /// Equal in the collation is equal byte by byte.
+    pub deterministic: bool,
 }
 
 /// The types that a stretch of time can be cut from.
@@ -55,7 +78,7 @@ pub fn check_side(pair: &Pair, which: Which, shapes: &Shapes) -> Result<(), Obst
     if !shape.reachable {
         return Err(Obstacle::NoGrant { which, table });
     }
-    for name in side.columns() {
+    for name in pair.columns(which) {
         match shape.columns.get(name) {
             None => return Err(Obstacle::NoColumn { which, table, column: name.to_owned() }),
             Some(column) if !column.readable => return Err(Obstacle::NoGrant { which, table }),

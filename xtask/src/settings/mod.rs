@@ -13,6 +13,7 @@ pub mod network;
 pub mod pair;
 pub mod prisma_places;
 pub mod production;
+pub mod row_mapping;
 pub mod schema_files;
 pub mod span;
 pub mod started;

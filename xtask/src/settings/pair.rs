@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::row_mapping::{Columns, FileRows, RowMapping};
 use crate::error::{Failure, Result};
 
 /// One named comparison. Every name in it is a plain identifier.
@@ -12,6 +13,8 @@ pub struct Pair {
     pub name: String,
     pub prisma: Side,
     pub mirror: Side,
+    /// What makes a row of one side the same as a row of the other, where the file says so.
+    pub rows: Option<RowMapping>,
 }
 
 /// The rows of `table` in which each column of `filter` has that value; `time` is the column that says when a row
@@ -32,6 +35,21 @@ pub enum Which {
 
 impl Pair {
     pub fn side(&self, which: Which) -> &Side {
+        match which {
+            Which::Prisma => &self.prisma,
+            Which::Mirror => &self.mirror,
+        }
+    }
+
+    /// Every column that it names of that side.
+    pub fn columns(&self, which: Which) -> impl Iterator<Item = &str> {
+        let mapped = self.rows.iter().flat_map(RowMapping::columns).map(move |columns| columns.of(which));
+        self.side(which).columns().chain(mapped)
+    }
+}
+
+impl Columns {
+    pub fn of(&self, which: Which) -> &str {
         match which {
             Which::Prisma => &self.prisma,
             Which::Mirror => &self.mirror,
@@ -64,6 +82,7 @@ pub struct FilePair {
     name: String,
     prisma: FileSide,
     mirror: FileSide,
+    rows: Option<FileRows>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -95,15 +114,25 @@ fn wrong(pair: &str, what: &str) -> Failure {
         .hint("correct `[[parity.pairs]]`; docs/configuration.md lists every key")
 }
 
+fn not_plain(pair: &str, name: &str) -> Failure {
+    wrong(pair, &format!("names `{}`, which is not a plain identifier", name.escape_default()))
+}
+
 impl FilePair {
     fn check(&self) -> Result<Pair> {
         if !is_plain(&self.name) {
             return Err(wrong(&self.name, "has a name that is not letters, digits and `_`"));
         }
+        let rows = self.rows.as_ref().map(FileRows::read).transpose().map_err(|what| wrong(&self.name, &what))?;
+        let columns = || rows.iter().flat_map(RowMapping::columns);
+        if let Some(name) = columns().flat_map(|it| [&it.prisma, &it.mirror]).find(|name| !is_plain(name)) {
+            return Err(not_plain(&self.name, name));
+        }
         Ok(Pair {
             name: self.name.clone(),
             prisma: self.prisma.check(&self.name, "createdAt")?,
             mirror: self.mirror.check(&self.name, "created_at")?,
+            rows,
         })
     }
 }
@@ -116,7 +145,7 @@ impl FileSide {
             time: self.time.clone().unwrap_or_else(|| default_time.to_owned()),
         };
         if let Some(name) = [side.table.as_str()].into_iter().chain(side.columns()).find(|name| !is_plain(name)) {
-            return Err(wrong(pair, &format!("names `{}`, which is not a plain identifier", name.escape_default())));
+            return Err(not_plain(pair, name));
         }
         match side.filter.values().any(|value| value.contains('\0')) {
             true => Err(wrong(pair, "has a value with a NUL in it, which no text in Postgres can be")),
@@ -177,5 +206,40 @@ mod tests {
         assert_eq!((read_once[0].prisma.time.as_str(), read_once[0].mirror.time.as_str()), ("createdAt", "at"));
         assert!(read(&pair.repeat(2)).unwrap_err().message.contains("the pair `a` is there twice"));
         assert!(toml::from_str::<File>(&pair.replace("time", "tiem")).is_err());
+    }
+
+    #[test]
+    fn what_makes_rows_the_same_is_named_by_columns_of_both_sides() {
+        let pair = |rows: &str| {
+            read(&format!(
+                "[[pairs]]\nname = 'a'\nprisma = {{ table = 'T' }}\nmirror = {{ table = 'm' }}\nrows = {{ {rows} }}\n"
+            ))
+        };
+        let read = pair("key = { id = 'fact_id' }, values = { order = 'Order' }, threshold_pct = 0.5").unwrap();
+        let columns = |which| read[0].columns(which).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(columns(Which::Prisma), ["createdAt", "id", "order"]);
+        assert_eq!(columns(Which::Mirror), ["created_at", "fact_id", "Order"]);
+        assert_eq!(read[0].rows.as_ref().unwrap().threshold_pct, 0.5);
+        let wrong = [
+            ("", "the pair `a` has `rows` that name no column"),
+            ("key = { 'a b' = 'c' }", "the pair `a` names `a b`, which is not a plain identifier"),
+            ("key = { a = 'c; drop' }", "the pair `a` names `c; drop`, which is not a plain identifier"),
+            (
+                "key = { a = 'b' }, threshold_pct = 101",
+                "the pair `a` has a `threshold_pct` of 101, and it must be from 0 to 100",
+            ),
+            ("key = { a = 'b' }, values = { a = 'c' }", "the pair `a` names `a` as `key` and as a value"),
+            ("key = { a = 'c', b = 'c' }", "the pair `a` compares `c` twice"),
+        ];
+        for (rows, told) in wrong {
+            let message = pair(rows).unwrap_err().message;
+            assert_eq!(message, format!("`drill.toml` cannot be used: {told}"));
+        }
+        assert!(
+            toml::from_str::<File>(
+                "[[pairs]]\nname = 'a'\nprisma = { table = 'T' }\nmirror = { table = 'm' }\nrows = { keys = {} }"
+            )
+            .is_err()
+        );
     }
 }

@@ -13,12 +13,17 @@ use crate::error::{Failure, Result, Status};
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::parity::bisect;
+use crate::parity::by_row::difference::{Differences, Listing};
+use crate::parity::by_row::mapping::Mapping;
+use crate::parity::by_row::verdict::RowVerdict;
 use crate::parity::comparison::{Compared, Comparison, Source};
 use crate::parity::obstacle::Obstacle;
 use crate::parity::report::{self, Finding, Look};
 use crate::parity::shape::{self, Shapes};
 use crate::parity::sources::{Api, CountSource, Counted};
-use crate::parity::sql::moment::shapes;
+use crate::parity::sql::not_compared::NotCompared;
+use crate::parity::sql::row_join::Question;
+use crate::parity::sql::shapes::shapes;
 use crate::parity::{place, plot};
 use crate::run::ended::Ended;
 use crate::run::journal::Journal;
@@ -41,6 +46,8 @@ pub struct Parity {
 pub struct Inspection {
     shapes: Shapes,
     source: Source,
+    /// Of each pair, what makes its rows the same.
+    mappings: Vec<Result<Option<Mapping>, Obstacle>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,7 +81,8 @@ impl Stage for Parity {
         let here = pairs.iter().all(|pair| shapes.contains_key(&pair.mirror.table));
         let key = session.target.candidate().supabase().is_some_and(|api| api.key.is_some());
         let source = self.source.unwrap_or(if here || !key { Source::Sql } else { Source::Rest });
-        Ok(Inspection { shapes, source })
+        let mappings = pairs.iter().map(|pair| Mapping::of(pair, &shapes)).collect();
+        Ok(Inspection { shapes, source, mappings })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -98,7 +106,11 @@ impl Stage for Parity {
                 ),
                 step(
                     "count",
-                    format!("count {} and compare with {threshold} %{again}", way(inspection.source)),
+                    format!(
+                        "count {} and compare with {threshold} %{}{again}",
+                        way(inspection.source),
+                        to_the_row(inspection)
+                    ),
                     "the two sides differ",
                     Builtin::Count,
                 ),
@@ -137,7 +149,11 @@ impl Stage for Parity {
         if let Ok(Some(api)) = &running.memory.api {
             running.journal.record().outcome.notes.extend(api.note());
         }
-        running.state().record(running.journal, result)
+        let (notes, listings) = (running.notes(), running.listings());
+        running.state().record(running.journal, &listings, result)?;
+        notes.iter().for_each(|note| running.journal.console.say(format!("  note: {note}")));
+        running.journal.record().outcome.notes.extend(notes);
+        Ok(())
     }
 
     fn feedback<'a>(&self, settings: &'a EvidenceSettings) -> &'a Path {
@@ -154,11 +170,15 @@ struct State<'a> {
     /// The moment of the last look, kept where it was a breach: where it is must be asked of the same snapshot.
     breach: Option<CountSource<'a>>,
     findings: Vec<Finding>,
+    /// The rows that differed in the last look, of each pair whose rows were compared.
+    differences: Vec<Option<Differences>>,
+    /// Rows of a pair were to be compared in the last look, and there was no answer.
+    unanswered: bool,
 }
 
 impl State<'_> {
     /// `parity.json` in any case; the comparison only where it is a verdict: two looks, or one that was within.
-    fn record(&self, journal: &Journal<'_>, result: &Result<()>) -> Result<()> {
+    fn record(&self, journal: &Journal<'_>, listings: &[Listing], result: &Result<()>) -> Result<()> {
         let run = journal.run();
         let (last, within) = match (self.looks.last(), result) {
             (Some(last), Ok(())) => (last, true),
@@ -170,8 +190,8 @@ impl State<'_> {
             }
             (None, Ok(())) => return Err(Failure::bug("parity counted nothing")),
         };
-        run.write_json("parity.json", &report::counted(&self.looks, last, &self.findings))?;
-        if !within {
+        run.write_json("parity.json", &report::counted(&self.looks, last, &self.findings, listings))?;
+        if !within && !self.findings.is_empty() {
             run.write_made("parity.svg", &plot::svg(&self.findings))?;
         }
         journal.console.parity(&last.comparison);
@@ -218,6 +238,7 @@ impl<'a> Running<'a, Parity> {
         if self.inspection.source != Source::Sql {
             self.pairs().iter().try_for_each(|pair| self.api()?.sees_every_row(&pair.mirror))?;
         }
+        self.inspection.mappings.iter().try_for_each(|mapping| mapping.as_ref().map(|_| ()).map_err(Clone::clone))?;
         let by_sql = |table: &&String| {
             self.inspection.source != Source::Rest || self.pairs().iter().any(|pair| pair.prisma.table == **table)
         };
@@ -234,8 +255,7 @@ impl<'a> Running<'a, Parity> {
     fn count(&self) -> Result<Ended, Obstacle> {
         let (first, moment) = self.look()?;
         if first.within() {
-            let said = first.in_words();
-            return Ok(if first.is_empty() { Ended::NotTried(said) } else { Ended::Done(said) });
+            return Ok(self.ended(&first, first.in_words()));
         }
         // A snapshot held open while we wait would keep the server from cleaning up.
         drop(moment);
@@ -246,39 +266,164 @@ impl<'a> Running<'a, Parity> {
         let (second, moment) = self.look()?;
         let waited = format!("after {} s, for rows in flight", settle.as_secs());
         if second.within() {
-            return Ok(format!("{} (counted again {waited})", second.in_words()).into());
+            return Ok(self.ended(&second, format!("{} (counted again {waited})", second.in_words())));
         }
         self.state().breach = Some(moment);
         Err(self.different(&second, &waited).into())
     }
 
-    /// Counts all pairs at one moment.
+    /// What was not compared, and was to be, is not told as done.
+    fn ended(&self, comparison: &Comparison, said: String) -> Ended {
+        let by_row = comparison.pairs.iter().any(|pair| !pair.is_empty() && pair.rows.is_some());
+        match () {
+            () if comparison.is_empty() => Ended::NotTried(said),
+            () if self.state().unanswered => {
+                Ended::NotTried(format!("{said} by their counts; not every pair was compared row by row"))
+            }
+            () if by_row => Ended::Done(format!("{said}; compared to the row")),
+            () => Ended::Done(said),
+        }
+    }
+
+    /// Counts all pairs at one moment, and compares the rows of those whose rows have partners.
     fn look(&self) -> Result<(Comparison, CountSource<'a>), Obstacle> {
         let at = clock::rfc3339(clock::now());
         let mut moment = CountSource::now(self.session, self.inspection.source, || self.api())?;
         let counts = moment.counts(self.pairs())?;
         let threshold_pct = self.session.settings.parity.threshold_pct;
-        let compare = |(pair, Counted { prisma, mirror, over_rest }): (&Pair, Counted)| {
+        let rows = self.rows(&mut moment, &counts)?;
+        let compare = |((pair, counted), rows): ((&Pair, Counted), Option<Result<RowVerdict, NotCompared>>)| {
+            let Counted { prisma, mirror, over_rest } = counted;
             let compared = Compared::new(&pair.name, prisma, mirror, threshold_pct);
-            match over_rest {
+            let compared = match over_rest {
                 Some(rows) => compared.with_rest(rows, threshold_pct),
                 None => compared,
+            };
+            match rows {
+                None => compared,
+                Some(Ok(rows)) => compared.with_rows(rows),
+                Some(Err(why)) => Compared { rows_not_compared: Some(why.to_string()), ..compared },
             }
         };
-        let pairs = self.pairs().iter().zip(counts).map(compare).collect();
+        let pairs = self.pairs().iter().zip(counts).zip(rows).map(compare).collect();
         let comparison = Comparison { threshold_pct, pairs, source: self.inspection.source };
         self.state().looks.push(Look { at, comparison: comparison.clone() });
         Ok((comparison, moment))
     }
 
+    /// The mapping of each pair that has one. The step before has looked at those that cannot be.
+    fn mappings(&self) -> impl Iterator<Item = Option<&'a Mapping>> {
+        self.inspection.mappings.iter().map(|mapping| mapping.as_ref().ok().and_then(Option::as_ref))
+    }
+
+    /// What each pair's rows come to; a row differs where it did in the look before, too.
+    fn rows(
+        &self,
+        moment: &mut CountSource<'_>,
+        counts: &[Counted],
+    ) -> Result<Vec<Option<Result<RowVerdict, NotCompared>>>, Obstacle> {
+        let schema = &self.session.target.dsn().schema;
+        let pairs = || self.pairs().iter().zip(counts).zip(self.mappings());
+        let question = |((pair, counted), mapping): ((&'a Pair, &Counted), Option<&'a Mapping>)| {
+            Some(Question { schema, pair, mapping: mapping?, counted: (counted.prisma, counted.mirror) })
+        };
+        let mut answers = moment.rows(&pairs().filter_map(question).collect::<Vec<_>>())?.into_iter();
+        self.state().unanswered = false;
+        let mut before = std::mem::take(&mut self.state().differences).into_iter();
+        let threshold = self.session.settings.parity.threshold_pct;
+        let mut verdicts = Vec::new();
+        for ((_, counted), mapping) in pairs() {
+            let (Some(mapping), before) = (mapping, before.next().flatten()) else {
+                verdicts.push(None);
+                self.state().differences.push(None);
+                continue;
+            };
+            let answer = answers.next().ok_or_else(|| Failure::bug("a pair's rows have no answer"))?;
+            let found = answer.and_then(|found| identified(found, mapping, counted)).map(|found| match &before {
+                Some(before) => found.also_in(before),
+                None => found,
+            });
+            self.state().unanswered |= matches!(found, Err(NotCompared::Failed(_)));
+            verdicts.push(Some(found.as_ref().map_err(Clone::clone).map(|found| {
+                RowVerdict::new(
+                    mapping.how(self.inspection.source != Source::Rest),
+                    mapping.value_names(),
+                    found,
+                    counted.prisma,
+                    [threshold, mapping.threshold_pct],
+                )
+            })));
+            self.state().differences.push(found.ok());
+        }
+        Ok(verdicts)
+    }
+
     fn different(&self, comparison: &Comparison, waited: &str) -> Failure {
         let names: Vec<String> = comparison.breaches().map(|pair| format!("`{}`", pair.name)).collect();
-        let threshold = comparison.threshold_pct;
-        Failure::different(format!("Prisma and the mirror are more than {threshold} % apart in {}", names.join(", ")))
+        let (names, threshold) = (names.join(", "), comparison.threshold_pct);
+        let message = match comparison.differs_in_values_alone() {
+            true => format!("the mirror has other values than Prisma in {names}"),
+            false => format!("Prisma and the mirror are more than {threshold} % apart in {names}"),
+        };
+        let failure = Failure::different(message)
             .because_all(comparison.breaches().map(Compared::in_words))
+            .because_all(self.row_sentences(comparison))
             .note(format!("counted twice, the second time {waited}"))
-            .note("parity.json and parity.svg show where; mirror what is missing, then count again")
-            .hint(Hint::run("parity"))
+            .hint(Hint::run("parity"));
+        match comparison.breaches().any(Compared::has_places) {
+            true => failure.note("parity.json and parity.svg show where; mirror what is missing, then count again"),
+            false => failure.note("parity.json shows which rows; mirror them anew, then count again"),
+        }
+    }
+
+    /// What the rows of each breach came to, with a few of them.
+    fn row_sentences(&self, comparison: &Comparison) -> Vec<String> {
+        let state = self.state();
+        let mut told = Vec::new();
+        for (pair, found) in comparison.pairs.iter().zip(&state.differences).filter(|(pair, _)| !pair.within) {
+            let (Some(rows), Some(found)) = (&pair.rows, found) else { continue };
+            told.extend(rows.in_words().into_iter().map(|(kind, words)| match found.examples(kind) {
+                Some(examples) => format!("{}: {words}: {examples}", pair.name),
+                None => format!("{}: {words}", pair.name),
+            }));
+        }
+        told
+    }
+
+    /// What the rows that were compared do not show.
+    fn notes(&self) -> Vec<String> {
+        let state = self.state();
+        let Some(last) = state.looks.last() else { return Vec::new() };
+        let mut notes = Vec::new();
+        let mut by_count = Vec::new();
+        for ((pair, mapping), found) in last.comparison.pairs.iter().zip(self.mappings()).zip(&state.differences) {
+            let name = &pair.name;
+            match (mapping, &pair.rows_not_compared) {
+                (None, _) => by_count.push(format!("`{name}`")),
+                (Some(_), Some(why)) => notes.push(format!("`{name}`: its rows were not compared: {why}")),
+                (Some(mapping), None) => notes.extend(mapping.blind_spot().map(|what| format!("`{name}`: {what}"))),
+            }
+            if found.as_ref().is_some_and(|found| found.alike) {
+                notes.push(format!(
+                    "`{name}`: some rows have the same key, or none, and were compared as a heap of rows"
+                ));
+            }
+        }
+        if !by_count.is_empty() {
+            notes.push(format!(
+                "{}: counted and not compared row by row: a changed value, or a lost row and a doubled one, is not seen; `rows` in drill.toml says what identifies a row",
+                by_count.join(", ")
+            ));
+        }
+        notes
+    }
+
+    fn listings(&self) -> Vec<Listing> {
+        let state = self.state();
+        let listing = |((pair, mapping), found): ((&Pair, Option<&Mapping>), &Option<Differences>)| {
+            Some(found.as_ref()?.record(&pair.name, &mapping?.value_names()))
+        };
+        self.pairs().iter().zip(self.mappings()).zip(&state.differences).filter_map(listing).collect()
     }
 
     /// A step that no plan has: only a breach has a place. What it finds is told with the failure, and so is that it could not.
@@ -286,8 +431,9 @@ impl<'a> Running<'a, Parity> {
         let Some(comparison) = self.state().looks.last().map(|look| look.comparison.clone()) else { return Vec::new() };
         let mut findings = Vec::new();
         let work = || {
-            let work = self.session.headway.part(comparison.breaches().count());
-            for (at, compared) in comparison.breaches().enumerate() {
+            let places = || comparison.breaches().filter(|pair| pair.has_places());
+            let work = self.session.headway.part(places().count());
+            for (at, compared) in places().enumerate() {
                 work.step(at + 1, &format!("`{}`", compared.name));
                 let pair = self.pairs().iter().find(|pair| pair.name == compared.name);
                 let pair = pair.ok_or_else(|| Failure::bug("a pair was counted that no setting names"))?;
@@ -297,6 +443,9 @@ impl<'a> Running<'a, Parity> {
             let places = |finding: &Finding| format!("`{}` differs in {}", finding.pair, counted(finding.places.len()));
             Ok(findings.iter().map(places).collect::<Vec<_>>().join(", "))
         };
+        if !comparison.breaches().any(Compared::has_places) {
+            return Vec::new();
+        }
         let numbers = self.entry.announce(&["locate"]);
         let result = numbers.and_then(|numbers| self.entry.step(numbers[0], ("locate", true), work));
         let mut told = sentences(&findings);
@@ -314,6 +463,23 @@ fn way(source: Source) -> &'static str {
         Source::Rest => "Prisma's side by SQL and the mirror over REST",
         Source::Both => "both sides in one snapshot, the mirror over REST too,",
     }
+}
+
+/// What the plan says of the rows.
+fn to_the_row(inspection: &Inspection) -> &'static str {
+    let mut mappings = inspection.mappings.iter().filter_map(|mapping| mapping.as_ref().ok()?.as_ref());
+    match mappings.any(|mapping| inspection.source != Source::Rest || mapping.over_rest) {
+        true => ", then row by row",
+        false => "",
+    }
+}
+
+/// A key by which no row of either side has a partner identifies nothing, as where the mirror stamps its rows on arrival: no row is lost for it.
+fn identified(found: Differences, mapping: &Mapping, counted: &Counted) -> Result<Differences, NotCompared> {
+    if found.partners > 0 || counted.prisma == 0 || counted.mirror == 0 {
+        return Ok(found);
+    }
+    Err(NotCompared::NotAsked(format!("no row has a partner by {}, which identifies none here", mapping.by())))
 }
 
 fn in_words(session: &Session<'_>, obstacle: &Obstacle) -> Failure {

@@ -63,13 +63,17 @@ fn equal_sides_are_within_under_the_new_keys_and_the_old_ones() {
     let (project, database) = with_facts("parity_equal");
     let answer = project.run(&["parity", "--json"]).expect(0);
     let json = answer.json();
+    let same = serde_json::json!({
+        "how": "join", "missing": 0, "extra": 0, "changed": 0, "columns": {}, "diff_pct": 0.0, "changed_pct": 0.0, "threshold_pct": 0.0,
+        "within": true,
+    });
     assert_eq!(
         json["parity"],
         serde_json::json!({
             "threshold_pct": 1.0,
             "pairs": [
-                {"name": "view", "prisma": 960, "mirror": 960, "delta": 0, "diff_pct": 0.0, "within": true},
-                {"name": "refresh", "prisma": 120, "mirror": 120, "delta": 0, "diff_pct": 0.0, "within": true},
+                {"name": "view", "prisma": 960, "mirror": 960, "delta": 0, "diff_pct": 0.0, "within": true, "rows": same},
+                {"name": "refresh", "prisma": 120, "mirror": 120, "delta": 0, "diff_pct": 0.0, "within": true, "rows": same},
             ],
             "source": "sql",
         })
@@ -95,11 +99,11 @@ fn equal_sides_are_within_under_the_new_keys_and_the_old_ones() {
 fn a_plan_counts_nothing() {
     let (project, _) = with_tables("parity_plan");
     let plan = project.run(&["parity", "--plan"]).expect(0);
-    insta::assert_snapshot!(plan.stdout, @r"
+    insta::assert_snapshot!(plan.stdout, @"
     parity on staging: compare `view`, `refresh`, up to 1 % apart.
 
     1. tables: look at tables, columns, grants and row security of both sides
-    2. count: count both sides in one snapshot and compare with 1 %; over it again after 0 s, then find where
+    2. count: count both sides in one snapshot and compare with 1 %, then row by row; over it again after 0 s, then find where
 
     Nothing was changed.
     ");
@@ -115,18 +119,19 @@ fn a_loss_of_one_and_a_half_percent_in_one_hour_is_named_to_the_minute() {
     let answer = project.run(&["parity"]).expect(5);
     let prose = answer.prose();
     let lines: Vec<&str> = prose.lines().filter(|line| !line.contains(" ms)")).collect();
-    insta::assert_snapshot!(lines[3..].join("\n"), @r#"
+    insta::assert_snapshot!(lines[3..].join("\n"), @"
       ✓ tables: every row of `DashboardFact` and `facts` is readable
-       pair     Prisma  mirror    difference
-       view        960     945  -15 (1.56 %)
-       refresh     120     120   +0 (0.00 %)
+       pair     Prisma  mirror    difference  missing / extra / changed
+       view        960     945  -15 (1.56 %)                 15 / 0 / 0
+       refresh     120     120   +0 (0.00 %)                  0 / 0 / 0
     error: Prisma and the mirror are more than 1 % apart in `view`
     caused by: view: Prisma has 960, the mirror 945: 15 fewer, 1.56 %
+    caused by: view: 15 rows are not in the mirror: `391` of 2026-10-09 14:05:00+00; `392` of 2026-10-09 14:05:10+00; `393` of 2026-10-09 14:05:20+00; and 12 more
     caused by: view: 15 rows are missing from the mirror between 14:05 and 14:08 on 9 October 2026 (UTC)
     note: counted twice, the second time after 0 s, for rows in flight
     note: parity.json and parity.svg show where; mirror what is missing, then count again
     hint: cargo xtask parity
-    "#);
+    ");
     let json = parity_json(&project, &answer);
     assert_eq!((json["status"].as_str(), json["diffPct"]["view"].as_f64()), (Some("different"), Some(1.56)));
     assert_eq!(json["looks"].as_array().unwrap().len(), 2);
@@ -222,6 +227,108 @@ fn a_first_look_is_no_verdict() {
     assert_eq!(json["looks"][0]["pairs"][0]["within"], false);
 }
 
+/// The rule of the rows by itself: the counts agree in all of it.
+#[test]
+fn a_value_that_differs_and_a_lost_row_that_a_doubled_one_hides_are_found_where_counts_agree() {
+    let (project, database) = with_facts("parity_rows");
+    database.execute(
+        r#"update facts set value = '{"secret": "of another"}' where key = 'view' and created_at between '2026-10-09 14:05Z' and '2026-10-09 14:07:15Z'"#,
+    );
+    let answer = project.run(&["parity", "--json"]).expect(5);
+    let rows = &answer.json()["parity"]["pairs"][0]["rows"];
+    assert_eq!(
+        rows,
+        &serde_json::json!({
+            "how": "join", "missing": 0, "extra": 0, "changed": 14, "columns": {"value": 14}, "diff_pct": 0.0, "changed_pct": 14.0 * 100.0 / 960.0,
+            "threshold_pct": 0.0, "within": false,
+        })
+    );
+    let words = answer.stderr.clone();
+    for said in [
+        "error: the mirror has other values than Prisma in `view`",
+        "caused by: view: 14 rows have other values in the mirror (`value` in 14): `391` of 2026-10-09 14:05:00+00; ",
+        "note: parity.json shows which rows; mirror them anew, then count again",
+    ] {
+        assert!(words.contains(said), "{said} is not in\n{words}");
+    }
+    let listed = &parity_json(&project, &answer)["rows"][0];
+    assert_eq!(listed["pair"], "view");
+    assert_eq!(
+        listed["changed"]["rows"][13],
+        serde_json::json!({"key": "404", "time": "2026-10-09 14:07:10+00", "rows": 1, "columns": ["value"]})
+    );
+    assert_eq!(
+        (&listed["changed"]["truncated"], &listed["missing"]["rows"]),
+        (&Value::from(false), &serde_json::json!([]))
+    );
+    for file in ["parity.json", "run.json", "report.html"] {
+        let text = evidence(&project, &answer, file);
+        assert!(!text.contains("of a customer") && !text.contains("of another"), "a value in {file}");
+    }
+    assert!(project.read("feedback/data.md").contains("\nview: 0 rows missing, 0 extra, 14 changed.\n"));
+
+    // As many are allowed as the pair says.
+    let toml = project.read("drill.toml");
+    project.write(
+        "drill.toml",
+        &toml.replace("values = { value = \"value\" } }", "values = { value = \"value\" }, threshold_pct = 2 }"),
+    );
+    let answer = project.run(&["parity"]).expect(0);
+    assert!(answer.stderr.contains("within 1 %; compared to the row"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("0 / 0 / 14"), "{}", answer.stderr);
+
+    // A lost row and one that is there twice: the counts agree, and nothing else does.
+    database.execute(
+        "delete from facts where key = 'view' and created_at < '2026-09-29 14:00Z';
+         insert into facts (project, topic, key, value, created_at)
+           select project, topic, key, value, created_at from facts where key = 'view' order by created_at desc limit 14",
+    );
+    let answer = project.run(&["parity", "--json"]).expect(5);
+    let pair = &answer.json()["parity"]["pairs"][0];
+    assert_eq!(
+        (&pair["delta"], &pair["rows"]["missing"], &pair["rows"]["extra"]),
+        (&Value::from(0), &Value::from(14), &Value::from(14))
+    );
+    assert!(answer.json()["notes"][0].as_str().unwrap().starts_with("`view`: some rows have the same key, or none"));
+    project.assert_no_secret(&[&answer]);
+}
+
+/// A mirror that stamps its rows on arrival shares no key with Prisma's: it has lost none for it, and nothing is said of its rows.
+#[test]
+fn a_key_that_identifies_nothing_and_one_that_nobody_names_leave_the_counts() {
+    let (project, database) = with_facts("parity_no_key");
+    database.execute("update facts set created_at = created_at + interval '1 second 1 ms'");
+    let answer = project.run(&["parity", "--json"]).expect(0);
+    let pair = &answer.json()["parity"]["pairs"][0];
+    let why = "no row has a partner by `createdAt`, `shopDomain`, which identifies none here";
+    assert_eq!((&pair["rows"], pair["rows_not_compared"].as_str()), (&Value::Null, Some(why)));
+    let note = format!("`view`: its rows were not compared: {why}");
+    assert!(answer.json()["notes"].as_array().unwrap().contains(&Value::from(note)), "{}", answer.json()["notes"]);
+    let toml = project.read("drill.toml");
+    let without: String =
+        toml.lines().filter(|line| !line.starts_with("rows = ")).map(|line| format!("{line}\n")).collect();
+    project.write("drill.toml", &without);
+    let answer = project.run(&["parity", "--json"]).expect(0);
+    assert_eq!(
+        answer.json()["notes"][0],
+        "`view`, `refresh`: counted and not compared row by row: a changed value, or a lost row and a doubled one, is not seen; `rows` in drill.toml says what identifies a row"
+    );
+    // By its values alone a mirror may be compared as well.
+    let values = without.replace(
+        "time = \"created_at\" }",
+        "time = \"created_at\" }\nrows = { values = { shopDomain = \"project\", value = \"value\" } }",
+    );
+    project.write("drill.toml", &values);
+    let answer = project.run(&["parity", "--json"]).expect(0);
+    assert_eq!(answer.json()["parity"]["pairs"][0]["rows"]["how"], "hash");
+    database.execute("update facts set value = '{}' where key = 'view' and created_at < '2026-09-29 14:00Z'");
+    let rows = project.run(&["parity", "--json"]).expect(5).json()["parity"]["pairs"][0]["rows"].clone();
+    assert_eq!(
+        (&rows["missing"], &rows["extra"], &rows["changed"]),
+        (&Value::from(14), &Value::from(14), &Value::from(0))
+    );
+}
+
 /// Facts and their copies appear together, thousands of them while it counts: only one snapshot sees as many of both.
 #[test]
 fn both_sides_are_seen_at_one_moment() {
@@ -280,7 +387,7 @@ fn each_reason_not_to_count_is_told_apart() {
     let (project, database) = with_facts("parity_reasons");
     let user = &database.user;
     let away = "create extension file_fdw; create server away foreign data wrapper file_fdw;
-         create foreign table away (topic text, key text, created_at timestamptz) server away options (filename '/none'); grant select on away to";
+         create foreign table away (project text, topic text, key text, value jsonb, created_at timestamptz) server away options (filename '/none'); grant select on away to";
     server::shared().superuser(&database.name).batch_execute(&format!("{away} {user}")).unwrap();
     let cases = [
         ("alter table facts force row level security", "alter table facts no force row level security", "row_security"),
@@ -298,7 +405,7 @@ fn each_reason_not_to_count_is_told_apart() {
         ),
         (
             "alter table facts rename to kept;
-             create view facts as select topic, key, created_at from kept union all select * from away",
+             create view facts as select project, topic, key, value, created_at from kept union all select * from away",
             "drop view facts; alter table kept rename to facts",
             "table_is_foreign",
         ),
@@ -333,7 +440,7 @@ fn each_reason_not_to_count_is_told_apart() {
     note: connect as the role that owns the tables where their row security is not forced, or as one with BYPASSRLS that may read them
 
     error: the mirror: `public.facts` has no column `key`
-    note: correct `where` or `time` of that side in `[[parity.pairs]]` of drill.toml
+    note: correct `where`, `time` or `rows` of that side in `[[parity.pairs]]` of drill.toml
 
     error: the mirror: `created_at` of `public.facts` is of type `text`, which is not a time
     note: name a timestamp column as `time` of that side in `[[parity.pairs]]` of drill.toml
@@ -391,6 +498,29 @@ fn a_count_that_takes_too_long_or_loses_its_server_is_not_a_count() {
     note: the project may have been paused or restarted: wake it first
     hint: cargo xtask parity
     ");
+}
+
+/// A view whose values take their time, of which a count needs none.
+#[test]
+fn rows_that_take_too_long_are_counted_and_not_told_as_compared() {
+    let (project, database) = with_facts("parity_slow_rows");
+    database.execute(
+        "alter table facts rename to kept;
+         create function slow(jsonb) returns jsonb stable language plpgsql as 'begin perform pg_sleep(0.02); return $1; end';
+         create view facts as select id, project, topic, key, slow(value) as value, created_at from kept",
+    );
+    project.drill_toml(&format!("{DRILL_TOML}\n[timeouts]\nquery = 1\n"));
+    let answer = project.run(&["parity", "--json"]).expect(0);
+    let why = "comparing them took longer than 1 s; set `query` under `[timeouts]` in drill.toml to more";
+    let json = answer.json();
+    assert_eq!(json["parity"]["pairs"][0]["rows_not_compared"], why);
+    assert_eq!(json["stages"][0]["steps"][1]["status"], "skipped");
+    for said in [
+        "count: `view`, `refresh` are within 1 % by their counts; not every pair was compared row by row",
+        &format!("note: `view`: its rows were not compared: {why}"),
+    ] {
+        assert!(answer.stderr.contains(said), "{said} is not in\n{}", answer.stderr);
+    }
 }
 
 #[test]

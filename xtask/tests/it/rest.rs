@@ -106,6 +106,100 @@ fn a_loss_is_counted_and_placed_over_rest_as_by_sql_and_as_the_official_client_c
     assert_no_key(&project, &[&answer, &by_sql]);
 }
 
+/// From now on the compared columns may be fetched.
+fn fetch_rows(project: &Project) {
+    let toml = project.read("drill.toml");
+    let fetched =
+        toml.replace("values = { value = \"value\" } }", "values = { value = \"value\" }, over_rest = true }");
+    assert_ne!(toml, fetched);
+    project.write("drill.toml", &fetched);
+}
+
+/// Three pages of views: some lost, some doubled, some changed, and all a little late, so that a page ends between a time and what it is rounded to.
+#[test]
+fn rows_are_compared_page_by_page_over_rest_as_by_sql() {
+    let (project, database, server) = with_api("rest_rows");
+    database.execute(
+        r#"insert into "DashboardFact" ("shopDomain", "factType", value, "createdAt", "updatedAt")
+           select 'b.myshopify.com', 'dashboard.session.opened', jsonb_build_object('n', i, 'big', 12345678901234567890.10), at, at
+             from (select i, timestamp '2026-10-10' + i * interval '7 s' from generate_series(1, 1600) i) fact (i, at);
+           insert into facts (project, topic, key, value, created_at)
+           select "shopDomain", 'dashboard.analytics', 'view', value, "createdAt" at time zone 'UTC' from "DashboardFact" where "shopDomain" like 'b.%';
+           update facts set created_at = created_at - interval '300 microseconds' where project like 'b.%'"#,
+    );
+    let quiet = project.run(&REST).expect(0);
+    let pair = &quiet.json()["parity"]["pairs"][0];
+    assert_eq!(pair["rows_not_compared"], "over REST they are fetched only where `over_rest = true` stands in `rows`");
+    assert!(server.seen().iter().all(|request| request.method == "HEAD"), "no row is sent unasked");
+
+    fetch_rows(&project);
+    let equal = project.run(&REST).expect(0).json()["parity"]["pairs"][0]["rows"].clone();
+    assert_eq!(
+        (&equal["how"], &equal["missing"], &equal["extra"], &equal["changed"]),
+        (&json!("segments"), &json!(0), &json!(0), &json!(0))
+    );
+    let pages: Vec<String> = server.seen().into_iter().filter(|it| it.method == "GET").map(|it| it.target).collect();
+    assert_eq!(pages.len(), 4, "three of views and one of refreshes: {pages:?}");
+    assert!(pages.iter().all(|page| page.contains("select=created_at%2Cid%2Cproject%2Cvalue&")), "{pages:?}");
+
+    database.execute(
+        r#"delete from facts where key = 'view' and extract(epoch from created_at)::int % 50 = 0 and project like 'b.%';
+           insert into facts (project, topic, key, value, created_at)
+             select project, topic, key, value, created_at from facts where key = 'view' order by created_at limit 4;
+           update facts set value = value || '{"n": null}' where id in (select id from facts where project like 'b.%' order by created_at desc limit 30)"#,
+    );
+    let [over_rest, by_sql] = [&REST[..], &["parity", "--json"]].map(|arguments| {
+        let answer = project.run(arguments).expect(5);
+        let rows = answer.json()["parity"]["pairs"][0]["rows"].clone();
+        let listed = parity_json(&project, &answer)["rows"][0].clone();
+        let keys = ["missing", "extra", "changed"].map(|kind| {
+            let rows = listed[kind]["rows"].as_array().unwrap().iter();
+            let mut keys: Vec<String> = rows.map(|row| row["key"].as_str().unwrap().to_owned()).collect();
+            keys.sort();
+            keys
+        });
+        (["missing", "extra", "changed", "columns"].map(|key| rows[key].clone()), keys)
+    });
+    assert_eq!(over_rest.0, by_sql.0);
+    assert_eq!((&over_rest.0[1], &over_rest.0[2]), (&json!(4), &json!(30)));
+    assert!(over_rest.0[0].as_u64() > Some(20), "{:?}", over_rest.0);
+    let [missing, extra, changed] = over_rest.1.each_ref().map(Vec::len);
+    assert_eq!(
+        (&over_rest.1[0], &over_rest.1[2]),
+        (&by_sql.1[0], &by_sql.1[2]),
+        "a doubled row has two keys, of which one is told"
+    );
+    assert_eq!((json!(missing), extra, changed), (over_rest.0[0].clone(), 4, 30));
+}
+
+/// What cannot be fetched in order, or not whole, is told and not compared.
+#[test]
+fn rows_that_pages_cannot_hold_are_not_told_as_compared() {
+    let (project, database, server) = with_api("rest_no_rows");
+    fetch_rows(&project);
+    database.execute(
+        r#"insert into "DashboardFact" ("shopDomain", "factType", value, "createdAt", "updatedAt")
+           select i::text, 'dashboard.session.opened', '{}', timestamp '2026-09-01', now() from generate_series(1, 1100) i;
+           insert into facts (project, topic, key, value, created_at)
+           select "shopDomain", 'dashboard.analytics', 'view', value, "createdAt" at time zone 'UTC' from "DashboardFact" where value = '{}'"#,
+    );
+    let why = |answer: &Answer| answer.json()["parity"]["pairs"][0]["rows_not_compared"].clone();
+    assert_eq!(why(&project.run(&REST).expect(0)), "1000 rows of the mirror share one `created_at`");
+    // An API that gives less than it counted.
+    database.execute(
+        "update facts set created_at = created_at + random() * interval '1 ms' * 0.4 where created_at < '2026-09-02'",
+    );
+    server.fail(vec![Fault::Total(2070), Fault::Total(120)]);
+    let answer = project.run(&REST).expect(0);
+    assert_eq!(why(&answer), "the API gave 2060 of 2070 rows: some came or went meanwhile, or have no `created_at`");
+    assert_eq!(answer.json()["stages"][0]["steps"][1]["status"], "skipped");
+    assert_eq!(why(&project.run(&REST).expect(0)), Value::Null, "times that are rounded to one are no one time");
+    let toml = project.read("drill.toml");
+    project.write("drill.toml", &toml.replace("createdAt = \"created_at\" }", "factType = \"key\" }"));
+    let told = why(&project.run(&REST).expect(0));
+    assert_eq!(told, "over REST a key needs a number, a time or a UUID, and no list may be compared");
+}
+
 #[test]
 fn each_kind_of_key_goes_in_its_own_headers_and_nowhere_else() {
     let (project, database, server) = with_api("rest_keys");
@@ -332,8 +426,8 @@ fn a_service_role_that_row_security_keeps_rows_from_counts_nothing() {
     let (role, owner) = ("service_role", &database.user);
     second().superuser("postgres").batch_execute(&format!("create role {role}; grant {role} to {owner}")).unwrap();
     database.execute(
-        r#"create table "DashboardFact" ("factType" text, "createdAt" timestamp);
-           create table facts (topic text, key text, created_at timestamptz);
+        r#"create table "DashboardFact" ("factType" text, "shopDomain" text, value jsonb, "createdAt" timestamp);
+           create table facts (project text, topic text, key text, value jsonb, created_at timestamptz);
            alter table facts enable row level security;
            grant select on facts to service_role"#,
     );

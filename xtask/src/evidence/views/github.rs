@@ -151,9 +151,13 @@ fn parity(parity: &Comparison) -> String {
         let mark = if pair.within { "✅" } else { "❌" };
         let [prisma, mirror, percent] = [pair.prisma.into(), pair.mirror.into(), pair.diff_pct.into()]
             .map(|figure: serde_json::Value| code(&figure.to_string()));
-        let _ = writeln!(rows, "| {mark} | {} | {prisma} | {mirror} | {percent} % |", code(&pair.name));
+        let by_row = pair.rows.as_ref().map(|rows| code(&rows.figures())).unwrap_or_default();
+        let _ = writeln!(rows, "| {mark} | {} | {prisma} | {mirror} | {percent} % | {by_row} |", code(&pair.name));
     }
-    under("| | pair | prisma | mirror | difference |\n|---|---|---:|---:|---:|\n", &rows)
+    under(
+        "| | pair | prisma | mirror | difference | rows missing / extra / changed |\n|---|---|---:|---:|---:|---:|\n",
+        &rows,
+    )
 }
 
 /// A table, where there is anything to put into it.

@@ -97,6 +97,27 @@ impl Client {
         self.patiently(|| self.ask(Method::Get, &path)?.rows())
     }
 
+    /// As [`Client::sample`], as the text that came: no number in it is rounded. Also how many rows it holds.
+    ///
+    /// # Errors
+    /// As for [`Client::count`].
+    pub fn page(
+        &self,
+        table: &str,
+        columns: &[&str],
+        filters: &[Filter],
+        order: &str,
+        limit: usize,
+    ) -> Result<(String, usize), Obstacle> {
+        let (columns, limit) = (columns.join(","), limit.to_string());
+        let path = filter::path(table, filters, &[("select", &columns), ("order", order), ("limit", &limit)])?;
+        self.patiently(|| {
+            let answer = self.ask(Method::Get, &path)?;
+            let rows = answer.rows()?.len();
+            Ok((answer.body, rows))
+        })
+    }
+
     /// How far the server's clock is from ours, where that is more than its own tolerance.
     pub fn clock_difference(&self) -> Option<SignedDuration> {
         Some(*self.ahead.lock().unwrap_or_else(PoisonError::into_inner)).filter(|ahead| ahead.abs() > CLOCK_TOLERANCE)

@@ -2,5 +2,11 @@
 
 pub mod api;
 mod count_plan;
+mod heaps;
 pub mod moment;
+pub mod not_compared;
 pub mod one_side;
+pub mod page_join;
+pub mod row_join;
+pub mod shapes;
+mod statement;

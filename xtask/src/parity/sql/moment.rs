@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use postgres::error::SqlState;
-use postgres::types::{Format, IsNull, ToSql, Type, to_sql_checked};
 use postgres::{CancelToken, Client, Row};
 use postgres_protocol::escape::escape_identifier;
 
@@ -16,54 +15,18 @@ use crate::error::{Failure, Result};
 use crate::headway::Headway;
 use crate::interrupt::Interrupt;
 use crate::parity::bisect::{self, MOST_BUCKETS};
+use crate::parity::by_row::difference::Differences;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sample::{self, MOST_ROWS, Sample};
-use crate::parity::shape::{Column, Shape, Shapes};
+use crate::parity::shape::Shapes;
 use crate::parity::sql::count_plan::Plan;
-use crate::parity::time::{Bucket, Range, Second, Width, instant};
+use crate::parity::sql::not_compared::NotCompared;
+use crate::parity::sql::row_join::{Question, compare};
+use crate::parity::sql::statement::{Parameters, all, table};
+use crate::parity::time::{Bucket, Range, Second, Width};
 use crate::postgres::cancel::watched;
-use crate::postgres::connection::{Connection, CouldNot, failure, server_words};
-use crate::postgres::counts::{ROW_SECURITY, RowSecurity};
+use crate::postgres::connection::{Connection, failure, server_words};
 use crate::settings::pair::{Pair, Side, Which};
-
-/// What the catalog knows of `tables` of `schema`, those that are there.
-///
-/// # Errors
-/// `failed` with the server's words.
-pub fn shapes(connection: &mut Connection, schema: &str, tables: &[&str]) -> Result<Shapes> {
-    let sql = format!(
-        "select c.relname::text, c.relkind::text, pg_catalog.has_schema_privilege(n.oid, 'usage'),
-               {ROW_SECURITY}, a.attname::text, t.typname::text,
-               pg_catalog.has_column_privilege(c.oid, a.attnum, 'select'),
-               pg_catalog.array_position(i.indkey::int2[], a.attnum)
-          from pg_catalog.pg_class c
-          join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-          left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-          left join pg_catalog.pg_type t on t.oid = a.atttypid
-          left join pg_catalog.pg_index i on i.indrelid = c.oid and i.indisprimary
-         where n.nspname = $1 and c.relname = any($2) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-         order by c.oid, 8 nulls last, a.attnum"
-    );
-    let intent = "look at the tables to compare";
-    let rows = connection.read(|transaction| transaction.query(&sql, &[&schema, &tables]).could_not(intent))?;
-    let mut shapes = Shapes::new();
-    for row in &rows {
-        let shape = shapes.entry(row.get(0)).or_insert_with(|| Shape {
-            kind: row.get(1),
-            reachable: row.get(2),
-            row_security: row.get::<_, Option<&str>>(3).map(RowSecurity::read),
-            columns: BTreeMap::new(),
-            key: Vec::new(),
-        });
-        if let Some(name) = row.get::<_, Option<String>>(4) {
-            if row.get::<_, Option<i32>>(7).is_some() {
-                shape.key.push(name.clone());
-            }
-            shape.columns.insert(name, Column { kind: row.get(5), readable: row.get(6) });
-        }
-    }
-    Ok(shapes)
-}
 
 /// Two sessions in one snapshot. Dropping it ends both.
 pub struct Moment<'a> {
@@ -111,6 +74,22 @@ impl<'a> Moment<'a> {
         let [prisma, mirror] =
             self.both(|client, which| count(client, schema, (&sides(which), &plans[which as usize]), headway))?;
         Ok(prisma.into_iter().zip(mirror).collect())
+    }
+
+    /// Compares the rows of each of `questions`, every other one in each session.
+    ///
+    /// # Errors
+    /// As `counts`, where the connection is lost or a signal came. That one of them could not be compared is its answer, and loses no other.
+    pub fn rows(&mut self, questions: &[Question<'_>]) -> Result<Vec<Result<Differences, NotCompared>>, Obstacle> {
+        let limit = self.limit;
+        let share = |which: Which| questions.iter().skip(which as usize).step_by(2);
+        let [first, second] = self.both(|client, which| {
+            share(which)
+                .map(|question| NotCompared::or_lost(compare(client, question), limit))
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        let mut answers = [first.into_iter(), second.into_iter()];
+        Ok((0..questions.len()).filter_map(|at| answers[at % 2].next()).collect())
     }
 
     /// Rows of `pair` by buckets of `width`, within `ranges` (all time, where there are none). Rows without a finite time are in none.
@@ -185,89 +164,6 @@ pub fn obstacle(error: postgres::Error, which: Which, limit: Duration) -> Obstac
         }
         _ => Obstacle::Other(failure(&format!("count {}", which.in_words()), error)),
     }
-}
-
-/// A value in the server's own text form, for a parameter of whatever type the column has.
-#[derive(Debug)]
-struct Text(String);
-
-impl ToSql for Text {
-    fn to_sql(
-        &self,
-        _: &Type,
-        out: &mut bytes::BytesMut,
-    ) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        out.extend_from_slice(self.0.as_bytes());
-        Ok(IsNull::No)
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &Type) -> Format {
-        Format::Text
-    }
-
-    to_sql_checked!();
-}
-
-/// The parameters of one statement; an equal value of the same column is the same one.
-#[derive(Default)]
-struct Parameters {
-    places: Vec<(String, String)>,
-}
-
-impl Parameters {
-    /// `"column" operator $n`
-    fn term(&mut self, column: &str, operator: &str, value: &str) -> String {
-        let wanted = (format!("{column} {operator}"), value.to_owned());
-        let place = self.places.iter().position(|place| *place == wanted).unwrap_or_else(|| {
-            self.places.push(wanted);
-            self.places.len() - 1
-        });
-        format!("{} {operator} ${}", escape_identifier(column), place + 1)
-    }
-
-    fn terms(&mut self, side: &Side) -> Vec<String> {
-        side.filter.iter().map(|(column, value)| self.term(column, "=", value)).collect()
-    }
-
-    fn filter(&mut self, side: &Side) -> String {
-        let terms = self.terms(side);
-        if terms.is_empty() { "true".to_owned() } else { all(&terms) }
-    }
-
-    /// That the side's time is in one of `ranges`.
-    fn within(&mut self, side: &Side, ranges: &[Range]) -> String {
-        let time = &side.time;
-        let term = |range: &Range| {
-            let (from, to) = (literal(range.from), literal(range.to));
-            format!("{} and {}", self.term(time, ">=", &from), self.term(time, "<", &to))
-        };
-        let terms: Vec<String> = ranges.iter().map(term).collect();
-        format!("({})", terms.join(" or "))
-    }
-
-    fn query(&self, client: &mut Client, sql: &str) -> Result<Vec<Row>, postgres::Error> {
-        let values: Vec<Text> = self.places.iter().map(|(_, value)| Text(value.clone())).collect();
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| value as _).collect();
-        client.query(sql, &values)
-    }
-}
-
-/// Empty for none.
-fn all<'a>(terms: impl IntoIterator<Item = &'a String>) -> String {
-    terms.into_iter().map(String::as_str).collect::<Vec<_>>().join(" and ")
-}
-
-/// A time as both `timestamp` (which ignores the zone, and holds UTC) and `timestamptz` read it.
-fn literal(second: Second) -> String {
-    instant(second).to_string()
-}
-
-fn table(schema: &str, side: &Side) -> String {
-    format!("{}.{}", escape_identifier(schema), escape_identifier(&side.table))
 }
 
 /// What the server would do to count each side.

@@ -6,9 +6,13 @@ use postgres::Client;
 
 use crate::headway::Headway;
 use crate::interrupt::Interrupt;
+use crate::parity::by_row::difference::Differences;
+use crate::parity::by_row::mapping::Mapping;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sample;
 use crate::parity::sql::moment::{by_time, count, obstacle, plans, rows};
+use crate::parity::sql::not_compared::NotCompared;
+use crate::parity::sql::page_join::{self, Edges, Stretch};
 use crate::parity::time::{Range, Second, Width};
 use crate::postgres::cancel::watched;
 use crate::postgres::connection::Connection;
@@ -71,6 +75,36 @@ impl<'a> OneSide<'a> {
     pub fn rows(&mut self, pair: &Pair, key: &[String], range: Range) -> Result<Vec<sample::Row>, Obstacle> {
         let schema = self.schema;
         self.ask(|client| rows(client, schema, &pair.prisma, key, range))
+    }
+
+    /// What a page of the mirror's rows holds of the column that it is ordered by.
+    ///
+    /// # Errors
+    /// As `counts`. That the server cannot read it is an answer.
+    pub fn edges(&mut self, page: &str, stretch: Stretch<'_>) -> Result<Result<Edges, NotCompared>, Obstacle> {
+        let limit = self.limit;
+        self.ask(|client| NotCompared::or_lost(page_join::edges(client, page, stretch), limit))
+    }
+
+    /// A page of the mirror's rows against the rows of `pair` in the same stretch.
+    ///
+    /// # Errors
+    /// As `edges`.
+    pub fn page(
+        &mut self,
+        (pair, mapping): (&Pair, &Mapping),
+        page: &str,
+        stretch: Stretch<'_>,
+    ) -> Result<Result<Differences, NotCompared>, Obstacle> {
+        let (schema, limit) = (self.schema, self.limit);
+        self.ask(|client| {
+            NotCompared::or_lost(page_join::compare(client, (schema, pair, mapping), page, stretch), limit)
+        })
+    }
+
+    /// How long all pages of a pair may take, as a statement may.
+    pub fn limit(&self) -> Duration {
+        self.limit
     }
 
     fn ask<T>(&mut self, ask: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> Result<T, Obstacle> {

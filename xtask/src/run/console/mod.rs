@@ -27,6 +27,7 @@ use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::headway::Headway;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
+use crate::parity::by_row::verdict::RowVerdict;
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
 use crate::words::{duration, in_line, sentence};
@@ -409,7 +410,9 @@ pub fn counts_table(counts: &BeforeAfter) -> String {
 fn parity_table(comparison: &Comparison) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["  pair", "Prisma", "mirror", "difference"]);
+    let by_row = comparison.pairs.iter().any(|pair| pair.rows.as_ref().is_some_and(RowVerdict::differs));
+    let header = ["  pair", "Prisma", "mirror", "difference", "missing / extra / changed"];
+    table.set_header(&header[..if by_row { 5 } else { 4 }]);
     for pair in &comparison.pairs {
         let difference = format!("{:+} ({})", pair.delta, percent(pair.diff_pct));
         table.add_row([
@@ -417,13 +420,14 @@ fn parity_table(comparison: &Comparison) -> String {
             pair.prisma.to_string(),
             pair.mirror.to_string(),
             difference,
+            pair.rows.as_ref().filter(|_| by_row).map(RowVerdict::figures).unwrap_or_default(),
         ]);
     }
     numbers_to_the_right(table)
 }
 
 fn numbers_to_the_right(mut table: Table) -> String {
-    for column in 1..4 {
+    for column in 1..5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }

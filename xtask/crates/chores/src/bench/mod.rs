@@ -6,6 +6,7 @@ mod doctor;
 mod drill;
 mod forward;
 mod parity;
+mod parity_rows;
 mod production;
 mod redaction;
 mod samples;

@@ -9,17 +9,23 @@ use xshell::{Cmd, cmd};
 
 use super::redaction::peak_mib;
 use super::samples::Samples;
-use super::scratch::Scratch;
-use super::{silently, time};
+use super::scratch::{OURS, Scratch};
+use super::{parity_rows, silently, time};
 
 /// `parity` against `psql` running the same four counts one after the other in one session, on the same sandbox
 ///
 /// In both states of a table: just written, so that a count reads all of it, and vacuumed, so that an index answers. The budget of 0.7 is for
 /// the first: what is read once for two pairs is half the work. Where an index answers there is nothing to share, and psql's parallel counts
 /// use both cores of a small machine already; the line says what the command costs on top. `parity` is the whole command: start, guard, catalog,
-/// evidence. Needs psql, and about half a GB of disk for each million rows.
+/// evidence. Needs psql, and about half a GB of disk for each million rows. Before that, rows compared one by one (`parity_rows.rs`).
 #[derive(clap::Args)]
 pub struct Options {
+    /// Rows a side that are compared one by one; 0 leaves that out
+    #[arg(long, default_value_t = 1_000_000)]
+    compared: usize,
+    /// No more than the rows one by one
+    #[arg(long)]
+    by_row: bool,
     /// Rows a side
     #[arg(long, default_value_t = 10_000_000)]
     rows: usize,
@@ -44,7 +50,14 @@ delete from facts using middle where key = 'view' and created_at >= begun and cr
 
 impl Options {
     pub fn run(&self) -> Result<()> {
+        if self.compared > 0 {
+            parity_rows::run(self.compared, self.runs)?;
+        }
+        if self.by_row {
+            return Ok(());
+        }
         let sides = Sides::new(self.rows)?;
+        sides.pairs(&counted_pairs()?)?;
         println!("{}", sides.sql(&[SIZE]).read()?);
         sides.agree()?;
         self.measure(&sides, "just written", "; budget 0.70")?;
@@ -66,14 +79,24 @@ impl Options {
     }
 }
 
+/// This repo's pairs without what identifies their rows.
+fn counted_pairs() -> Result<String> {
+    Ok(our_pairs()?.lines().filter(|line| !line.starts_with("rows = ")).map(|line| format!("{line}\n")).collect())
+}
+
+pub fn our_pairs() -> Result<&'static str> {
+    let (_, pairs) = OURS.split_once("[[parity.pairs]]").context("drill.toml names pairs")?;
+    Ok(pairs.split("\n[evidence]").next().unwrap_or_default())
+}
+
 /// The two tables, full, in a sandbox of their own.
-struct Sides {
+pub struct Sides {
     project: Scratch,
     url: String,
 }
 
 impl Sides {
-    fn new(rows: usize) -> Result<Sides> {
+    pub fn new(rows: usize) -> Result<Sides> {
         let project = Scratch::new("[timeouts]\nquery = 600\n")?;
         for command in [&["forward"][..], &["mirror"], &["sandbox", "seed", "--rows", "100000"]] {
             silently(project.xtask().args(["--sandbox", "--quiet"]).args(command))?;
@@ -83,13 +106,22 @@ impl Sides {
         Ok(sides)
     }
 
-    fn sql(&self, statements: &[&str]) -> Cmd<'_> {
+    /// From now on it compares `pairs`: what follows the first `[[parity.pairs]]` of drill.toml.
+    pub fn pairs(&self, pairs: &str) -> Result<()> {
+        let (shell, path) = (&self.project.shell, self.project.path("drill.toml"));
+        let text = shell.read_file(&path)?;
+        let (before, rest) = text.split_once("[[parity.pairs]]").context("drill.toml names pairs")?;
+        let (_, after) = rest.split_once("\n[evidence]").context("drill.toml has a section `[evidence]`")?;
+        Ok(shell.write_file(path, format!("{before}[[parity.pairs]]{pairs}\n[evidence]{after}"))?)
+    }
+
+    pub fn sql(&self, statements: &[&str]) -> Cmd<'_> {
         let url = &self.url;
         let psql = cmd!(self.project.shell, "psql -qAtX -v ON_ERROR_STOP=1 {url}").quiet();
         statements.iter().fold(psql, |psql, statement| psql.args(["-c", statement]))
     }
 
-    fn parity(&self) -> Cmd<'_> {
+    pub fn parity(&self) -> Cmd<'_> {
         self.project.xtask().args(["--sandbox", "--quiet", "parity", "--json"])
     }
 

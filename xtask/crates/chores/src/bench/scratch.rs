@@ -10,7 +10,7 @@ use xshell::{Cmd, Shell, TempDir, cmd};
 
 use super::xtask;
 
-const OURS: &str = include_str!("../../../../../drill.toml");
+pub const OURS: &str = include_str!("../../../../../drill.toml");
 
 pub struct Scratch {
     folder: TempDir,

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, html};
+use serde_json::Value;
 
 use crate::evidence::outcome::{BeforeAfter, Migrations, Outcome, Rehearsed};
 use crate::evidence::views::reading::Reading;
@@ -11,7 +12,7 @@ use crate::evidence::views::report::prose::prose;
 use crate::evidence::views::report::section::{Section, region};
 use crate::parity::comparison::Compared;
 use crate::schema::catalog::{Catalog, Change, Difference, diff};
-use crate::words::{counted, list, number, text};
+use crate::words::{counted, in_line, list, number, text};
 
 /// Lines of one list on the page; the files have all of them.
 const LINES: usize = 1_000;
@@ -164,6 +165,8 @@ fn schema_change(difference: &Difference) -> Markup {
 pub fn parity(reading: &Reading) -> Option<Section> {
     let parity = reading.run.outcome.parity.as_ref().filter(|parity| !parity.pairs.is_empty())?;
     let source = format!("{:?}", parity.source).to_uppercase();
+    let by_row = parity.pairs.iter().any(|pair| pair.rows.is_some());
+    let listings = reading.json("parity.json")["rows"].clone();
     let plot = reading.bytes("parity.svg", PLOT_LIMIT).map(|svg| STANDARD.encode(svg));
     let body = html! {
         p {
@@ -172,11 +175,16 @@ pub fn parity(reading: &Reading) -> Option<Section> {
         (region("Pairs of tables", &html! {
             table class="numbers" {
                 thead {
-                    tr { th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" } th { "" } }
+                    tr {
+                        th { "Pair" } th { "Prisma" } th { "Mirror" } th { "Delta" } th { "Difference" }
+                        @if by_row { th { "Missing" } th { "Extra" } th { "Changed" } }
+                        th { "" }
+                    }
                 }
-                tbody { @for pair in parity.pairs.iter().take(LINES) { (pair_row(pair)) } }
+                tbody { @for pair in parity.pairs.iter().take(LINES) { (pair_row(pair, by_row)) } }
             }
         }))
+        @for listing in list(&listings) { (differing_rows(listing)) }
         @for finding in list(&reading.json("parity.json")["where"]) {
             h3 { "Where " code { (text(&finding["pair"])) } " differs" }
             ul { @for sentence in list(&finding["sentences"]).iter().take(LINES) { li { (text(sentence)) } } }
@@ -189,7 +197,42 @@ pub fn parity(reading: &Reading) -> Option<Section> {
     Some(Section { id: "parity", title: "Parity", body })
 }
 
-fn pair_row(pair: &Compared) -> Markup {
+/// The rows of a pair that differ: by key and time, and the columns in which they do.
+fn differing_rows(listing: &Value) -> Markup {
+    let kinds = [
+        ("missing", "Missing from the mirror"),
+        ("extra", "Extra in the mirror"),
+        ("changed", "Changed in the mirror"),
+    ];
+    html! {
+        @for (kind, title) in kinds {
+            @let rows = list(&listing[kind]["rows"]);
+            @if !rows.is_empty() {
+                details {
+                    summary { code { (text(&listing["pair"])) } ": " (title) }
+                    (region(title, &html! {
+                        table {
+                            thead { tr { th { "Key" } th { "Time" } @if kind == "changed" { th { "Columns" } } } }
+                            tbody {
+                                @for row in rows.iter().take(LINES) {
+                                    tr {
+                                        td { code { (in_line(text(&row["key"]))) } } td { (text(&row["time"])) }
+                                        @if kind == "changed" {
+                                            td { (list(&row["columns"]).iter().map(text).collect::<Vec<_>>().join(", ")) }
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }))
+                    (left_out(rows.len(), "parity.json"))
+                }
+            }
+        }
+    }
+}
+
+fn pair_row(pair: &Compared, by_row: bool) -> Markup {
     let (verdict, tone) = if pair.within { ("ok", "") } else { ("different", "fewer") };
     let delta = if pair.delta < 0 { pair.delta.to_string() } else { number(pair.delta.unsigned_abs()) };
     html! {
@@ -197,9 +240,16 @@ fn pair_row(pair: &Compared) -> Markup {
             td { (pair.name) }
             td { (number(pair.prisma)) } td { (number(pair.mirror)) } td { (delta) }
             td class=(tone) { (shown(pair.diff_pct)) " %" }
+            @if by_row { @for figure in by_row_figures(pair) { td { (figure) } } }
             td { (icon(verdict)) }
         }
     }
+}
+
+/// Empty where the rows were not compared.
+fn by_row_figures(pair: &Compared) -> [String; 3] {
+    let figures = pair.rows.as_ref().map(|rows| [rows.missing, rows.extra, rows.changed].map(number));
+    figures.unwrap_or_default()
 }
 
 /// A share as a reader expects it.
