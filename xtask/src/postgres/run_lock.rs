@@ -35,6 +35,11 @@ impl RunLock {
             .known(&locks::RUN_LOCK, &[]))
     }
 
+    /// Lends the session that holds it, for what no other session of the run may be at: an exclusive use of the database leaves it this one.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// # Errors
     /// `failed` when the server has ended the session that held it: another run may be at work since.
     pub fn check(&self) -> Result<()> {

@@ -12,7 +12,8 @@ use crate::hint::Hint;
 use crate::migrations::database_state::{DatabaseState, record_counts};
 use crate::postgres::counts::{Counts, counts};
 use crate::postgres::fence;
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back};
+use crate::rows::snapshot::copy::{FromCopy, prove, verify};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back, put_back_from};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -61,6 +62,7 @@ pub struct Inspection {
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     OpenTables,
+    VerifyCopy,
     PutBack,
     GiveBack,
     VerifyCounts,
@@ -87,7 +89,10 @@ impl Stage for Restore {
             _ => failure,
         })?;
         check_origin(session, &snapshot)?;
-        snapshot.verify_files(&session.headway)?;
+        match &snapshot.manifest.database {
+            None => snapshot.verify_files(&session.headway)?,
+            Some(copy) => prove(session, &mut session.connection(), &snapshot, copy)?,
+        }
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
         let closed = fence::is_closed(&mut connection, &session.target.dsn().schema)?;
@@ -160,7 +165,8 @@ impl Stage for Restore {
                 fence::lift(&mut session.connect()?, &session.target, &session.target.dsn().schema)?;
                 Ok("they take rows again".to_owned())
             }
-            Builtin::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
+            Builtin::VerifyCopy => verify_copy(session, &inspection.snapshot),
+            Builtin::PutBack => put_rows_back(session, inspection)
                 .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
             Builtin::GiveBack => give_back(running),
             Builtin::VerifyCounts => verify_counts(session, inspection),
@@ -284,6 +290,21 @@ fn check_origin(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
         .message(format!("the snapshot `{}` is another database's", snapshot.name)))
 }
 
+fn verify_copy(session: &Session<'_>, snapshot: &Snapshot) -> Result<String> {
+    match &snapshot.manifest.database {
+        None => Err(Failure::bug("the snapshot is not kept as a database")),
+        Some(copy) => verify(session, &copy.name, snapshot),
+    }
+}
+
+fn put_rows_back(session: &Session<'_>, inspection: &Inspection) -> Result<u64> {
+    let Inspection { snapshot, fit, .. } = inspection;
+    match &snapshot.manifest.database {
+        None => put_back(session, snapshot, fit),
+        Some(copy) => put_back_from(session, &snapshot.manifest.schemas, &FromCopy { session, copy }, fit),
+    }
+}
+
 fn current_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Counts> {
     let schemas: Vec<&str> = inspection.snapshot.manifest.schemas.iter().map(String::as_str).collect();
     counts(&mut session.connect()?, &schemas)
@@ -334,6 +355,14 @@ impl Inspection {
                 Builtin::OpenTables,
             )
         });
+        let copy = self.snapshot.manifest.database.as_ref().map(|copy| {
+            step(
+                "verify copy",
+                format!("count and check every table of the database `{}`, which keeps the rows", copy.name),
+                "the rows were not put back",
+                Builtin::VerifyCopy,
+            )
+        });
         let put_back = step(
             "put back",
             format!(
@@ -363,7 +392,7 @@ impl Inspection {
             "the schema is not what it was",
             Builtin::VerifyCatalog,
         );
-        open.into_iter().chain([put_back]).chain(give_back).chain([counts, catalog]).collect()
+        open.into_iter().chain(copy).chain([put_back]).chain(give_back).chain([counts, catalog]).collect()
     }
 
     /// What is to be given back; None where nothing is.

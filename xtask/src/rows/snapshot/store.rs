@@ -19,11 +19,13 @@ use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::headway::Headway;
 use crate::hint::Hint;
-use crate::rows::snapshot::manifest::{FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
+use crate::rows::snapshot::manifest::{Copy, FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
 use crate::rows::snapshot::pruning::{Candidate, expired};
 use crate::settings::Settings;
 
 const MANIFEST: &str = "manifest.json";
+/// Names the database that is being made, until the manifest does.
+const BEGUN: &str = "begun.json";
 /// Begins the name of every snapshot.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 
@@ -107,7 +109,7 @@ impl Store {
     }
 
     fn snapshot(&self, name: String, manifest: Manifest) -> Snapshot {
-        Snapshot { folder: self.dir.join(&name), name, manifest, pruned: Vec::new() }
+        Snapshot { folder: self.dir.join(&name), name, manifest, pruned: Vec::new(), kept: Vec::new() }
     }
 
     fn missing(&self, what: &str) -> Failure {
@@ -140,20 +142,45 @@ impl Store {
         }
     }
 
-    /// Removes what the rule no longer keeps at the server's time `now`, and returns the names.
+    /// Removes what the rule no longer keeps at the server's time `now`, and returns the names. One that is a database goes where `dropped`
+    /// says that the database has.
     ///
     /// # Errors
     /// `failed` when a folder cannot be removed.
-    pub fn prune(&self, now: Timestamp) -> Result<Vec<String>> {
+    pub fn prune(&self, now: Timestamp, mut dropped: impl FnMut(&Copy) -> bool) -> Result<Vec<String>> {
         let list = self.list()?;
         let candidates: Vec<Candidate> = list.iter().map(|listed| listed.candidate(now)).collect();
         let mut removed = Vec::new();
         for (listed, _) in list.into_iter().zip(expired(&candidates)).filter(|(_, expired)| *expired) {
+            if listed.copy().is_some_and(|copy| !dropped(copy)) {
+                continue;
+            }
             fs::remove_dir_all(self.dir.join(&listed.name))
                 .failed(|| format!("cannot remove the old snapshot `{}/{}`", self.shown, listed.name))?;
             removed.push(listed.name);
         }
         Ok(removed)
+    }
+
+    /// The databases that runs had begun to make when they were killed, each with its snapshot's name.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn begun(&self) -> Result<Vec<(String, Begun)>> {
+        let cut_short = self.list()?.into_iter().filter(|listed| matches!(listed.state, Kept::CutShort));
+        let begun = |listed: Listed| {
+            let text = fs::read(self.dir.join(&listed.name).join(BEGUN)).ok()?;
+            Some((listed.name, serde_json::from_slice(&text).ok()?))
+        };
+        Ok(cut_short.filter_map(begun).collect())
+    }
+
+    /// Forgets a snapshot that was cut short.
+    ///
+    /// # Errors
+    /// `failed` when its folder cannot be removed.
+    pub fn forget(&self, name: &str) -> Result<()> {
+        fs::remove_dir_all(self.dir.join(name)).failed(|| format!("cannot remove `{}/{name}`", self.shown))
     }
 
     /// A new, empty folder for a snapshot that is taken at `time` and may grow to `bytes`.
@@ -186,6 +213,13 @@ impl Store {
     }
 }
 
+/// A database that is to be a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Begun {
+    pub database: String,
+    pub id: String,
+}
+
 /// A snapshot that is being written. Unless it is sealed, its folder goes with this value.
 pub struct Draft {
     name: String,
@@ -195,6 +229,20 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Writes down which database is about to be made: what a killed run leaves is found by it.
+    ///
+    /// # Errors
+    /// `failed` when it cannot be written.
+    pub fn begin_database(&self, begun: &Begun) -> Result<()> {
+        let text = serde_json::to_vec(begun).bug("a name cannot be written as JSON")?;
+        files::replace_private(&self.folder.join(BEGUN), &text).or_fail(|| self.unwritable(BEGUN))
+    }
+
+    /// There is no such database.
+    pub fn end_database(&self) {
+        let _ = fs::remove_file(self.folder.join(BEGUN));
+    }
+
     pub fn create(&self, file: &str) -> Result<File> {
         private_file(&self.folder.join(file)).or_fail(|| self.unwritable(file))
     }
@@ -210,8 +258,9 @@ impl Draft {
         };
         write().or_fail(|| self.unwritable(MANIFEST))?;
         self.sealed = true;
+        self.end_database();
         let (name, folder) = (self.name.clone(), self.folder.clone());
-        Ok(Snapshot { name, folder, manifest: sealed.manifest, pruned: Vec::new() })
+        Ok(Snapshot { name, folder, manifest: sealed.manifest, pruned: Vec::new(), kept: Vec::new() })
     }
 
     pub fn unwritable(&self, file: &str) -> Failure {
@@ -222,9 +271,10 @@ impl Draft {
 }
 
 impl Drop for Draft {
-    /// Half of the rows is nothing to believe in. Where even removing fails, the folder has no manifest.
+    /// Half of the rows is nothing to believe in. Where even removing fails, the folder has no manifest. What says that a database may be there
+    /// stays as long as that.
     fn drop(&mut self) {
-        if !self.sealed {
+        if !self.sealed && !self.folder.join(BEGUN).exists() {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
@@ -238,6 +288,10 @@ impl Listed {
 
     fn number(&self) -> Option<u64> {
         if let Kept::Whole(manifest) = &self.state { manifest.number } else { None }
+    }
+
+    fn copy(&self) -> Option<&Copy> {
+        if let Kept::Whole(manifest) = &self.state { manifest.database.as_ref() } else { None }
     }
 
     fn candidate(&self, now: Timestamp) -> Candidate {
@@ -259,9 +313,14 @@ impl Listed {
             Kept::CutShort => "cut short: it cannot be put back".to_owned(),
             Kept::Unreadable(why) => format!("cannot be put back: its manifest {why}"),
         };
+        let state = match self.copy() {
+            Some(copy) => format!("{state}, as the database `{}`", copy.name),
+            None => state,
+        };
+        let bytes = self.copy().map_or(self.bytes, |copy| copy.bytes);
         let number = self.number().map(|number| format!("#{number}")).unwrap_or_default();
         let taken = self.taken_at.strftime("%Y-%m-%d %H:%M UTC");
-        format!("{number:>4}  {}  taken {taken}  {}  {state}", self.name, megabytes(self.bytes))
+        format!("{number:>4}  {}  taken {taken}  {}  {state}", self.name, megabytes(bytes))
     }
 
     pub fn to_json(&self) -> serde_json::Value {
@@ -274,7 +333,7 @@ impl Listed {
         let reason = manifest.map(|manifest| &manifest.reason);
         serde_json::json!({
             "name": self.name, "taken_at": clock::rfc3339(self.taken_at), "bytes": self.bytes, "state": state, "rows": rows, "reason": reason,
-            "number": self.number(),
+            "number": self.number(), "kind": if self.copy().is_some() { "database" } else { "files" }, "database": self.copy(),
         })
     }
 }
@@ -285,6 +344,9 @@ impl Snapshot {
     /// # Errors
     /// `different`, naming the first file that is missing or not as it was written.
     pub fn verify_files(&self, headway: &Headway) -> Result<()> {
+        if self.manifest.database.is_some() {
+            return Ok(());
+        }
         let work = headway.part(self.manifest.tables.len());
         for (at, table) in self.manifest.tables.iter().enumerate() {
             work.step(at + 1, &format!("the snapshot's `{}`", table.full_name()));
