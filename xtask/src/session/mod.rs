@@ -68,6 +68,8 @@ pub struct Session<'a> {
     pub waits: Waits,
     /// Our own session for what is asked between steps.
     connection: Mutex<Connection>,
+    /// The OID of the database that has the target's name since a restore gave it to it.
+    replaced_by: OnceLock<u32>,
     /// For who looks on while that one is at work.
     onlooker: Mutex<Option<Connection>>,
     pin: Pin,
@@ -108,6 +110,7 @@ impl<'a> Session<'a> {
             groundwork: OnceLock::new(),
             waits: Waits::default(),
             connection: Mutex::new(connection),
+            replaced_by: OnceLock::new(),
             onlooker: Mutex::default(),
             pin,
             lease,
@@ -152,6 +155,22 @@ impl<'a> Session<'a> {
             std::thread::sleep(LOOK / 40);
         }
         Ok(away)
+    }
+
+    /// A database that was proven to be a copy of the target is about to get its name.
+    pub fn expect_renamed(&self, oid: u32) {
+        self.pin.expect_renamed(oid);
+    }
+
+    /// And has it.
+    pub fn was_renamed(&self, oid: u32) {
+        let _ = self.replaced_by.set(oid);
+    }
+
+    /// As the server has it now.
+    fn identity_now(&self) -> Identity {
+        let database_oid = self.replaced_by.get().copied().unwrap_or(self.identity.database_oid);
+        Identity { database_oid, ..self.identity.clone() }
     }
 
     /// The server's processes of every session of this run.
@@ -264,7 +283,9 @@ impl<'a> Session<'a> {
     /// A server that does not answer says nothing about that.
     pub fn claim_was_lost(&self) -> bool {
         let now = || match claim::read(&mut self.connect().ok()?) {
-            Ok(claim) => Some(self.target.standing_of(&observed(&self.identity, claim)) == guard::ClaimStatus::Claimed),
+            Ok(claim) => {
+                Some(self.target.standing_of(&observed(&self.identity_now(), claim)) == guard::ClaimStatus::Claimed)
+            }
             Err(failure) => (failure.status == Status::Refused).then_some(false),
         };
         self.target.claimed() && now() == Some(false)

@@ -65,5 +65,6 @@ pub fn discard(session: &Session<'_>, copy: Option<Kept>, failure: Failure) -> F
 
 fn note(journal: &Journal<'_>, why: &str) {
     let note = format!("the state before is kept in files and not as a database of the same server: {why}");
+    journal.console.say(format!("  note: {note}"));
     journal.record().outcome.notes.push(note);
 }

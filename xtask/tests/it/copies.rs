@@ -71,6 +71,85 @@ fn a_copy_puts_rows_back_table_by_table_where_the_schema_has_changed() {
     project.assert_no_secret(&[&answer]);
 }
 
+/// What a database has that is not in it.
+fn dressing(database: &Database) -> String {
+    let sql = format!(
+        "select concat_ws(E'\\n', pg_get_userbyid(datdba), datconnlimit, shobj_description(d.oid, 'pg_database'),
+                (select string_agg(a::text, ' ' order by a::text) from aclexplode(coalesce(datacl, acldefault('d', datdba))) a),
+                (select string_agg(concat(setrole, setconfig), ' ' order by setrole) from pg_db_role_setting where setdatabase = d.oid))
+           from pg_database d where datname = '{}'",
+        database.name
+    );
+    server::shared().superuser("postgres").query_one(&sql, &[]).unwrap().get(0)
+}
+
+fn oid(database: &Database) -> u32 {
+    database.one("select oid from pg_database where datname = current_database()")
+}
+
+#[test]
+fn a_copy_takes_the_targets_name_with_all_that_belongs_to_it_and_the_next_restore_takes_it_back() {
+    let (project, database) = kept_as_database("copies_rename");
+    let (name, owner) = (&database.name, &database.user);
+    let dress = format!(
+        r#"create schema other authorization {owner}; revoke connect on database {name} from public; grant connect on database {name} to pg_monitor;
+           alter database {name} connection limit 50; comment on database {name} is 'ours, isn''t it';
+           alter database {name} set search_path = "$user", public; alter role {owner} in database {name} set work_mem = '5MB'"#
+    );
+    server::shared().superuser(name).batch_execute(&dress).unwrap();
+    database.execute("create table other.kept (n int); insert into other.kept values (7)");
+    let (rows, dressed, before) = (fingerprint(&database), dressing(&database), oid(&database));
+    let claim = "select claimed_by || note || (table_oid = tableoid) from only staging_drill.claim c";
+    let claimed_by: String = database.one(claim);
+    snapshot(&project);
+    database.execute("truncate \"Session\"");
+    let (empty, kept) = (fingerprint(&database), copies(&database));
+    assert_ne!(empty, rows);
+    let plan = project.run(&["restore", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("give the copy the database's name"), "{plan}");
+
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("is the newest snapshot now"), "{}", notes(&answer));
+    assert_eq!((fingerprint(&database), dressing(&database)), (rows.clone(), dressed.clone()));
+    assert_ne!(oid(&database), before);
+    assert_eq!(database.one::<String>(claim), claimed_by);
+    assert_ne!(copies(&database), kept);
+    assert_eq!((copies(&database).len(), list(&project).as_array().unwrap().len()), (1, 1));
+    let status = project.run(&["status"]).stdout;
+    assert!(status.contains("is claimed as disposable"), "{status}");
+
+    // The newest is what was there before the restore: it is named, since it holds less.
+    let newest = list(&project)[0]["name"].as_str().unwrap().to_owned();
+    project.run(&["restore", &newest, "--confirm"]).expect(0);
+    assert_eq!((fingerprint(&database), dressing(&database), oid(&database)), (empty, dressed.clone(), before));
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!((fingerprint(&database), dressing(&database)), (rows, dressed));
+    project.assert_no_secret(&[&answer]);
+}
+
+#[test]
+fn what_came_since_outside_of_the_snapshot_stays_and_the_rows_go_back_table_by_table() {
+    let (project, database) = kept_as_database("copies_since");
+    database.execute("create schema other; create table other.kept (n int); insert into other.kept values (1)");
+    snapshot(&project);
+    database.execute("delete from \"Session\"; insert into other.kept values (2)");
+    let before = oid(&database);
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("`other.kept`, which is not of the snapshot"), "{}", notes(&answer));
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 5);
+    assert_eq!((oid(&database), database.one::<i64>("select sum(n) from other.kept")), (before, 3));
+    // Somebody is in the database.
+    database.execute("delete from other.kept where n = 2; delete from \"Session\"");
+    let guest = database.connect();
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("client backend of"), "{}", notes(&answer));
+    assert_eq!((oid(&database), database.one::<i64>("select count(*) from \"Session\"")), (before, 5));
+    drop(guest);
+    database.execute("select lo_create(0); delete from \"Session\"");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("large objects"), "{}", notes(&answer));
+}
+
 #[test]
 fn a_copy_that_was_written_to_or_is_not_ours_is_never_put_back() {
     let (project, database) = kept_as_database("copies_doubt");

@@ -1,5 +1,6 @@
 //! What a snapshot says of itself: of which database it is, and each table with the file that holds its rows.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use postgres_protocol::escape::escape_identifier;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::postgres::counts::Counts;
 use crate::postgres::identity::Identity;
+use crate::rows::snapshot::succession::before;
 use crate::schema::ledger::{Entry, LEDGER_TABLE};
 use crate::session::Session;
 
@@ -62,6 +64,9 @@ pub struct Origin {
     pub database_oid: u32,
     pub system_identifier: Option<String>,
     pub project_ref: Option<String>,
+    /// What had the name before; of a session alone.
+    #[serde(skip)]
+    pub before: BTreeSet<u32>,
 }
 
 /// One table and the file that holds its rows. A partitioned table is one table: its rows are routed again when they are put back.
@@ -176,14 +181,15 @@ impl Origin {
     pub fn of(session: &Session<'_>) -> Origin {
         let Identity { database, database_oid, system_identifier, .. } = session.identity.clone();
         let project_ref = session.target.candidate().project_ref().map(str::to_owned);
-        Origin { database, database_oid, system_identifier, project_ref }
+        let before = before(session.settings, system_identifier.as_deref(), database_oid);
+        Origin { database, database_oid, system_identifier, project_ref, before }
     }
 
     /// In what `other` differs from this database; empty where it is the same.
     pub fn differences(&self, other: &Origin) -> Vec<&'static str> {
         let parts = [
             ("database name", self.database != other.database),
-            ("database oid", self.database_oid != other.database_oid),
+            ("database oid", self.database_oid != other.database_oid && !other.before.contains(&self.database_oid)),
             ("system identifier", self.system_identifier != other.system_identifier),
             ("Supabase project", self.project_ref != other.project_ref),
         ];

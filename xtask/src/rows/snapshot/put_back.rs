@@ -112,6 +112,11 @@ impl Fit {
         connection.read(|transaction| stale_views(transaction, &tables))
     }
 
+    /// Whether all that the snapshot has goes back, and nothing that it lacks has to be made up.
+    pub fn is_whole(&self) -> bool {
+        self.left_out.is_empty() && self.filled.is_empty()
+    }
+
     /// `schema.table` of what will be emptied and filled.
     pub fn tables(&self) -> impl Iterator<Item = (String, u64)> {
         self.tables.iter().map(|fitted| (fitted.table.full_name(), fitted.table.rows))

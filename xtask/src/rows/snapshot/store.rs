@@ -21,11 +21,14 @@ use crate::headway::Headway;
 use crate::hint::Hint;
 use crate::rows::snapshot::manifest::{Copy, FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
 use crate::rows::snapshot::pruning::{Candidate, expired};
+use crate::rows::snapshot::succession::folder;
 use crate::settings::Settings;
 
 const MANIFEST: &str = "manifest.json";
 /// Names the database that is being made, until the manifest does.
 const BEGUN: &str = "begun.json";
+/// The manifest of a database that gets the name that it says in a moment.
+const PENDING: &str = "pending.json";
 /// Begins the name of every snapshot.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 
@@ -64,9 +67,7 @@ struct Sealed {
 
 impl Store {
     pub fn of(settings: &Settings) -> Store {
-        // A target's name is a key of drill.toml and may hold anything.
-        let name = settings.target.name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_', "_");
-        let dir = settings.private_dir().join("snapshots").join(name);
+        let dir = folder(settings);
         Store { shown: settings.shown(&dir), dir }
     }
 
@@ -175,7 +176,36 @@ impl Store {
         Ok(cut_short.filter_map(begun).collect())
     }
 
-    /// Forgets a snapshot that was cut short.
+    /// The records that are true once their databases have their names: of runs that were killed around that moment.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn pending(&self) -> Result<Vec<Pending>> {
+        let cut_short = self.list()?.into_iter().filter(|listed| matches!(listed.state, Kept::CutShort));
+        let pending = |listed: Listed| {
+            let text = fs::read(self.dir.join(&listed.name).join(PENDING)).ok()?;
+            let Content { consumed, manifest } = serde_json::from_slice(&text).ok()?;
+            Some(Pending { name: listed.name, consumed, manifest })
+        };
+        Ok(cut_short.filter_map(pending).collect())
+    }
+
+    /// It happened: the record counts, and the snapshot whose database has the target's name now is none any more.
+    ///
+    /// # Errors
+    /// `failed` when the folder cannot be written to.
+    pub fn settle(&self, pending: &Pending) -> Result<Snapshot> {
+        let folder = self.dir.join(&pending.name);
+        let unwritable = || format!("cannot write `{}/{}/{MANIFEST}`", self.shown, pending.name);
+        files::replace_private(&folder.join(MANIFEST), &sealed(&pending.manifest)).failed(unwritable)?;
+        let _ = fs::remove_file(folder.join(PENDING));
+        if self.dir.join(&pending.consumed).exists() {
+            self.forget(&pending.consumed)?;
+        }
+        Ok(self.snapshot(pending.name.clone(), pending.manifest.clone()))
+    }
+
+    /// Forgets a snapshot that was cut short, or that is the target itself now.
     ///
     /// # Errors
     /// `failed` when its folder cannot be removed.
@@ -213,6 +243,21 @@ impl Store {
     }
 }
 
+/// As it lies in the folder.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    consumed: String,
+    manifest: Manifest,
+}
+
+/// The record of the database that has the target's name, for when it has not.
+pub struct Pending {
+    pub name: String,
+    /// The snapshot that is about to be the target.
+    pub consumed: String,
+    pub manifest: Manifest,
+}
+
 /// A database that is to be a snapshot.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Begun {
@@ -247,11 +292,22 @@ impl Draft {
         private_file(&self.folder.join(file)).or_fail(|| self.unwritable(file))
     }
 
+    /// Writes down what becomes of the target's database when the snapshot `consumed` takes its place.
+    ///
+    /// # Errors
+    /// `failed` when it cannot be written.
+    pub fn pend(mut self, manifest: Manifest, consumed: &str) -> Result<Pending> {
+        let consumed = consumed.to_owned();
+        let text = serde_json::to_vec_pretty(&Content { consumed: consumed.clone(), manifest: manifest.clone() });
+        let text = text.bug("a manifest cannot be written as JSON")?;
+        files::replace_private(&self.folder.join(PENDING), &text).or_fail(|| self.unwritable(PENDING))?;
+        self.sealed = true;
+        Ok(Pending { name: self.name.clone(), consumed, manifest })
+    }
+
     /// Writes the manifest: from here on the snapshot is whole.
-    #[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
     pub fn seal(mut self, manifest: Manifest) -> Result<Snapshot> {
-        let sealed = Sealed { sha256: digest(&manifest), manifest };
-        let text = serde_json::to_vec_pretty(&sealed).expect("a manifest holds nothing but text and numbers");
+        let text = sealed(&manifest);
         let write = || {
             files::replace_private(&self.folder.join(MANIFEST), &text)?;
             File::open(&self.folder)?.sync_all()
@@ -260,7 +316,7 @@ impl Draft {
         self.sealed = true;
         self.end_database();
         let (name, folder) = (self.name.clone(), self.folder.clone());
-        Ok(Snapshot { name, folder, manifest: sealed.manifest, pruned: Vec::new(), kept: Vec::new() })
+        Ok(Snapshot { name, folder, manifest, pruned: Vec::new(), kept: Vec::new() })
     }
 
     pub fn unwritable(&self, file: &str) -> Failure {
@@ -387,6 +443,12 @@ fn state_of(folder: &Path) -> Kept {
         Ok(Sealed { sha256, manifest }) if sha256 != digest(&manifest) => Kept::Unreadable("was changed".to_owned()),
         Ok(Sealed { manifest, .. }) => Kept::Whole(Box::new(manifest)),
     }
+}
+
+#[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
+fn sealed(manifest: &Manifest) -> Vec<u8> {
+    let sealed = Sealed { sha256: digest(manifest), manifest: manifest.clone() };
+    serde_json::to_vec_pretty(&sealed).expect("a manifest holds nothing but text and numbers")
 }
 
 #[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]

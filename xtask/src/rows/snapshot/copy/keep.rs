@@ -5,6 +5,7 @@ use crate::error::{OrFail, Result};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::snapshot::copy::make::{Made, make, name_for};
 use crate::rows::snapshot::copy::remove::{clear_begun, forget};
+use crate::rows::snapshot::copy::settle::settle_pending;
 use crate::rows::snapshot::{Begun, Draft, Store};
 use crate::session::Session;
 
@@ -31,6 +32,7 @@ impl Kept {
 /// # Errors
 /// As `make`; `blocked` when the folder of the record cannot be written.
 pub fn keep(session: &Session<'_>, staying: &mut Connection) -> Result<std::result::Result<Kept, String>> {
+    settle_pending(session)?;
     clear_begun(session, staying)?;
     let now = staying.client().query_one("select pg_catalog.now()", &[]).could_not("ask the server for its time")?;
     let draft = Store::of(session.settings).begin(now.get(0), 0)?;

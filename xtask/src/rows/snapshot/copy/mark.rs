@@ -47,7 +47,7 @@ impl Mark {
 /// A database of the server, from outside.
 pub struct Found {
     pub oid: u32,
-    mark: Option<Mark>,
+    pub mark: Option<Mark>,
     /// Whether this role may act as its owner.
     owned: bool,
     /// Nobody may enter it and nothing is said about it: as the server makes a copy, before it is marked.

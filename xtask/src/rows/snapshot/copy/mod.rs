@@ -8,17 +8,24 @@
 //! are closed to writers: both are read then, and only a copy that holds the very same counts. Everywhere else the files are written.
 
 mod allowed;
+mod dressing;
 mod keep;
 mod make;
 mod mark;
 pub mod remove;
+mod renaming;
 mod rows;
 mod seal;
+mod settle;
 mod sums;
+mod swap;
 
 pub use allowed::{Keeping, keeping};
 pub use keep::{Kept, keep};
 pub use mark::prove;
+pub use renaming::{is_comment_of_schema, obstacle};
 pub use rows::FromCopy;
 pub use seal::seal;
+pub use settle::settle_pending;
 pub use sums::verify;
+pub use swap::swap;

@@ -3,12 +3,13 @@
 use crate::error::{Failure, Result};
 use crate::postgres::counts::check_all_seen;
 use crate::rows::snapshot::contents::{Source, sequences, tables};
+use crate::rows::snapshot::copy::dressing::inside;
 use crate::rows::snapshot::copy::keep::Kept;
 use crate::rows::snapshot::copy::make::Made;
 use crate::rows::snapshot::copy::remove::prune;
 use crate::rows::snapshot::copy::sums::{Sum, sums};
-use crate::rows::snapshot::{FORMAT, Manifest, Origin, Sequence, Snapshot, Store, Table, server_time};
-use crate::schema::catalog::catalog_in;
+use crate::rows::snapshot::{Copy, FORMAT, Manifest, Origin, Sequence, Snapshot, Store, Table, server_time};
+use crate::schema::catalog::{Catalog, catalog_in};
 use crate::schema::ledger::{Entry, ledger_in};
 use crate::session::Session;
 
@@ -58,23 +59,17 @@ fn compare(
     if let Some(at) = (0..here.len()).find(|&at| here[at] != there[at]) {
         return Ok(Err(format!("`{}` was written to meanwhile", target.sources[at].full_name())));
     }
-    let tables = target.sources.iter().zip(here).map(|(source, sum)| table(source, sum)).collect();
-    let Side { created_at, sequences, ledger, catalog, .. } = target;
-    Ok(Ok(Manifest {
-        format: FORMAT,
-        drill: env!("CARGO_PKG_VERSION").to_owned(),
-        number: Some(Store::of(session.settings).next_number()?),
-        created_at,
-        reason: reason.to_owned(),
-        origin: Origin::of(session),
-        server_version: session.identity.version.clone(),
-        schemas: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
-        tables,
-        sequences,
-        ledger,
-        catalog,
-        database: Some(made.record()),
-    }))
+    Ok(Ok(target.manifest(session, here, reason, made.record())?))
+}
+
+/// The record of `database` as it is, as a copy that `copy` describes.
+///
+/// # Errors
+/// As `seal`.
+pub fn describe(session: &Session<'_>, database: &str, schemas: &[&str], reason: &str, copy: Copy) -> Result<Manifest> {
+    let side = Side::read(session, database, schemas)?;
+    let sums = sums(session, database, &side.sources)?;
+    side.manifest(session, sums, reason, copy)
 }
 
 fn table(source: &Source, sum: Sum) -> Table {
@@ -91,11 +86,12 @@ fn table(source: &Source, sum: Sum) -> Table {
 
 /// What is compared beside the rows.
 struct Side {
+    schemas: Vec<String>,
     created_at: jiff::Timestamp,
     sources: Vec<Source>,
     sequences: Vec<Sequence>,
     ledger: Option<Vec<Entry>>,
-    catalog: String,
+    catalog: Catalog,
 }
 
 impl Side {
@@ -103,19 +99,42 @@ impl Side {
         session.connect_to(database)?.read(|transaction| {
             check_all_seen(transaction, schemas)?;
             Ok(Side {
+                schemas: schemas.iter().map(|schema| (*schema).to_owned()).collect(),
                 created_at: server_time(transaction)?,
                 sources: tables(transaction, schemas)?,
                 sequences: sequences(transaction, schemas)?,
                 ledger: ledger_in(transaction, schemas[0])?.map(|ledger| ledger.rows),
-                catalog: catalog_in(transaction, schemas)?.digest(),
+                catalog: catalog_in(transaction, schemas)?,
             })
+        })
+    }
+
+    fn manifest(self, session: &Session<'_>, sums: Vec<Sum>, reason: &str, copy: Copy) -> Result<Manifest> {
+        let Side { schemas, created_at, sources, sequences, ledger, catalog } = self;
+        Ok(Manifest {
+            format: FORMAT,
+            drill: env!("CARGO_PKG_VERSION").to_owned(),
+            number: Some(Store::of(session.settings).next_number()?),
+            created_at,
+            reason: reason.to_owned(),
+            origin: Origin::of(session),
+            server_version: session.identity.version.clone(),
+            schemas,
+            tables: sources.iter().zip(sums).map(|(source, sum)| table(source, sum)).collect(),
+            sequences,
+            ledger,
+            catalog: catalog.digest(),
+            database: Some(copy),
         })
     }
 
     fn difference(&self, other: &Side) -> Option<&'static str> {
         let names = |side: &Side| side.sources.iter().map(Source::full_name).collect::<Vec<_>>();
         let parts = [
-            ("the schema was changed meanwhile", self.catalog != other.catalog || names(self) != names(other)),
+            (
+                "the schema was changed meanwhile",
+                inside(&self.catalog) != inside(&other.catalog) || names(self) != names(other),
+            ),
             ("the ledger was written to meanwhile", self.ledger != other.ledger),
             ("a sequence moved meanwhile", self.sequences != other.sequences),
         ];
