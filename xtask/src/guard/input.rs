@@ -258,6 +258,11 @@ fn unreadable_env_file(shown: &str, error: io::Error) -> Failure {
     Failure::blocked(format!("`{shown}` cannot be read")).caused_by(error).hint(hint)
 }
 
+/// Whether drill.toml lets a database of this name be disposable, too.
+pub fn allows_disposable(settings: &Settings, database: &str) -> bool {
+    policy(settings).allows_disposable(database)
+}
+
 fn policy(settings: &Settings) -> Policy {
     let target = &settings.target;
     Policy {

@@ -54,6 +54,28 @@ pub fn busy(connection: &mut Connection, pids: &[i32]) -> Result<Vec<i32>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Those of `pids` that are sessions of this database, other than the one that asks.
+pub fn others_of(connection: &mut Connection, pids: &[i32]) -> Result<Vec<i32>> {
+    const OTHERS: &str = "
+        select a.pid from pg_catalog.pg_stat_activity a
+         where a.pid = any($1) and a.pid <> pg_catalog.pg_backend_pid() and a.datname = pg_catalog.current_database()";
+    let rows = connection.client().query(OTHERS, &[&pids]).could_not("ask which sessions there are")?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Who is in this database besides `own`, in words. An autovacuum worker is not: the server sends it away for whoever needs the database.
+pub fn strangers(connection: &mut Connection, own: &[i32]) -> Result<Vec<String>> {
+    const STRANGERS: &str = "
+        select pg_catalog.format('%s of %s (`%s`, backend %s)', coalesce(a.backend_type, 'a session'),
+                                 coalesce(a.usename::text, 'the server'), coalesce(a.application_name, ''), a.pid)
+          from pg_catalog.pg_stat_activity a
+         where a.datname = pg_catalog.current_database() and a.pid <> all($1) and a.pid <> pg_catalog.pg_backend_pid()
+           and coalesce(a.leader_pid, a.pid) <> all($1) and a.backend_type is distinct from 'autovacuum worker'
+         order by a.pid";
+    let rows = connection.client().query(STRANGERS, &[&own]).could_not("ask who else is in the database")?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Waits until none of `pids` is busy, or until `deadline`; returns those that still are.
 pub fn wait_until_gone(connection: &mut Connection, pids: &[i32], deadline: Instant) -> Result<Vec<i32>> {
     loop {

@@ -31,6 +31,8 @@ pub struct Connection {
     statement_timeout: Duration,
     /// When it was last known to be there.
     seen: Instant,
+    /// By us.
+    ended: bool,
 }
 
 impl Connection {
@@ -57,7 +59,7 @@ impl Connection {
     fn begin(config: &postgres::Config, timeout: Duration) -> Result<Connection> {
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
         let client = config.connect(NoTls).map_err(refused_by_server)?;
-        Ok(Connection { client, statement_timeout: timeout, seen: Instant::now() })
+        Ok(Connection { client, statement_timeout: timeout, seen: Instant::now(), ended: false })
     }
 
     /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
@@ -105,12 +107,36 @@ impl Connection {
 
     /// Whether the server has ended it; an idle session learns of that only when it asks.
     pub fn has_ended(&mut self) -> bool {
+        if self.ended || self.client.is_closed() {
+            return true;
+        }
         if self.seen.elapsed() < TRUSTED {
             return false;
         }
         let is_there = self.client.is_valid(self.statement_timeout).is_ok();
         self.seen = Instant::now();
         !is_there
+    }
+
+    /// Ends it on the server, where the value has to stay: who needs the database for itself must not be kept out by us.
+    pub fn end(&mut self) {
+        // The server's answer to it is the end.
+        let _ = self.client.batch_execute("select pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())");
+        self.ended = true;
+    }
+
+    pub fn statement_timeout(&self) -> Duration {
+        self.statement_timeout
+    }
+
+    /// The time that a statement gets from now on.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn limit_statements(&mut self, limit: Duration) -> Result<()> {
+        self.statement_timeout = limit;
+        let sql = format!("set statement_timeout = {}", limit.as_millis());
+        self.client.batch_execute(&sql).could_not("set a time limit")
     }
 
     /// A way to stop what this session is doing, for another thread.

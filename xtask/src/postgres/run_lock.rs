@@ -35,6 +35,25 @@ impl RunLock {
             .known(&locks::RUN_LOCK, &[]))
     }
 
+    /// Lends the session that holds it, for what no other session of the run may be at: an exclusive use of the database leaves it this one.
+    pub fn with<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> T {
+        work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends its session for `work`, which nobody may be in the database for, and takes it again with one that `connect` opens: what another run
+    /// did meanwhile is as if it had come before this one.
+    ///
+    /// # Errors
+    /// As `take`; those of `connect`.
+    pub fn without<T>(&self, connect: impl FnOnce() -> Result<Connection>, work: impl FnOnce() -> T) -> Result<T> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.end();
+        let done = work();
+        let RunLock { connection: again } = RunLock::take(connect()?)?;
+        *connection = again.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(done)
+    }
+
     /// # Errors
     /// `failed` when the server has ended the session that held it: another run may be at work since.
     pub fn check(&self) -> Result<()> {

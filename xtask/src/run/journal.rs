@@ -69,6 +69,11 @@ impl<'a> Journal<'a> {
         let _ = self.lock.set(lock);
     }
 
+    /// The lock of this run; None where it has none.
+    pub fn run_lock(&self) -> Option<&RunLock> {
+        self.lock.get()
+    }
+
     /// # Errors
     /// `interrupted`; `failed` where the lock of the run is lost.
     fn may_go_on(&self) -> Result<()> {

@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::postgres::connection::Connection;
 use crate::postgres::lock_wait::{LockWait, lock_waits};
 use crate::run::console::Console;
 use crate::session::Session;
@@ -34,9 +33,9 @@ pub fn watched<T>(session: &Session<'_>, console: &Console, work: impl FnOnce() 
 
 /// Each holder is told once, unless somebody looks closer. Whoever cannot look says nothing: the work itself tells what fails.
 fn watch(session: &Session<'_>, console: &Console, ended: &Receiver<()>) {
-    let (mut own, mut told) = (None, BTreeSet::new());
+    let mut told = BTreeSet::new();
     while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-        let Some(waits) = look(session, &mut own) else { return };
+        let Some(waits) = look(session) else { return };
         session.waits.note(waits.first());
         for wait in waits {
             let name = name(session, &wait);
@@ -49,13 +48,21 @@ fn watch(session: &Session<'_>, console: &Console, ended: &Receiver<()>) {
 }
 
 /// By the session that is open anyway, and by one of our own where that one is at work, and may itself be what waits.
-fn look(session: &Session<'_>, own: &mut Option<Connection>) -> Option<Vec<LockWait>> {
+fn look(session: &Session<'_>) -> Option<Vec<LockWait>> {
     let pids: Vec<i32> = session.all_backends().into_iter().map(|(pid, _)| pid).collect();
-    match (session.idle_connection(), &own) {
-        (Some(mut idle), _) => lock_waits(&mut idle, &pids).ok(),
-        (None, Some(_)) => lock_waits(own.as_mut()?, &pids).ok(),
-        (None, None) => lock_waits(own.insert(session.connect().ok()?), &pids).ok(),
+    // A run that has left the database waits for nobody in it.
+    let Some(mut own) = session.onlooker() else { return Some(Vec::new()) };
+    if let Some(mut idle) = session.idle_connection() {
+        return lock_waits(&mut idle, &pids).ok();
     }
+    if own.is_none() {
+        *own = Some(session.connect().ok()?);
+    }
+    let waits = lock_waits(own.as_mut()?, &pids).ok();
+    if waits.is_none() {
+        *own = None;
+    }
+    waits
 }
 
 /// What the session that waits is for.

@@ -147,6 +147,28 @@ pub fn with_throw_away_database<T>(
     shared.settle(admin).and(answer)
 }
 
+/// An empty throw-away database, for whoever needs a session that is in no other. One that is forgotten is dropped by a later replay.
+///
+/// # Errors
+/// `blocked` when the role may not create databases.
+pub fn create_throw_away(admin: &mut Connection) -> Result<String> {
+    let mut database = ThrowAway::create(admin)?;
+    database.exists = false;
+    Ok(database.name.clone())
+}
+
+/// Drops what `create_throw_away` made.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn drop_throw_away(admin: &mut Connection, name: &str) -> Result<()> {
+    if name.starts_with(PREFIX) {
+        drop_database(admin, name)
+    } else {
+        Err(Failure::bug("that is no throw-away database"))
+    }
+}
+
 /// A database that is dropped with this value, whatever happens.
 struct ThrowAway<'a> {
     admin: &'a mut Connection,

@@ -34,6 +34,15 @@ use serde::{Deserialize, Serialize};
 /// How long a wait goes on without asking whether it should.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long the server may take to see that our sessions are gone.
+const LEFT: Duration = Duration::from_secs(2);
+
+/// While it is kept, the run has no session in the target but what its holder knows of.
+pub struct Away<'a> {
+    _connection: MutexGuard<'a, Connection>,
+    _onlooker: MutexGuard<'a, Option<Connection>>,
+}
+
 /// The target as every run names it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TargetView {
@@ -59,6 +68,10 @@ pub struct Session<'a> {
     pub waits: Waits,
     /// Our own session for what is asked between steps.
     connection: Mutex<Connection>,
+    /// The OID of the database that has the target's name since a restore gave it to it.
+    replaced_by: OnceLock<u32>,
+    /// For who looks on while that one is at work.
+    onlooker: Mutex<Option<Connection>>,
     pin: Pin,
     /// Our own way through the pin.
     lease: Lease,
@@ -97,6 +110,8 @@ impl<'a> Session<'a> {
             groundwork: OnceLock::new(),
             waits: Waits::default(),
             connection: Mutex::new(connection),
+            replaced_by: OnceLock::new(),
+            onlooker: Mutex::default(),
             pin,
             lease,
             temporary,
@@ -118,6 +133,49 @@ impl<'a> Session<'a> {
     /// As `connection`, where nobody is at it.
     pub fn idle_connection(&self) -> Option<MutexGuard<'_, Connection>> {
         self.connection.try_lock().ok()
+    }
+
+    /// The session of who looks on, opened when it is needed first; None where somebody else is at it, or the run has left the database.
+    pub fn onlooker(&self) -> Option<MutexGuard<'_, Option<Connection>>> {
+        self.onlooker.try_lock().ok()
+    }
+
+    /// Ends the sessions of this run in the target, but those that a caller holds, and opens none while the answer is kept.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn leave(&self, staying: &mut Connection) -> Result<Away<'_>> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut onlooker = self.onlooker.lock().unwrap_or_else(PoisonError::into_inner);
+        *onlooker = None;
+        connection.end();
+        let away = Away { _connection: connection, _onlooker: onlooker };
+        let deadline = Instant::now() + LEFT;
+        while !activity::others_of(staying, &self.pids())?.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(LOOK / 40);
+        }
+        Ok(away)
+    }
+
+    /// A database that was proven to be a copy of the target is about to get its name.
+    pub fn expect_renamed(&self, oid: u32) {
+        self.pin.expect_renamed(oid);
+    }
+
+    /// And has it.
+    pub fn was_renamed(&self, oid: u32) {
+        let _ = self.replaced_by.set(oid);
+    }
+
+    /// As the server has it now.
+    fn identity_now(&self) -> Identity {
+        let database_oid = self.replaced_by.get().copied().unwrap_or(self.identity.database_oid);
+        Identity { database_oid, ..self.identity.clone() }
+    }
+
+    /// The server's processes of every session of this run.
+    pub fn pids(&self) -> Vec<i32> {
+        self.pin.backends().into_iter().map(|backend| backend.pid).collect()
     }
 
     /// A session of one's own, for what runs beside other things or holds a lock.
@@ -225,7 +283,9 @@ impl<'a> Session<'a> {
     /// A server that does not answer says nothing about that.
     pub fn claim_was_lost(&self) -> bool {
         let now = || match claim::read(&mut self.connect().ok()?) {
-            Ok(claim) => Some(self.target.standing_of(&observed(&self.identity, claim)) == guard::ClaimStatus::Claimed),
+            Ok(claim) => {
+                Some(self.target.standing_of(&observed(&self.identity_now(), claim)) == guard::ClaimStatus::Claimed)
+            }
             Err(failure) => (failure.status == Status::Refused).then_some(false),
         };
         self.target.claimed() && now() == Some(false)

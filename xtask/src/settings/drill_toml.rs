@@ -16,8 +16,8 @@ use super::production::{FileProduction, ProductionRows};
 use super::schema_files;
 use super::span::Span;
 use super::{
-    API_KEY, API_URL, DeploySettings, EvidenceSettings, ParitySettings, PrismaSettings, SANDBOX, SupabaseSettings,
-    TargetSettings, Timeouts,
+    API_KEY, API_URL, DeploySettings, EvidenceSettings, KeepAs, ParitySettings, PrismaSettings, SANDBOX,
+    SupabaseSettings, TargetSettings, Timeouts,
 };
 use crate::error::{Failure, OrFail, Result};
 
@@ -34,6 +34,7 @@ pub(super) struct File {
     limits: FileLimits,
     production: FileProduction,
     sandbox: FileSandbox,
+    snapshots: FileSnapshots,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -161,6 +162,12 @@ impl FileParity {
             settle: Duration::from_secs(self.settle_seconds),
         })
     }
+}
+
+#[derive(Debug, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct FileSnapshots {
+    keep_as: KeepAs,
 }
 
 #[derive(Debug, Deserialize, Default)]
@@ -362,6 +369,10 @@ impl File {
 
     pub(super) fn sandbox_programs(&self, root: &Path) -> Option<PathBuf> {
         self.sandbox.bin_dir.as_ref().map(|path| root.join(path))
+    }
+
+    pub(super) fn keep_as(&self) -> KeepAs {
+        self.snapshots.keep_as
     }
 
     pub(super) fn timeouts(&self) -> Timeouts {

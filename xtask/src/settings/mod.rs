@@ -31,6 +31,7 @@ use limits::Limits;
 use pair::Pair;
 use pin::file;
 use production::ProductionRows;
+use serde::Deserialize;
 
 pub const SANDBOX: &str = "sandbox";
 /// What the variables of Supabase's REST API are called, where drill.toml says nothing.
@@ -54,6 +55,7 @@ pub struct Settings {
     pub parity: ParitySettings,
     pub evidence: EvidenceSettings,
     pub timeouts: Timeouts,
+    pub keep_as: KeepAs,
     /// Where the sandbox's Postgres is, if it is not the embedded one.
     pub sandbox_programs: Option<PathBuf>,
     pub environment: BTreeMap<String, String>,
@@ -175,6 +177,17 @@ pub struct EvidenceSettings {
     pub summary_alone: bool,
 }
 
+/// As what `reset` keeps the state before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepAs {
+    /// A database of the same server where the rows are many, else files.
+    #[default]
+    Auto,
+    Database,
+    Files,
+}
+
 /// One deadline for each kind of step.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
@@ -224,6 +237,7 @@ impl Settings {
             parity: file.parity()?,
             evidence: file.evidence(&root),
             timeouts: file.timeouts(),
+            keep_as: file.keep_as(),
             sandbox_programs: file.sandbox_programs(&root),
             output: output(global, &environment),
             record: global.record,

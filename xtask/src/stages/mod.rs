@@ -3,6 +3,7 @@
 pub mod backward;
 mod blocked_behind;
 pub mod claim;
+mod database_copy;
 mod dependents_step;
 mod deploy_tries;
 mod deploy_watch;

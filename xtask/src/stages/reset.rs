@@ -16,7 +16,8 @@ use crate::migrations::database_state::DatabaseState;
 use crate::postgres::claim;
 use crate::postgres::counts::Counts;
 use crate::postgres::fence::{self, Fence, refuse_deploy};
-use crate::rows::snapshot::{self, Snapshot, Trial, try_way_back};
+use crate::rows::snapshot::copy::{Keeping, keeping};
+use crate::rows::snapshot::{Snapshot, Trial, megabytes, try_way_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -34,6 +35,7 @@ use crate::schema::privileges::{self, privileges_of};
 use crate::schema::second_application;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
+use crate::stages::database_copy::{copy_database, discard, take};
 use crate::stages::dependents_step::{make_again, restore_dependents, write_down};
 use crate::stages::standpoint::Standpoint;
 use crate::stages::surroundings;
@@ -63,6 +65,8 @@ pub struct Inspection {
     owed: Option<Owed>,
     /// What came of a try to put rows back; None where there are none, or nobody wants them back.
     way_back: Option<Trial>,
+    /// As what the state before is kept.
+    keeping: Keeping,
     leases: Leases,
 }
 
@@ -137,9 +141,10 @@ impl Stage for Reset {
                 try_way_back(session, &all_of(session, &history, mirror.is_some())?, &before.rows(), &taken.privileges)?
             }
         };
+        let keeping = if self.no_snapshot { Keeping::Files } else { keeping(session, &session.target.schemas())? };
         let leases =
             Leases { reset: session.lease("prisma migrate reset"), mirror: session.lease("supabase db query") };
-        Ok(Inspection { history, before, expected, mirror, unmanaged, taken, owed, way_back, leases })
+        Ok(Inspection { history, before, expected, mirror, unmanaged, taken, owed, way_back, keeping, leases })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -152,7 +157,7 @@ impl Stage for Reset {
         let tried: String = way_back.map(|trial| format!("\n{}", trial.words)).collect();
         let first = if self.no_snapshot { "without a snapshot" } else { "snapshot first" };
         let mut groups = Vec::new();
-        groups.extend((!self.no_snapshot).then(|| vec![snapshot_step()]));
+        groups.extend((!self.no_snapshot).then(|| vec![snapshot_step(&inspection.keeping)]));
         groups.push(vec![write_down_step()]);
         groups.push(vec![reset_step(session, inspection)?]);
         groups.extend(mirror_step(session, inspection)?.map(|step| vec![step]));
@@ -251,11 +256,20 @@ fn write_down_step() -> Step<Builtin> {
     }
 }
 
-fn snapshot_step() -> Step<Builtin> {
+fn snapshot_step(keeping: &Keeping) -> Step<Builtin> {
+    let files = "close the tables to writers, and copy every row into files of this machine, readable by you alone";
+    let does = match keeping {
+        Keeping::Files => files.to_owned(),
+        Keeping::FilesBecause(why) => format!("{files} (not as a database of the same server: {why})"),
+        Keeping::Database(bytes) => format!(
+            "keep a copy of the database, {}, on the same server, which lets nobody else in for that moment; close the tables to writers, and \
+             compare the two",
+            megabytes(*bytes)
+        ),
+    };
     Step {
         name: "snapshot",
-        does: "close the tables to writers, and copy every row into files of this machine, readable by you alone"
-            .to_owned(),
+        does,
         failure: "there is no snapshot, so nothing was dropped",
         action: Action::Builtin(Builtin::Snapshot),
     }
@@ -374,15 +388,20 @@ impl Running<'_, Reset> {
     fn take_snapshot(&self) -> Result<String> {
         let session = self.session;
         let schemas = session.target.schemas_of_reset();
-        let fence = Fence::lock(session.connect()?, &session.target, &schemas, LEDGER_TABLE)?;
-        let snapshot = snapshot::take(session, "reset", &self.inspection.before.state.counts)?;
+        let copy = copy_database(session, self.journal, &self.inspection.keeping)?;
+        let fence = match Fence::lock(session.connect()?, &session.target, &schemas, LEDGER_TABLE) {
+            Ok(fence) => fence,
+            Err(failure) => return Err(discard(session, copy, failure)),
+        };
+        let snapshot = take(session, self.journal, "reset", copy, &self.inspection.before.state.counts)?;
         let _ = self.memory.fenced.set(());
         fence.close()?;
         let words =
-            format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name);
+            format!("{} rows of {} tables in {}", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.place());
         let view = serde_json::json!({
             "name": snapshot.name, "folder": self.session.settings.shown(&snapshot.folder),
             "rows": snapshot.rows(), "catalog": snapshot.manifest.catalog,
+            "database": snapshot.manifest.database,
         });
         let mut record = self.journal.record();
         record.outcome.extra.insert("snapshot".to_owned(), view);

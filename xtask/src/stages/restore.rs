@@ -12,7 +12,8 @@ use crate::hint::Hint;
 use crate::migrations::database_state::{DatabaseState, record_counts};
 use crate::postgres::counts::{Counts, counts};
 use crate::postgres::fence;
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back};
+use crate::rows::snapshot::copy::{FromCopy, is_comment_of_schema, obstacle, prove, settle_pending, swap, verify};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back, put_back_from};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -55,12 +56,24 @@ pub struct Inspection {
     missing: Option<Missing>,
     /// A reset that was killed before it dropped anything has left the tables closed to writers.
     closed: bool,
+    /// Of a snapshot that is a database: whether that takes the target's name as a whole.
+    way: Way,
+}
+
+/// How the rows go back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    Files,
+    Rename,
+    /// Table by table out of the copy: why.
+    Copy(String),
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     OpenTables,
+    VerifyCopy,
     PutBack,
     GiveBack,
     VerifyCounts,
@@ -78,6 +91,7 @@ impl Stage for Restore {
     /// # Errors
     /// `refused` for another database's snapshot, `different` for one whose bytes were changed, `blocked` for one that does not fit.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
+        settle_pending(session)?;
         let owed = Owed::read(session)?;
         let privileges_are_owed = owed.as_ref().is_some_and(|owed| !owed.taken.privileges.is_empty());
         let found = self.find(session, privileges_are_owed);
@@ -87,7 +101,10 @@ impl Stage for Restore {
             _ => failure,
         })?;
         check_origin(session, &snapshot)?;
-        snapshot.verify_files(&session.headway)?;
+        match &snapshot.manifest.database {
+            None => snapshot.verify_files(&session.headway)?,
+            Some(copy) => prove(session, &mut session.connection(), &snapshot, copy)?,
+        }
         let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
         let mut connection = session.connect()?;
         let closed = fence::is_closed(&mut connection, &session.target.dsn().schema)?;
@@ -104,7 +121,22 @@ impl Stage for Restore {
         check_permissions(&obstacles.forbidden)?;
         let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
         let missing = owed.as_ref().map(|owed| owed.missing(session, &catalog)).transpose()?;
-        Ok(Inspection { fit, gaps, stale_views, doubtful, counts, catalog, snapshot, reasons, owed, missing, closed })
+        let way = way(session, &snapshot, &fit, missing.as_ref())?;
+        let (stale_views, doubtful) = if way == Way::Rename { Default::default() } else { (stale_views, doubtful) };
+        Ok(Inspection {
+            fit,
+            gaps,
+            stale_views,
+            doubtful,
+            counts,
+            catalog,
+            snapshot,
+            reasons,
+            owed,
+            missing,
+            closed,
+            way,
+        })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -118,7 +150,11 @@ impl Stage for Restore {
             summary: inspection.summary(&session.settings.target.name),
             scripts: Vec::new(),
             rows: counts.clone(),
-            losses: replaced.chain(gaps.iter().cloned()).collect(),
+            losses: if inspection.way == Way::Rename {
+                Vec::new()
+            } else {
+                replaced.chain(gaps.iter().cloned()).collect()
+            },
             groups: inspection.steps(),
         })
     }
@@ -144,6 +180,9 @@ impl Stage for Restore {
         let stale = |view: &String| format!("`{view}` shows what it did before: refresh materialized view {view}");
         let mut record = journal.record();
         record.outcome.extra.insert("snapshot".to_owned(), view);
+        if let Way::Copy(why) = &inspection.way {
+            record.outcome.notes.push(by_tables(why));
+        }
         record.outcome.notes.extend(reasons.iter().chain(gaps).cloned().chain(stale_views.iter().map(stale)));
         drop(record);
         journal.write_json("catalog-before.json", &inspection.catalog)
@@ -160,11 +199,11 @@ impl Stage for Restore {
                 fence::lift(&mut session.connect()?, &session.target, &session.target.dsn().schema)?;
                 Ok("they take rows again".to_owned())
             }
-            Builtin::PutBack => put_back(session, &inspection.snapshot, &inspection.fit)
-                .map(|rows| format!("{rows} rows, as many and the same as in the snapshot")),
+            Builtin::VerifyCopy => verify_copy(session, &inspection.snapshot),
+            Builtin::PutBack => put_all_back(running),
             Builtin::GiveBack => give_back(running),
             Builtin::VerifyCounts => verify_counts(session, inspection),
-            Builtin::VerifyCatalog => verify_catalog(session, running.memory.get().unwrap_or(&inspection.catalog)),
+            Builtin::VerifyCatalog => verify_catalog(running),
         };
         done.map(Ended::from)
     }
@@ -213,6 +252,21 @@ impl Restore {
                 Ok((newest, vec!["No snapshot holds any rows; only privileges are put back.".to_owned()]))
             }
             _ => Err(Failure::blocked("no snapshot of this database holds any rows").hint(Hint::run("restore --list"))),
+        }
+    }
+}
+
+impl Way {
+    fn in_words(&self, tables: usize) -> String {
+        match self {
+            Way::Rename => {
+                "in one transaction: give the copy the database's name, rights and settings, and keep the database under another name; \
+                 nobody may be in it for that moment, or the rows go back table by table"
+                    .to_owned()
+            }
+            Way::Files | Way::Copy(_) => {
+                format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums")
+            }
         }
     }
 }
@@ -284,6 +338,61 @@ fn check_origin(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
         .message(format!("the snapshot `{}` is another database's", snapshot.name)))
 }
 
+fn verify_copy(session: &Session<'_>, snapshot: &Snapshot) -> Result<String> {
+    match &snapshot.manifest.database {
+        None => Err(Failure::bug("the snapshot is not kept as a database")),
+        Some(copy) => verify(session, &copy.name, snapshot),
+    }
+}
+
+/// # Errors
+/// `failed` where the server does not answer.
+fn way(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit, missing: Option<&Missing>) -> Result<Way> {
+    let Some(copy) = &snapshot.manifest.database else { return Ok(Way::Files) };
+    if !fit.is_whole() {
+        return Ok(Way::Copy("the schema is not the copy's".to_owned()));
+    }
+    if missing.is_some_and(|missing| !missing.is_empty()) {
+        return Ok(Way::Copy("not all that a reset took is back".to_owned()));
+    }
+    Ok(obstacle(session, snapshot, copy)?.map_or(Way::Rename, Way::Copy))
+}
+
+fn by_tables(why: &str) -> String {
+    format!("The rows go back table by table, and not with the whole database: {why}.")
+}
+
+fn put_all_back(running: &Running<'_, Restore>) -> Result<String> {
+    let Running { session, journal, inspection, .. } = running;
+    let copy = inspection.snapshot.manifest.database.as_ref().filter(|_| inspection.way == Way::Rename);
+    if let (Some(copy), Some(lock)) = (copy, journal.run_lock()) {
+        match swap(session, lock, &inspection.snapshot, copy)? {
+            Ok(kept) => {
+                let note = format!("the database as it was before is the newest snapshot now, {}", kept.place());
+                let mut record = journal.record();
+                record.outcome.notes.push(note);
+                record.outcome.notes.extend(kept.pruning());
+                return Ok(format!("`{}` has the target's name now, in one transaction", copy.name));
+            }
+            Err(why) => {
+                let note = format!("the rows went back table by table, and not with the whole database: {why}");
+                journal.console.say(format!("  note: {note}"));
+                journal.record().outcome.notes.push(note);
+            }
+        }
+    }
+    let rows = put_rows_back(session, inspection)?;
+    Ok(format!("{rows} rows, as many and the same as in the snapshot"))
+}
+
+fn put_rows_back(session: &Session<'_>, inspection: &Inspection) -> Result<u64> {
+    let Inspection { snapshot, fit, .. } = inspection;
+    match &snapshot.manifest.database {
+        None => put_back(session, snapshot, fit),
+        Some(copy) => put_back_from(session, &snapshot.manifest.schemas, &FromCopy { session, copy }, fit),
+    }
+}
+
 fn current_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Counts> {
     let schemas: Vec<&str> = inspection.snapshot.manifest.schemas.iter().map(String::as_str).collect();
     counts(&mut session.connect()?, &schemas)
@@ -317,10 +426,23 @@ impl Inspection {
             format!("restore on {target}: put back {rows} rows of {tables} tables from `{name}` (taken {taken}).");
         std::iter::once(summary)
             .chain(self.reasons.iter().cloned())
+            .chain(self.taken_away())
+            .chain(if let Way::Copy(why) = &self.way { Some(by_tables(why)) } else { None })
             .chain(self.doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
             .map(|line| in_line(&line))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// What is not lost, but out of sight.
+    fn taken_away(&self) -> Option<String> {
+        if self.way != Way::Rename {
+            return None;
+        }
+        let filled = self.counts.iter().filter(|(_, rows)| **rows > 0);
+        let filled: Vec<String> = filled.map(|(table, rows)| format!("{rows} rows of `{table}`")).collect();
+        let what = if filled.is_empty() { "no row".to_owned() } else { filled.join(", ") };
+        Some(format!("The database as it is now ({what}) is kept as the newest snapshot."))
     }
 
     fn steps(&self) -> Vec<Vec<Step<Builtin>>> {
@@ -334,12 +456,17 @@ impl Inspection {
                 Builtin::OpenTables,
             )
         });
+        let copy = self.snapshot.manifest.database.as_ref().map(|copy| {
+            step(
+                "verify copy",
+                format!("count and check every table of the database `{}`, which keeps the rows", copy.name),
+                "the rows were not put back",
+                Builtin::VerifyCopy,
+            )
+        });
         let put_back = step(
             "put back",
-            format!(
-                "in one transaction: empty {} tables, fill them, compare counts and checksums",
-                self.fit.tables().count()
-            ),
+            self.way.in_words(self.fit.tables().count()),
             "the rows were not put back",
             Builtin::PutBack,
         );
@@ -363,7 +490,7 @@ impl Inspection {
             "the schema is not what it was",
             Builtin::VerifyCatalog,
         );
-        open.into_iter().chain([put_back]).chain(give_back).chain([counts, catalog]).collect()
+        open.into_iter().chain(copy).chain([put_back]).chain(give_back).chain([counts, catalog]).collect()
     }
 
     /// What is to be given back; None where nothing is.
@@ -408,10 +535,15 @@ fn pending(session: &Session<'_>, failure: Failure) -> Failure {
     }
 }
 
-fn verify_catalog(session: &Session<'_>, before: &Catalog) -> Result<String> {
+fn verify_catalog(running: &Running<'_, Restore>) -> Result<String> {
+    let Running { session, inspection, .. } = running;
+    let before = running.memory.get().unwrap_or(&inspection.catalog);
     let schemas: Vec<&str> = before.schemas.iter().map(String::as_str).collect();
     let after = catalog(&mut session.connect()?, &schemas)?;
-    let differences = diff(before, &after);
+    let mut differences = diff(before, &after);
+    if inspection.way == Way::Rename {
+        differences.retain(|one| !is_comment_of_schema(one));
+    }
     if differences.is_empty() {
         return Ok(format!("{} objects are as before", after.objects.len()));
     }

@@ -17,6 +17,7 @@ mod backward;
 mod bad_input;
 mod claim;
 mod command_line;
+mod copies;
 mod docs;
 mod doctor;
 mod drill;

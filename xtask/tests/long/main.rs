@@ -27,6 +27,7 @@ mod server;
 mod stranger;
 
 mod alone;
+mod copies;
 mod deployed;
 mod doctor;
 mod engine;

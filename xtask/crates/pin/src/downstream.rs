@@ -233,7 +233,7 @@ fn told(shared: &Shared, failure: LoginFailure) -> Refusal {
 
 fn verify(shared: &Shared, grant: &Grant, wishes: &Wishes, answer: &Answer) -> Result<(), Refusal> {
     let found = &answer.identity;
-    if shared.identity.vouches_for(found, &wishes.database) {
+    if shared.vouches_for(found, &wishes.database) {
         return Ok(());
     }
     let violation = Violation {

@@ -133,6 +133,12 @@ impl Pin {
         Lease::new(self.shared.clone(), self.dsn.clone(), self.port, purpose, true)
     }
 
+    /// The owner is about to give another database of the server, which it has proven, the verified one's name. From now on either may be it:
+    /// whoever has asked for that finds out which.
+    pub fn expect_renamed(&self, oid: u32) {
+        self.shared.expect_renamed(oid);
+    }
+
     /// Every server process that was started through the pin, in order. After a child was killed, wait until its
     /// backends are gone from `pg_stat_activity`: they finish what they were sent.
     pub fn backends(&self) -> Vec<Backend> {

@@ -39,6 +39,8 @@ struct State {
     /// From the keys that children hold to the server's.
     cancel_keys: HashMap<CancelKey, CancelKey>,
     violation: Option<Violation>,
+    /// OIDs that the verified database may have, too.
+    renamed: Vec<u32>,
     lost: Option<Lost>,
     cancelled: bool,
     unanswered: Option<Instant>,
@@ -156,6 +158,18 @@ impl Shared {
 
     pub fn cancel_key(&self, handed_out: CancelKey) -> Option<CancelKey> {
         self.state().cancel_keys.get(&handed_out).copied()
+    }
+
+    pub fn expect_renamed(&self, oid: u32) {
+        self.state().renamed.push(oid);
+    }
+
+    /// Whether `found` is the verified server, and in `database` the database that was verified or one that we put in its place.
+    pub fn vouches_for(&self, found: &Identity, database: &str) -> bool {
+        let renamed = self.state().renamed.clone();
+        let own = self.identity.database_oid;
+        let is = |oid: u32| Identity { database_oid: oid, ..self.identity.clone() }.vouches_for(found, database);
+        std::iter::once(own).chain(renamed).any(is)
     }
 
     pub fn violation(&self) -> Option<Violation> {

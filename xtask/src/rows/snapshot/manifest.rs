@@ -1,5 +1,6 @@
 //! What a snapshot says of itself: of which database it is, and each table with the file that holds its rows.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use postgres_protocol::escape::escape_identifier;
@@ -7,11 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::postgres::counts::Counts;
 use crate::postgres::identity::Identity;
+use crate::rows::snapshot::succession::before;
 use crate::schema::ledger::{Entry, LEDGER_TABLE};
 use crate::session::Session;
 
-/// Raised when older programs could not read a new snapshot. 2: a number, and the server's clock.
-pub const FORMAT: u32 = 2;
+/// Raised when older programs could not read a new snapshot. 2: a number, and the server's clock. 3: kept as a database.
+pub const FORMAT: u32 = 3;
+/// Of one that is kept in files.
+pub const FORMAT_OF_FILES: u32 = 2;
 /// The oldest format that is still read.
 pub const OLDEST_FORMAT: u32 = 1;
 
@@ -38,6 +42,19 @@ pub struct Manifest {
     pub ledger: Option<Vec<Entry>>,
     /// SHA-256 of the catalog of that moment.
     pub catalog: String,
+    /// Where the rows are, if they are not in files: then a table has no file, and its checksum is the server's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Copy>,
+}
+
+/// A database of the target's own server that is as the target was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    pub name: String,
+    pub oid: u32,
+    /// At random; the mark in the database has the same.
+    pub id: String,
+    pub bytes: u64,
 }
 
 /// The one database that a snapshot may be put back into, in the server's own words at the time.
@@ -47,6 +64,9 @@ pub struct Origin {
     pub database_oid: u32,
     pub system_identifier: Option<String>,
     pub project_ref: Option<String>,
+    /// What had the name before; of a session alone.
+    #[serde(skip)]
+    pub before: BTreeSet<u32>,
 }
 
 /// One table and the file that holds its rows. A partitioned table is one table: its rows are routed again when they are put back.
@@ -57,7 +77,7 @@ pub struct Table {
     /// In the order of the file's fields.
     pub columns: Vec<String>,
     pub rows: u64,
-    /// Sum of the hashes of all rows, in hex; see `rows`.
+    /// Sum of the hashes of all rows, in hex; see `rowfile`. Of a copy, the server's own; see `copy`.
     pub checksum: String,
     pub file: String,
     /// SHA-256 of the file as it lies on disk, in hex.
@@ -90,6 +110,8 @@ pub struct Snapshot {
     pub manifest: Manifest,
     /// The names of those that were removed when it was taken.
     pub pruned: Vec<String>,
+    /// Why each stays that should have been.
+    pub kept: Vec<String>,
 }
 
 impl Snapshot {
@@ -106,15 +128,24 @@ impl Snapshot {
         Contents { schemas, tables, sequences }
     }
 
+    /// For a person: where the rows are.
+    pub fn place(&self) -> String {
+        match &self.manifest.database {
+            None => format!("`{}`", self.name),
+            Some(copy) => format!("`{}`, kept as the database `{}`", self.name, copy.name),
+        }
+    }
+
     /// Rows that it can put back.
     pub fn rows(&self) -> u64 {
         self.manifest.rows()
     }
 
     /// What became of older ones, where anything did.
-    pub fn pruning(&self) -> Option<String> {
+    pub fn pruning(&self) -> Vec<String> {
         let names = self.pruned.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
-        (!names.is_empty()).then(|| format!("old snapshots were removed: {}", names.join(", ")))
+        let gone = (!names.is_empty()).then(|| format!("old snapshots were removed: {}", names.join(", ")));
+        gone.into_iter().chain(self.kept.iter().cloned()).collect()
     }
 }
 
@@ -150,14 +181,15 @@ impl Origin {
     pub fn of(session: &Session<'_>) -> Origin {
         let Identity { database, database_oid, system_identifier, .. } = session.identity.clone();
         let project_ref = session.target.candidate().project_ref().map(str::to_owned);
-        Origin { database, database_oid, system_identifier, project_ref }
+        let before = before(session.settings, system_identifier.as_deref(), database_oid);
+        Origin { database, database_oid, system_identifier, project_ref, before }
     }
 
     /// In what `other` differs from this database; empty where it is the same.
     pub fn differences(&self, other: &Origin) -> Vec<&'static str> {
         let parts = [
             ("database name", self.database != other.database),
-            ("database oid", self.database_oid != other.database_oid),
+            ("database oid", self.database_oid != other.database_oid && !other.before.contains(&self.database_oid)),
             ("system identifier", self.system_identifier != other.system_identifier),
             ("Supabase project", self.project_ref != other.project_ref),
         ];

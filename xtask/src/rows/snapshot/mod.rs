@@ -9,7 +9,8 @@
 //! materialized views, and large objects.
 
 mod choice;
-mod contents;
+pub mod contents;
+pub mod copy;
 mod manifest;
 mod obstacles;
 mod passing;
@@ -18,12 +19,13 @@ mod put_back;
 mod sample;
 mod stale_views;
 mod store;
+pub mod succession;
 mod take;
 mod trial;
 
 pub use choice::choose;
-pub use manifest::{Origin, Snapshot, Table};
-pub use put_back::{Fit, fit, put_back};
-pub use store::{Listed, Store, free_bytes, megabytes};
-pub use take::{take, take_of};
+pub use manifest::{Copy, FORMAT, Manifest, Origin, Sequence, Snapshot, Table};
+pub use put_back::{Fit, Rows, fit, put_back, put_back_from};
+pub use store::{Begun, Draft, Listed, Pending, Store, free_bytes, megabytes};
+pub use take::{allow_time, copy_out, server_time, take, take_of};
 pub use trial::{Trial, try_way_back};

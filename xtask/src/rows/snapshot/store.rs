@@ -19,11 +19,16 @@ use crate::error::{Failure, OrFail, Result};
 use crate::files;
 use crate::headway::Headway;
 use crate::hint::Hint;
-use crate::rows::snapshot::manifest::{FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
+use crate::rows::snapshot::manifest::{Copy, FORMAT, Manifest, OLDEST_FORMAT, Snapshot};
 use crate::rows::snapshot::pruning::{Candidate, expired};
+use crate::rows::snapshot::succession::folder;
 use crate::settings::Settings;
 
 const MANIFEST: &str = "manifest.json";
+/// Names the database that is being made, until the manifest does.
+const BEGUN: &str = "begun.json";
+/// The manifest of a database that gets the name that it says in a moment.
+const PENDING: &str = "pending.json";
 /// Begins the name of every snapshot.
 const STAMP: &str = "%Y%m%dT%H%M%SZ";
 
@@ -62,9 +67,7 @@ struct Sealed {
 
 impl Store {
     pub fn of(settings: &Settings) -> Store {
-        // A target's name is a key of drill.toml and may hold anything.
-        let name = settings.target.name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_', "_");
-        let dir = settings.private_dir().join("snapshots").join(name);
+        let dir = folder(settings);
         Store { shown: settings.shown(&dir), dir }
     }
 
@@ -107,7 +110,7 @@ impl Store {
     }
 
     fn snapshot(&self, name: String, manifest: Manifest) -> Snapshot {
-        Snapshot { folder: self.dir.join(&name), name, manifest, pruned: Vec::new() }
+        Snapshot { folder: self.dir.join(&name), name, manifest, pruned: Vec::new(), kept: Vec::new() }
     }
 
     fn missing(&self, what: &str) -> Failure {
@@ -140,20 +143,74 @@ impl Store {
         }
     }
 
-    /// Removes what the rule no longer keeps at the server's time `now`, and returns the names.
+    /// Removes what the rule no longer keeps at the server's time `now`, and returns the names. One that is a database goes where `dropped`
+    /// says that the database has.
     ///
     /// # Errors
     /// `failed` when a folder cannot be removed.
-    pub fn prune(&self, now: Timestamp) -> Result<Vec<String>> {
+    pub fn prune(&self, now: Timestamp, mut dropped: impl FnMut(&Copy) -> bool) -> Result<Vec<String>> {
         let list = self.list()?;
         let candidates: Vec<Candidate> = list.iter().map(|listed| listed.candidate(now)).collect();
         let mut removed = Vec::new();
         for (listed, _) in list.into_iter().zip(expired(&candidates)).filter(|(_, expired)| *expired) {
+            if listed.copy().is_some_and(|copy| !dropped(copy)) {
+                continue;
+            }
             fs::remove_dir_all(self.dir.join(&listed.name))
                 .failed(|| format!("cannot remove the old snapshot `{}/{}`", self.shown, listed.name))?;
             removed.push(listed.name);
         }
         Ok(removed)
+    }
+
+    /// The databases that runs had begun to make when they were killed, each with its snapshot's name.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn begun(&self) -> Result<Vec<(String, Begun)>> {
+        let cut_short = self.list()?.into_iter().filter(|listed| matches!(listed.state, Kept::CutShort));
+        let begun = |listed: Listed| {
+            let text = fs::read(self.dir.join(&listed.name).join(BEGUN)).ok()?;
+            Some((listed.name, serde_json::from_slice(&text).ok()?))
+        };
+        Ok(cut_short.filter_map(begun).collect())
+    }
+
+    /// The records that are true once their databases have their names: of runs that were killed around that moment.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn pending(&self) -> Result<Vec<Pending>> {
+        let cut_short = self.list()?.into_iter().filter(|listed| matches!(listed.state, Kept::CutShort));
+        let pending = |listed: Listed| {
+            let text = fs::read(self.dir.join(&listed.name).join(PENDING)).ok()?;
+            let Content { consumed, manifest } = serde_json::from_slice(&text).ok()?;
+            Some(Pending { name: listed.name, consumed, manifest })
+        };
+        Ok(cut_short.filter_map(pending).collect())
+    }
+
+    /// It happened: the record counts, and the snapshot whose database has the target's name now is none any more.
+    ///
+    /// # Errors
+    /// `failed` when the folder cannot be written to.
+    pub fn settle(&self, pending: &Pending) -> Result<Snapshot> {
+        let folder = self.dir.join(&pending.name);
+        let unwritable = || format!("cannot write `{}/{}/{MANIFEST}`", self.shown, pending.name);
+        files::replace_private(&folder.join(MANIFEST), &sealed(&pending.manifest)).failed(unwritable)?;
+        let _ = fs::remove_file(folder.join(PENDING));
+        if self.dir.join(&pending.consumed).exists() {
+            self.forget(&pending.consumed)?;
+        }
+        Ok(self.snapshot(pending.name.clone(), pending.manifest.clone()))
+    }
+
+    /// Forgets a snapshot that was cut short, or that is the target itself now.
+    ///
+    /// # Errors
+    /// `failed` when its folder cannot be removed.
+    pub fn forget(&self, name: &str) -> Result<()> {
+        fs::remove_dir_all(self.dir.join(name)).failed(|| format!("cannot remove `{}/{name}`", self.shown))
     }
 
     /// A new, empty folder for a snapshot that is taken at `time` and may grow to `bytes`.
@@ -186,6 +243,28 @@ impl Store {
     }
 }
 
+/// As it lies in the folder.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    consumed: String,
+    manifest: Manifest,
+}
+
+/// The record of the database that has the target's name, for when it has not.
+pub struct Pending {
+    pub name: String,
+    /// The snapshot that is about to be the target.
+    pub consumed: String,
+    pub manifest: Manifest,
+}
+
+/// A database that is to be a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Begun {
+    pub database: String,
+    pub id: String,
+}
+
 /// A snapshot that is being written. Unless it is sealed, its folder goes with this value.
 pub struct Draft {
     name: String,
@@ -195,23 +274,49 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Writes down which database is about to be made: what a killed run leaves is found by it.
+    ///
+    /// # Errors
+    /// `failed` when it cannot be written.
+    pub fn begin_database(&self, begun: &Begun) -> Result<()> {
+        let text = serde_json::to_vec(begun).bug("a name cannot be written as JSON")?;
+        files::replace_private(&self.folder.join(BEGUN), &text).or_fail(|| self.unwritable(BEGUN))
+    }
+
+    /// There is no such database.
+    pub fn end_database(&self) {
+        let _ = fs::remove_file(self.folder.join(BEGUN));
+    }
+
     pub fn create(&self, file: &str) -> Result<File> {
         private_file(&self.folder.join(file)).or_fail(|| self.unwritable(file))
     }
 
+    /// Writes down what becomes of the target's database when the snapshot `consumed` takes its place.
+    ///
+    /// # Errors
+    /// `failed` when it cannot be written.
+    pub fn pend(mut self, manifest: Manifest, consumed: &str) -> Result<Pending> {
+        let consumed = consumed.to_owned();
+        let text = serde_json::to_vec_pretty(&Content { consumed: consumed.clone(), manifest: manifest.clone() });
+        let text = text.bug("a manifest cannot be written as JSON")?;
+        files::replace_private(&self.folder.join(PENDING), &text).or_fail(|| self.unwritable(PENDING))?;
+        self.sealed = true;
+        Ok(Pending { name: self.name.clone(), consumed, manifest })
+    }
+
     /// Writes the manifest: from here on the snapshot is whole.
-    #[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
     pub fn seal(mut self, manifest: Manifest) -> Result<Snapshot> {
-        let sealed = Sealed { sha256: digest(&manifest), manifest };
-        let text = serde_json::to_vec_pretty(&sealed).expect("a manifest holds nothing but text and numbers");
+        let text = sealed(&manifest);
         let write = || {
             files::replace_private(&self.folder.join(MANIFEST), &text)?;
             File::open(&self.folder)?.sync_all()
         };
         write().or_fail(|| self.unwritable(MANIFEST))?;
         self.sealed = true;
+        self.end_database();
         let (name, folder) = (self.name.clone(), self.folder.clone());
-        Ok(Snapshot { name, folder, manifest: sealed.manifest, pruned: Vec::new() })
+        Ok(Snapshot { name, folder, manifest, pruned: Vec::new(), kept: Vec::new() })
     }
 
     pub fn unwritable(&self, file: &str) -> Failure {
@@ -222,9 +327,10 @@ impl Draft {
 }
 
 impl Drop for Draft {
-    /// Half of the rows is nothing to believe in. Where even removing fails, the folder has no manifest.
+    /// Half of the rows is nothing to believe in. Where even removing fails, the folder has no manifest. What says that a database may be there
+    /// stays as long as that.
     fn drop(&mut self) {
-        if !self.sealed {
+        if !self.sealed && !self.folder.join(BEGUN).exists() {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
@@ -238,6 +344,10 @@ impl Listed {
 
     fn number(&self) -> Option<u64> {
         if let Kept::Whole(manifest) = &self.state { manifest.number } else { None }
+    }
+
+    fn copy(&self) -> Option<&Copy> {
+        if let Kept::Whole(manifest) = &self.state { manifest.database.as_ref() } else { None }
     }
 
     fn candidate(&self, now: Timestamp) -> Candidate {
@@ -259,9 +369,14 @@ impl Listed {
             Kept::CutShort => "cut short: it cannot be put back".to_owned(),
             Kept::Unreadable(why) => format!("cannot be put back: its manifest {why}"),
         };
+        let state = match self.copy() {
+            Some(copy) => format!("{state}, as the database `{}`", copy.name),
+            None => state,
+        };
+        let bytes = self.copy().map_or(self.bytes, |copy| copy.bytes);
         let number = self.number().map(|number| format!("#{number}")).unwrap_or_default();
         let taken = self.taken_at.strftime("%Y-%m-%d %H:%M UTC");
-        format!("{number:>4}  {}  taken {taken}  {}  {state}", self.name, megabytes(self.bytes))
+        format!("{number:>4}  {}  taken {taken}  {}  {state}", self.name, megabytes(bytes))
     }
 
     pub fn to_json(&self) -> serde_json::Value {
@@ -274,7 +389,7 @@ impl Listed {
         let reason = manifest.map(|manifest| &manifest.reason);
         serde_json::json!({
             "name": self.name, "taken_at": clock::rfc3339(self.taken_at), "bytes": self.bytes, "state": state, "rows": rows, "reason": reason,
-            "number": self.number(),
+            "number": self.number(), "kind": if self.copy().is_some() { "database" } else { "files" }, "database": self.copy(),
         })
     }
 }
@@ -285,6 +400,9 @@ impl Snapshot {
     /// # Errors
     /// `different`, naming the first file that is missing or not as it was written.
     pub fn verify_files(&self, headway: &Headway) -> Result<()> {
+        if self.manifest.database.is_some() {
+            return Ok(());
+        }
         let work = headway.part(self.manifest.tables.len());
         for (at, table) in self.manifest.tables.iter().enumerate() {
             work.step(at + 1, &format!("the snapshot's `{}`", table.full_name()));
@@ -325,6 +443,12 @@ fn state_of(folder: &Path) -> Kept {
         Ok(Sealed { sha256, manifest }) if sha256 != digest(&manifest) => Kept::Unreadable("was changed".to_owned()),
         Ok(Sealed { manifest, .. }) => Kept::Whole(Box::new(manifest)),
     }
+}
+
+#[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
+fn sealed(manifest: &Manifest) -> Vec<u8> {
+    let sealed = Sealed { sha256: digest(manifest), manifest: manifest.clone() };
+    serde_json::to_vec_pretty(&sealed).expect("a manifest holds nothing but text and numbers")
 }
 
 #[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]

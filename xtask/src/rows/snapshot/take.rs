@@ -12,7 +12,8 @@ use crate::postgres::cancel::interruptible;
 use crate::postgres::connection::{CouldNot, failure};
 use crate::postgres::counts::{Counts, check_all_seen};
 use crate::rows::snapshot::contents::{Source, sequences, tables};
-use crate::rows::snapshot::manifest::{FORMAT, Manifest, Origin, Snapshot, Table};
+use crate::rows::snapshot::copy::remove::prune;
+use crate::rows::snapshot::manifest::{FORMAT_OF_FILES, Manifest, Origin, Snapshot, Table};
 use crate::rows::snapshot::passing::Passing;
 use crate::rows::snapshot::store::{Draft, Store};
 use crate::schema::catalog::catalog_in;
@@ -38,7 +39,7 @@ pub fn take_of(session: &Session<'_>, reason: &str, schemas: &[&str], rows: &Cou
             in_transaction(session, transaction, &store, (schemas, rows), reason)
         })
     })?;
-    snapshot.pruned = store.prune(snapshot.manifest.created_at)?;
+    prune(session, &mut snapshot)?;
     Ok(snapshot)
 }
 
@@ -59,7 +60,7 @@ fn in_transaction(
     let copied = |(index, source)| copy_table(transaction, &draft, index, source, &mut passing);
     let tables = sources.iter().enumerate().map(copied).collect::<Result<Vec<Table>>>()?;
     let manifest = Manifest {
-        format: FORMAT,
+        format: FORMAT_OF_FILES,
         drill: env!("CARGO_PKG_VERSION").to_owned(),
         number: Some(store.next_number()?),
         created_at,
@@ -71,12 +72,13 @@ fn in_transaction(
         sequences: sequences(transaction, schemas)?,
         ledger: ledger_in(transaction, schemas[0])?.map(|ledger| ledger.rows),
         catalog: catalog_in(transaction, schemas)?.digest(),
+        database: None,
     };
     draft.seal(manifest)
 }
 
 /// This machine's clock may be days off.
-fn server_time(transaction: &mut Transaction<'_>) -> Result<Timestamp> {
+pub fn server_time(transaction: &mut Transaction<'_>) -> Result<Timestamp> {
     Ok(transaction.query_one("select pg_catalog.now()", &[]).could_not("ask the server for its time")?.get(0))
 }
 

@@ -1,0 +1,59 @@
+//! Drops copies: those that the rule of snapshots no longer keeps, and one that is not what the target was. Only with our mark, and never with
+//! somebody in it.
+
+use postgres_protocol::escape::escape_identifier;
+
+use crate::error::Result;
+use crate::postgres::connection::{Connection, CouldNot};
+use crate::rows::snapshot::copy::mark::Found;
+use crate::rows::snapshot::{Copy, Snapshot, Store};
+use crate::session::Session;
+
+/// Drops the copy with that number, where it is there and is it.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn forget(connection: &mut Connection, name: &str, id: &str, oid: Option<u32>) -> Result<()> {
+    match Found::look(connection, name)? {
+        Some(found) if found.doubt(id, oid).is_none() => drop_database(connection, name),
+        _ => Ok(()),
+    }
+}
+
+fn drop_database(connection: &mut Connection, name: &str) -> Result<()> {
+    let sql = format!("drop database {}", escape_identifier(name));
+    connection.client().batch_execute(&sql).could_not(&format!("drop the copy `{name}`"))
+}
+
+/// Drops what killed runs had begun to copy, marked or not yet: its random name was written down before it was made.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn clear_begun(session: &Session<'_>, connection: &mut Connection) -> Result<()> {
+    let store = Store::of(session.settings);
+    for (name, begun) in store.begun()? {
+        if Found::look(connection, &begun.database)?.is_some_and(|found| found.is_begun(&begun.id)) {
+            drop_database(connection, &begun.database)?;
+            store.forget(&name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what the rule no longer keeps at the time of `newest`, with its databases, and notes it there. A copy that cannot be dropped
+/// stays, and so does its record.
+///
+/// # Errors
+/// `failed` when a folder cannot be removed.
+pub fn prune(session: &Session<'_>, newest: &mut Snapshot) -> Result<()> {
+    let mut kept = Vec::new();
+    let dropped = |copy: &Copy| {
+        let forgotten = session.connect().and_then(|mut one| forget(&mut one, &copy.name, &copy.id, Some(copy.oid)));
+        let is_gone = forgotten.is_ok();
+        kept.extend(forgotten.err().map(|failure| format!("an old copy stays: {}", failure.message)));
+        is_gone
+    };
+    newest.pruned = Store::of(session.settings).prune(newest.manifest.created_at, dropped)?;
+    newest.kept = kept;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! A snapshot as a database of the same server: what `reset` keeps there comes back whole, and where it cannot be kept there, files are.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::project::{Answer, Project};
+use crate::restore::{claimed, snapshot};
+use crate::server::{self, Database, fingerprint};
+
+const FIVE_SESSIONS: &str = r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', 't' from generate_series(1, 5) i"#;
+
+/// As `claimed`, where the state before is kept as a database.
+fn kept_as_database(name: &str) -> (Project, Database) {
+    let (project, database) = claimed(name);
+    let toml = project.read("drill.toml");
+    project.write("drill.toml", &format!("{toml}\n[snapshots]\nkeep_as = \"database\"\n"));
+    database.execute(FIVE_SESSIONS);
+    (project, database)
+}
+
+/// The databases of the server that are copies of this one.
+fn copies(database: &Database) -> Vec<String> {
+    let of = format!("%\"of\":\"{}\"%", database.name);
+    let found = server::shared().superuser("postgres").query(
+        "select datname::text from pg_database where datname like 'drill_copy_%' and shobj_description(oid, 'pg_database') like $1 order by oid",
+        &[&of],
+    );
+    found.unwrap().iter().map(|row| row.get(0)).collect()
+}
+
+fn list(project: &Project) -> Value {
+    project.run(&["restore", "--list", "--json"]).expect(0).json()["snapshots"].clone()
+}
+
+fn notes(answer: &Answer) -> String {
+    answer.json()["notes"].to_string()
+}
+
+#[test]
+fn a_copy_puts_rows_back_table_by_table_where_the_schema_has_changed() {
+    let (project, database) = kept_as_database("copies_rows");
+    database.execute(
+        "create table parts (n int, j json) partition by range (n); create table one partition of parts for values from (0) to (50);
+         create table rest partition of parts default; insert into parts select n, '{\"a\": 1}' from generate_series(1, 99) n;
+         create unlogged table quick (n int primary key, \"row\" text); insert into quick values (1, E'tab\\t');
+         create table \"odd \"\"one\" (id int generated always as identity, twice int generated always as (7) stored); insert into \"odd \"\"one\" default values",
+    );
+    let rows = fingerprint(&database);
+    let name = snapshot(&project);
+    let found = copies(&database);
+    assert_eq!(found.len(), 1);
+    let listed = &list(&project)[0];
+    assert_eq!(
+        (&listed["kind"], &listed["database"]["name"]),
+        (&Value::from("database"), &Value::from(found[0].clone()))
+    );
+    let files: Vec<_> =
+        fs::read_dir(project.path(&format!(".drill/snapshots/staging/{name}"))).unwrap().flatten().collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    // Only its owner gets in.
+    let public = format!("select has_database_privilege('public', '{}', 'connect')", found[0]);
+    assert!(!server::shared().superuser("postgres").query_one(&public, &[]).unwrap().get::<_, bool>(0));
+
+    database.execute("delete from \"Session\" where id > '2'; truncate parts; update quick set n = 9; alter table quick add later int default 4");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    database.execute("alter table quick drop later");
+    assert_eq!(fingerprint(&database), rows);
+    assert_eq!(copies(&database), found, "it can be put back again");
+    project.assert_no_secret(&[&answer]);
+}
+
+/// What a database has that is not in it.
+fn dressing(database: &Database) -> String {
+    let sql = format!(
+        "select concat_ws(E'\\n', pg_get_userbyid(datdba), datconnlimit, shobj_description(d.oid, 'pg_database'),
+                (select string_agg(a::text, ' ' order by a::text) from aclexplode(coalesce(datacl, acldefault('d', datdba))) a),
+                (select string_agg(concat(setrole, setconfig), ' ' order by setrole) from pg_db_role_setting where setdatabase = d.oid))
+           from pg_database d where datname = '{}'",
+        database.name
+    );
+    server::shared().superuser("postgres").query_one(&sql, &[]).unwrap().get(0)
+}
+
+fn oid(database: &Database) -> u32 {
+    database.one("select oid from pg_database where datname = current_database()")
+}
+
+#[test]
+fn a_copy_takes_the_targets_name_with_all_that_belongs_to_it_and_the_next_restore_takes_it_back() {
+    let (project, database) = kept_as_database("copies_rename");
+    let (name, owner) = (&database.name, &database.user);
+    let dress = format!(
+        r#"create schema other authorization {owner}; revoke connect on database {name} from public; grant connect on database {name} to pg_monitor;
+           alter database {name} connection limit 50; comment on database {name} is 'ours, isn''t it';
+           alter database {name} set search_path = "$user", public; alter role {owner} in database {name} set work_mem = '5MB'"#
+    );
+    server::shared().superuser(name).batch_execute(&dress).unwrap();
+    database.execute("create table other.kept (n int); insert into other.kept values (7)");
+    let (rows, dressed, before) = (fingerprint(&database), dressing(&database), oid(&database));
+    let claim = "select claimed_by || note || (table_oid = tableoid) from only staging_drill.claim c";
+    let claimed_by: String = database.one(claim);
+    snapshot(&project);
+    database.execute("truncate \"Session\"");
+    let (empty, kept) = (fingerprint(&database), copies(&database));
+    assert_ne!(empty, rows);
+    let plan = project.run(&["restore", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("give the copy the database's name"), "{plan}");
+
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("is the newest snapshot now"), "{}", notes(&answer));
+    assert_eq!((fingerprint(&database), dressing(&database)), (rows.clone(), dressed.clone()));
+    assert_ne!(oid(&database), before);
+    assert_eq!(database.one::<String>(claim), claimed_by);
+    assert_ne!(copies(&database), kept);
+    assert_eq!((copies(&database).len(), list(&project).as_array().unwrap().len()), (1, 1));
+    let status = project.run(&["status"]).stdout;
+    assert!(status.contains("is claimed as disposable"), "{status}");
+
+    // The newest is what was there before the restore: it is named, since it holds less.
+    let newest = list(&project)[0]["name"].as_str().unwrap().to_owned();
+    project.run(&["restore", &newest, "--confirm"]).expect(0);
+    assert_eq!((fingerprint(&database), dressing(&database), oid(&database)), (empty, dressed.clone(), before));
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!((fingerprint(&database), dressing(&database)), (rows, dressed));
+    project.assert_no_secret(&[&answer]);
+}
+
+#[test]
+fn what_came_since_outside_of_the_snapshot_stays_and_the_rows_go_back_table_by_table() {
+    let (project, database) = kept_as_database("copies_since");
+    database.execute("create schema other; create table other.kept (n int); insert into other.kept values (1)");
+    snapshot(&project);
+    database.execute("delete from \"Session\"; insert into other.kept values (2)");
+    let before = oid(&database);
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("`other.kept`, which is not of the snapshot"), "{}", notes(&answer));
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 5);
+    assert_eq!((oid(&database), database.one::<i64>("select sum(n) from other.kept")), (before, 3));
+    // Somebody is in the database.
+    database.execute("delete from other.kept where n = 2; delete from \"Session\"");
+    let guest = database.connect();
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("client backend of"), "{}", notes(&answer));
+    assert_eq!((oid(&database), database.one::<i64>("select count(*) from \"Session\"")), (before, 5));
+    drop(guest);
+    database.execute("select lo_create(0); delete from \"Session\"");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("large objects"), "{}", notes(&answer));
+}
+
+#[test]
+fn a_copy_that_was_written_to_or_is_not_ours_is_never_put_back() {
+    let (project, database) = kept_as_database("copies_doubt");
+    snapshot(&project);
+    let copy = copies(&database).swap_remove(0);
+    let of_copy = database.named(copy.clone());
+    database.execute("delete from \"Session\"");
+    of_copy.execute("update \"Session\" set shop = 'other' where id = '3'");
+    let answer = project.run(&["restore", "--confirm"]).expect(5);
+    assert!(answer.stderr.contains("`public.Session` of"), "{}", answer.stderr);
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 0);
+    of_copy.execute("update \"Session\" set shop = 's' where id = '3'");
+    database.execute(&format!("comment on database {copy} is 'hands off'"));
+    let answer = project.run(&["restore", "--confirm"]).expect(3);
+    assert!(answer.stderr.contains("it has no mark of the drill"), "{}", answer.stderr);
+    database.execute(&format!("drop database {copy}"));
+    let answer = project.run(&["restore", "--confirm"]).expect(4);
+    assert!(answer.stderr.contains("is gone"), "{}", answer.stderr);
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 0);
+}
+
+#[test]
+fn where_the_server_makes_no_copy_files_are_written_and_a_line_says_why() {
+    let (project, database) = kept_as_database("copies_files");
+    let notes_of_reset = |project: &Project| {
+        snapshot(project);
+        let runs = fs::read_dir(project.path("feedback/evidence")).unwrap().flatten();
+        let newest =
+            runs.map(|run| run.path()).filter(|run| run.join("run.json").exists()).max_by_key(|run| modified(run));
+        fs::read_to_string(newest.unwrap().join("run.json")).unwrap()
+    };
+    let guest = database.connect();
+    let said = notes_of_reset(&project);
+    assert!(said.contains("not as a database of the same server: client backend of"), "{said}");
+    drop(guest);
+    let mut server = server::shared().superuser("postgres");
+    server.batch_execute(&format!("alter role {} nocreatedb", database.user)).unwrap();
+    let said = notes_of_reset(&project);
+    assert!(said.contains("may not create databases"), "{said}");
+    server.batch_execute(&format!("alter role {} createdb", database.user)).unwrap();
+    assert_eq!(copies(&database), [""; 0]);
+    assert_eq!(list(&project)[0]["kind"], "files");
+    database.execute("delete from \"Session\"");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 5, "{}", notes(&answer));
+}
+
+fn modified(path: &Path) -> std::time::SystemTime {
+    fs::metadata(path.join("run.json")).unwrap().modified().unwrap()
+}
