@@ -30,7 +30,7 @@ pub fn address(key: &ObjectKey) -> Option<String> {
     Some(match key.kind.as_str() {
         "trigger" | "policy" | "rule" => inside(key).map(|(name, table)| format!("{kind} {name} ON {table}"))?,
         "table" | "view" | "materialized view" | "foreign table" | "sequence" | "index" | "statistics" | "function"
-        | "procedure" | "aggregate" | "type" | "domain" | "schema" | "extension" | "column" => {
+        | "procedure" | "aggregate" | "type" | "domain" | "schema" | "extension" | "column" | "event trigger" => {
             format!("{kind} {}", key.name())
         }
         _ => return None,

@@ -2,8 +2,9 @@
 //! that undo it can be written down for a person to read. The catalog's words are not all of SQL: what it has no statement for is a line
 //! of comment.
 
+use crate::migrations::ddl::{self, inside};
 use crate::migrations::down::Down;
-use crate::schema::catalog::{Catalog, Change, Difference, Object, ObjectKey, quoted};
+use crate::schema::catalog::{Catalog, Change, Difference, ObjectKey};
 use crate::schema::drift;
 
 /// What takes nothing but its name to drop, in the order in which drops succeed; others come after them.
@@ -34,16 +35,15 @@ pub fn complete(down: &Down, expected: &Catalog, found: &Catalog) -> Down {
     let mut creates: Vec<(usize, String)> = Vec::new();
     for Difference { object, change, .. } in &differences {
         let rank = DROPS.iter().position(|kind| *kind == object.kind).unwrap_or(DROPS.len());
-        let there = expected.objects.get(object);
         match change {
-            Change::Unexpected => drops.push((rank, drop(object))),
-            Change::Missing => creates.push((DROPS.len() - rank, create(object, there))),
-            Change::Changed { property, expected, .. } => {
-                let again = alter(object, property, expected.as_deref());
+            Change::Unexpected => drops.push((rank, gone(object, found))),
+            Change::Missing => creates.push((DROPS.len() - rank, made(object, expected))),
+            Change::Changed { property, expected: value, .. } => {
+                let again = alter(object, property, value.as_deref());
                 if again.is_none() && is_made_whole(object) {
-                    drops.push((rank, drop(object)));
+                    drops.push((rank, gone(object, found)));
                 }
-                creates.push((DROPS.len() - rank, again.unwrap_or_else(|| create(object, there))));
+                creates.push((DROPS.len() - rank, again.unwrap_or_else(|| made(object, expected))));
             }
         }
     }
@@ -69,62 +69,13 @@ fn by_hand(object: &ObjectKey, what: &str) -> String {
     format!("-- By hand: {object} {what}.")
 }
 
-/// What is inside of a table, and that table.
-fn inside(object: &ObjectKey) -> Option<(String, String)> {
-    let (name, table) = object.path.split_last()?;
-    Some((quoted([name]), quoted(table)))
+fn gone(object: &ObjectKey, found: &Catalog) -> String {
+    let may_go = DROPS.contains(&object.kind.as_str());
+    ddl::drop(object, found).filter(|_| may_go).unwrap_or_else(|| by_hand(object, "is to go"))
 }
 
-fn drop(object: &ObjectKey) -> String {
-    let kind = object.kind.to_uppercase();
-    match (object.kind.as_str(), inside(object)) {
-        ("trigger" | "policy" | "rule", Some((name, table))) => format!("DROP {kind} {name} ON {table};"),
-        ("constraint" | "column", Some((name, table))) => format!("ALTER TABLE {table} DROP {kind} {name};"),
-        (other, _) if DROPS.contains(&other) => format!("DROP {kind} {};", object.name()),
-        _ => by_hand(object, "is to go"),
-    }
-}
-
-fn create(object: &ObjectKey, there: Option<&Object>) -> String {
-    let property =
-        |name: &str| there.and_then(|object| object.properties.get(name)).map(|text| text.trim_end_matches(';'));
-    let name = object.name();
-    match (object.kind.as_str(), property("definition"), inside(object)) {
-        ("view", Some(definition), _) => format!("CREATE VIEW {name} AS\n{definition};"),
-        ("materialized view", Some(definition), _) => format!("CREATE MATERIALIZED VIEW {name} AS\n{definition};"),
-        ("constraint", Some(definition), Some((name, table))) => {
-            format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition};")
-        }
-        ("policy", _, Some((name, table))) => policy(&name, &table, &property),
-        ("column", _, Some((name, table))) => column(&name, &table, &property),
-        (_, Some(definition), _) => format!("{};", definition.trim_end()),
-        _ => by_hand(object, "is to come back"),
-    }
-}
-
-fn policy<'a>(name: &str, table: &str, property: &dyn Fn(&str) -> Option<&'a str>) -> String {
-    let clause = |name: &str, before: &str, after: &str| {
-        property(name).map(|text| format!(" {before}{text}{after}")).unwrap_or_default()
-    };
-    let roles = clause("roles", "TO ", "").replace("<migrating role>", "CURRENT_USER");
-    let (kind, command) = (clause("kind", "AS ", ""), clause("command", "FOR ", ""));
-    format!(
-        "CREATE POLICY {name} ON {table}{kind}{command}{roles}{}{};",
-        clause("using", "USING (", ")"),
-        clause("check", "WITH CHECK (", ")")
-    )
-}
-
-fn column<'a>(name: &str, table: &str, property: &dyn Fn(&str) -> Option<&'a str>) -> String {
-    let kind = property("type").unwrap_or("text");
-    let default = match (property("generated"), property("identity"), property("default")) {
-        (Some(_), _, Some(value)) => format!(" GENERATED ALWAYS AS ({value}) STORED"),
-        (_, Some(identity), _) => format!(" GENERATED {} AS IDENTITY", identity.to_uppercase()),
-        (_, _, Some(value)) => format!(" DEFAULT {value}"),
-        _ => String::new(),
-    };
-    let null = if property("nullable") == Some("no") { " NOT NULL" } else { "" };
-    format!("ALTER TABLE {table} ADD COLUMN {name} {kind}{default}{null};")
+fn made(object: &ObjectKey, expected: &Catalog) -> String {
+    ddl::create(object, expected).unwrap_or_else(|| by_hand(object, "is to come back"))
 }
 
 /// What sets one property back without making the object again; None where only that does it.
