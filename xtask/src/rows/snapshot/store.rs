@@ -176,6 +176,17 @@ impl Store {
         Ok(cut_short.filter_map(begun).collect())
     }
 
+    /// The random numbers of all databases that a record speaks of, whole or not.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn databases(&self) -> Result<Vec<String>> {
+        let whole = self.list()?.into_iter().filter_map(|listed| Some(listed.copy()?.id.clone()));
+        let begun = self.begun()?.into_iter().map(|(_, begun)| begun.id);
+        let pending = self.pending()?.into_iter().filter_map(|pending| Some(pending.manifest.database?.id));
+        Ok(whole.chain(begun).chain(pending).collect())
+    }
+
     /// The records that are true once their databases have their names: of runs that were killed around that moment.
     ///
     /// # Errors
