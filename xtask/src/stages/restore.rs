@@ -175,6 +175,7 @@ impl Stage for Restore {
         let Snapshot { name, manifest, .. } = &inspection.snapshot;
         let view = serde_json::json!({
             "name": name, "created_at": manifest.created_at, "reason": manifest.reason, "catalog": manifest.catalog,
+            "database": manifest.database,
         });
         let Inspection { reasons, gaps, stale_views, .. } = inspection;
         let stale = |view: &String| format!("`{view}` shows what it did before: refresh materialized view {view}");

@@ -1,7 +1,6 @@
 //! A snapshot as a database of the same server: what `reset` keeps there comes back whole, and where it cannot be kept there, files are.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::Value;
 
@@ -128,29 +127,6 @@ fn a_copy_takes_the_targets_name_with_all_that_belongs_to_it_and_the_next_restor
 }
 
 #[test]
-fn what_came_since_outside_of_the_snapshot_stays_and_the_rows_go_back_table_by_table() {
-    let (project, database) = kept_as_database("copies_since");
-    database.execute("create schema other; create table other.kept (n int); insert into other.kept values (1)");
-    snapshot(&project);
-    database.execute("delete from \"Session\"; insert into other.kept values (2)");
-    let before = oid(&database);
-    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
-    assert!(notes(&answer).contains("`other.kept`, which is not of the snapshot"), "{}", notes(&answer));
-    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 5);
-    assert_eq!((oid(&database), database.one::<i64>("select sum(n) from other.kept")), (before, 3));
-    // Somebody is in the database.
-    database.execute("delete from other.kept where n = 2; delete from \"Session\"");
-    let guest = database.connect();
-    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
-    assert!(notes(&answer).contains("client backend of"), "{}", notes(&answer));
-    assert_eq!((oid(&database), database.one::<i64>("select count(*) from \"Session\"")), (before, 5));
-    drop(guest);
-    database.execute("select lo_create(0); delete from \"Session\"");
-    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
-    assert!(notes(&answer).contains("large objects"), "{}", notes(&answer));
-}
-
-#[test]
 fn a_copy_that_was_written_to_or_is_not_ours_is_never_put_back() {
     let (project, database) = kept_as_database("copies_doubt");
     snapshot(&project);
@@ -169,34 +145,4 @@ fn a_copy_that_was_written_to_or_is_not_ours_is_never_put_back() {
     let answer = project.run(&["restore", "--confirm"]).expect(4);
     assert!(answer.stderr.contains("is gone"), "{}", answer.stderr);
     assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 0);
-}
-
-#[test]
-fn where_the_server_makes_no_copy_files_are_written_and_a_line_says_why() {
-    let (project, database) = kept_as_database("copies_files");
-    let notes_of_reset = |project: &Project| {
-        snapshot(project);
-        let runs = fs::read_dir(project.path("feedback/evidence")).unwrap().flatten();
-        let newest =
-            runs.map(|run| run.path()).filter(|run| run.join("run.json").exists()).max_by_key(|run| modified(run));
-        fs::read_to_string(newest.unwrap().join("run.json")).unwrap()
-    };
-    let guest = database.connect();
-    let said = notes_of_reset(&project);
-    assert!(said.contains("not as a database of the same server: client backend of"), "{said}");
-    drop(guest);
-    let mut server = server::shared().superuser("postgres");
-    server.batch_execute(&format!("alter role {} nocreatedb", database.user)).unwrap();
-    let said = notes_of_reset(&project);
-    assert!(said.contains("may not create databases"), "{said}");
-    server.batch_execute(&format!("alter role {} createdb", database.user)).unwrap();
-    assert_eq!(copies(&database), [""; 0]);
-    assert_eq!(list(&project)[0]["kind"], "files");
-    database.execute("delete from \"Session\"");
-    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
-    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 5, "{}", notes(&answer));
-}
-
-fn modified(path: &Path) -> std::time::SystemTime {
-    fs::metadata(path.join("run.json")).unwrap().modified().unwrap()
 }

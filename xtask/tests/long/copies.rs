@@ -1,8 +1,12 @@
 //! A reset that keeps a database, and what undoes it; killed wherever the server makes, marks or renames one.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::project::{Answer, Project, claim, stop};
 use crate::server::{Database, Server, fingerprint};
@@ -24,15 +28,11 @@ fn staging(name: &str) -> (Project, Database, Server) {
 }
 
 fn copies(server: &Server, database: &Database) -> Vec<String> {
-    let sql =
-        "select datname::text from pg_database where datname like 'drill_copy_%' and datname like $1 order by oid";
-    server
-        .superuser("postgres")
-        .query(sql, &[&format!("%{}", database.name)])
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect()
+    // By its mark; before it has one, by its name, which ends as the target's.
+    let sql = "select datname::text from pg_database where datname like 'drill_copy_%'
+                  and (datname like $1 or shobj_description(oid, 'pg_database') like $2) order by oid";
+    let (ends, marked) = (format!("%{}", database.name), format!("%\"of\":\"{}\"%", database.name));
+    server.superuser("postgres").query(sql, &[&ends, &marked]).unwrap().iter().map(|row| row.get(0)).collect()
 }
 
 fn oid(database: &Database) -> u32 {
@@ -143,7 +143,12 @@ fn a_kill_around_the_renaming_leaves_a_target_and_the_next_restore_ends_it() {
         ["", &of(&database.name), "alter database .* rename to"],
         ["", &of(&copy), "alter database .* rename to"],
     ];
-    for gate in gates {
+    let mut admin = server.superuser("postgres");
+    admin.batch_execute("revoke connect on database postgres from public").unwrap();
+    for (number, gate) in gates.into_iter().enumerate() {
+        if number == 2 {
+            admin.batch_execute("grant connect on database postgres to public").unwrap();
+        }
         kill_at(&server, &project, &["restore", "--confirm"], gate);
         assert_eq!((fingerprint(&database), oid(&database)), (empty.clone(), before), "{gate:?}");
         assert_eq!(copies(&server, &database), [copy.as_str()], "{gate:?}");
@@ -171,4 +176,137 @@ fn a_kill_around_the_renaming_leaves_a_target_and_the_next_restore_ends_it() {
     assert_eq!((fingerprint(&database), oid(&database)), (empty, before));
     project.run(&["restore", "--confirm"]).expect(0);
     assert_eq!(fingerprint(&database), rows);
+}
+
+/// What a database has that is not in it.
+fn dressing(server: &Server, database: &Database) -> String {
+    let sql = format!(
+        "select concat_ws(E'\\n', pg_get_userbyid(datdba), datconnlimit, shobj_description(d.oid, 'pg_database'),
+                (select string_agg(a::text, ' ' order by a::text) from aclexplode(coalesce(datacl, acldefault('d', datdba))) a),
+                (select string_agg(concat(setrole, setconfig), ' ' order by setrole) from pg_db_role_setting where setdatabase = d.oid))
+           from pg_database d where datname = '{}'",
+        database.name
+    );
+    server.superuser("postgres").query_one(&sql, &[]).unwrap().get(0)
+}
+
+/// Keeps the state before as `reset` does, and stops there: an engine that cannot start keeps Prisma from dropping anything.
+fn snapshot(project: &Project) {
+    let dead = project.path("dead-engine");
+    fs::write(&dead, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&dead, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = project.command(&["reset", "--confirm"]).env("PRISMA_SCHEMA_ENGINE_BINARY", &dead).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the database is as it was before"), "{said}");
+}
+
+fn list(project: &Project) -> Value {
+    project.run(&["restore", "--list", "--json"]).expect(0).json()["snapshots"].clone()
+}
+
+fn newest_record(project: &Project) -> String {
+    let runs = fs::read_dir(project.path("feedback/evidence")).unwrap().flatten();
+    let newest = runs.map(|run| run.path()).filter(|run| run.join("run.json").exists()).max_by_key(|run| modified(run));
+    fs::read_to_string(newest.unwrap().join("run.json")).unwrap()
+}
+
+fn modified(path: &Path) -> std::time::SystemTime {
+    fs::metadata(path.join("run.json")).unwrap().modified().unwrap()
+}
+
+#[test]
+fn what_came_since_outside_of_the_snapshot_stays_and_the_rows_go_back_table_by_table() {
+    let (project, database, _server) = staging("copies_since");
+    database.execute("create schema other; create table other.kept (n int); insert into other.kept values (1)");
+    snapshot(&project);
+    database.execute("delete from \"Session\"; insert into other.kept values (2)");
+    let before = oid(&database);
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("`other.kept`, which is not of the snapshot"), "{}", notes(&answer));
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 500);
+    assert_eq!((oid(&database), database.one::<i64>("select sum(n) from other.kept")), (before, 3));
+    // Somebody is in the database.
+    database.execute("delete from other.kept where n = 2; delete from \"Session\"");
+    let guest = database.connect();
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("client backend of"), "{}", notes(&answer));
+    assert_eq!((oid(&database), database.one::<i64>("select count(*) from \"Session\"")), (before, 500));
+    drop(guest);
+    database.execute("select lo_create(0); delete from \"Session\"");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("large objects"), "{}", notes(&answer));
+}
+
+#[test]
+fn where_the_server_makes_no_copy_files_are_written_and_a_line_says_why() {
+    let (project, database, server) = staging("copies_files");
+    let notes_of_reset = |project: &Project| {
+        snapshot(project);
+        newest_record(project)
+    };
+    let guest = database.connect();
+    let said = notes_of_reset(&project);
+    assert!(
+        said.contains("not as a database of the same server: somebody else is in the database: client backend of"),
+        "{said}"
+    );
+    drop(guest);
+    let mut admin = server.superuser("postgres");
+    admin.batch_execute(&format!("alter role {} nocreatedb", database.user)).unwrap();
+    let said = notes_of_reset(&project);
+    assert!(said.contains("may not create databases"), "{said}");
+    admin.batch_execute(&format!("alter role {} createdb", database.user)).unwrap();
+    assert_eq!(copies(&server, &database), [""; 0]);
+    assert_eq!(list(&project)[0]["kind"], "files");
+    database.execute("delete from \"Session\"");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 500, "{}", notes(&answer));
+}
+
+#[test]
+fn a_long_name_and_an_owner_that_is_another_role_are_no_obstacle_and_another_target_is_left_alone() {
+    let (project, other, server) = staging("copies_other");
+    snapshot(&project);
+    let others = copies(&server, &other);
+    let owner = "copies_landlord";
+    let name = format!("{}_test", "l".repeat(55));
+    let database = other.named(name.clone());
+    let mut admin = server.superuser("postgres");
+    admin.batch_execute(&format!("create database {name} owner {}", database.user)).unwrap();
+    project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
+    database.execute("create table \"t\" (\"row\" int, t json); insert into t values (1, '{}'), (2, null)");
+    project.migration("20260101000000_t", "create table \"t\" (\"row\" int, t json)");
+    for folder in fs::read_dir(project.path("prisma/postgres/migrations")).unwrap().flatten().map(|entry| entry.path())
+    {
+        if folder.is_dir() && !folder.ends_with("20260101000000_t") {
+            database.execute(&fs::read_to_string(folder.join("migration.sql")).unwrap());
+        }
+    }
+    claim(&project, &database);
+    admin
+        .batch_execute(&format!(
+            "create role {owner}; grant {owner} to {}; alter database {name} owner to {owner}",
+            database.user
+        ))
+        .unwrap();
+    let (rows, dressed) = (fingerprint(&database), dressing(&server, &database));
+    snapshot(&project);
+    let copy = copies(&server, &database);
+    assert!(copy.len() == 1 && copy[0].len() == 63 && copy[0].ends_with("lll_test"), "{copy:?}");
+    database.execute("truncate t");
+    let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    assert!(notes(&answer).contains("is the newest snapshot now"), "{}", notes(&answer));
+    assert_eq!((fingerprint(&database), dressing(&server, &database)), (rows, dressed));
+    assert_eq!(copies(&server, &other), others);
+    // A copy whose record is gone is told, and stays.
+    snapshot(&project);
+    let lost = copies(&server, &database).pop().unwrap();
+    for folder in
+        fs::read_dir(project.path(".drill/snapshots/staging")).unwrap().flatten().filter(|entry| entry.path().is_dir())
+    {
+        fs::remove_dir_all(folder.path()).unwrap();
+    }
+    snapshot(&project);
+    assert!(newest_record(&project).contains(&format!("the database `{lost}` is a copy of this one too")));
+    assert!(copies(&server, &database).contains(&lost));
 }

@@ -176,6 +176,17 @@ impl Store {
         Ok(cut_short.filter_map(begun).collect())
     }
 
+    /// The random numbers of all databases that a record speaks of, whole or not.
+    ///
+    /// # Errors
+    /// `blocked` when the store cannot be read.
+    pub fn databases(&self) -> Result<Vec<String>> {
+        let whole = self.list()?.into_iter().filter_map(|listed| Some(listed.copy()?.id.clone()));
+        let begun = self.begun()?.into_iter().map(|(_, begun)| begun.id);
+        let pending = self.pending()?.into_iter().filter_map(|pending| Some(pending.manifest.database?.id));
+        Ok(whole.chain(begun).chain(pending).collect())
+    }
+
     /// The records that are true once their databases have their names: of runs that were killed around that moment.
     ///
     /// # Errors
@@ -516,10 +527,10 @@ mod tests {
     fn a_snapshot_of_before_is_still_read_and_one_of_later_is_not() {
         let Kept::Whole(manifest) = state_of(folder(FORMAT_1).path()) else { panic!("not whole") };
         assert_eq!((manifest.rows(), manifest.number), (2, None));
-        let Kept::Unreadable(why) = state_of(folder(&FORMAT_1.replace("\"format\":1", "\"format\":3")).path()) else {
+        let Kept::Unreadable(why) = state_of(folder(&FORMAT_1.replace("\"format\":1", "\"format\":4")).path()) else {
             panic!()
         };
-        assert_eq!(why, "has format 3, and this program reads 1 to 2");
+        assert_eq!(why, "has format 4, and this program reads 1 to 3");
     }
 
     #[test]

@@ -9,10 +9,12 @@ use super::samples::Samples;
 use super::scratch::Scratch;
 use super::time;
 
-/// Taking a snapshot and putting it back against `pg_dump -Fc` and `pg_restore --data-only` of the same rows
+/// Taking a snapshot and putting it back, as a database and as files, against `pg_dump -Fc` and `pg_restore` of the same rows
 ///
 /// pg_dump refuses servers newer than itself, so server and clients are of one installation. Ours are the steps' own durations, with every check in
-/// them: `put back` compares each row and value with the snapshot before it commits; pg_restore compares nothing. The budget is 1.2.
+/// them: `put back` compares each row and value with the snapshot before it commits; pg_restore compares nothing.
+/// Files against `pg_restore --data-only`: the budget is 1.2 for each. An undo, alone and with the taking, is against `pg_dump -Fc` and `pg_restore -j2` of all into an empty
+/// database: the budget is 0.2 by a copy, which is counted and checked before it takes the name, and 0.9 by files.
 #[derive(clap::Args)]
 pub struct Options {
     /// Rows a table
@@ -30,26 +32,49 @@ const DRILL_TOML: &str = r#"
 [targets.staging]
 allow_hosts = ["127.0.0.1"]
 allow_databases = ["*_test"]
+
+[snapshots]
+keep_as = "KIND"
 "#;
 
 impl Options {
     pub fn run(&self) -> Result<()> {
-        let (project, pgbin) = (Scratch::new(DRILL_TOML)?, self.pgbin()?);
+        let (project, pgbin) = (Scratch::new(&drill_toml("files"))?, self.pgbin()?);
         let server = Server::start(pgbin.clone())?;
-        let bench = Bench { project: &project, pgbin, url: server.url() };
+        let toml = project.shell.read_file("drill.toml")?;
+        let bench = Bench { project: &project, pgbin, url: server.url(), toml };
         bench.fill(self.rows)?;
         let [mut dump, mut take, mut restore, mut put_back] = [(); 4].map(|()| Samples::default());
+        let [mut theirs, mut renamed, mut by_copy, mut by_files] = [(); 4].map(|()| Samples::default());
         for _ in 0..self.runs {
+            bench.keep_as("files")?;
             dump.push(time(|| bench.dump())?);
             bench.psql(&["-c", r#"truncate "Session", "DashboardFact", "DecisionLog""#]).run()?;
             restore.push(time(|| bench.restore())?);
-            take.push(bench.step_ms("snapshot", "reset")?);
-            put_back.push(bench.step_ms("put back", "restore")?);
+            let files = [bench.steps_ms(&["snapshot"], "reset")?, bench.steps_ms(&["put back"], "restore")?];
+            take.push(files[0]);
+            put_back.push(files[1]);
+            by_files.push(files.iter().sum());
+            bench.keep_as("database")?;
+            let copy =
+                [bench.steps_ms(&["snapshot"], "reset")?, bench.steps_ms(&["verify copy", "put back"], "restore")?];
+            renamed.push(copy[1]);
+            by_copy.push(copy.iter().sum());
+            theirs.push(bench.undo()?);
         }
         let rows = 3 * self.rows;
-        for (name, ours, theirs) in [("take", take, dump), ("put back", put_back, restore)] {
-            let (ratio, ours, theirs) = (ours.ratio_to(&theirs), ours.median(), theirs.median());
+        for (name, ours, theirs) in [("take", &take, &dump), ("put back", &put_back, &restore)] {
+            let (ratio, ours, theirs) = (ours.ratio_to(theirs), ours.median(), theirs.median());
             println!("{name}: ours median {ours:.0} ms, theirs {theirs:.0} ms for {rows} rows; {ratio} (budget 1.20)");
+        }
+        for (name, ours, budget) in [
+            ("undo after a reset by the copy", &renamed, " (budget 0.20)"),
+            ("taken and undone by the copy", &by_copy, ""),
+            ("undo after a reset by files", &put_back, ""),
+            ("taken and undone by files", &by_files, " (budget 0.90)"),
+        ] {
+            let (ratio, ours, theirs) = (ours.ratio_to(&theirs), ours.median(), theirs.median());
+            println!("{name}: ours median {ours:.0} ms, theirs {theirs:.0} ms for {rows} rows; {ratio}{budget}");
         }
         Ok(())
     }
@@ -65,10 +90,16 @@ impl Options {
     }
 }
 
+fn drill_toml(kind: &str) -> String {
+    DRILL_TOML.replace("KIND", kind)
+}
+
 struct Bench<'a> {
     project: &'a Scratch,
     pgbin: PathBuf,
     url: String,
+    /// As it is for files.
+    toml: String,
 }
 
 impl Bench<'_> {
@@ -97,15 +128,37 @@ impl Bench<'_> {
         Ok(self.program("pg_restore").args(["--data-only", "-d", &self.url, "rows.dump"]).run()?)
     }
 
-    /// The duration of a step of a command.
-    fn step_ms(&self, step: &str, command: &str) -> Result<f64> {
+    fn keep_as(&self, kind: &str) -> Result<()> {
+        let toml = self.toml.replace("keep_as = \"files\"", &format!("keep_as = \"{kind}\""));
+        Ok(self.project.shell.write_file("drill.toml", toml)?)
+    }
+
+    /// Of all that is in the database, into an empty one.
+    fn undo(&self) -> Result<f64> {
+        let dump =
+            time(|| Ok(self.program("pg_dump").args(["-Fc", "-n", "public", "-f", "all.dump", &self.url]).run()?))?;
+        let copy = self.url.replace("bench_test", "theirs_test");
+        self.psql(&["-c", "create database theirs_test"]).run()?;
+        // `public` is there already.
+        let drop = self.program("psql").args(["-qX", &copy, "-c", "drop schema public"]);
+        drop.run()?;
+        let restore = time(|| Ok(self.program("pg_restore").args(["-j2", "-d", &copy, "all.dump"]).run()?))?;
+        self.psql(&["-c", "drop database theirs_test"]).run()?;
+        Ok(dump + restore)
+    }
+
+    /// The durations of steps of a command, added up.
+    fn steps_ms(&self, wanted: &[&str], command: &str) -> Result<f64> {
         // These would make Prisma refuse the reset.
         let call = ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI"].iter().fold(self.project.xtask(), Cmd::env_remove);
         let answer = call.args(["--json", "--quiet", command, "--confirm"]).ignore_stderr().read()?;
         let answer: Value = serde_json::from_str(&answer)?;
         let steps = answer["stages"][0]["steps"].as_array().context("a run has steps")?;
-        let found = steps.iter().find(|found| found["name"] == step);
-        found.and_then(|step| step["duration_ms"].as_f64()).context(format!("no step `{step}`"))
+        let of = |name: &&str| {
+            let found = steps.iter().find(|found| found["name"] == **name);
+            found.and_then(|step| step["duration_ms"].as_f64()).context(format!("no step `{name}`"))
+        };
+        wanted.iter().map(of).sum()
     }
 }
 

@@ -47,10 +47,15 @@ pub fn keeping(session: &Session<'_>, schemas: &[&str]) -> Result<Keeping> {
         return Ok(Keeping::FilesBecause(why));
     }
     let right = match missing_right(session, &mut connection)? {
-        None => strangers(&mut connection, &session.pids())?.into_iter().next(),
+        None => in_words(strangers(&mut connection, &session.pids())?),
         missing => missing,
     };
     Ok(right.map_or(Keeping::Database(all), Keeping::FilesBecause))
+}
+
+/// Who is in the database besides this run.
+pub fn in_words(strangers: Vec<String>) -> Option<String> {
+    strangers.into_iter().next().map(|first| format!("somebody else is in the database: {first}"))
 }
 
 fn missing_right(session: &Session<'_>, connection: &mut Connection) -> Result<Option<String>> {

@@ -4,6 +4,7 @@ use crate::digest::hex;
 use crate::error::{OrFail, Result};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::snapshot::copy::make::{Made, make, name_for};
+use crate::rows::snapshot::copy::mark::Found;
 use crate::rows::snapshot::copy::remove::{clear_begun, forget};
 use crate::rows::snapshot::copy::settle::settle_pending;
 use crate::rows::snapshot::{Begun, Draft, Store};
@@ -41,9 +42,9 @@ pub fn keep(session: &Session<'_>, staying: &mut Connection) -> Result<std::resu
     let id = hex(&random);
     let begun = Begun { database: name_for(&session.identity.database, &id), id };
     draft.begin_database(&begun)?;
-    let made = make(session, staying, &begun.database, &begun.id)?;
-    if made.is_err() {
+    let made = make(session, staying, &begun.database, &begun.id);
+    if !matches!(made, Ok(Ok(_))) && matches!(Found::look(staying, &begun.database), Ok(None)) {
         draft.end_database();
     }
-    Ok(made.map(|made| Kept { draft, made }))
+    Ok(made?.map(|made| Kept { draft, made }))
 }

@@ -53,7 +53,12 @@ pub fn make(
     if let Err(why) = copied? {
         return Ok(Err(why));
     }
-    label(staying, name, &mark)?;
+    if let Err(failure) = label(staying, name, &mark) {
+        let drop = format!("drop database {}", escape_identifier(name));
+        staying.client().batch_execute("rollback").could_not("end a transaction")?;
+        staying.client().batch_execute(&drop).could_not("drop the copy")?;
+        return Ok(Err(failure.message));
+    }
     let intent = "look at the copy";
     let found = Found::look(staying, name)?.ok_or_else(|| Failure::failed("the copy that was made is gone"))?;
     let size = "select pg_catalog.pg_database_size($1::pg_catalog.oid)";

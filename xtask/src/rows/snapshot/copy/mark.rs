@@ -39,6 +39,18 @@ impl Mark {
         format!("{MARKER}{}", serde_json::to_string(self).expect("a mark holds nothing but text and numbers"))
     }
 
+    /// Those of all databases of the server, with their names.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn all(connection: &mut Connection) -> Result<Vec<(String, Mark)>> {
+        const MARKED: &str = "
+            select d.datname::text, pg_catalog.shobj_description(d.oid, 'pg_database') from pg_catalog.pg_database d
+             where pg_catalog.starts_with(pg_catalog.shobj_description(d.oid, 'pg_database'), $1) order by d.oid";
+        let rows = connection.client().query(MARKED, &[&MARKER]).could_not("look for copies")?;
+        Ok(rows.iter().filter_map(|row| Some((row.get(0), Mark::read(row.get(1))?))).collect())
+    }
+
     fn read(comment: &str) -> Option<Mark> {
         serde_json::from_str(comment.strip_prefix(MARKER)?).ok()
     }

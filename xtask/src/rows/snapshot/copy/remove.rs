@@ -5,8 +5,8 @@ use postgres_protocol::escape::escape_identifier;
 
 use crate::error::Result;
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::rows::snapshot::copy::mark::Found;
-use crate::rows::snapshot::{Copy, Snapshot, Store};
+use crate::rows::snapshot::copy::mark::{Found, Mark};
+use crate::rows::snapshot::{Copy, Origin, Snapshot, Store};
 use crate::session::Session;
 
 /// Drops the copy with that number, where it is there and is it.
@@ -40,6 +40,23 @@ pub fn clear_begun(session: &Session<'_>, connection: &mut Connection) -> Result
     Ok(())
 }
 
+/// Copies of the target that no record here knows: nobody would ever put them back, or drop them.
+fn unknown(session: &Session<'_>) -> Result<Vec<String>> {
+    let known: Vec<String> = Store::of(session.settings).databases()?;
+    let here = Origin::of(session);
+    let is_of_here = |mark: &Mark| {
+        mark.of == here.database && (mark.of_oid == here.database_oid || here.before.contains(&mark.of_oid))
+    };
+    let found = Mark::all(&mut session.connect()?)?.into_iter();
+    let unknown = found.filter(|(_, mark)| is_of_here(mark) && !known.contains(&mark.id));
+    let line = |(name, _)| {
+        format!(
+            "the database `{name}` is a copy of this one too: of another checkout, or its record is gone; whoever needs it no more drops it"
+        )
+    };
+    Ok(unknown.map(line).collect())
+}
+
 /// Removes what the rule no longer keeps at the time of `newest`, with its databases, and notes it there. A copy that cannot be dropped
 /// stays, and so does its record.
 ///
@@ -54,6 +71,7 @@ pub fn prune(session: &Session<'_>, newest: &mut Snapshot) -> Result<()> {
         is_gone
     };
     newest.pruned = Store::of(session.settings).prune(newest.manifest.created_at, dropped)?;
+    kept.extend(unknown(session)?);
     newest.kept = kept;
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::postgres::claim::{self, CLAIM_SCHEMA};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::fence;
 use crate::rows::snapshot::contents::{Source, sequences};
+use crate::rows::snapshot::copy::allowed::in_words;
 use crate::rows::snapshot::copy::dressing::inside;
 use crate::rows::snapshot::copy::sums::sums;
 use crate::rows::snapshot::{Copy, Sequence, Snapshot};
@@ -85,7 +86,7 @@ fn outside(session: &Session<'_>, here: &mut Connection, copy: &Copy) -> Result<
     if let Some((_, why)) = WHY.iter().enumerate().find(|(at, _)| row.get::<_, bool>(*at)) {
         return Ok(Some((*why).to_owned()));
     }
-    Ok(strangers(here, &pids)?.into_iter().next())
+    Ok(in_words(strangers(here, &pids)?))
 }
 
 /// Prisma's reset takes the comment of a schema along, and nothing else brings it back.

@@ -32,7 +32,10 @@ pub fn seal(
         Err(failure) => {
             // Where it cannot be dropped now, the next copy finds it.
             let _ = kept.discard(session);
-            return Err(failure);
+            return match session.interrupt.status() {
+                Some(status) => Err(Failure::interrupted(status)),
+                None => Ok(Err(failure.message)),
+            };
         }
     };
     prune(session, &mut snapshot)?;

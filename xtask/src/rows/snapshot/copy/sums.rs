@@ -31,8 +31,12 @@ pub fn sums(session: &Session<'_>, database: &str, sources: &[Source]) -> Result
     let mut order: Vec<usize> = (0..sources.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(sources[at].bytes));
     let (next, found) = (AtomicUsize::new(0), Mutex::new(vec![None; sources.len()]));
-    let work = || -> Result<()> {
-        let mut connection = session.connect_to(database)?;
+    let work = &|number: usize| -> Result<()> {
+        let mut connection = match session.connect_to(database) {
+            // The database or the role may let in no more: the first does it alone.
+            Err(_) if number > 0 => return Ok(()),
+            connection => connection?,
+        };
         connection.limit_statements(session.settings.timeouts.snapshot)?;
         while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
             session.interrupt.check()?;
@@ -42,7 +46,8 @@ pub fn sums(session: &Session<'_>, database: &str, sources: &[Source]) -> Result
         Ok(())
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..SIDE_BY_SIDE.min(sources.len())).map(|_| scope.spawn(work)).collect();
+        let threads: Vec<_> =
+            (0..SIDE_BY_SIDE.min(sources.len())).map(|number| scope.spawn(move || work(number))).collect();
         let panicked = |_| Err(Failure::bug("a checksum panicked"));
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
     })?;

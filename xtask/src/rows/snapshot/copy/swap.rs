@@ -66,6 +66,9 @@ pub fn swap(
     }
 }
 
+/// A database of every server by custom.
+const MAINTENANCE: &str = "postgres";
+
 fn in_a_line(failure: &Failure) -> String {
     match failure.causes().next() {
         Some(cause) => format!("{}: {cause}", failure.message),
@@ -101,7 +104,9 @@ fn as_it_went(session: &Session<'_>, pending: Pending) -> Result<Pending> {
     Ok(Pending { manifest, ..pending })
 }
 
-/// Neither of the two may be the session's own, and nobody may be in either: so it is done from a third, an empty one.
+/// Neither of the two may be the session's own, and nobody may be in either: so it is done from `postgres`, in which nothing is changed, and
+/// where this role may not enter that, from an empty database that is made for it. (Dropping that one makes the server write out all that it
+/// has in memory.)
 fn from_elsewhere(
     session: &Session<'_>,
     lock: &RunLock,
@@ -109,9 +114,14 @@ fn from_elsewhere(
     pending: &Pending,
     mark: &Mark,
 ) -> Result<std::result::Result<(), String>> {
-    let elsewhere = create_throw_away(&mut session.connection())?;
+    let (mut admin, made) = match session.connect_to(MAINTENANCE) {
+        Ok(admin) => (admin, None),
+        Err(_) => {
+            let made = create_throw_away(&mut session.connection())?;
+            (session.connect_to(&made)?, Some(made))
+        }
+    };
     let renamed = (|| {
-        let mut admin = session.connect_to(&elsewhere)?;
         let away = lock.with(|staying| session.leave(staying))?;
         session.expect_renamed(copy.oid);
         let exchange = || admin.write(|transaction| exchange(transaction, session, copy, pending, mark));
@@ -119,7 +129,8 @@ fn from_elsewhere(
         drop(away);
         done
     })();
-    let dropped = drop_throw_away(&mut session.connection(), &elsewhere);
+    drop(admin);
+    let dropped = made.map_or(Ok(()), |made| drop_throw_away(&mut session.connection(), &made));
     let answer = match renamed? {
         Ok(()) => Ok(()),
         Err(_) if session.interrupt.status().is_some() => {
