@@ -12,6 +12,9 @@ use crate::parity::sql::heaps::{self, difference, number};
 use crate::parity::sql::statement::{Parameters, table};
 use crate::settings::pair::{Pair, Which};
 
+/// Rows that the server may set aside to list some of them.
+const MOST_SET_ASIDE: usize = 100_000;
+
 /// One pair, and how many rows the same snapshot counted in it.
 pub struct Question<'a> {
     pub schema: &'a str,
@@ -154,11 +157,18 @@ impl Question<'_> {
             Kind::Extra => self.without_partner([(Which::Mirror, "m"), (Which::Prisma, "p")], parameters),
             Kind::Changed => format!("{} where {}", self.joined("join", parameters), changes(values)),
         };
-        format!(
-            "select {}, row({})::text as identity, {shown}, {time}, 1::int8, ''{flags} from {from} order by 2 limit {MOST_TAKEN}",
+        let rows = format!(
+            "select {}, row({})::text as identity, {shown} as shown, {time} as time, 1::int8 as rows, '' as digest{flags} from {from}",
             kind as i32,
             keys.join(", "),
-        )
+        );
+        match kind {
+            // The server takes nearly every value for another one, and would make ready to sort them all.
+            Kind::Changed => format!(
+                "with d as materialized ({rows} limit {MOST_SET_ASIDE}) select * from d order by identity limit {MOST_TAKEN}"
+            ),
+            Kind::Missing | Kind::Extra => format!("{rows} order by identity limit {MOST_TAKEN}"),
+        }
     }
 
     fn without_partner(
