@@ -13,6 +13,7 @@
 //! | `by_row` | which rows are partners, and in which of them the sides differ |
 //! | `halving` | the same over REST, which says no more than how many |
 //! | `time` | stretches of time, and what both sides hold in them |
+//! | `page_walk` | the rows of a mirror over REST, page by page |
 //! | `place` | a stretch of time in which they differ, and its sentence |
 //! | `sample` | the rows at hand: keys and times, never a value |
 //! | `report` | `parity.json`, with the keys that the old probe wrote |
@@ -23,6 +24,7 @@ pub mod by_row;
 pub mod comparison;
 pub mod halving;
 pub mod obstacle;
+pub mod page_walk;
 pub mod place;
 pub mod plot;
 pub mod report;

@@ -10,20 +10,19 @@ use std::time::{Duration, Instant};
 use crate::error::Failure;
 use crate::parity::bisect;
 use crate::parity::by_row::difference::Differences;
-use crate::parity::by_row::segments;
 use crate::parity::comparison::Source;
 use crate::parity::halving;
 use crate::parity::obstacle::Obstacle;
-use crate::parity::rest::{self, Cause, Client, Filter, Operator};
+use crate::parity::page_walk::Walk;
+use crate::parity::rest::{self, Cause, Client, Filter, filters};
 use crate::parity::sample::{MOST_ROWS, Row, Sample};
 use crate::parity::shape::Shapes;
 use crate::parity::sql::api;
 use crate::parity::sql::moment::Moment;
 use crate::parity::sql::not_compared::NotCompared;
 use crate::parity::sql::one_side::OneSide;
-use crate::parity::sql::page_join::Stretch;
 use crate::parity::sql::row_join::Question;
-use crate::parity::time::{Bucket, Range, Second, Width, instant};
+use crate::parity::time::{Bucket, Range, Second, Width};
 use crate::session::Session;
 use crate::settings::SupabaseSettings;
 use crate::settings::pair::{Pair, Side};
@@ -251,77 +250,15 @@ impl<'a> Api<'a> {
         Ok(halving::around(seconds, width))
     }
 
-    /// Fetches the mirror's compared columns page by page, for Prisma's server to compare.
+    /// The mirror's rows against Prisma's, page by page.
     fn compare_rows(
         &self,
         prisma: &mut OneSide<'_>,
-        Question { pair, mapping, counted, .. }: &Question<'_>,
+        question: &Question<'_>,
     ) -> Result<Result<Differences, NotCompared>, Obstacle> {
-        let told = |why: String| Ok(Err(NotCompared::NotAsked(why)));
-        let side = &pair.mirror;
-        if !mapping.over_rest {
-            return told("over REST they are fetched only where `over_rest = true` stands in `rows`".to_owned());
-        }
-        let Some(column) = segments::column(mapping) else {
-            return told("over REST a key needs a number, a time or a UUID, and no list may be compared".to_owned());
-        };
-        if counted.1 > segments::MOST_FETCHED {
-            return told(format!("over REST no more than {} rows are fetched", segments::MOST_FETCHED));
-        }
-        let name = &column.columns.mirror;
-        let mut columns: Vec<&str> =
-            mapping.key.iter().chain(&mapping.values).map(|it| it.columns.mirror.as_str()).collect();
-        columns.extend(mapping.primary[1].iter().map(String::as_str).chain([side.time.as_str()]));
-        columns.sort_unstable();
-        columns.dedup();
-        let end = Instant::now() + prisma.limit();
-        let (mut from, mut pages, mut fetched) = (None::<String>, segments::Pages::default(), 0);
-        loop {
-            let mut filters = filters(side, None);
-            filters.extend(from.iter().map(|from| Filter {
-                column: name.clone(),
-                operator: Operator::AtLeast,
-                value: from.clone(),
-            }));
-            let (page, rows) =
-                self.client.page(&side.table, &columns, &filters, &format!("{name}.asc.nullslast"), segments::PAGE)?;
-            let edges = match prisma.edges(&page, Stretch { column, from: from.as_deref(), to: None })? {
-                Ok(edges) => edges,
-                Err(why) => return Ok(Err(why)),
-            };
-            let seen = fetched + rows as u64;
-            let is_last = rows == 0 || (rows < segments::PAGE && (seen >= counted.1 || edges.alike));
-            match () {
-                () if edges.before > 0 => {
-                    return told(format!("the API orders `{name}` otherwise than Prisma's server"));
-                }
-                () if !is_last && edges.alike => return told(format!("{rows} rows of the mirror share one `{name}`")),
-                () if Instant::now() > end => {
-                    return Ok(Err(NotCompared::Failed(format!(
-                        "fetching them took longer than {} s",
-                        prisma.limit().as_secs()
-                    ))));
-                }
-                () => {}
-            }
-            let (to, taken) = if is_last { (None, rows as u64) } else { (edges.last, rows as u64 - edges.at_last) };
-            let stretch = Stretch { column, from: from.as_deref(), to: to.as_deref() };
-            match prisma.page((pair, mapping), &page, stretch)? {
-                Ok(found) => pages.add(found),
-                Err(why) => return Ok(Err(why)),
-            }
-            fetched += taken;
-            if is_last {
-                break;
-            }
-            from = to;
-        }
-        match fetched < counted.1 {
-            true => Ok(Err(NotCompared::Failed(format!(
-                "the API gave {fetched} of {} rows: some came or went meanwhile, or have no `{name}`",
-                counted.1
-            )))),
-            false => Ok(Ok(pages.found(counted.0))),
+        match Walk::new(&self.client, question, prisma.limit()) {
+            Ok(walk) => walk.compare(prisma),
+            Err(why) => Ok(Err(why)),
         }
     }
 
@@ -342,16 +279,4 @@ impl<'a> Api<'a> {
 
 fn time(row: &serde_json::Value, side: &Side) -> Option<jiff::Timestamp> {
     row[&side.time].as_str()?.parse().ok()
-}
-
-fn filters(side: &Side, range: Option<Range>) -> Vec<Filter> {
-    let filter = |column: &str, operator, value: String| Filter { column: column.to_owned(), operator, value };
-    let mut filters: Vec<Filter> =
-        side.filter.iter().map(|(column, value)| filter(column, Operator::Equal, value.clone())).collect();
-    if let Some(range) = range {
-        let at = |second| instant(second).to_string();
-        filters.push(filter(&side.time, Operator::AtLeast, at(range.from)));
-        filters.push(filter(&side.time, Operator::Below, at(range.to)));
-    }
-    filters
 }

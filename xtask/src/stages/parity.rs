@@ -15,6 +15,7 @@ use crate::hint::Hint;
 use crate::parity::bisect;
 use crate::parity::by_row::difference::{Differences, Listing};
 use crate::parity::by_row::mapping::Mapping;
+use crate::parity::by_row::told::{self, PairRows};
 use crate::parity::by_row::verdict::RowVerdict;
 use crate::parity::comparison::{Compared, Comparison, Source};
 use crate::parity::obstacle::Obstacle;
@@ -149,7 +150,7 @@ impl Stage for Parity {
         if let Ok(Some(api)) = &running.memory.api {
             running.journal.record().outcome.notes.extend(api.note());
         }
-        let (notes, listings) = (running.notes(), running.listings());
+        let (notes, listings) = running.with_rows(|rows| (told::notes(rows), told::listings(rows)));
         running.state().record(running.journal, &listings, result)?;
         notes.iter().for_each(|note| running.journal.console.say(format!("  note: {note}")));
         running.journal.record().outcome.notes.extend(notes);
@@ -367,7 +368,7 @@ impl<'a> Running<'a, Parity> {
         };
         let failure = Failure::different(message)
             .because_all(comparison.breaches().map(Compared::in_words))
-            .because_all(self.row_sentences(comparison))
+            .because_all(self.with_rows(told::sentences))
             .note(format!("counted twice, the second time {waited}"))
             .hint(Hint::run("parity"));
         match comparison.breaches().any(Compared::has_places) {
@@ -376,54 +377,14 @@ impl<'a> Running<'a, Parity> {
         }
     }
 
-    /// What the rows of each breach came to, with a few of them.
-    fn row_sentences(&self, comparison: &Comparison) -> Vec<String> {
+    /// What is known of the rows of each pair after the last look.
+    fn with_rows<T>(&self, tell: impl FnOnce(&[PairRows<'_>]) -> T) -> T {
         let state = self.state();
-        let mut told = Vec::new();
-        for (pair, found) in comparison.pairs.iter().zip(&state.differences).filter(|(pair, _)| !pair.within) {
-            let (Some(rows), Some(found)) = (&pair.rows, found) else { continue };
-            told.extend(rows.in_words().into_iter().map(|(kind, words)| match found.examples(kind) {
-                Some(examples) => format!("{}: {words}: {examples}", pair.name),
-                None => format!("{}: {words}", pair.name),
-            }));
-        }
-        told
-    }
-
-    /// What the rows that were compared do not show.
-    fn notes(&self) -> Vec<String> {
-        let state = self.state();
-        let Some(last) = state.looks.last() else { return Vec::new() };
-        let mut notes = Vec::new();
-        let mut by_count = Vec::new();
-        for ((pair, mapping), found) in last.comparison.pairs.iter().zip(self.mappings()).zip(&state.differences) {
-            let name = &pair.name;
-            match (mapping, &pair.rows_not_compared) {
-                (None, _) => by_count.push(format!("`{name}`")),
-                (Some(_), Some(why)) => notes.push(format!("`{name}`: its rows were not compared: {why}")),
-                (Some(mapping), None) => notes.extend(mapping.blind_spot().map(|what| format!("`{name}`: {what}"))),
-            }
-            if found.as_ref().is_some_and(|found| found.alike) {
-                notes.push(format!(
-                    "`{name}`: some rows have the same key, or none, and were compared as a heap of rows"
-                ));
-            }
-        }
-        if !by_count.is_empty() {
-            notes.push(format!(
-                "{}: counted and not compared row by row: a changed value, or a lost row and a doubled one, is not seen; `rows` in drill.toml says what identifies a row",
-                by_count.join(", ")
-            ));
-        }
-        notes
-    }
-
-    fn listings(&self) -> Vec<Listing> {
-        let state = self.state();
-        let listing = |((pair, mapping), found): ((&Pair, Option<&Mapping>), &Option<Differences>)| {
-            Some(found.as_ref()?.record(&pair.name, &mapping?.value_names()))
-        };
-        self.pairs().iter().zip(self.mappings()).zip(&state.differences).filter_map(listing).collect()
+        let pairs = state.looks.last().map_or(&[][..], |last| &last.comparison.pairs);
+        let rows = pairs.iter().zip(self.mappings()).zip(&state.differences);
+        let rows: Vec<PairRows<'_>> =
+            rows.map(|((pair, mapping), found)| PairRows { pair, mapping, found: found.as_ref() }).collect();
+        tell(&rows)
     }
 
     /// A step that no plan has: only a breach has a place. What it finds is told with the failure, and so is that it could not.

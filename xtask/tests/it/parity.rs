@@ -214,6 +214,31 @@ fn rows_in_flight_that_arrive_are_no_breach() {
     assert_eq!(views, [901, 960], "both looks are kept");
 }
 
+/// Sixty rows are late in the first look and five others in the second: no row is missing in both. One value is another in both.
+#[test]
+fn a_row_differs_only_where_it_does_in_both_looks() {
+    let (project, database) = with_facts("parity_rows_flight");
+    configure(&project, "settle_seconds = 6");
+    database.execute("update facts set value = '{}' where key = 'view' and created_at = '2026-10-09 14:05Z'");
+    let drill = started_on_a_breach(&project, &database);
+    database.execute(
+        "insert into facts select * from late;
+         delete from facts where key = 'view' and created_at between '2026-10-09 13:00Z' and '2026-10-09 13:00:40Z'",
+    );
+    let answer = ended(drill).expect(5);
+    let pair = &answer.json()["parity"]["pairs"][0];
+    assert_eq!(
+        (&pair["delta"], &pair["rows"]["missing"], &pair["rows"]["changed"]),
+        (&Value::from(-5), &Value::from(0), &Value::from(1))
+    );
+    let json = parity_json(&project, &answer);
+    let missing: Vec<&Value> =
+        json["looks"].as_array().unwrap().iter().map(|look| &look["pairs"][0]["rows"]["missing"]).collect();
+    assert_eq!(missing, [59, 0], "both looks are kept");
+    assert_eq!(json["rows"][0]["missing"]["rows"], serde_json::json!([]));
+    assert!(answer.stderr.contains("the mirror has other values than Prisma in `view`"), "{}", answer.stderr);
+}
+
 #[test]
 fn a_first_look_is_no_verdict() {
     let (project, database) = with_facts("parity_first");
@@ -265,6 +290,7 @@ fn a_value_that_differs_and_a_lost_row_that_a_doubled_one_hides_are_found_where_
         let text = evidence(&project, &answer, file);
         assert!(!text.contains("of a customer") && !text.contains("of another"), "a value in {file}");
     }
+    assert!(evidence(&project, &answer, "report.html").contains(": Changed in the mirror</summary>"));
     assert!(project.read("feedback/data.md").contains("\nview: 0 rows missing, 0 extra, 14 changed.\n"));
 
     // As many are allowed as the pair says.

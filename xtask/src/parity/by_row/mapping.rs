@@ -1,5 +1,7 @@
 //! Which columns of a pair identify a row and which hold its values: as drill.toml says, or as both tables say for certain.
 
+use std::collections::BTreeSet;
+
 use postgres_protocol::escape::escape_identifier;
 
 use crate::parity::by_row::common_type::{CommonType, alone, common_type};
@@ -19,6 +21,8 @@ pub struct Mapping {
     pub named: bool,
     /// The mirror's columns may be fetched over REST.
     pub over_rest: bool,
+    /// Both sides keep the key unique, and Prisma's is never NULL: a row has one partner at most.
+    pub unique: bool,
     /// What tells a person which row it is: the primary key of each side, as far as it has one.
     pub primary: [Vec<String>; 2],
 }
@@ -42,6 +46,7 @@ impl Mapping {
         let Some(RowMapping { key, values, threshold_pct, over_rest }) = &pair.rows else {
             let key = shared_key(prisma, mirror);
             return Ok(key.map(|key| Mapping {
+                unique: is_unique(&key, prisma, mirror),
                 key,
                 values: Vec::new(),
                 threshold_pct: 0.0,
@@ -54,7 +59,16 @@ impl Mapping {
             columns.iter().map(|columns| named(columns, (pair, prisma, mirror))).collect()
         };
         let (key, values) = (compared(key)?, compared(values)?);
-        Ok(Some(Mapping { key, values, threshold_pct: *threshold_pct, named: true, over_rest: *over_rest, primary }))
+        let unique = is_unique(&key, prisma, mirror);
+        Ok(Some(Mapping {
+            key,
+            values,
+            threshold_pct: *threshold_pct,
+            named: true,
+            over_rest: *over_rest,
+            unique,
+            primary,
+        }))
     }
 
     /// Where the mirror is in another database: of the types of Prisma's columns.
@@ -69,7 +83,15 @@ impl Mapping {
         };
         let primary = [prisma.key.clone(), Vec::new()];
         let (key, values) = (compared(key)?, compared(values)?);
-        Some(Mapping { key, values, threshold_pct: *threshold_pct, named: true, over_rest: *over_rest, primary })
+        Some(Mapping {
+            key,
+            values,
+            threshold_pct: *threshold_pct,
+            named: true,
+            over_rest: *over_rest,
+            unique: false,
+            primary,
+        })
     }
 
     /// As sentences name it: `shopDomain` and `createdAt` of Prisma's side.
@@ -128,6 +150,17 @@ fn named(columns: &Columns, (pair, prisma, mirror): (&Pair, &Shape, &Shape)) -> 
         Some(common) => Ok(Compared { columns: columns.clone(), common }),
         None => Err(Obstacle::Incomparable { pair: pair.name.clone(), columns: columns.clone(), kinds }),
     }
+}
+
+/// What is rounded or read otherwise to be compared may be the same where what is stored is not.
+fn is_unique(key: &[Compared], prisma: &Shape, mirror: &Shape) -> bool {
+    let of = |which| key.iter().map(move |key| key.columns.of(which).to_owned()).collect::<BTreeSet<_>>();
+    let primary: BTreeSet<String> = prisma.key.iter().cloned().collect();
+    !key.is_empty()
+        && key.iter().all(|key| !key.common.cast)
+        && of(Which::Prisma) == primary
+        && prisma.unique.contains(&primary)
+        && mirror.unique.contains(&of(Which::Mirror))
 }
 
 /// Prisma's primary key, where the mirror keeps columns of the same names and types unique and fills none of them by itself: two tables that

@@ -4,4 +4,5 @@ pub mod common_type;
 pub mod difference;
 pub mod mapping;
 pub mod segments;
+pub mod told;
 pub mod verdict;

@@ -4,6 +4,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::parity::rest::cause::{Cause, Obstacle};
+use crate::parity::time::{Range, instant};
+use crate::settings::pair::Side;
 
 /// One condition on a column; several must hold together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,19 @@ impl Operator {
             Operator::Below => "lt",
         }
     }
+}
+
+/// That a row is of the side, and of the stretch of time.
+pub fn filters(side: &Side, range: Option<Range>) -> Vec<Filter> {
+    let filter = |column: &str, operator, value: String| Filter { column: column.to_owned(), operator, value };
+    let mut filters: Vec<Filter> =
+        side.filter.iter().map(|(column, value)| filter(column, Operator::Equal, value.clone())).collect();
+    if let Some(range) = range {
+        let at = |second| instant(second).to_string();
+        filters.push(filter(&side.time, Operator::AtLeast, at(range.from)));
+        filters.push(filter(&side.time, Operator::Below, at(range.to)));
+    }
+    filters
 }
 
 /// RFC 3986's unreserved characters mean themselves everywhere; all others are encoded.

@@ -18,7 +18,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 pub use cause::{Cause, Obstacle, in_words};
-pub use filter::{Filter, Operator};
+pub use filter::{Filter, Operator, filters};
 
 use crate::clock;
 use crate::guard::SupabaseApi;

@@ -6,7 +6,7 @@
 use postgres::Client;
 use postgres_protocol::escape::escape_identifier;
 
-use crate::parity::by_row::difference::{Difference, Differences, MOST_TAKEN};
+use crate::parity::by_row::difference::{Difference, Differences, Kind, MOST_TAKEN};
 use crate::parity::by_row::mapping::{Compared, Mapping};
 use crate::parity::sql::heaps::{self, difference, number};
 use crate::parity::sql::statement::{Parameters, table};
@@ -66,20 +66,20 @@ impl Question<'_> {
         if self.mapping.key.is_empty() {
             return self.ask_heaps(client);
         }
-        let mut found = self.totals(client)?;
+        let mut found = if self.mapping.unique { self.totals_of_unique(client)? } else { self.totals(client)? };
         let (prisma, mirror) = self.counted;
         if found.alike || found.missing + found.partners != prisma || found.extra + found.partners != mirror {
             return self.ask_heaps(client);
         }
         if !found.is_empty() {
-            found.listed = self.listed(client, found.columns.len())?;
+            found.listed = self.listed(client, &found)?;
         }
         Ok(found)
     }
 
     fn totals(&self, client: &mut Client) -> Result<Differences, postgres::Error> {
         let (key, values) = self.mapping.partners();
-        let rows = |condition: &str| format!("pg_catalog.count(*) filter (where {condition})");
+        let rows = rows_where;
         let nothing = |side: &str| {
             let columns: Vec<String> = (0..key.len()).map(|at| format!("{side}.k{at} is null")).collect();
             rows(&format!("{side}.s = 1 and ({})", columns.join(" or ")))
@@ -95,7 +95,7 @@ impl Question<'_> {
         ];
         columns.extend(changed);
         let mut parameters = Parameters::default();
-        let sql = format!("select {} from {}", columns.join(", "), self.joined(&mut parameters));
+        let sql = format!("select {} from {}", columns.join(", "), self.joined("full join", &mut parameters));
         let answer = parameters.query(client, &sql)?;
         let number = |at: usize| answer.first().map_or(0, |row| number(row, at));
         Ok(Differences {
@@ -109,41 +109,86 @@ impl Question<'_> {
         })
     }
 
-    fn listed(&self, client: &mut Client, columns: usize) -> Result<Vec<Difference>, postgres::Error> {
-        let (key, values) = self.mapping.partners();
-        let coalesced: Vec<String> = (0..key.len()).map(|at| format!("coalesce(p.k{at}, m.k{at})")).collect();
-        let flags: String =
-            (0..columns).map(|at| format!(", coalesce(p.s = m.s and {}, false) as f{at}", differs(at))).collect();
-        let [of_prisma, of_mirror] = Which::BOTH.map(|which| self.shown(which));
+    /// The inner join alone, which needs no look at rows without a partner.
+    fn totals_of_unique(&self, client: &mut Client) -> Result<Differences, postgres::Error> {
+        let values = self.mapping.partners().1;
+        let changed = (0..values.len()).map(|at| rows_where(&differs(at)));
+        let columns: Vec<String> =
+            ["pg_catalog.count(*)".to_owned(), rows_where(&changes(values))].into_iter().chain(changed).collect();
         let mut parameters = Parameters::default();
-        let joined = self.joined(&mut parameters);
-        let of_kind =
-            |kind: usize| format!("(select * from d where kind = {kind} order by identity limit {MOST_TAKEN})");
-        let sql = format!(
-            "with d as materialized (
-               select case when m.s is null then 0 when p.s is null then 1 else 2 end as kind,
-                      row({})::text as identity, coalesce({}, {}), coalesce({}, {}), 1::int8 as rows, '' as digest{flags}
-                 from {joined} where m.s is null or p.s is null or {} limit {MOST_SET_ASIDE})
-             {} union all {} union all {}",
-            coalesced.join(", "),
-            of_prisma[0],
-            of_mirror[0],
-            of_prisma[1],
-            of_mirror[1],
-            changes(values),
-            of_kind(0),
-            of_kind(1),
-            of_kind(2),
+        let sql = format!("select {} from {}", columns.join(", "), self.joined("join", &mut parameters));
+        let answer = parameters.query(client, &sql)?;
+        let number = |at: usize| answer.first().map_or(0, |row| number(row, at));
+        let (partners, (prisma, mirror)) = (number(0), self.counted);
+        Ok(Differences {
+            missing: prisma.saturating_sub(partners),
+            extra: mirror.saturating_sub(partners),
+            partners,
+            changed: number(1),
+            columns: (0..values.len()).map(|at| number(2 + at)).collect(),
+            ..Differences::default()
+        })
+    }
+
+    /// Some rows of each kind that there is, which an index may find faster than a join of all.
+    fn listed(&self, client: &mut Client, found: &Differences) -> Result<Vec<Difference>, postgres::Error> {
+        let mut listed = Vec::new();
+        for kind in Kind::ALL.into_iter().filter(|&kind| found.count(kind) > 0) {
+            let mut parameters = Parameters::default();
+            let sql = self.list(kind, &mut parameters);
+            let rows = parameters.query(client, &sql)?;
+            let columns = if kind == Kind::Changed { found.columns.len() } else { 0 };
+            listed.extend(rows.iter().map(|row| difference(row, columns)));
+        }
+        Ok(listed)
+    }
+
+    fn list(&self, kind: Kind, parameters: &mut Parameters) -> String {
+        let (key, values) = self.mapping.partners();
+        let (which, side) = if kind == Kind::Extra { (Which::Mirror, "m") } else { (Which::Prisma, "p") };
+        let [shown, time] = self.shown(which);
+        let keys: Vec<String> = (0..key.len()).map(|at| format!("{side}.k{at}")).collect();
+        let flags: String = match kind {
+            Kind::Changed => (0..values.len()).map(|at| format!(", {} as f{at}", differs(at))).collect(),
+            Kind::Missing | Kind::Extra => String::new(),
+        };
+        let from = match kind {
+            Kind::Missing => self.without_partner([(Which::Prisma, "p"), (Which::Mirror, "m")], parameters),
+            Kind::Extra => self.without_partner([(Which::Mirror, "m"), (Which::Prisma, "p")], parameters),
+            Kind::Changed => format!("{} where {}", self.joined("join", parameters), changes(values)),
+        };
+        let rows = format!(
+            "select {}, row({})::text as identity, {shown} as shown, {time} as time, 1::int8 as rows, '' as digest{flags} from {from}",
+            kind as i32,
+            keys.join(", "),
         );
-        Ok(parameters.query(client, &sql)?.iter().map(|row| difference(row, columns)).collect())
+        match kind {
+            // The server takes nearly every value for another one, and would make ready to sort them all.
+            Kind::Changed => format!(
+                "with d as materialized ({rows} limit {MOST_SET_ASIDE}) select * from d order by identity limit {MOST_TAKEN}"
+            ),
+            Kind::Missing | Kind::Extra => format!("{rows} order by identity limit {MOST_TAKEN}"),
+        }
+    }
+
+    fn without_partner(
+        &self,
+        [(which, name), (other, others)]: [(Which, &str); 2],
+        parameters: &mut Parameters,
+    ) -> String {
+        let [side, other] = [which, other].map(|which| self.side(which, "1", parameters));
+        format!("({side}) {name} where not exists (select from ({other}) {others} where {})", self.on())
     }
 
     /// Both sides' rows, each with its partner where it has one.
-    fn joined(&self, parameters: &mut Parameters) -> String {
-        let keys = self.mapping.partners().0.len();
-        let on: Vec<String> = (0..keys).map(|at| format!("p.k{at} = m.k{at}")).collect();
+    fn joined(&self, join: &str, parameters: &mut Parameters) -> String {
         let [prisma, mirror] = Which::BOTH.map(|which| self.side(which, "1", parameters));
-        format!("({prisma}) p full join ({mirror}) m on {}", on.join(" and "))
+        format!("({prisma}) p {join} ({mirror}) m on {}", self.on())
+    }
+
+    fn on(&self) -> String {
+        let keys = self.mapping.partners().0.len();
+        (0..keys).map(|at| format!("p.k{at} = m.k{at}")).collect::<Vec<_>>().join(" and ")
     }
 
     /// `s`, key `k0…`, values `v0…`, and what shows a row, as it is stored: to write it as text is for the few that are listed.
@@ -197,6 +242,10 @@ impl Question<'_> {
         let partners = self.counted.0.saturating_sub(found.missing);
         Ok(Differences { partners, alike: !self.mapping.key.is_empty(), ..found })
     }
+}
+
+fn rows_where(condition: &str) -> String {
+    format!("pg_catalog.count(*) filter (where {condition})")
 }
 
 fn differs(value: usize) -> String {

@@ -60,7 +60,8 @@ pub fn shapes(connection: &mut Connection, schema: &str, tables: &[&str]) -> Res
     Ok(shapes)
 }
 
-/// A partial one, one of expressions and one that is checked late promise nothing about all rows of a moment.
+/// A partial one, one of expressions and one that is checked late promise nothing about all rows of a moment, nor does any about tables that
+/// inherit.
 const UNIQUE: &str = "
     select c.relname::text, pg_catalog.array_agg(a.attname::text)
       from pg_catalog.pg_index i
@@ -69,7 +70,7 @@ const UNIQUE: &str = "
       join pg_catalog.pg_attribute a on a.attrelid = i.indrelid
            and pg_catalog.array_position(i.indkey::int2[], a.attnum) < i.indnkeyatts
      where n.nspname = $1 and c.relname = any($2) and i.indisunique and i.indisvalid and i.indimmediate
-       and i.indpred is null and i.indexprs is null
+       and i.indpred is null and i.indexprs is null and (c.relkind = 'p' or not c.relhassubclass)
      group by c.relname, i.indexrelid";
 
 fn column(row: &Row) -> Column {

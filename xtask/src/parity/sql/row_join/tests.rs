@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::parity::by_row::difference::Kind;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sql::not_compared::NotCompared;
 use crate::parity::sql::shapes::shapes;
@@ -60,6 +59,27 @@ impl Sides {
     fn by(&mut self, key: &[&str], values: &[&str]) -> Differences {
         self.compare(&Sides::pair(Some((key, values)))).unwrap()
     }
+}
+
+/// As what a copy without its index comes to, with all that is told.
+#[test]
+fn a_key_that_both_keep_unique_comes_to_the_same() {
+    let mut sides = Sides::new(TWENTY);
+    sides.0.run(
+        "alter table m add unique (fact_id); delete from m where fact_id in (3, 4);
+         insert into m (fact_id, a, b) values (30, 'a', 1), (null, 'b', 2); update m set a = null where fact_id in (5, 6)",
+    );
+    let pair = Sides::pair(Some((&["id fact_id"], &["a", "b"])));
+    assert!(sides.mapping(&pair).unwrap().unwrap().unique);
+    let of_unique = sides.compare(&pair).unwrap();
+    sides.0.run("alter table m drop constraint m_fact_id_key");
+    assert!(!sides.mapping(&pair).unwrap().unwrap().unique);
+    assert_eq!(sides.compare(&pair).unwrap(), of_unique);
+    assert_eq!(told(&of_unique), (2, 2, 2, &[2, 0][..]));
+    // An index of a table says nothing of those that inherit from it.
+    sides.0.run("alter table m add unique (fact_id); create table heir () inherits (m); insert into heir (fact_id, a, b) values (9, 'a9', 9)");
+    assert!(!sides.mapping(&pair).unwrap().unwrap().unique);
+    assert_eq!(told(&sides.compare(&pair).unwrap()), (2, 3, 2, &[2, 0][..]));
 }
 
 /// Missing, extra, changed, and each column's share of the changed.
