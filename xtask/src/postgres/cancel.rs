@@ -1,6 +1,7 @@
 //! Long work on the server that ends soon after the user asks to stop: a statement is cancelled there, not just forgotten here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::Thread;
 use std::time::Duration;
 
 use postgres::{CancelToken, NoTls, Transaction};
@@ -33,11 +34,22 @@ pub fn watched<T>(sessions: &[CancelToken], interrupt: &Interrupt, work: impl Fn
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watcher = scope.spawn(|| watch(sessions, interrupt, &done));
-        let result = work();
-        done.store(true, Ordering::Relaxed);
-        watcher.thread().unpark();
-        result
+        let _told = Told { done: &done, watcher: watcher.thread() };
+        work()
     })
+}
+
+/// Tells the watcher at the end of the work, a panic included: the scope waits for it.
+struct Told<'a> {
+    done: &'a AtomicBool,
+    watcher: &'a Thread,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        self.watcher.unpark();
+    }
 }
 
 fn watch(sessions: &[CancelToken], interrupt: &Interrupt, done: &AtomicBool) {
@@ -49,5 +61,20 @@ fn watch(sessions: &[CancelToken], interrupt: &Interrupt, done: &AtomicBool) {
             }
         }
         std::thread::park_timeout(LOOK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_the_work_is_no_reason_to_wait_for_ever() {
+        let (told, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let work = || watched(&[], &Interrupt::default(), || panic!("fault injection"));
+            let _ = told.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(true));
     }
 }
