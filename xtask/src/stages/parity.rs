@@ -435,12 +435,13 @@ fn to_the_row(inspection: &Inspection) -> &'static str {
     }
 }
 
-/// A key by which no row of either side has a partner identifies nothing, as where the mirror stamps its rows on arrival: no row is lost for it.
+/// A key by which no row of either side has a partner identifies nothing, as where the mirror stamps its rows on arrival: no row is lost for it, and
+/// none was compared.
 fn identified(found: Differences, mapping: &Mapping, counted: &Counted) -> Result<Differences, NotCompared> {
     if found.partners > 0 || counted.prisma == 0 || counted.mirror == 0 {
         return Ok(found);
     }
-    Err(NotCompared::NotAsked(format!("no row has a partner by {}, which identifies none here", mapping.by())))
+    Err(NotCompared::Failed(format!("no row has a partner by {}, which identifies none here", mapping.by())))
 }
 
 fn in_words(session: &Session<'_>, obstacle: &Obstacle) -> Failure {
