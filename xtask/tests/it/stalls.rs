@@ -181,8 +181,11 @@ fn in_a_copy_ctrl_c_ends_the_wait_for_a_stalled_network() {
     database.execute(
         r#"insert into "Session" (id, shop, state, "accessToken") select i::text, 's', 's', repeat('t', 900) from generate_series(1, 60000) i"#,
     );
+    // So many rows would be kept as a database, in which nothing crosses the network.
+    let files = "[snapshots]\nkeep_as = \"files\"";
+    project.drill_toml(&format!("{DRILL_TOML}\n{files}\n"));
     snapshot(&project);
-    let network = behind_a_network(&project, &database, "silence = 60");
+    let network = behind_a_network(&project, &database, &format!("silence = 60\n\n{files}"));
     claim(&project, &database);
     network.stalls_after(20_000_000);
     let child = project.start(&["reset", "--confirm"]);
