@@ -73,7 +73,7 @@ pub enum Command {
     Drill(Drill),
     /// Apply the mirror's script through the Supabase CLI, and verify it on the server
     Mirror,
-    /// Compare the row counts of the mirror and of Prisma's tables, and show where they differ
+    /// Compare the rows of the mirror and of Prisma's tables, and show which differ
     Parity(Parity),
     /// Snapshot every row, drop the schema, apply every migration, and verify
     Reset(Reset),
