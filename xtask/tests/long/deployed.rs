@@ -110,16 +110,16 @@ fn the_client_of_the_release_that_is_running_is_tried_before_and_after() {
 
     let refused = [("nowhere", 2), ("-nowhere", 2), ("older", 4)]
         .map(|(reference, code)| project.run(&["forward", &format!("--deployed={reference}")]).expect(code).failure());
-    insta::assert_snapshot!(refused.join("\n"), @r"
+    insta::assert_snapshot!(refused.join("\n"), @"
     error: there is no commit `nowhere` in this repo
     note: nothing was changed
-    hint: fetch it first, or name another commit, tag or branch with `--deployed`
+    note: fetch it first, or name another commit, tag or branch with `--deployed`
     error: there is no commit `-nowhere` in this repo
     note: nothing was changed
-    hint: fetch it first, or name another commit, tag or branch with `--deployed`
+    note: fetch it first, or name another commit, tag or branch with `--deployed`
     error: the client of `older` cannot be tried: it has Prisma 6, and 7 is installed here
     note: nothing was changed
-    hint: leave out `--deployed`
+    note: leave out `--deployed`
     ");
 
     let answer = project.run(&["forward", "--deployed", "live", "--json"]).expect(5);
