@@ -27,11 +27,12 @@ pub fn create(server: &mut Connection, user: &str, database: &str) -> Result<()>
     server.client().batch_execute(&format!("create database {database} owner {user}")).could_not(intent)
 }
 
-/// Claims the database as disposable; `connection` is a superuser's session in it.
+/// Claims the database as disposable; `connection` is a superuser's session in it. The claim is the user's own: who puts a copy of the database in
+/// its place writes it anew.
 pub fn claim_it(connection: &mut Connection, user: &str) -> Result<()> {
     let identity = identity(connection)?;
     claim::mark(connection, &identity, None, "staging drill", "the sandbox, from birth")?;
     let user = escape_identifier(user);
-    let grant = format!("grant usage on schema staging_drill to {user}; grant select on staging_drill.claim to {user}");
-    connection.client().batch_execute(&grant).could_not("let the sandbox's user read the claim")
+    let own = format!("alter schema staging_drill owner to {user}; alter table staging_drill.claim owner to {user}");
+    connection.client().batch_execute(&own).could_not("give the claim to the sandbox's user")
 }

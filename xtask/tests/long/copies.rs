@@ -310,3 +310,23 @@ fn a_long_name_and_an_owner_that_is_another_role_are_no_obstacle_and_another_tar
     assert!(newest_record(&project).contains(&format!("the database `{lost}` is a copy of this one too")));
     assert!(copies(&server, &database).contains(&lost));
 }
+
+/// The claim of a sandbox is its user's own: what takes its database's place is claimed by whoever puts it there.
+#[test]
+fn in_a_sandbox_too_a_reset_is_undone_by_a_name() {
+    let project = Project::new();
+    let toml = project.read("drill.toml");
+    project.write("drill.toml", &format!("{toml}\n[snapshots]\nkeep_as = \"database\"\n"));
+    let run = |args: &[&str]| project.run(&[&["--sandbox", "--json"], args].concat()).expect(0).json();
+    run(&["forward"]);
+    run(&["sandbox", "seed", "--rows", "50"]);
+    let before = run(&["forward"])["counts"]["after"].clone();
+    run(&["reset", "--confirm"]);
+    let restored = run(&["restore", "--confirm"]);
+    let steps = restored["stages"][0]["steps"].as_array().unwrap();
+    let said = steps.iter().find(|step| step["name"] == "put back").unwrap()["detail"].as_str().unwrap();
+    assert!(said.ends_with("has the target's name now, in one transaction"), "{said}: {}", restored["notes"]);
+    // It is claimed, as it was, and what destroys goes on.
+    assert_eq!(run(&["forward"])["counts"]["after"], before);
+    run(&["backward", "--accept-data-loss"]);
+}
