@@ -140,21 +140,12 @@ impl Stage for Restore {
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let Inspection { fit, gaps, counts, .. } = inspection;
-        let present = |table: &String| counts.get(table).copied().filter(|rows| *rows > 0);
-        let replaced = fit
-            .tables()
-            .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
         Ok(Plan {
             stage: "restore",
             summary: inspection.summary(&session.settings.target.name),
             scripts: Vec::new(),
-            rows: counts.clone(),
-            losses: if inspection.way == Way::Rename {
-                Vec::new()
-            } else {
-                replaced.chain(gaps.iter().cloned()).collect()
-            },
+            rows: inspection.counts.clone(),
+            losses: if inspection.way == Way::Rename { Vec::new() } else { inspection.replaced() },
             groups: inspection.steps(),
         })
     }
@@ -375,6 +366,16 @@ fn put_all_back(running: &Running<'_, Restore>) -> Result<String> {
                 record.outcome.notes.extend(kept.pruning());
                 return Ok(format!("`{}` has the target's name now, in one transaction", copy.name));
             }
+            // The plan said that they are kept.
+            Err(why) if !inspection.replaced().is_empty() => {
+                return Err(Failure::blocked(
+                    "the copy could not take the target's name, and table by table rows would be lost",
+                )
+                .because(why)
+                .because_all(inspection.replaced())
+                .note("nothing was changed")
+                .hint(Hint::run("restore --plan").arg(&inspection.snapshot.name)));
+            }
             Err(why) => {
                 let note = format!("the rows went back table by table, and not with the whole database: {why}");
                 journal.console.say(format!("  note: {note}"));
@@ -433,6 +434,16 @@ impl Inspection {
             .map(|line| in_line(&line))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// What is gone when the rows have gone back table by table.
+    fn replaced(&self) -> Vec<String> {
+        let present = |table: &String| self.counts.get(table).copied().filter(|rows| *rows > 0);
+        let replaced = self
+            .fit
+            .tables()
+            .filter_map(|(table, _)| Some(format!("{} rows of `{table}` that are there now", present(&table)?)));
+        replaced.chain(self.gaps.iter().cloned()).collect()
     }
 
     /// What is not lost, but out of sight.

@@ -330,3 +330,48 @@ fn in_a_sandbox_too_a_reset_is_undone_by_a_name() {
     assert_eq!(run(&["forward"])["counts"]["after"], before);
     run(&["backward", "--accept-data-loss"]);
 }
+
+/// Somebody enters between the plan, which says that the rows of now are kept, and the renaming: then they are not taken either.
+#[test]
+fn what_the_plan_said_is_kept_is_not_lost_when_the_copy_cannot_take_the_name() {
+    let (project, database, server) = staging("copies_refused");
+    database.execute(r#"insert into "DecisionLog" (scope, actor, action) select 's', 'a', i::text from generate_series(1, 400000) i"#);
+    project.run(&["reset", "--confirm"]).expect(0);
+    database.execute(r#"insert into "Session" (id, shop, state, "accessToken") values ('new', 's', 's', 't')"#);
+    let rows = fingerprint(&database);
+    let child = project.start(&["restore", "--confirm"]);
+    let begun = Instant::now();
+    // The record of a run is there once its plan is made; counting the copy takes longer than to enter.
+    let has_begun = || project.files().iter().any(|file| file.to_string_lossy().contains("-restore-"));
+    while !has_begun() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never began");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let stranger = server.superuser(&database.name);
+    let answer = Project::answered(child).expect(4);
+    drop(stranger);
+    let told =
+        ["could not take the target's name", "1 rows of `public.Session` that are there now", "nothing was changed"];
+    assert!(told.iter().all(|told| answer.stderr.contains(told)), "{}", answer.stderr);
+    assert_eq!(fingerprint(&database), rows);
+    // Nobody is in the way now.
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(database.one::<i64>(r#"select count(*) from "Session""#), 500);
+}
+
+/// A DBA's claim stays the DBA's: the plan says so before, and what is lost with it.
+#[test]
+fn where_the_claim_is_another_roles_the_plan_says_what_the_slower_way_takes() {
+    let (project, database, server) = staging("copies_claimed");
+    let dba = "alter schema staging_drill owner to postgres; alter table staging_drill.claim owner to postgres";
+    server.superuser(&database.name).batch_execute(dba).unwrap();
+    let before = fingerprint(&database);
+    project.run(&["reset", "--confirm"]).expect(0);
+    database.execute(r#"insert into "Session" (id, shop, state, "accessToken") values ('new', 's', 's', 't')"#);
+    let plan = project.run(&["restore", "--plan", "--json"]).expect(0);
+    let losses = plan.json()["plan"]["losses"].to_string();
+    assert!(losses.contains("1 rows of `public.Session` that are there now"), "{losses}");
+    let answer = project.run(&["restore", "--confirm"]).expect(0);
+    assert!(answer.stderr.contains("this role may not write its claim anew"), "{}", answer.stderr);
+    assert_eq!(fingerprint(&database), before);
+}

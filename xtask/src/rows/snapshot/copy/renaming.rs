@@ -31,6 +31,9 @@ pub fn obstacle(session: &Session<'_>, snapshot: &Snapshot, copy: &Copy) -> Resu
     if !claim::read(&mut there)?.is_some_and(is_ours) {
         return Ok(Some("the copy has no claim of this database".to_owned()));
     }
+    if !may_claim(&mut there)? {
+        return Ok(Some("this role may not write its claim anew".to_owned()));
+    }
     let schemas = &snapshot.manifest.schemas;
     let read = |connection: &mut Connection| Inside::read(connection, schemas);
     let (own, of_copy) = match (read(&mut here), read(&mut there)) {
@@ -49,6 +52,16 @@ pub fn obstacle(session: &Session<'_>, snapshot: &Snapshot, copy: &Copy) -> Resu
     };
     let differs = (0..here.len()).find(|&at| here[at] != there[at]);
     Ok(differs.map(|at| format!("`{}`, which is not of the snapshot, has other rows now", own.others[at].full_name())))
+}
+
+/// A claim is dropped and made again, by whoever owns it and its schema.
+fn may_claim(there: &mut Connection) -> Result<bool> {
+    const OWNED: &str = "
+        select pg_catalog.pg_has_role(c.relowner, 'usage') and pg_catalog.pg_has_role(n.nspowner, 'usage')
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = $1 and c.relname = 'claim'";
+    let row = there.client().query_opt(OWNED, &[&claim::CLAIM_SCHEMA]).could_not("ask whose the claim is")?;
+    Ok(row.is_some_and(|row| row.get(0)))
 }
 
 /// What is not in the database and not of its rows.
