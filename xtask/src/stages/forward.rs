@@ -498,12 +498,17 @@ impl Running<'_, Forward> {
         if !self.inspection.before.standing.pending.is_empty() {
             self.journal.early.start(&self.inspection.deploy(self.session)?, &self.inspection.leases.deploy, None);
         }
-        std::thread::scope(|scope| {
+        let replayed = std::thread::scope(|scope| {
             let schema = scope.spawn(|| check_schema(self.session));
             let replayed = replay_first(self.session, &self.inspection.history)?.in_words();
             let schema = schema.join().unwrap_or_else(|_| Err(Failure::bug("the reading of the schema panicked")));
             schema.map(|()| replayed)
-        })
+        })?;
+        // Where no client is generated, a core is free for it already.
+        if self.inspection.client.is_some() {
+            self.start_next()?;
+        }
+        Ok(replayed)
     }
 
     fn pass(&self, action: &pass::Builtin) -> Result<String> {
@@ -544,7 +549,7 @@ impl Running<'_, Forward> {
         Ok(state)
     }
 
-    /// While this forward is verified and the way back is taken, Prisma's CLI gets ready for the next one.
+    /// While this forward is verified and the way back is taken, Prisma's CLI gets ready for the next one. It is started once.
     fn start_next(&self) -> Result<()> {
         if let Pass::First { next: Some(lease), .. } = &self.options.pass {
             self.journal.early.start(&Prisma::new(self.session, lease).deploy()?, lease, None);
