@@ -124,7 +124,7 @@ impl Run {
     /// Replaces `run.json` in one step, so that a reader or a crash sees the old one or the new one, whole. It is
     /// on the disk before this returns: a step must not begin before the record says so.
     pub fn save(&self, record: &Record) -> Result<()> {
-        self.replace_record(pretty(&self.masked(record)?)?.as_bytes())
+        self.replace_record(pretty(&masking::masked(&self.redactor, record)?)?.as_bytes())
     }
 
     /// The digests of all files, and the run's place in the chain.

@@ -117,20 +117,19 @@ pub fn stock_in(transaction: &mut Transaction<'_>) -> Result<Stock> {
     const STOCK: &str = "
         select c.oid, coalesce(a.attnum, 0::int2), n.nspname::text, c.relname::text, a.attname::text,
                case when c.relispartition then pg_catalog.pg_partition_root(c.oid)::oid end,
-               coalesce(a.kind, ''), c.relkind = 'r',
+               coalesce(pg_catalog.format_type(a.type, a.typmod), ''), c.relkind = 'r',
                pg_catalog.has_schema_privilege(n.oid, 'usage') and pg_catalog.has_table_privilege(c.oid, 'select')
                  and not pg_catalog.row_security_active(c.oid),
-               coalesce(a.is_unsteady, false)
+               coalesce(a.is_computed or t.oid >= 16384 or t.typname ~ '^_?reg', false)
           from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           cross join lateral (
-               select null::int2, null::name, null::text, null::bool
+               select null::int2, null::name, null::oid, null::int4, false
                union all
-               select a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),
-                      a.attgenerated <> '' or t.oid >= 16384 or t.typname ~ '^_?reg'
+               select a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated <> ''
                  from pg_catalog.pg_attribute a
-                 join pg_catalog.pg_type t on t.oid = a.atttypid
-                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as a (attnum, attname, kind, is_unsteady)
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as a (attnum, attname, type, typmod, is_computed)
+          left join pg_catalog.pg_type t on t.oid = a.type
          where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', $1)
            and c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.relname <> $2
            and not exists (select from pg_catalog.pg_depend e

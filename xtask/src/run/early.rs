@@ -4,6 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::error::Result;
 use crate::process::{Invocation, Started};
 use pin::{Hold, Lease};
 
@@ -50,6 +51,14 @@ impl Early {
         let mut early = waiting.remove(at);
         let still_waits = early.until.is_none_or(|until| Instant::now() < until);
         if early.invocation == *invocation && still_waits { early.started.take() } else { None }
+    }
+
+    /// The one that was started of exactly this, or a new one.
+    ///
+    /// # Errors
+    /// `blocked` when the program cannot be started.
+    pub fn take_or_start(&self, invocation: &Invocation) -> Result<Started> {
+        self.take(invocation).map_or_else(|| Started::new(invocation), Ok)
     }
 
     /// Ends all that still wait.

@@ -17,7 +17,7 @@ use crate::evidence::views;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
 use crate::postgres::run_lock::RunLock;
-use crate::process::{Finished, Invocation, Started};
+use crate::process::{Finished, Invocation};
 use crate::run::console::Console;
 use crate::run::early::Early;
 use crate::run::ended::Ended;
@@ -283,10 +283,7 @@ impl Stage<'_, '_> {
         let (shown, dir) = (invocation.shown(), invocation.dir.display());
         self.journal.debug.line(format!("{name}: $ {shown}\nin {dir}, given {}", given.join(" ")));
         let console = self.journal.console;
-        let child = match self.journal.early.take(invocation) {
-            Some(waiting) => waiting,
-            None => Started::new(invocation)?,
-        };
+        let child = self.journal.early.take_or_start(invocation)?;
         let run = || child.run(deadline, file, &self.journal.redactor, self.journal.interrupt);
         let finished = console.waiting(name, run)?;
         let process = self.journal.record().outcome.lifetime(finished.started);

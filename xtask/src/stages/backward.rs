@@ -21,7 +21,7 @@ use crate::migrations::down_scripts::{self, Sources};
 use crate::migrations::harm::Harm;
 use crate::migrations::kept_rehearsal;
 use crate::migrations::losses::{Loss, Removal, losses, schemas_of};
-use crate::migrations::prisma_status::ask_prisma;
+use crate::migrations::prisma_status::Question;
 use crate::migrations::rehearsal::{Workplace, drafts, rehearse};
 use crate::migrations::rehearsed::{Rehearsal, RehearsedDown};
 use crate::migrations::roll_back::roll_back;
@@ -89,6 +89,8 @@ pub struct Memory {
     connection: Mutex<Option<Connection>>,
     /// What the database is, read once, when no script runs any more.
     after: OnceLock<DatabaseState>,
+    /// To Prisma, whose CLI gets ready while the scripts run.
+    question: OnceLock<Question>,
 }
 
 #[derive(Debug, Serialize)]
@@ -427,7 +429,17 @@ impl Running<'_, Backward> {
         self.memory.after.get().ok_or_else(|| Failure::bug("the state that was read is not there"))
     }
 
+    fn question(&self) -> Result<&Question> {
+        if self.memory.question.get().is_none() {
+            let _ = self.memory.question.set(Question::new(self.session)?);
+        }
+        self.memory.question.get().ok_or_else(|| Failure::bug("the question that was made is not there"))
+    }
+
     fn roll_back(&self, at: usize) -> Result<String> {
+        if at == 0 && !self.options.drilled {
+            self.question()?.get_ready(self.journal);
+        }
         let names = self.inspection.before.standing.in_ledger();
         let kept = self.options.kept(self.session, self.inspection);
         let order = Order {
@@ -505,8 +517,8 @@ impl Running<'_, Backward> {
         let taken = self.inspection.way.downs.iter().map(|down| &down.migration);
         let mut expected: Vec<String> = taken.chain(&self.inspection.before.standing.pending).cloned().collect();
         expected.sort();
-        let prisma =
-            if self.options.drilled { None } else { Some(("Prisma", ask_prisma(self.session, self.journal)?)) };
+        let ask = || self.question()?.ask(self.session, self.journal).map(|found| ("Prisma", found));
+        let prisma = (!self.options.drilled).then(ask).transpose()?;
         for (who, found) in [("the ledger", standing.pending.clone())].into_iter().chain(prisma) {
             if found != expected {
                 return Err(Failure::different(format!("{who} says that other migrations are pending"))

@@ -16,7 +16,7 @@ use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::down::{Down, Order};
 use crate::migrations::down_scripts;
-use crate::migrations::prisma_status::ask_prisma;
+use crate::migrations::prisma_status::Question;
 use crate::migrations::roll_back::roll_back;
 use crate::migrations::status::MigrationStatus;
 use crate::run::ended::Ended;
@@ -304,7 +304,7 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
         return Err(Failure::different(format!("the ledger says the opposite of what was asked about `{failed}`"))
             .hint(Hint::run("forward --plan")));
     }
-    let prisma = ask_prisma(session, journal)?;
+    let prisma = Question::new(session)?.ask(session, journal)?;
     if prisma != standing.pending {
         return Err(Failure::different("Prisma and the ledger disagree about what is pending").because(format!(
             "Prisma: {}; the ledger: {}",
