@@ -4,6 +4,7 @@
 //! What is behind something that fails is skipped and says so, so that one cause is one row.
 
 pub mod check;
+mod copies;
 mod declared;
 mod env_file;
 mod history;

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::causes::{guard as causes, machine, rights as versions};
 use crate::clock;
 use crate::doctor::check::{Check, Mark};
-use crate::doctor::{Patient, history, mirror, network, rights};
+use crate::doctor::{Patient, copies, history, mirror, network, rights};
 use crate::error::{Refusal, Result};
 use crate::guard::{self, Candidate, ClaimStatus, Demand};
 use crate::parity::rest;
@@ -60,6 +60,7 @@ fn behind(patient: &Patient, candidate: &Candidate, pin: &Pin) -> Vec<Check> {
         return rows;
     }
     rows.push(disk(patient, &identity));
+    rows.extend(or_row("copies", copies::look(connection, &patient.settings, &identity.database)));
     rows.extend(or_row("clock", clock_of(connection).map(|row| vec![row])));
     rows.extend(or_row("rights", rights::look(connection, &patient.settings, candidate)));
     let too_old = identity.check_version().is_err();

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::causes::{history as causes, prisma};
 use crate::doctor::check::{Check, Mark};
-use crate::doctor::{Patient, history, server};
+use crate::doctor::{Patient, copies, history, server};
 use crate::error::{Failure, Result, Status};
 use crate::guard::input::Declared;
 use crate::guard::{self, Candidate, Demand};
@@ -61,6 +61,7 @@ pub fn look(
     guard::prove(candidate.clone(), &observed, Demand::ReadOnly)
         .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
     let mut checks = server::claim_of(&mut connection, &identity, &candidate)?;
+    checks.extend(copies::look(&mut connection, &settings, &identity.database)?);
     checks.extend(history::locks(&mut connection, &candidate)?.into_iter().map(differs));
     let patient = Patient {
         settings,

@@ -37,6 +37,47 @@ fn notes(answer: &Answer) -> String {
     answer.json()["notes"].to_string()
 }
 
+/// What `status` says of copies, without names and sizes; `doctor` says the same.
+fn rows_of_copies(project: &Project) -> String {
+    let said = ["status", "doctor"].map(|command| {
+        let answer = project.run(&[command, "--json"]).json();
+        let rows = answer["checks"].as_array().unwrap().iter().filter(|row| row["name"] == "copies");
+        let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let lines: Vec<_> = rows.map(|row| format!("{}: {}", text(row, "status"), text(row, "message"))).collect();
+        let vary = regex::Regex::new(r"[0-9.]+ MB|drill_copy_\w+|_\d+_test").unwrap();
+        vary.replace_all(&lines.join("\n"), |found: &regex::Captures<'_>| match found[0].ends_with("MB") {
+            true => "N MB",
+            false => "NAME",
+        })
+        .into_owned()
+    });
+    assert_eq!(said[0], said[1]);
+    said[0].clone()
+}
+
+#[test]
+fn a_copy_that_nobody_would_put_back_is_seen() {
+    let (project, database) = kept_as_database("copies_seen");
+    assert_eq!(rows_of_copies(&project), "");
+    snapshot(&project);
+    fs::remove_dir_all(project.path(".drill/snapshots")).unwrap();
+    // Of a database that is gone: one of this role's, and one of another's, which is not its business.
+    let mark = r#"staging drill: copy of a database {"id":"ID","of":"NAME_that_is_gone","of_oid":1,"claimed_at":null}"#;
+    let (name, owner) = (&database.name, &database.user);
+    let mut server = server::shared().superuser("postgres");
+    for (left, owner) in [(format!("{name}_left"), owner.as_str()), (format!("{name}_others"), "postgres")] {
+        server.batch_execute(&format!("create database {left} owner {owner}")).unwrap();
+        server.batch_execute(&format!("comment on database {left} is '{}'", mark.replace("NAME", name))).unwrap();
+    }
+    insta::assert_snapshot!(rows_of_copies(&project), @"
+    warn: `NAME` (N MB) is a copy of this one, of another checkout or without its record
+    warn: `copies_seenNAME_left` (N MB) is a copy of `copies_seenNAME_that_is_gone`, which is gone
+    ");
+    for left in ["left", "others"] {
+        server.batch_execute(&format!("drop database {name}_{left}")).unwrap();
+    }
+}
+
 #[test]
 fn a_copy_puts_rows_back_table_by_table_where_the_schema_has_changed() {
     let (project, database) = kept_as_database("copies_rows");
@@ -58,6 +99,7 @@ fn a_copy_puts_rows_back_table_by_table_where_the_schema_has_changed() {
     let files: Vec<_> =
         fs::read_dir(project.path(&format!(".drill/snapshots/staging/{name}"))).unwrap().flatten().collect();
     assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(rows_of_copies(&project), "ok: 1 earlier state, N MB in all, for `restore --list`");
     // Only its owner gets in.
     let public = format!("select has_database_privilege('public', '{}', 'connect')", found[0]);
     assert!(!server::shared().superuser("postgres").query_one(&public, &[]).unwrap().get::<_, bool>(0));

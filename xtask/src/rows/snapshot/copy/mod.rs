@@ -11,7 +11,7 @@ mod allowed;
 mod dressing;
 mod keep;
 mod make;
-mod mark;
+pub mod mark;
 pub mod remove;
 mod renaming;
 mod rows;
