@@ -45,3 +45,4 @@ mod schema;
 mod six;
 mod squawk;
 mod strangers;
+mod two_ways_back;
