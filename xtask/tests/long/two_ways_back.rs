@@ -113,7 +113,7 @@ fn the_catalogs_and_prisma_lead_back_to_the_same_schema() {
     }
     insta::assert_snapshot!(origins.join("\n"), @"
     12_drop_table: -- By the catalogs before and after the migration.
-    11_primary_key: -- AlterTable
+    11_primary_key: -- By the catalogs before and after the migration.
     10_other_key: -- By the catalogs before and after the migration.
     09_drop_index: -- By the catalogs before and after the migration.
     08_drop_column: -- By the catalogs before and after the migration.
