@@ -146,7 +146,8 @@ fn role(role: &str) -> String {
 }
 
 /// What a column can be besides what `column` writes; comments and grants follow.
-const RARE_OF_COLUMN: [&str; 5] = ["storage", "compression", "statistics target", "options", "foreign options"];
+const RARE_OF_COLUMN: [&str; 7] =
+    ["storage", "compression", "statistics target", "options", "foreign options", "not null", "also its own"];
 
 /// As CREATE TABLE and ADD COLUMN write it.
 pub fn column(key: &ObjectKey, object: &Object) -> Option<String> {

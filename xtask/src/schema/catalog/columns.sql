@@ -23,6 +23,12 @@ select 'column' as kind,
          'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
          'generated', case a.attgenerated when 's' then 'stored' when 'v' then 'virtual' end,
          'identity', case a.attidentity when 'a' then 'always' when 'd' then 'by default' end,
+         'not null', (select nullif(pg_catalog.concat_ws(', ', case when not k.convalidated then 'not valid' end, -- since 18
+                                                         case when k.connoinherit then 'no inherit' end), '') -- since 18
+                        from pg_catalog.pg_constraint k -- since 18
+                       where k.conrelid = c.oid and k.contype = 'n' and a.attnum = any(k.conkey)), -- since 18
+         -- It stays when the parent's goes.
+         'also its own', case when a.attinhcount > 0 and a.attislocal then 'yes' end,
          'storage', case when a.attstorage <> t.typstorage then
             case a.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main'
                               else 'extended' end end,
@@ -41,6 +47,10 @@ select 'column' as kind,
    and c.relnamespace = any(array(select s.oid from pg_catalog.pg_namespace s where s.nspname = any($1)))
    and (c.relkind in ('r', 'p', 'f')
         or c.relkind in ('v', 'm') and (a.attacl is not null or d.oid is not null or a.attoptions is not null
+           or a.attstattarget >= 0 or a.attstorage <> t.typstorage or a.attcompression in ('p', 'l')
+           or exists (select from pg_catalog.pg_seclabel x
+                       where x.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                         and x.objoid = c.oid and x.objsubid = a.attnum)
            or exists (select from pg_catalog.pg_description x
                        where x.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
                          and x.objoid = c.oid and x.objsubid = a.attnum)))

@@ -22,7 +22,8 @@ select 'constraint' as kind,
          'index', (select nullif(pg_catalog.concat_ws(' ', pg_catalog.array_to_string(x.reloptions, ', '),
                                    case when not i.indisvalid then 'invalid' end,
                                    (select 'tablespace ' || s.spcname from pg_catalog.pg_tablespace s where s.oid = x.reltablespace),
-                                   'comment ' || pg_catalog.quote_literal(pg_catalog.obj_description(x.oid, 'pg_class'))), '')
+                                   (select 'statistics targets ' || pg_catalog.string_agg(a.attnum || ': ' || a.attstattarget, ', ' order by a.attnum)
+                                      from pg_catalog.pg_attribute a where a.attrelid = x.oid and a.attstattarget >= 0)), '')
                      from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
                     where i.indexrelid = k.conindid and k.contype in ('p', 'u', 'x'))
        ]::text[] as properties

@@ -70,7 +70,7 @@ select o.kind,
                array['trusted', lanpltrusted::text, 'handler', nullif(lanplcallfoid, 0)::pg_catalog.regproc::text,
                      'inline', nullif(laninline, 0)::pg_catalog.regproc::text,
                      'validator', nullif(lanvalidator, 0)::pg_catalog.regproc::text]::text[]
-          from pg_catalog.pg_language where oid >= 16384
+          from pg_catalog.pg_language where oid >= 16384 or lanacl is not null -- of the server's own only what was granted or revoked
         union all
         select 'access method', 'pg_am', oid, amname, '', null, '{}', '{}',
                array['type', case amtype when 'i' then 'index' else 'table' end, 'handler', amhandler::text]::text[]

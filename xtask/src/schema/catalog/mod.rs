@@ -23,6 +23,8 @@ mod object;
 mod questions;
 mod scope;
 #[cfg(test)]
+mod server_columns;
+#[cfg(test)]
 mod tests;
 mod wording;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::sha256;
 
 /// Raised when the same database would yield another catalog, so that kept ones are not compared with new ones.
-pub const CATALOG_VERSION: u32 = 2;
+pub const CATALOG_VERSION: u32 = 3;
 
 /// What names an object. Ordered by path, so that a table is followed by what is in it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -35,31 +35,33 @@ select o.kind,
         union all
         select 'operator class', 'pg_opclass', c.oid, opcnamespace, opcname, ' using ' || m.amname, opcowner,
                array['type', pg_catalog.format_type(opcintype, null), 'stored as', pg_catalog.format_type(nullif(opckeytype, 0), null),
-                     'family', f.opfname, 'default', opcdefault::text]::text[]
+                     'family', pg_catalog.format('%I.%I', f.opfnamespace::pg_catalog.regnamespace, f.opfname), 'default', opcdefault::text]::text[]
           from ours join pg_catalog.pg_opclass c on opcnamespace = ours.oid
           join pg_catalog.pg_am m on m.oid = c.opcmethod join pg_catalog.pg_opfamily f on f.oid = c.opcfamily
         union all
         select 'operator family', 'pg_opfamily', f.oid, opfnamespace, opfname, ' using ' || m.amname, opfowner,
                array[
                  'operators', (select pg_catalog.string_agg(pg_catalog.concat_ws(' ', o.amopstrategy, o.amopopr::pg_catalog.regoperator,
-                                        o.amoppurpose, s.opfname), ', '
+                                        o.amoppurpose, nullif(pg_catalog.concat_ws('.', s.opfnamespace::pg_catalog.regnamespace, s.opfname), '')), ', '
                                         order by o.amopstrategy, o.amopopr::pg_catalog.regoperator::text)
                                  from pg_catalog.pg_amop o left join pg_catalog.pg_opfamily s on s.oid = o.amopsortfamily
                                 where o.amopfamily = f.oid),
-                 'functions', (select pg_catalog.string_agg(p.amprocnum || ' ' || p.amproc::pg_catalog.regprocedure::text, ', '
-                                        order by p.amprocnum, p.amproc::pg_catalog.regprocedure::text)
+                 'functions', (select pg_catalog.string_agg(pg_catalog.format('%s %s for %s, %s', p.amprocnum, p.amproc::pg_catalog.regprocedure,
+                                        pg_catalog.format_type(p.amproclefttype, null), pg_catalog.format_type(p.amprocrighttype, null)), ', '
+                                        order by p.amprocnum, p.amproc::pg_catalog.regprocedure::text,
+                                        pg_catalog.format_type(p.amproclefttype, null), pg_catalog.format_type(p.amprocrighttype, null))
                                  from pg_catalog.pg_amproc p where p.amprocfamily = f.oid)]::text[]
           from ours join pg_catalog.pg_opfamily f on opfnamespace = ours.oid join pg_catalog.pg_am m on m.oid = f.opfmethod
         union all
         select 'text search configuration', 'pg_ts_config', c.oid, cfgnamespace, cfgname, '', cfgowner,
-               array['parser', p.prsname,
+               array['parser', pg_catalog.format('%I.%I', p.prsnamespace::pg_catalog.regnamespace, p.prsname),
                      'mapping', (select pg_catalog.string_agg(m.maptokentype || ' ' || m.mapdict::pg_catalog.regdictionary::text, ', '
                                           order by m.maptokentype, m.mapseqno)
                                    from pg_catalog.pg_ts_config_map m where m.mapcfg = c.oid)]::text[]
           from ours join pg_catalog.pg_ts_config c on cfgnamespace = ours.oid join pg_catalog.pg_ts_parser p on p.oid = c.cfgparser
         union all
         select 'text search dictionary', 'pg_ts_dict', d.oid, dictnamespace, dictname, '', dictowner,
-               array['template', t.tmplname, 'options', dictinitoption]::text[]
+               array['template', pg_catalog.format('%I.%I', t.tmplnamespace::pg_catalog.regnamespace, t.tmplname), 'options', dictinitoption]::text[]
           from ours join pg_catalog.pg_ts_dict d on dictnamespace = ours.oid join pg_catalog.pg_ts_template t on t.oid = d.dicttemplate
         union all
         select 'text search parser', 'pg_ts_parser', p.oid, prsnamespace, prsname, '', null,

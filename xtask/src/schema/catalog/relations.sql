@@ -65,11 +65,13 @@ select case c.relkind when 'v' then 'view' when 'm' then 'materialized view' whe
             select pg_catalog.string_agg(pg_catalog.concat_ws(' ', x.relname, '(' || pg_catalog.array_to_string(x.reloptions, ', ') || ')',
                                            case when not i.indisvalid then 'invalid' end,
                                            (select 'tablespace ' || t.spcname from pg_catalog.pg_tablespace t where t.oid = x.reltablespace),
-                                           'comment ' || pg_catalog.quote_literal(pg_catalog.obj_description(x.oid, 'pg_class'))), ', ' order by x.relname)
+                                           'statistics targets ' || s.targets), ', ' order by x.relname)
               from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid and x.relispartition
               join pg_catalog.pg_inherits h on h.inhrelid = x.oid join pg_catalog.pg_class px on px.oid = h.inhparent
+              cross join lateral (select pg_catalog.string_agg(a.attnum || ': ' || a.attstattarget, ', ' order by a.attnum) as targets
+                                    from pg_catalog.pg_attribute a where a.attrelid = x.oid and a.attstattarget >= 0) s
              where i.indrelid = c.oid and (x.reloptions is distinct from px.reloptions or x.reltablespace <> px.reltablespace
-                   or not i.indisvalid or pg_catalog.obj_description(x.oid, 'pg_class') is not null)) end
+                   or not i.indisvalid or s.targets is not null)) end
        ]::text[] as properties
   from pg_catalog.pg_class c
   join pg_catalog.pg_namespace n on n.oid = c.relnamespace

@@ -1,5 +1,5 @@
-//! What a comparison of catalogs looks at, and what it does not: each table of the server's own catalog is one or the other, and
-//! `docs/safety.md` lists the latter.
+//! What a comparison of catalogs looks at. What it does not is listed in `docs/safety.md`: each column of the server's own catalog is one or the
+//! other (`server_columns.rs`).
 
 /// Every kind of object that is compared.
 pub const KINDS: [&str; 39] = [
@@ -42,25 +42,4 @@ pub const KINDS: [&str; 39] = [
     "cast",
     "transform",
     "settings",
-];
-
-/// Tables of the server's catalog that no query reads, and what is in them, as `docs/safety.md` says it.
-#[cfg(test)]
-pub const NOT_COMPARED: [(&str, &str); 15] = [
-    ("pg_authid", "roles and their memberships"),
-    ("pg_auth_members", "roles and their memberships"),
-    ("pg_parameter_acl", "rights on the server's settings"),
-    ("pg_shdescription", "comments on databases, roles and tablespaces"),
-    ("pg_shseclabel", "security labels of databases, roles and tablespaces"),
-    ("pg_shdepend", "what the server derives"),
-    ("pg_init_privs", "objects of an extension"),
-    ("pg_largeobject", "large objects"),
-    ("pg_largeobject_metadata", "large objects"),
-    ("pg_replication_origin", "subscriptions and replication origins"),
-    ("pg_subscription", "subscriptions and replication origins"),
-    ("pg_subscription_rel", "subscriptions and replication origins"),
-    ("pg_statistic", "what the server derives"),
-    ("pg_statistic_ext_data", "what the server derives"),
-    // Read through a function.
-    ("pg_partitioned_table", ""),
 ];

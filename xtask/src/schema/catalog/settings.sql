@@ -1,8 +1,8 @@
--- What sessions begin with: the settings of this database, of the migrating role, and of any role in this database. A setting that a
+-- What sessions begin with: the settings of this database, of the migrating role, of all roles, and of any role in this database. A setting that a
 -- project made up (`app.jwt_secret`) may hold a secret: that it is set is all that is read.
 select 'settings' as kind,
        '{}'::text[] as path,
-       ' of ' || case when s.setrole = 0 then '' when pg_catalog.pg_get_userbyid(s.setrole) = current_user then '<migrating role>'
+       ' of ' || case when s.setrole = 0 then case when s.setdatabase = 0 then 'all roles' else '' end when pg_catalog.pg_get_userbyid(s.setrole) = current_user then '<migrating role>'
                       else 'role ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(s.setrole)) end
               || case when s.setrole <> 0 and s.setdatabase <> 0 then ' in ' else '' end
               || case when s.setdatabase <> 0 then 'the database' else '' end as signature,
@@ -20,4 +20,4 @@ select 'settings' as kind,
   from pg_catalog.pg_db_role_setting s
   left join pg_catalog.pg_database d on d.oid = s.setdatabase
  where $1::text[] is not null and (d.datname = pg_catalog.current_database()
-        or s.setdatabase = 0 and pg_catalog.pg_get_userbyid(s.setrole) = current_user)
+        or s.setdatabase = 0 and (s.setrole = 0 or pg_catalog.pg_get_userbyid(s.setrole) = current_user))

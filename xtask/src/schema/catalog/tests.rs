@@ -173,7 +173,7 @@ const CASES: [Case; 27] = [
         add: "create type r as range (subtype = int)",
         name: r#"type "public"."r""#,
         change: "drop type r; create type r as range (subtype = bigint)",
-        changed: r#"type "public"."r": range of is bigint, multirange public.r_multirange, operator class int8_ops, expected integer, multirange public.r_multirange, operator class int4_ops"#,
+        changed: r#"type "public"."r": range of is bigint, multirange public.r_multirange, operator class pg_catalog.int8_ops, expected integer, multirange public.r_multirange, operator class pg_catalog.int4_ops"#,
         remove: "drop type r",
     },
     Case {
@@ -447,8 +447,8 @@ fn a_catalog_survives_json_and_a_later_version_is_not_taken_for_this_one() {
     let after: Catalog = serde_json::from_str(&json).unwrap();
     assert_eq!(after, before);
     assert_eq!(after.digest(), before.digest());
-    let later = json.replacen("\"version\": 2", "\"version\": 3", 1);
-    assert!(serde_json::from_str::<Catalog>(&later).unwrap_err().to_string().contains("version 3"));
+    let later = json.replacen("\"version\": 3", "\"version\": 4", 1);
+    assert!(serde_json::from_str::<Catalog>(&later).unwrap_err().to_string().contains("version 4"));
 }
 
 #[test]

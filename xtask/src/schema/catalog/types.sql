@@ -35,9 +35,9 @@ select case t.typtype when 'd' then 'domain' else 'type' end as kind,
          'range of', (select pg_catalog.concat_ws(', ',
                                pg_catalog.format_type(r.rngsubtype, null),
                                'multirange ' || pg_catalog.format_type(r.rngmultitypid, null),
-                               'operator class ' || (select o.opcname from pg_catalog.pg_opclass o
+                               'operator class ' || (select pg_catalog.format('%I.%I', o.opcnamespace::pg_catalog.regnamespace, o.opcname) from pg_catalog.pg_opclass o
                                                       where o.oid = r.rngsubopc),
-                               'collation ' || (select co.collname from pg_catalog.pg_collation co
+                               'collation ' || (select pg_catalog.format('%I.%I', co.collnamespace::pg_catalog.regnamespace, co.collname) from pg_catalog.pg_collation co
                                                  where co.oid = r.rngcollation),
                                'canonical ' || nullif(r.rngcanonical::oid, 0)::pg_catalog.regprocedure::text,
                                'difference ' || nullif(r.rngsubdiff::oid, 0)::pg_catalog.regprocedure::text)
