@@ -281,6 +281,18 @@ pub enum Sandbox {
     Url,
     /// Add believable rows to every table, and to the mirror where there is one
     Seed(Seed),
+    /// Remove its old runs and snapshots, and what killed commands left; without `--confirm`, show what would go
+    Prune(SandboxPrune),
+}
+
+#[derive(Debug, Args)]
+pub struct SandboxPrune {
+    /// Keep the newest N runs and the newest N snapshots with rows
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "10")]
+    pub keep: usize,
+    /// Yes, take away what was shown
+    #[arg(long)]
+    pub confirm: bool,
 }
 
 #[derive(Debug, Args)]

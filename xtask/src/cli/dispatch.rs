@@ -99,6 +99,7 @@ fn name(command: &Command) -> &'static str {
         Command::Sandbox(Sandbox::Status) => "sandbox status",
         Command::Sandbox(Sandbox::Url) => "sandbox url",
         Command::Sandbox(Sandbox::Seed(_)) => "sandbox seed",
+        Command::Sandbox(Sandbox::Prune(_)) => "sandbox prune",
         Command::Evidence(Evidence::List) => "evidence list",
         Command::Evidence(Evidence::Show(_)) => "evidence show",
         Command::Evidence(Evidence::Open(_)) => "evidence open",

@@ -23,25 +23,42 @@ pub fn run(args: &Prune, runner: &Runner<'_>, outcome: &mut Outcome) -> Result<(
     let Runner { settings, console, .. } = *runner;
     let pruning = planned(args, runner)?;
     let confirmed = args.confirm && !runner.plan_only;
-    let mut warnings = Vec::new();
     if confirmed {
-        signature::rehearse(settings)?;
-        let (redactor, _) = Declared::known_at_any_rate(settings, true, false);
-        let mut record = preamble::record(settings, &runner.argv, outcome);
-        record.outcome.command = "prune".to_owned();
-        warnings = pruning.apply(settings, &redactor, &mut record)?;
-        outcome.evidence.clone_from(&record.outcome.evidence);
+        apply(&pruning, runner, outcome)?;
     }
     outcome.extra.insert("prune".to_owned(), as_json(&pruning, confirmed));
-    warnings.iter().for_each(|warning| console.show(warning));
-    outcome.add_notes(&warnings);
     if !settings.output.json {
         console.result(&in_words(args, runner, &pruning, confirmed));
     }
     Ok(())
 }
 
+/// Writes the record that names each run that goes, and takes them away.
+///
+/// # Errors
+/// `failed` when something cannot be written or removed.
+pub fn apply(pruning: &Pruning, runner: &Runner<'_>, outcome: &mut Outcome) -> Result<()> {
+    let Runner { settings, console, .. } = *runner;
+    signature::rehearse(settings)?;
+    let (redactor, _) = Declared::known_at_any_rate(settings, true, false);
+    let mut record = preamble::record(settings, &runner.argv, outcome);
+    record.outcome.command = "prune".to_owned();
+    let warnings = pruning.apply(settings, &redactor, &mut record)?;
+    outcome.evidence.clone_from(&record.outcome.evidence);
+    warnings.iter().for_each(|warning| console.show(warning));
+    outcome.add_notes(&warnings);
+    Ok(())
+}
+
 fn planned(args: &Prune, runner: &Runner<'_>) -> Result<Pruning> {
+    let verification = verified(runner)?;
+    let snapshots = Store::of(runner.settings).list()?.into_iter().map(|snapshot| snapshot.name).collect();
+    Ok(Pruning::of(runner.settings, &verification, &rule(args)?, &snapshots))
+}
+
+/// # Errors
+/// `different` when it is not what was recorded.
+pub fn verified(runner: &Runner<'_>) -> Result<Verification> {
     let Runner { settings, interrupt, .. } = *runner;
     let mut verification = Verification::of(settings)?;
     verification.check_signatures(settings, interrupt)?;
@@ -52,8 +69,7 @@ fn planned(args: &Prune, runner: &Runner<'_>) -> Result<Pruning> {
         .because_all(verification.findings.iter().map(|finding| finding.message.clone()))
         .hint(Hint::run("evidence verify")));
     }
-    let snapshots = Store::of(settings).list()?.into_iter().map(|snapshot| snapshot.name).collect();
-    Ok(Pruning::of(settings, &verification, &rule(args)?, &snapshots))
+    Ok(verification)
 }
 
 fn rule(args: &Prune) -> Result<Rule> {
@@ -68,7 +84,7 @@ fn rule(args: &Prune) -> Result<Rule> {
     }
 }
 
-fn as_json(pruning: &Pruning, confirmed: bool) -> serde_json::Value {
+pub fn as_json(pruning: &Pruning, confirmed: bool) -> serde_json::Value {
     let going = pruning.going.iter().map(|going| {
         let mut json = json!(going.run);
         json["bytes"] = going.bytes.into();
@@ -106,8 +122,7 @@ fn in_words(args: &Prune, runner: &Runner<'_>, pruning: &Pruning, confirmed: boo
         lines.push(format!("{} of an earlier prune {what}", counted(left, "run")));
     }
     lines.extend(pruning.staying.iter().map(|staying| format!("`{}` stays: {}", staying.run, staying.why)));
-    let has_work = left > 0 || !pruning.going.is_empty();
-    if has_work && !confirmed {
+    if !pruning.is_empty() && !confirmed {
         lines.push(format!("to do it: {}", again(args).line(&runner.settings.aim)));
     }
     lines.join("\n")

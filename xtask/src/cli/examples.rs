@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// A command's words, and what follows the program in each example with what it is for.
-const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
+const EXAMPLES: [(&str, &[(&str, &str)]); 32] = [
     ("doctor", &[("doctor", "staging"), ("doctor --sandbox", "the sandbox"), ("doctor --explain P3018", "one page")]),
     ("status", &[("status", "every row"), ("status --quiet", "for a cron: silent where all is well")]),
     (
@@ -63,6 +63,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 31] = [
             ("sandbox seed --mirror-drop 2", "for a parity that misses"),
         ],
     ),
+    ("sandbox prune", &[("sandbox prune", "show what would go"), ("sandbox prune --keep 3 --confirm", "take it away")]),
     ("evidence", &[("evidence list", "past runs"), ("evidence show", "the newest in full")]),
     ("evidence list", &[("evidence list", "of staging"), ("evidence list --sandbox", "of the sandbox")]),
     ("evidence show", &[("evidence show", "the newest"), ("evidence show 4368db", "by its id")]),

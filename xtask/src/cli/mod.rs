@@ -11,6 +11,7 @@ mod examples;
 mod init;
 mod production_sizes;
 mod sandbox;
+mod sandbox_prune;
 mod seed;
 mod shell;
 mod status;

@@ -1,9 +1,9 @@
-//! `sandbox up`, `down`, `status`, `url` and `seed`: the embedded Postgres, for the person at the keyboard.
+//! `sandbox up`, `down`, `status`, `url`, `seed` and `prune`: the embedded Postgres, for the person at the keyboard.
 
 use std::time::Duration;
 
 use crate::cli::args::Sandbox;
-use crate::cli::seed;
+use crate::cli::{sandbox_prune, seed};
 use crate::error::{OrFail, Result};
 use crate::evidence::outcome::Outcome;
 use crate::rows::seed::MirrorFaults;
@@ -50,6 +50,7 @@ pub fn run(command: &Sandbox, runner: &Runner<'_>, outcome: &mut Outcome) -> Res
             };
             seed::run(runner, seed.rows, faults, outcome)
         }
+        Sandbox::Prune(args) => sandbox_prune::run(args, runner, outcome),
     }
 }
 

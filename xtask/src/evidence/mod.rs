@@ -26,5 +26,6 @@ pub mod prune;
 pub mod record;
 pub mod seal;
 pub mod signature;
+pub mod values;
 pub mod verify;
 pub mod views;

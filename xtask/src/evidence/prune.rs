@@ -17,6 +17,7 @@ use crate::evidence::folder::Run;
 use crate::evidence::past::{PRUNE, Past, State};
 use crate::evidence::record::{Previous, Pruned, Record};
 use crate::evidence::seal::seal;
+use crate::evidence::values;
 use crate::evidence::verify::Verification;
 use crate::evidence::views;
 use crate::files::{plain, read_linked};
@@ -95,6 +96,11 @@ impl Pruning {
         self.unfinished.len() + self.half_gone
     }
 
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.going.is_empty() && self.left() == 0
+    }
+
     pub fn bytes(&self) -> u64 {
         self.going.iter().map(|going| going.bytes).sum()
     }
@@ -145,6 +151,7 @@ impl Pruning {
         let new = self.going.iter().map(|going| &going.run.run);
         for run in new.chain(&self.unfinished) {
             hide(&dir, run).failed(unremovable)?;
+            values::forget(settings, run);
         }
         sweep()
     }
@@ -223,6 +230,16 @@ impl<'a> Needed<'a> {
         ];
         because.into_iter().find(|(is_so, _)| *is_so).map(|(_, why)| why)
     }
+}
+
+/// The snapshots that a drill which can be resumed puts rows back from.
+pub fn snapshots_of_resumable(runs: &[Past]) -> BTreeSet<String> {
+    let resumable = resumable(runs);
+    let records = runs.iter().filter(|past| resumable.contains(&past.name)).filter_map(|past| past.record.as_ref());
+    let extra = |record: &Record, key: &str| record.outcome.extra.get(key).cloned().unwrap_or_default();
+    let named =
+        |record: &Record| [extra(record, "drill")["snapshot"].clone(), extra(record, "snapshot")["name"].clone()];
+    records.flat_map(named).filter_map(|name| name.as_str().map(str::to_owned)).collect()
 }
 
 /// The last drill of each target, where it did not go through, and the run whose first forward it goes back to.

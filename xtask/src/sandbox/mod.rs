@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod cluster;
+pub mod leftovers;
 pub mod npm;
 mod run_as;
 mod server;
@@ -85,6 +86,14 @@ fn resume(cluster: &Cluster, base: &Path, state: State, tell: &dyn Fn(&str)) -> 
     Ok(started)
 }
 
+/// Whether there is one, running or not.
+///
+/// # Errors
+/// `blocked` when what it says of itself cannot be read.
+pub fn exists(settings: &Settings) -> Result<bool> {
+    Ok(state(&base(settings))?.is_some_and(|state| state.data.join("PG_VERSION").is_file()))
+}
+
 const STARTS: &str = "its server starts";
 
 /// A new cluster counts from the moment its state is written; what an interrupted birth left is thrown away before.
@@ -144,9 +153,11 @@ impl Drop for Ephemeral {
     }
 }
 
+/// Of servers that are thrown away, at one time.
+const PLACES: usize = 16;
+
 /// The first of a few numbered folders that no other command holds.
 fn free_place(parent: &Path) -> Result<(PathBuf, fs::File)> {
-    const PLACES: usize = 16;
     for number in 0..PLACES {
         let base = parent.join(number.to_string());
         let unusable = || format!("cannot lock `{}`", base.display());

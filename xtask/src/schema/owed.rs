@@ -14,6 +14,7 @@ use crate::schema::catalog::Catalog;
 use crate::schema::dependents::{self, Dependent, dependents};
 use crate::schema::privileges::{self, Privileges};
 use crate::session::Session;
+use crate::settings::Settings;
 
 /// Of one database, in the server's own words for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,7 +67,7 @@ impl Owed {
     /// # Errors
     /// `blocked` when it was written down and cannot be read.
     pub fn read(session: &Session<'_>) -> Result<Option<Owed>> {
-        let path = path(session);
+        let path = path(session.settings);
         let unreadable = || {
             let shown = session.settings.shown(&path);
             format!("cannot read `{shown}`, where a reset wrote down what it took; where nothing is missing, remove it")
@@ -95,7 +96,7 @@ impl Owed {
             system_identifier: here.system_identifier.clone(),
             taken,
         };
-        let path = path(session);
+        let path = path(session.settings);
         let unwritable = || format!("cannot write `{}`", session.settings.shown(&path));
         let text = serde_json::to_vec_pretty(&owed).bug("what is owed cannot be written as JSON")?;
         let dir = path.parent().unwrap_or(&path);
@@ -125,7 +126,7 @@ impl Owed {
     /// # Errors
     /// `blocked` when the folder cannot be written to.
     pub fn settle(session: &Session<'_>) -> Result<()> {
-        let path = path(session);
+        let path = path(session.settings);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).blocked(|| format!("cannot remove `{}`", session.settings.shown(&path)))
@@ -168,9 +169,14 @@ impl Owed {
     }
 }
 
+/// Whether a reset of the target has taken what is not there again.
+pub fn is_any(settings: &Settings) -> bool {
+    path(settings).exists()
+}
+
 /// Not among the snapshots: a reset without one owes as much.
-fn path(session: &Session<'_>) -> PathBuf {
+fn path(settings: &Settings) -> PathBuf {
     // A target's name is a key of drill.toml and may hold anything.
-    let name = session.settings.target.name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_', "_");
-    session.settings.private_dir().join("owed").join(format!("{name}.json"))
+    let name = settings.target.name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_', "_");
+    settings.private_dir().join("owed").join(format!("{name}.json"))
 }

@@ -23,6 +23,7 @@ pub const COMMANDS: &[&[&str]] = &[
     &["sandbox"],
     &["sandbox", "up"],
     &["sandbox", "seed"],
+    &["sandbox", "prune"],
     &["evidence"],
     &["evidence", "list"],
     &["evidence", "show"],

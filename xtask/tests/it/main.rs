@@ -43,6 +43,7 @@ mod reset;
 mod rest;
 mod restore;
 mod sandbox;
+mod sandbox_prune;
 mod secrets;
 mod stalls;
 mod status;

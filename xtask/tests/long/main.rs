@@ -41,6 +41,7 @@ mod names;
 mod order;
 mod platform;
 mod releases;
+mod sandbox_prune;
 mod schema;
 mod six;
 mod squawk;

@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod picture;
+mod soak;
 
 use anyhow::Result;
 use chores::{cargo, shell};
@@ -21,6 +22,7 @@ enum Chore {
     Ci,
     /// The tables of tests that CI has no time for; some ten minutes
     CiLong,
+    Soak(soak::Options),
     /// Run the README's first command in a clone where nothing ran, and draw what it prints: docs/drill.svg
     Picture,
     /// Write docs/cli.md again, from what `--help` says
@@ -32,6 +34,7 @@ fn main() -> Result<()> {
         Chore::Bench(bench) => bench.run(),
         Chore::Ci => ci::run(),
         Chore::CiLong => ci::long(),
+        Chore::Soak(soak) => soak.run(),
         Chore::Picture => picture::write(&shell()?),
         Chore::Docs => docs(),
     }

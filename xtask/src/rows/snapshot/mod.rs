@@ -20,6 +20,7 @@ mod sample;
 mod stale_views;
 mod store;
 pub mod succession;
+pub mod surplus;
 mod take;
 mod trial;
 

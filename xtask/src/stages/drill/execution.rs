@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::Migrations;
+use crate::evidence::values::{self, values_of};
 use crate::files;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
@@ -52,7 +53,15 @@ impl Execution<'_> {
             state = self.journal.console.during("record", || self.left_by(phase))?;
         }
         self.progress().stage = Phase::ALL.len() + 1;
+        self.forget_values();
         Ok(())
+    }
+
+    /// They are for a drill that is resumed, which this one is not any more.
+    fn forget_values(&self) {
+        if let Some(run) = self.progress().baseline.as_deref().and_then(|baseline| baseline.split('/').next()) {
+            values::forget(self.session.settings, run);
+        }
     }
 
     fn tell_not_tried(&self, failed: Phase) {
@@ -175,13 +184,13 @@ impl Execution<'_> {
         if phase == Phase::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.progress().baseline = Some(format!("{run}/{}", phase.subfolder()));
-            let values = prints::values(&mut self.session.connection(), self.session.settings.timeouts.snapshot)?;
+            let sums = prints::values(&mut self.session.connection(), self.session.settings.timeouts.snapshot)?;
             files::keep(
-                &progress::values_of(self.session, &run),
-                &serde_json::to_vec(&values).bug("cannot write values")?,
+                &values_of(self.session.settings, &run),
+                &serde_json::to_vec(&sums).bug("cannot write values")?,
             );
             let (counts, catalog) = (state.counts.clone(), state.catalog.clone());
-            let _ = self.baseline.set(Baseline { counts, values, catalog });
+            let _ = self.baseline.set(Baseline { counts, values: sums, catalog });
         }
         Ok(state)
     }

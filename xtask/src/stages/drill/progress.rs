@@ -13,6 +13,7 @@ use crate::error::{Failure, OrFail, Refusal, Result};
 use crate::evidence::outcome::BeforeAfter;
 use crate::evidence::record::RECORD;
 use crate::evidence::record::Record;
+use crate::evidence::values::values_of;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::losses::Loss;
@@ -136,7 +137,8 @@ impl Earlier {
         let catalog =
             serde_json::from_slice(&read("catalog-after.json")?).map_err(|_| unusable("catalog-after.json"))?;
         let run = baseline.split('/').next().unwrap_or_default();
-        let values = fs::read(values_of(session, run)).ok().and_then(|json| serde_json::from_slice(&json).ok());
+        let values =
+            fs::read(values_of(session.settings, run)).ok().and_then(|json| serde_json::from_slice(&json).ok());
         let values = values.unwrap_or_default();
         Ok(Baseline { counts: counts.after, values, catalog })
     }
@@ -144,11 +146,6 @@ impl Earlier {
     fn unusable(&self, file: &str) -> Failure {
         Failure::different(format!("the evidence `{file}` is not as it was written")).hint(anew())
     }
-}
-
-/// Where a drill keeps the sums of what was in each column. They are not evidence: who has one of a short value can guess that.
-pub fn values_of(session: &Session<'_>, run: &str) -> PathBuf {
-    session.settings.private_dir().join("values").join(format!("{run}.json"))
 }
 
 fn anew() -> Hint {

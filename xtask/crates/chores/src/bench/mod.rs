@@ -11,7 +11,7 @@ mod production;
 mod redaction;
 mod samples;
 mod scale;
-mod scratch;
+pub mod scratch;
 mod snapshot;
 mod stranger;
 mod watcher;
