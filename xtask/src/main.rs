@@ -10,6 +10,8 @@ mod doctor;
 mod error;
 mod evidence;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod guard;
 mod headway;
 mod hint;

@@ -15,6 +15,8 @@ mod entry;
 mod feedback;
 pub mod folder;
 pub mod foretold;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod impact;
 pub mod limits;
 pub mod lint;

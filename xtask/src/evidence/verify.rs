@@ -187,7 +187,7 @@ fn summaries(settings: &Settings, runs: &[Past]) -> BTreeSet<String> {
     runs.iter().filter(|_| counts).filter(is_summary).map(|past| past.name.clone()).collect()
 }
 
-fn check(past: &Past, vouchers: Option<&Vec<Voucher>>, is_summary: bool) -> Vec<Finding> {
+pub(super) fn check(past: &Past, vouchers: Option<&Vec<Voucher>>, is_summary: bool) -> Vec<Finding> {
     let record = changed_record(past, vouchers.map(Vec::as_slice).unwrap_or_default());
     let rest = match (&past.state, &past.record) {
         (State::Closed, Some(read)) => changed_folder(past, read, record.is_none(), is_summary),

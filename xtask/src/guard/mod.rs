@@ -14,6 +14,8 @@ mod declared;
 pub mod env_matrix;
 mod environment;
 mod form;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod host_entry;
 pub mod input;
 mod mistakes;

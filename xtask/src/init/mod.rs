@@ -6,6 +6,8 @@
 pub mod change;
 mod drill_toml;
 mod env_example;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod ignored;
 mod packages;
 pub mod production_sizes;

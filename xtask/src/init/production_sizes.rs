@@ -9,7 +9,8 @@ use crate::error::{Failure, OrFail, Result};
 use crate::hint::Hint;
 use crate::init::change::{Change, appended};
 use crate::settings::Settings;
-use crate::words::size;
+use crate::settings::production::MOST;
+use crate::words::{number, size};
 
 /// One row with one text on one line, which no format of psql takes apart.
 pub const QUERY: &str = include_str!("production_sizes.sql");
@@ -45,6 +46,13 @@ pub fn read(text: &str) -> Result<Vec<Size>> {
     let again = Hint::run("production-sizes");
     let answer: Answer =
         read.or_fail(|| Failure::usage("there is no answer of the query in what was read").hint(again))?;
+    if let Some(Size { schema, table, rows, .. }) = answer.tables.iter().find(|size| size.rows > Some(MOST)) {
+        let rows = number(rows.unwrap_or_default());
+        return Err(Failure::usage(format!(
+            "the answer gives `{schema}.{table}` {rows} rows, and no table has so many"
+        ))
+        .hint(Hint::run("production-sizes")));
+    }
     match answer.production_sizes {
         1 => Ok(answer.tables),
         other => Err(Failure::usage(format!("the answer is of form {other}, and this program reads form 1"))
@@ -67,7 +75,7 @@ pub fn lines(sizes: &[Size]) -> String {
 
 /// `12_000_000`
 fn grouped(rows: u64) -> String {
-    crate::words::number(rows).replace(',', "_")
+    number(rows).replace(',', "_")
 }
 
 /// drill.toml with these sizes in place of those that it has.

@@ -8,6 +8,8 @@ pub mod down;
 pub mod down_scripts;
 pub mod draft;
 pub mod forecast;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod harm;
 pub mod impact;
 mod in_the_way;

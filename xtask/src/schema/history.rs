@@ -60,7 +60,7 @@ impl History {
     /// # Errors
     /// `blocked` when it cannot be read, when a migration has no `migration.sql` (Prisma's P3015), when that is not
     /// UTF-8 or begins with a byte order mark, or when the lock is not TOML; and when there is no such folder.
-    fn load(root: &Path, dir: &Path) -> Result<History> {
+    pub(super) fn load(root: &Path, dir: &Path) -> Result<History> {
         let (mut migrations, mut without) = (Vec::new(), Vec::new());
         if !dir.exists() {
             return Err(no_script::no_history(root, dir));

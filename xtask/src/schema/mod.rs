@@ -6,6 +6,8 @@ pub mod dependents;
 pub mod drift;
 pub mod expected;
 pub mod external;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod history;
 pub mod ledger;
 pub mod mentions;

@@ -8,6 +8,8 @@ pub mod colour;
 mod drill_toml;
 pub mod env_file;
 pub mod flags;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod limits;
 pub mod network;
 pub mod pair;

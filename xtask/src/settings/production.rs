@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::words::number;
 
 /// No table has more.
-const MOST: u64 = 1_000_000_000_000;
+pub const MOST: u64 = 1_000_000_000_000;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ProductionRows {

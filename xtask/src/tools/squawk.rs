@@ -39,8 +39,10 @@ pub fn squawk(session: &Session<'_>, files: &[String]) -> Option<Invocation> {
 /// None where it is no answer.
 pub fn read(said: &[u8]) -> Option<Vec<Finding>> {
     let written: Vec<Written> = serde_json::from_slice(said).ok()?;
-    let finding = |Written { file, line, rule_name: rule, message }| Finding { file, line: line + 1, rule, message };
-    Some(written.into_iter().map(finding).collect())
+    let finding = |Written { file, line, rule_name: rule, message }| {
+        Some(Finding { file, line: line.checked_add(1)?, rule, message })
+    };
+    written.into_iter().map(finding).collect()
 }
 
 #[cfg(test)]
@@ -56,7 +58,8 @@ mod tests {
         assert_eq!((found[0].file.as_str(), found[0].line), ("b.sql", 2));
         assert_eq!(found[0].rule, "require-concurrent-index-creation");
         assert_eq!(read(b"[]"), Some(Vec::new()));
-        for other in ["", "error: no such file", "{}", r#"[{"file":"b.sql"}]"#] {
+        let no_line = SAID.replace("\"line\":1", "\"line\":18446744073709551615");
+        for other in ["", "error: no such file", "{}", r#"[{"file":"b.sql"}]"#, &no_line] {
             assert_eq!(read(other.as_bytes()), None);
         }
     }

@@ -31,7 +31,10 @@ fn sources() -> BTreeMap<Module, String> {
 }
 
 fn is_for_tests(path: &Path) -> bool {
-    path.ends_with("tests.rs") || path.ends_with("corpus.rs") || path.ends_with("postgres/server.rs")
+    path.ends_with("tests.rs")
+        || path.ends_with("corpus.rs")
+        || path.ends_with("fuzz.rs")
+        || path.ends_with("postgres/server.rs")
 }
 
 fn name(path: &Path) -> Module {

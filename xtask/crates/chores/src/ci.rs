@@ -34,6 +34,15 @@ pub fn run() -> Result<()> {
 pub fn long() -> Result<()> {
     setup::system_programs()?;
     let shell = shell()?;
+    step("inputs that nobody meant to write, others than those of CI");
+    let packages = ["--package", "xtask", "--package", "pin", "--package", "redact"];
+    cargo(&shell)
+        .arg("test")
+        .args(packages)
+        .args(["--lib", "--bins", "--", "surprise"])
+        .env("FUZZ_TIMES", "20")
+        .run()?;
+    step("the tables");
     let tests = cargo(&shell).args(["test", "--package", "xtask", "--features", LONG, "--test", "long"]);
     Ok(tests.env("RUST_TEST_THREADS", "3").run()?)
 }

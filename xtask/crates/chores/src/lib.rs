@@ -4,6 +4,7 @@
 
 pub mod embedded;
 pub mod faults;
+pub mod fuzz;
 pub mod reliability;
 pub mod setup;
 pub mod workflows;

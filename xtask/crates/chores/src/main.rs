@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod libfuzzer;
 mod picture;
 mod soak;
 
@@ -23,6 +24,13 @@ enum Chore {
     /// The tables of tests that CI has no time for; some ten minutes
     CiLong,
     Soak(soak::Options),
+    /// Let libFuzzer look for inputs for which a target's property does not hold; needs nightly and cargo-fuzz
+    Fuzz {
+        /// The name of a folder in xtask/fuzz/seeds
+        target: String,
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Run the README's first command in a clone where nothing ran, and draw what it prints: docs/drill.svg
     Picture,
     /// Write docs/cli.md again, from what `--help` says
@@ -35,6 +43,7 @@ fn main() -> Result<()> {
         Chore::Ci => ci::run(),
         Chore::CiLong => ci::long(),
         Chore::Soak(soak) => soak.run(),
+        Chore::Fuzz { target, seconds } => libfuzzer::run(&target, seconds),
         Chore::Picture => picture::write(&shell()?),
         Chore::Docs => docs(),
     }

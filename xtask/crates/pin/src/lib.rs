@@ -15,6 +15,8 @@ mod downstream;
 pub mod dsn;
 mod error;
 pub mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod identity;
 mod lease;
 mod login;

@@ -106,7 +106,7 @@ impl Turn {
 
 /// The borders of messages in a stream that comes in pieces: a tag, a length, and that many bytes.
 #[derive(Default)]
-struct Borders {
+pub struct Borders {
     header: [u8; 5],
     read: usize,
     left: usize,
@@ -114,7 +114,7 @@ struct Borders {
 
 impl Borders {
     /// Calls `ends` with the tag of each message of which `bytes` hold the end: before that nothing was said.
-    fn follow(&mut self, mut bytes: &[u8], mut ends: impl FnMut(u8)) {
+    pub fn follow(&mut self, mut bytes: &[u8], mut ends: impl FnMut(u8)) {
         while !bytes.is_empty() {
             let body = self.left.min(bytes.len());
             self.left -= body;
@@ -137,7 +137,7 @@ impl Borders {
         }
     }
 
-    fn at_one(&self) -> bool {
+    pub fn at_one(&self) -> bool {
         self.read == 0 && self.left == 0
     }
 }

@@ -17,6 +17,8 @@
 //! | `stream`, `private_key` | bytes as they come; what spans lines |
 
 mod decode;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod grams;
 mod known;
 mod named;

@@ -1,30 +1,8 @@
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 use redact::Secret;
 
-/// Everything but RFC 3986's unreserved characters, so that no client sees a character of meaning in a name or
-/// password.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The one canonical form, to compare how others read it: user and password percent-encoded, port and `sslmode` spelled
-/// out, `schema` where it is not `public`, then the other parameters by name. Children never see a target's own URL.
-fn to_url(dsn: &Dsn) -> Secret {
-    let mut url = format!("postgresql://{}", utf8_percent_encode(&dsn.user, RESERVED));
-    if let Some(password) = &dsn.password {
-        url.push(':');
-        url.extend(utf8_percent_encode(password.expose(), RESERVED));
-    }
-    url.push_str(&format!("@{}?sslmode={}", dsn.identity(), dsn.sslmode.word()));
-    if dsn.schema != "public" {
-        url.push_str(&format!("&schema={}", dsn.schema));
-    }
-    for (name, value) in &dsn.parameters {
-        url.push_str(&format!("&{name}={value}"));
-    }
-    Secret::new(url)
-}
-
 use super::*;
+use crate::guard::fuzz::{assert_same_place, to_url};
 
 fn read(text: &str) -> Dsn {
     parse("DATABASE_URL", text).unwrap_or_else(|refusals| panic!("{text}: {refusals:?}"))
@@ -37,29 +15,8 @@ fn refused(text: &str) -> String {
 
 /// `url` and the Postgres driver read `text` as `dsn` says.
 fn assert_agreement(text: &str, dsn: &Dsn) {
-    let password = dsn.password.as_ref().map(Secret::expose);
-    let url = url::Url::parse(text).expect("url reads it");
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8().expect("UTF-8").into_owned();
-    assert_eq!(url.host_str().map(str::to_ascii_lowercase), Some(dsn.host.to_string()));
-    assert_eq!(url.port().unwrap_or(5432), dsn.port);
-    assert_eq!(decoded(url.username()), dsn.user);
-    assert_eq!(url.password().map(decoded).as_deref(), password);
-    assert_eq!(url.path(), format!("/{}", dsn.database));
-    assert_eq!(url.fragment(), None);
-    assert_same_parameters(&url, dsn);
-    let plain = text.split('?').next().expect("split has a first part");
-    let driver: postgres::Config = plain.parse().expect("the driver reads it");
-    let name = dsn.host.to_string().trim_matches(['[', ']']).to_owned();
-    let driver_host = match driver.get_hosts() {
-        [postgres::config::Host::Tcp(host)] => host.to_ascii_lowercase(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(driver_host.trim_matches(['[', ']']), name);
-    assert!(driver.get_hostaddrs().is_empty());
-    assert_eq!(driver.get_ports().first().copied().unwrap_or(5432), dsn.port);
-    assert_eq!(driver.get_user(), Some(dsn.user.as_str()));
-    assert_eq!(driver.get_password(), password.map(str::as_bytes));
-    assert_eq!(driver.get_dbname(), Some(dsn.database.as_str()));
+    assert_same_place(text, dsn);
+    assert_same_parameters(&url::Url::parse(text).expect("url reads it"), dsn);
 }
 
 /// Each parameter once, and what is left out stands for the default.

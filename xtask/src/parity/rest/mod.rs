@@ -8,6 +8,8 @@
 mod answer;
 mod cause;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod transport;
 
 use std::sync::{Mutex, PoisonError};

@@ -11,6 +11,8 @@
 mod choice;
 pub mod contents;
 pub mod copy;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod manifest;
 mod obstacles;
 mod passing;

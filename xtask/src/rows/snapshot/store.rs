@@ -445,7 +445,12 @@ fn state_of(folder: &Path) -> Kept {
         Err(error) => return Kept::Unreadable(format!("cannot be read: {error}")),
         Ok(bytes) => bytes,
     };
-    match serde_json::from_slice::<Sealed>(&bytes) {
+    believed(&bytes)
+}
+
+/// What a manifest's file is worth.
+pub(super) fn believed(bytes: &[u8]) -> Kept {
+    match serde_json::from_slice::<Sealed>(bytes) {
         Err(_) => Kept::Unreadable("is not one that this program writes".to_owned()),
         Ok(Sealed { manifest, .. }) if !(OLDEST_FORMAT..=FORMAT).contains(&manifest.format) => {
             let format = manifest.format;
@@ -457,7 +462,7 @@ fn state_of(folder: &Path) -> Kept {
 }
 
 #[expect(clippy::expect_used, reason = "a manifest holds nothing but text and numbers, which JSON always holds")]
-fn sealed(manifest: &Manifest) -> Vec<u8> {
+pub(super) fn sealed(manifest: &Manifest) -> Vec<u8> {
     let sealed = Sealed { sha256: digest(manifest), manifest: manifest.clone() };
     serde_json::to_vec_pretty(&sealed).expect("a manifest holds nothing but text and numbers")
 }
@@ -467,9 +472,13 @@ fn digest(manifest: &Manifest) -> String {
     sha256(serde_json::to_string(manifest).expect("a manifest holds nothing but text and numbers"))
 }
 
-fn time_of(name: &str) -> Option<Timestamp> {
+pub(super) fn time_of(name: &str) -> Option<Timestamp> {
     let (stamp, _) = name.split_once('-')?;
     let time = DateTime::strptime(STAMP, stamp).ok()?;
+    // It would read `2026112T1914Z`, too, which is the name of a folder of somebody else's.
+    if time.strftime(STAMP).to_string() != stamp {
+        return None;
+    }
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
@@ -512,6 +521,7 @@ mod tests {
     fn a_name_tells_its_time() {
         assert_eq!(time_of("20261122T191405Z-a1b2c3").unwrap().to_string(), "2026-11-22T19:14:05Z");
         assert_eq!([time_of("notes"), time_of(".gitignore"), time_of("20261322T191405Z-a1b2c3")], [None; 3]);
+        assert_eq!(time_of("20261122T19145Z-a1b2c3"), None, "a digit is missing");
     }
 
     /// As the program before the numbers wrote it.

@@ -14,7 +14,7 @@
     reason = "spawns the engine in the CLI's place and reads what the engine will read"
 )]
 
-mod datasource;
+pub(crate) mod datasource;
 
 use std::io::{self, BufRead, Write};
 use std::os::unix::process::ExitStatusExt;
