@@ -47,4 +47,5 @@ mod secrets;
 mod stalls;
 mod status;
 mod streams;
+mod supply_chain;
 mod trace;

@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod libfuzzer;
 mod picture;
+mod sbom;
 
 use anyhow::Result;
 use chores::{cargo, shell};
@@ -31,6 +32,8 @@ enum Chore {
     },
     /// Run the README's first command in a clone where nothing ran, and draw what it prints: docs/drill.svg
     Picture,
+    /// Write what is in a release as CycloneDX, into target/sbom; needs cargo-cyclonedx
+    Sbom,
     /// Write docs/cli.md again, from what `--help` says
     Docs,
 }
@@ -42,6 +45,7 @@ fn main() -> Result<()> {
         Chore::CiLong => ci::long(),
         Chore::Fuzz { target, seconds } => libfuzzer::run(&target, seconds),
         Chore::Picture => picture::write(&shell()?),
+        Chore::Sbom => sbom::run(),
         Chore::Docs => docs(),
     }
 }
