@@ -48,4 +48,5 @@ mod secrets;
 mod stalls;
 mod status;
 mod streams;
+mod supply_chain;
 mod trace;

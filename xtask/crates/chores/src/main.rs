@@ -8,6 +8,7 @@ mod ci;
 mod libfuzzer;
 mod picture;
 mod soak;
+mod sbom;
 
 use anyhow::Result;
 use chores::{cargo, shell};
@@ -33,6 +34,8 @@ enum Chore {
     },
     /// Run the README's first command in a clone where nothing ran, and draw what it prints: docs/drill.svg
     Picture,
+    /// Write what is in a release as CycloneDX, into target/sbom; needs cargo-cyclonedx
+    Sbom,
     /// Write docs/cli.md again, from what `--help` says
     Docs,
 }
@@ -45,6 +48,7 @@ fn main() -> Result<()> {
         Chore::Soak(soak) => soak.run(),
         Chore::Fuzz { target, seconds } => libfuzzer::run(&target, seconds),
         Chore::Picture => picture::write(&shell()?),
+        Chore::Sbom => sbom::run(),
         Chore::Docs => docs(),
     }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use serde::Deserialize;
 use serde_json::Value;
+use ureq::http::Uri;
 
 use crate::parity::rest::cause::{Cause, Obstacle};
 
@@ -121,7 +122,7 @@ impl Answer {
 
     /// No more of the address: what follows the host may hold a token.
     fn host_of_location(&self) -> String {
-        let host = self.location.as_deref().and_then(|to| Some(url::Url::parse(to).ok()?.host_str()?.to_owned()));
+        let host = self.location.as_deref().and_then(|to| Some(to.parse::<Uri>().ok()?.host()?.to_owned()));
         host.unwrap_or_else(|| "an address on the same host".to_owned())
     }
 
@@ -211,6 +212,12 @@ mod tests {
         let location = Some("https://login.example/portal?token=abc".to_owned());
         let miss = Answer { status: 302, location, ..Answer::default() }.total().unwrap_err();
         assert_eq!(miss.obstacle, Obstacle::new(Cause::Redirected, "HTTP status 302, to `login.example`"));
+        let location = Some("https://login.exam\u{fffd}Ple/portal".to_owned());
+        let miss = Answer { status: 302, location, ..Answer::default() }.total().unwrap_err();
+        assert_eq!(
+            miss.obstacle,
+            Obstacle::new(Cause::Redirected, "HTTP status 302, to `an address on the same host`")
+        );
     }
 
     #[test]

@@ -124,8 +124,9 @@ fn regex(pattern: &str) -> Regex {
 static URL: LazyLock<Regex> = LazyLock::new(|| {
     regex(r"(?i)^\s*(postgres(ql)?|prisma(\+postgres)?|cockroachdb|mysql|sqlserver|mongodb(\+srv)?)://")
 });
-/// Comments, strings, words, and everything else one by one.
-static TOKEN: LazyLock<Regex> = LazyLock::new(|| regex(r#"//[^\n]*|(?s:/\*.*?\*/)|"(?:\\.|[^"\\])*"|\w+|\S"#));
+/// Comments, strings, words, and everything else one by one. For Prisma a line ends at a carriage return, too, and a string with its line.
+static TOKEN: LazyLock<Regex> =
+    LazyLock::new(|| regex(r#"//[^\n\r]*|(?s:/\*.*?\*/)|"(?:\\[^\n\r]|[^"\\\n\r])*"|\w+|\S"#));
 
 /// The variables that the datasource blocks of a Prisma schema name, each with its property.
 pub fn variables(schema: &str) -> Vec<(&str, &str)> {
@@ -179,6 +180,15 @@ fn properties<'a>(tokens: &[&'a str]) -> Vec<(&'a str, Address<'a>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the engine would read, whatever stands before it.
+    #[test]
+    fn neither_a_comment_nor_a_quote_hides_the_next_line() {
+        for before in ["// x\r", "provider = postgres\"\n", "\"\r", "a \"\\\n"] {
+            let schema = format!("datasource db {{\n{before} url = \"{STRAY}\"\n}}\n");
+            assert!(check(|check| check.schema(&schema)).is_err(), "{schema:?}");
+        }
+    }
 
     const PINNED: &str = "postgresql://app:t0ken@127.0.0.1:40001/shop_staging?schema=public";
     const STRAY: &str = "postgresql://app:s3cret@db.example.com:5432/shop";
