@@ -5,7 +5,8 @@
 //!   all rows is faster than one check a row. Keys that point out of these tables stay and are checked row by row;
 //! - constraints that a row in the table may break are dropped and added again: those that are NOT VALID let old rows be and refuse the same
 //!   rows anew, and those whose expression calls something that is not a pure function of the row (another table is read, the time, a setting)
-//!   may find nothing there yet, or judge otherwise than they did. The constraints of the columns' domains are held to the same rule. Where
+//!   may find nothing there yet, or judge otherwise than they did. The constraints of the columns' domains are held to the same rule, but for those
+//!   that could not be added again, since a column holds the domain within another type: they stay, and judge the rows that go in. Where
 //!   the rows no longer satisfy such a check it is added NOT VALID: the rows count for more than the mark;
 //! - indexes of large tables that hold nothing but the rows' order are made again by their own definitions, since building one is faster
 //!   than adding to it row by row. One that is more than its definition says (a constraint, a mark, a setting, something that depends on
@@ -64,6 +65,20 @@ const DOMAINS: &str = "
         union select t.typbasetype from used join pg_catalog.pg_type t on t.oid = used.oid where t.typtype = 'd')
       select t.oid, t.typowner from used join pg_catalog.pg_type t on t.oid = used.oid where t.typtype = 'd')";
 
+/// Of those, the ones that the server adds no checked constraint to: a column holds them within an array, a range, a composite or a row.
+const WITHIN_OTHERS: &str = "
+    , holders as (
+      with recursive holder(domain, oid, within) as (
+        select oid, oid, false from domains
+        union
+        select h.domain, o.oid, h.within or o.within from holder h cross join lateral (
+          select t.oid, t.typtype <> 'd' from pg_catalog.pg_type t where h.oid in (t.typelem, t.typbasetype)
+          union all select pg_catalog.unnest(array[r.rngtypid, r.rngmultitypid]), true from pg_catalog.pg_range r where r.rngsubtype = h.oid
+          union all select c.reltype, true from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid
+                     where a.atttypid = h.oid and c.reltype <> 0 and not a.attisdropped) o(oid, within))
+      select h.domain from holder h join pg_catalog.pg_attribute a on a.atttypid = h.oid join pg_catalog.pg_class c on c.oid = a.attrelid
+       where h.within and c.relkind in ('r', 'p', 'm') and not a.attisdropped)";
+
 /// An expression is stored as a tree, which names each function that it calls. One of the server's own that is immutable sees the row alone.
 const CONSTRAINTS: &str = "
     , constraints as (
@@ -82,7 +97,8 @@ const CONSTRAINTS: &str = "
            case when not pg_catalog.pg_has_role(k.owner, 'usage') then k.owner::pg_catalog.regrole::text end
       from constraints k
      where k.contype = 'f' and (not k.convalidated or k.confrelid in (select oid from members))
-        or k.contype in ('c', 'n') and not k.convalidated or k.impure
+        or k.contype in ('c', 'n') and not k.convalidated
+        or k.impure and not (k.convalidated and k.contypid in (select domain from holders))
      order by 1, 2";
 
 /// Row security that holds for the owner as well.
@@ -153,7 +169,9 @@ impl Obstacles {
         indexes.iter().for_each(|row| obstacles.add_index(row.get(0), row.get(1), row.get(2)));
         ask(FORCED, tables)?.iter().for_each(|row| obstacles.add_forced(row.get(0)));
         ask(TRIGGERS, tables)?.iter().for_each(|row| obstacles.add_trigger(row));
-        ask(&format!("{DOMAINS}{CONSTRAINTS}"), tables)?.iter().for_each(|row| obstacles.add_constraint(row));
+        ask(&format!("{DOMAINS}{WITHIN_OTHERS}{CONSTRAINTS}"), tables)?
+            .iter()
+            .for_each(|row| obstacles.add_constraint(row));
         Ok(obstacles)
     }
 
@@ -274,6 +292,9 @@ mod tests {
         alter table base add constraint plus check (a > 0) not valid;
         create table hidden (a int); alter table hidden enable row level security, force row level security; insert into hidden values (1);
         create table once (id int generated always as identity, a int unique deferrable initially deferred, twice int generated always as (a * 2) stored);
+        create function is_filled(text) returns boolean language sql immutable as 'select $1 <> ''''';
+        create domain filled as text check (is_filled(value)); create domain full_ as filled; create type wrap as (f full_);
+        create table wrapped (f filled, w wrap, l filled[]); insert into wrapped values ('a', row('b'), '{c}');
         insert into once (a) values (1), (2); create rule no_rows as on insert to once do instead nothing;
         create function refuse() returns trigger language plpgsql as $$ begin raise 'no'; end $$;
         create constraint trigger late after insert on once deferrable initially deferred for each row execute function refuse()"#;
