@@ -26,6 +26,7 @@ mod record_schema;
 mod server;
 mod stranger;
 
+mod aftermath;
 mod alone;
 mod copies;
 mod deployed;
@@ -43,6 +44,8 @@ mod platform;
 mod releases;
 mod sandbox_prune;
 mod schema;
+mod signals;
 mod six;
 mod squawk;
 mod strangers;
+mod surroundings;
