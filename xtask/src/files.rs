@@ -40,9 +40,18 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Keeps what can be made again: two processes may do so at once, and one that cannot is none the worse for it.
 pub fn keep(path: &Path, bytes: &[u8]) {
+    keep_for(path, bytes, SHARED);
+}
+
+/// As `keep`, for the owner's eyes alone.
+pub fn keep_private(path: &Path, bytes: &[u8]) {
+    keep_for(path, bytes, PRIVATE);
+}
+
+fn keep_for(path: &Path, bytes: &[u8], mode: u32) {
     let write = || {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        replace_by(&path.with_extension(format!("{}.new", std::process::id())), path, bytes, SHARED)
+        replace_by(&path.with_extension(format!("{}.new", std::process::id())), path, bytes, mode)
     };
     let _ = write();
 }

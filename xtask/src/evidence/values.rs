@@ -1,5 +1,5 @@
-//! Where a drill keeps the sums of what was in each column, for the one that is resumed. They are not evidence: who has one of a short value can
-//! guess that. They go with the drill that went through, and with a run that is pruned.
+//! Where a drill keeps the sums of what was in each column, for the one that is resumed. They are not evidence, and for their owner alone: who has one
+//! of a short value can guess that. They go with the drill that went through, and with a run that is pruned.
 
 use std::fs;
 use std::path::PathBuf;

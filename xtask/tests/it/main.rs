@@ -10,6 +10,7 @@ mod postgrest;
 #[allow(dead_code, reason = "shared with the long tests")]
 mod project;
 mod record_schema;
+#[allow(dead_code, reason = "shared with the long tests")]
 mod server;
 mod server_wide;
 

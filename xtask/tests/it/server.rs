@@ -3,12 +3,13 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use chores::setup;
 use postgres::{Client, NoTls};
+use rustix::process::{Pid, Signal, kill_process};
 
 const SUPERUSER_PASSWORD: &str = "super-Only-4-tests";
 /// Strong, and awkward in a URL: the fixture's secret that must never be seen anywhere.
@@ -22,6 +23,8 @@ pub struct Server {
     folder: PathBuf,
     /// Its stdin stays open for as long as this value lives.
     watchdog: Option<Child>,
+    /// Of servers that were started again on the same folder; while the first one lives, so does the folder.
+    again: Mutex<Vec<Child>>,
 }
 
 /// A database that only its own role can reach.
@@ -64,15 +67,32 @@ impl Server {
     pub fn start_at(address: &'static str, port: u16) -> Server {
         install_packages();
         let folder = tempfile::Builder::new().prefix("drill-tests-").tempdir().unwrap().keep();
-        let mut server = Server { address, port, folder, watchdog: None };
+        let mut server = Server { address, port, folder, watchdog: None, again: Mutex::default() };
         server.initialise();
-        server.spawn();
+        server.watchdog = Some(server.spawn());
+        server.await_ready();
+        server
+    }
+
+    fn await_ready(&self) {
         let begun = Instant::now();
-        while server.try_connect("postgres").is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(30), "Postgres did not start: {}", server.log());
+        while self.try_connect("postgres").is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "Postgres did not start: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
-        server
+    }
+
+    /// Ends it by that signal, SIGINT for fast or SIGQUIT for immediate, and starts it again.
+    pub fn restart(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let is_there =
+            || std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).is_ok_and(|line| !line.is_empty());
+        while is_there() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.again.lock().unwrap().push(self.spawn());
+        self.await_ready();
     }
 
     fn programs() -> PathBuf {
@@ -108,11 +128,11 @@ impl Server {
     }
 
     /// The server ends with the test process, however that ends: a shell between them waits for the end of its stdin.
-    fn spawn(&mut self) {
+    fn spawn(&self) -> Child {
         const WATCHDOG: &str = r#""$@" & child=$!; cat >/dev/null; kill -INT $child; wait $child; rm -rf "$FOLDER""#;
-        let log = std::fs::File::create(self.folder.join("log")).unwrap();
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
         let argv = Self::argv("postgres");
-        let shell = Command::new("sh")
+        Command::new("sh")
             .args(["-c", WATCHDOG, "postgres"])
             .args(argv)
             .arg("-D")
@@ -127,8 +147,7 @@ impl Server {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
-            .unwrap();
-        self.watchdog = Some(shell);
+            .unwrap()
     }
 
     fn try_connect(&self, database: &str) -> Result<Client, postgres::Error> {
@@ -180,6 +199,17 @@ impl Server {
         self.role_of(&numbered(name))
     }
 
+    /// What a hosted Supabase gives the owner: the roles that its API takes.
+    pub fn grant_supabase_roles(&self, database: &Database) {
+        let mut server = self.superuser("postgres");
+        for (role, as_what) in [("anon", ""), ("authenticated", ""), ("service_role", "bypassrls")] {
+            let create = format!("create role {role} nologin {as_what}");
+            // Another test may have been first.
+            let _ = server.batch_execute(&create);
+            server.batch_execute(&format!("grant {role} to {}", database.user)).unwrap();
+        }
+    }
+
     fn role_of(&self, name: &str) -> Database {
         let (name, user) = (name.to_owned(), format!("{name}_owner"));
         let create = format!("create role {user} login createdb password '{PASSWORD}'");
@@ -204,15 +234,9 @@ impl Database {
         Database { name, user: self.user.clone(), address: self.address, port: self.port }
     }
 
-    /// What a hosted Supabase gives the owner: the roles that its API takes.
+    /// On the shared server.
     pub fn grant_supabase_roles(&self) {
-        let mut server = shared().superuser("postgres");
-        for (role, as_what) in [("anon", ""), ("authenticated", ""), ("service_role", "bypassrls")] {
-            let create = format!("create role {role} nologin {as_what}");
-            // Another test may have been first.
-            let _ = server.batch_execute(&create);
-            server.batch_execute(&format!("grant {role} to {}", self.user)).unwrap();
-        }
+        shared().grant_supabase_roles(self);
     }
 
     pub fn url(&self) -> String {

@@ -26,6 +26,7 @@ mod record_schema;
 mod server;
 mod stranger;
 
+mod aftermath;
 mod alone;
 mod copies;
 mod deployed;
@@ -43,7 +44,9 @@ mod platform;
 mod releases;
 mod sandbox_prune;
 mod schema;
+mod signals;
 mod six;
 mod squawk;
 mod strangers;
 mod two_ways_back;
+mod surroundings;

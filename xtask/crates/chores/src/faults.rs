@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -102,6 +102,81 @@ fn pass(mut from: TcpStream, mut to: TcpStream, left: impl Fn(i64) -> i64) {
 fn end(one: &TcpStream, other: &TcpStream) {
     // Either may be gone already.
     let _ = (one.shutdown(Shutdown::Both), other.shutdown(Shutdown::Both));
+}
+
+/// A way to a server that is slow, or breaks every connection once so many bytes have passed one way.
+pub struct Wire {
+    pub port: u16,
+    broken: Arc<Broken>,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Copy)]
+pub enum Break {
+    /// 256 bytes every few milliseconds.
+    Trickles,
+    /// After so many bytes to the server.
+    Up(i64),
+    /// After so many bytes from it.
+    Down(i64),
+}
+
+struct Broken {
+    how: Break,
+    passed: AtomicI64,
+    mended: AtomicBool,
+}
+
+impl Wire {
+    pub fn to(server: u16, how: Break) -> std::io::Result<Wire> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let broken = Arc::new(Broken { how, passed: AtomicI64::new(0), mended: AtomicBool::new(false) });
+        let wire = Wire { port: listener.local_addr()?.port(), broken: Arc::clone(&broken) };
+        thread::spawn(move || listener.incoming().flatten().for_each(|client| broken.connect(client, server)));
+        Ok(wire)
+    }
+
+    /// From now on it is as any other.
+    pub fn mend(&self) {
+        self.broken.mended.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Broken {
+    fn connect(self: &Arc<Self>, client: TcpStream, server: u16) {
+        let Ok(server) = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], server))) else { return };
+        let (Ok(from_client), Ok(to_client)) = (client.try_clone(), client.try_clone()) else { return };
+        for (from, to, is_up) in [(from_client, server.try_clone(), true), (server, Ok(to_client), false)] {
+            let (Ok(to), broken) = (to, Arc::clone(self)) else { return };
+            thread::spawn(move || broken.pass(from, to, is_up));
+        }
+    }
+
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, is_up: bool) {
+        let mut buffer = [0; 256];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if !self.mended.load(Ordering::SeqCst) && self.breaks(count, is_up)
+                || to.write_all(&buffer[..count]).is_err()
+            {
+                break;
+            }
+        }
+        end(&from, &to);
+    }
+
+    fn breaks(&self, count: usize, is_up: bool) -> bool {
+        let limit = match self.how {
+            Break::Trickles => {
+                thread::sleep(Duration::from_millis(4));
+                return false;
+            }
+            Break::Up(limit) if is_up => limit,
+            Break::Down(limit) if !is_up => limit,
+            _ => return false,
+        };
+        let count = i64::try_from(count).unwrap_or_default();
+        self.passed.fetch_add(count, Ordering::SeqCst) + count > limit
+    }
 }
 
 /// A process and all that it started, stopped; they go on when this is dropped.

@@ -144,6 +144,21 @@ fn bring_zizmor(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A library that tells a program another time than it is, brought when it is first asked for.
+pub fn faketime() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let found = || {
+            let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+            folders.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|library| library.is_file())
+        };
+        if found().is_none() {
+            let _ = shell().map(|shell| install(&shell, &["libfaketime"]));
+        }
+        found().unwrap_or_else(|| panic!("libfaketime is needed: sudo apt-get install libfaketime"))
+    })
+}
+
 fn has_pip() -> bool {
     shell().is_ok_and(|shell| {
         cmd!(shell, "python3 -m pip --version").quiet().ignore_stdout().ignore_stderr().run().is_ok()

@@ -185,7 +185,7 @@ impl Execution<'_> {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();
             self.progress().baseline = Some(format!("{run}/{}", phase.subfolder()));
             let sums = prints::values(&mut self.session.connection(), self.session.settings.timeouts.snapshot)?;
-            files::keep(
+            files::keep_private(
                 &values_of(self.session.settings, &run),
                 &serde_json::to_vec(&sums).bug("cannot write values")?,
             );
