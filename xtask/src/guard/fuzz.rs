@@ -127,7 +127,7 @@ pub fn target(bytes: &[u8]) {
     if let Ok(candidate) = asked(Some(file), &BTreeMap::new(), &files) {
         assert_allowed(candidate.dsn());
         let place = candidate.dsn().identity();
-        let known = String::from_utf8_lossy(production).to_ascii_lowercase();
+        let known = String::from_utf8_lossy(production);
         let goes_on = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         let is_known = known.split(&format!("@{place}")).skip(1).any(|rest| !goes_on(rest));
         assert!(!is_known, "production's own place: {place}");
