@@ -32,6 +32,7 @@ mod copies;
 mod deployed;
 mod doctor;
 mod engine;
+mod faults_server;
 mod init;
 mod killed;
 mod lasting;

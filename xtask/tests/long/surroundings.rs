@@ -44,7 +44,7 @@ fn environment(stand: &Stand, table: &mut Table) {
     let mut command = stand.project.command(&["mirror"]);
     let held = stand.ends(command.env("TMPDIR", "/nowhere/at/all"), &["mirror"], 4, "/nowhere/at/all");
     table.row(["a TMPDIR that is not there", "`mirror` 4, naming it"], held);
-    table.row(["no PATH", "4, before anything is reached"], forward(without("PATH"), 4, "node"));
+    table.row(["no PATH", "4, naming Node"], forward(without("PATH"), 4, "node"));
     table.row(["no git", "0, the record has no commit"], stand.without_git());
     table.row(["a repository that git does not trust", "0, the record has no commit"], stand.with_git(NOBODY, false));
     table.row(["a repository of ours", "0, the record has its commit"], stand.with_git(0, true));
@@ -59,13 +59,13 @@ fn disks(stand: &Stand, table: &mut Table) {
         stand.mounted(folder, &format!("tmpfs -o size={size}"), args, code)
     };
     let held = full("feedback/evidence", "4k", &["forward"], 1);
-    table.row(["evidence: its disk is full", "1, before the first change"], held);
-    let then = "1 or 4, the record is closed as far as it came, or none was begun";
+    table.row(["evidence: its disk is full", "1"], held);
+    let then = "1 or 4";
     table.row(["a log: its disk fills up", then], stand.full_while_it_runs());
     let held = full(".drill/snapshots", "8k", &["reset", "--confirm"], 4);
-    table.row(["a snapshot: its disk is full", "4, nothing was dropped"], held);
+    table.row(["a snapshot: its disk is full", "4"], held);
     table.row(["`TMPDIR`: its disk is full", "the mirror is 4 or 1, and says so"], stand.full_tmpdir());
-    table.row(["a read-only checkout", "4, naming the folder"], stand.mounted("", "ro", &["forward"], 4));
+    table.row(["a read-only checkout", "4"], stand.mounted("", "ro", &["forward"], 4));
 }
 
 fn names_and_clocks(stand: &Stand, table: &mut Table) {
@@ -77,11 +77,11 @@ fn names_and_clocks(stand: &Stand, table: &mut Table) {
         table.row([&format!("a clock that is {what}, in a reset"), "0"], stand.at_a_time(clock));
     }
     let what = "a clock that jumps a day back, and a year ahead, while a drill lasts";
-    table.row([what, "0, no wait ends early"], stand.jumping());
+    table.row([what, "0"], stand.jumping());
 }
 
 fn together(table: &mut Table) {
-    table.row(["two drills on one target", "one 0, the other 4, naming the first"], two_on_one());
+    table.row(["two drills on one target", "one 0, the other 4: another run is at work"], two_on_one());
     let then = "0 and 0, one chain, both entries in the feedback file";
     table.row(["two drills on two targets, one project", then], two_on_two());
     let what = "four runs at once that write the same feedback file, three times";
