@@ -19,11 +19,21 @@ impl Points {
     }
 
     pub fn push(&mut self, next: Catalog) {
-        let changed = self.newest.objects.iter().filter(|(key, object)| next.objects.get(*key) != Some(object));
-        let changed = changed.map(|(key, object)| (key.clone(), Some(object.clone())));
-        let added = next.objects.keys().filter(|key| !self.newest.objects.contains_key(*key));
-        let added = added.map(|key| (key.clone(), None));
-        self.before.push(changed.chain(added).collect());
+        let mut before = Vec::new();
+        let mut earlier = std::mem::take(&mut self.newest.objects).into_iter().peekable();
+        // Both are in the same order.
+        for (key, object) in &next.objects {
+            while let Some((gone, was)) = earlier.next_if(|(earlier, _)| earlier < key) {
+                before.push((gone, Some(was)));
+            }
+            match earlier.next_if(|(earlier, _)| earlier == key) {
+                Some((_, was)) if was == *object => {}
+                Some((_, was)) => before.push((key.clone(), Some(was))),
+                None => before.push((key.clone(), None)),
+            }
+        }
+        before.extend(earlier.map(|(gone, was)| (gone, Some(was))));
+        self.before.push(before);
         self.newest = next;
     }
 

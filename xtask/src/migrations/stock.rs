@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Transaction;
+use postgres::types::Type;
 
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
@@ -134,7 +135,9 @@ pub fn stock_in(transaction: &mut Transaction<'_>) -> Result<Stock> {
            and c.relkind in ('r', 'p') and c.relpersistence <> 't' and c.relname <> $2
            and not exists (select from pg_catalog.pg_depend e
                 where e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and e.objid = c.oid and e.deptype = 'e')";
-    let rows = transaction.query(STOCK, &[&CLAIM_SCHEMA, &LEDGER_TABLE]).could_not("list the tables and columns")?;
+    // In one go: it is asked several times a migration.
+    let rows = transaction.query_typed(STOCK, &[(&CLAIM_SCHEMA, Type::TEXT), (&LEDGER_TABLE, Type::TEXT)]);
+    let rows = rows.could_not("list the tables and columns")?;
     let mut stock = Stock::default();
     for row in rows {
         let relation: u32 = row.get(0);

@@ -227,12 +227,17 @@ impl Stage<'_, '_> {
         stages[..self.index].iter().map(|stage| stage.steps.len()).sum::<usize>() + index + 1
     }
 
-    fn update(&self, step: usize, change: impl FnOnce(&mut StepView)) -> Result<()> {
+    fn note(&self, step: usize, change: impl FnOnce(&mut StepView)) {
         change(&mut self.journal.record().outcome.stages[self.index].steps[step]);
+    }
+
+    /// Writes down how the steps ended.
+    pub fn save(&self) -> Result<()> {
         self.journal.save()
     }
 
-    /// A step of our own. Where it is not `alone`, what is counted may be another step's.
+    /// A step of our own. Where it is not `alone`, what is counted may be another step's. Its end is written down by whatever is saved next:
+    /// where another step follows at once, that one is announced.
     pub fn step<T: Into<Ended>>(
         &self,
         index: usize,
@@ -255,11 +260,11 @@ impl Stage<'_, '_> {
             Err(failure) => (failure.status.word(), failure.message.clone(), Err(failure)),
         };
         self.journal.debug.line(format!("{name}: {word}, {detail}"));
-        self.update(index, |step| {
+        self.note(index, |step| {
             step.status = word.to_owned();
             step.duration_ms = milliseconds(took);
             step.detail = Some(detail.clone());
-        })?;
+        });
         match word {
             "ok" => console.ok(name, &detail, took),
             "skipped" => console.skipped(name, &detail, took),
@@ -295,7 +300,7 @@ impl Stage<'_, '_> {
             Ok(()) => ended,
             Err(failure) => both(ended, failure),
         };
-        self.update(index, |step| {
+        self.note(index, |step| {
             step.status = result.as_ref().map_or_else(|failure| failure.status, |()| Status::Ok).word().to_owned();
             step.exit_code = finished.exit.code();
             step.exit = Some(finished.exit);
@@ -303,7 +308,8 @@ impl Stage<'_, '_> {
             step.process = Some(process);
             step.detail.clone_from(&hole);
             step.log = Some(log);
-        })?;
+        });
+        self.save()?;
         match &result {
             Ok(()) => console.ok(name, "done", finished.duration),
             Err(_) => console.failed(name, &hole.unwrap_or_else(|| finished.exit.in_words()), finished.duration),

@@ -20,7 +20,9 @@ pub fn run_plan<A: Sync>(
 ) -> Result<()> {
     plan.groups.iter().enumerate().try_for_each(|(at, steps)| {
         let left = || plan.groups[at + 1..].iter().flatten().map(|step| step.name);
-        group(stage, steps, (own, around)).inspect_err(|_| stage.not_tried(&left().collect::<Vec<_>>()))
+        group(stage, steps, (own, around)).inspect_err(|_| stage.not_tried(&left().collect::<Vec<_>>()))?;
+        // Else the next step says so in a moment.
+        if at + 1 == plan.groups.len() { stage.save() } else { Ok(()) }
     })
 }
 
@@ -40,7 +42,13 @@ fn group<A: Sync>(
         let running: Vec<_> = steps
             .iter()
             .zip(numbers)
-            .map(|(each, number)| scope.spawn(move || step(stage, (number, own_steps == 1), each, (own, around))))
+            .map(|(each, number)| {
+                scope.spawn(move || {
+                    let result = step(stage, (number, own_steps == 1), each, (own, around));
+                    // The others may take their time.
+                    result.and(stage.save())
+                })
+            })
             .collect();
         let ended = running.into_iter().map(|thread| thread.join());
         ended.map(|result| result.unwrap_or_else(|_| Err(Failure::bug("a step panicked")))).collect()

@@ -49,5 +49,5 @@ mod signals;
 mod six;
 mod squawk;
 mod strangers;
-mod two_ways_back;
 mod surroundings;
+mod two_ways_back;

@@ -7,8 +7,8 @@ mod bench;
 mod ci;
 mod libfuzzer;
 mod picture;
-mod soak;
 mod sbom;
+mod soak;
 
 use anyhow::Result;
 use chores::{cargo, shell};

@@ -28,7 +28,7 @@ mod server_columns;
 mod tests;
 mod wording;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use postgres::Transaction;
 
@@ -100,8 +100,12 @@ fn resolve(mut found: HashMap<String, Found>) -> BTreeMap<ObjectKey, Object> {
         }
         orphans.iter().for_each(|address| drop(found.remove(address)));
     }
+    // Few of all: a table is named by each of its columns.
+    let named: HashSet<&String> =
+        found.values().flat_map(|object| object.container.iter().chain(&object.follows)).collect();
+    let named = found.iter().filter(|(address, _)| named.contains(address));
     let paths: HashMap<String, Vec<String>> =
-        found.iter().map(|(address, object)| (address.clone(), object.key.path.clone())).collect();
+        named.map(|(address, object)| (address.clone(), object.key.path.clone())).collect();
     let object = |found: Found| {
         let follows =
             found.container.iter().chain(&found.follows).filter_map(|address| paths.get(address).cloned()).collect();
