@@ -27,10 +27,12 @@ mod server;
 mod stranger;
 
 mod alone;
+mod boundaries;
 mod copies;
 mod deployed;
 mod doctor;
 mod engine;
+mod fidelity;
 mod init;
 mod killed;
 mod lasting;
