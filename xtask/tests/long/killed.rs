@@ -33,7 +33,7 @@ fn a_reset_or_restore_that_is_killed_around_prismas_work_loses_nothing() {
     ];
     let mut said = staging.killed_at(&gates);
     for step in ["snapshot", "verify ledger"] {
-        staging.kill_in_step(step);
+        assert!(staging.kill_in_step("reset", step));
         said.push(format!("{step}: {}", staging.came_back("restore --confirm")));
     }
     // A reset is killed, and the next one gives back what that one took, and no more.

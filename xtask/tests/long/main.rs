@@ -28,11 +28,13 @@ mod stranger;
 
 mod aftermath;
 mod alone;
+mod boundaries;
 mod copies;
 mod deployed;
 mod doctor;
 mod engine;
 mod faults_server;
+mod fidelity;
 mod init;
 mod killed;
 mod lasting;

@@ -18,7 +18,7 @@ const NOBODY: u32 = 65534;
 
 #[test]
 fn a_run_ends_in_order_wherever_it_stands() {
-    let about = "Each run, and the next command after it, leaves what a signal leaves (signals.md): no process, session, lock or temporary folder, a closed record, \
+    let about = "Each run, and the next command after it, leaves what a signal leaves (signals-forward.md): no process, session, lock or temporary folder, a closed record, \
         evidence that verifies, every row. A mount that only the run sees makes a disk full or read-only.";
     let mut table = Table::new("surroundings", about, "a_run_ends_in_order_wherever_it_stands", &["what", "then"]);
     let stand = Stand::new("surroundings");
