@@ -1,6 +1,7 @@
 //! The running record of one run: each step is on disk and on the console when it begins and when it ends.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub struct Journal<'a> {
     lock: OnceLock<RunLock>,
     /// The folder in the evidence that a drill's stage has for its own files; empty for a run of one stage.
     subfolder: Mutex<String>,
+    /// Whether any step has.
+    has_begun: AtomicBool,
 }
 
 /// One stage that is running.
@@ -61,7 +64,8 @@ impl<'a> Journal<'a> {
         let (record, subfolder) = (Mutex::new(record), Mutex::default());
         let lock = OnceLock::new();
         let early = Early::default();
-        Ok(Journal { console, interrupt, redactor, early, run, adopted, record, debug, lock, subfolder })
+        let has_begun = AtomicBool::new(false);
+        Ok(Journal { console, interrupt, redactor, early, run, adopted, record, debug, lock, subfolder, has_begun })
     }
 
     /// Gives the journal the lock of this run, to ask before each step whether it is still held.
@@ -135,7 +139,7 @@ impl<'a> Journal<'a> {
     }
 
     fn save(&self) -> Result<()> {
-        self.run.save(&self.record()).map_err(hole)
+        self.run.save(&self.record()).map_err(|failure| self.hole(failure))
     }
 
     pub fn stage(&self, name: &str) -> Result<Stage<'a, '_>> {
@@ -148,6 +152,25 @@ impl<'a> Journal<'a> {
         self.save()?;
         self.console.say(format!("{name}:"));
         Ok(Stage { journal: self, index, begun: Instant::now() })
+    }
+
+    /// A run whose steps have begun may have changed the database: to run it again is no way to mend its evidence.
+    fn hole(&self, failure: Failure) -> Failure {
+        if !self.has_begun.load(Ordering::Relaxed) {
+            return failure.note("no step had begun, so the database is as it was");
+        }
+        failure
+            .note(
+                "what the run has done to the database stays; make room for its evidence, then look where the database is",
+            )
+            .hint(Hint::run("forward --plan"))
+    }
+
+    /// Before any step, and whatever it does.
+    fn begin_step(&self) -> Result<()> {
+        self.may_go_on()?;
+        self.has_begun.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Ends the record, whatever happened: a step or stage that still runs is closed with the run's own word. Returns
@@ -165,25 +188,16 @@ impl<'a> Journal<'a> {
         let result = match views::write(&self.run, &record) {
             Ok(()) => result,
             Err(failure) => {
-                let result = both(result, hole(failure));
+                let result = both(result, self.hole(failure));
                 record.outcome.finish(result.as_ref().err(), clock::rfc3339(clock::now()));
                 result
             }
         };
         match self.run.close(&mut record) {
             Ok(()) => result,
-            Err(failure) => both(result, hole(failure)),
+            Err(failure) => both(result, self.hole(failure)),
         }
     }
-}
-
-/// A run that has begun may have changed the database: to run it again is no way to mend its evidence.
-fn hole(failure: Failure) -> Failure {
-    failure
-        .note(
-            "what the run has done to the database stays; make room for its evidence, then look where the database is",
-        )
-        .hint(Hint::run("forward --plan"))
 }
 
 /// The run's own failure comes first; that the evidence has a hole is said with it.
@@ -244,7 +258,7 @@ impl Stage<'_, '_> {
         (name, alone): (&str, bool),
         work: impl FnOnce() -> Result<T>,
     ) -> Result<()> {
-        self.journal.may_go_on()?;
+        self.journal.begin_step()?;
         self.journal.debug.line(format!("{name}: begins"));
         let console = self.journal.console;
         let timed = || {
@@ -282,7 +296,7 @@ impl Stage<'_, '_> {
         (invocation, deadline): (&Invocation, Duration),
         judge: impl FnOnce(&Finished, Hint) -> Result<()>,
     ) -> Result<()> {
-        self.journal.may_go_on()?;
+        self.journal.begin_step()?;
         let (log, file) = self.journal.run.log(self.number(index), name)?;
         let given: Vec<_> = invocation.env.keys().map(|name| name.to_string_lossy()).collect();
         let (shown, dir) = (invocation.shown(), invocation.dir.display());

@@ -671,6 +671,7 @@ fn a_full_disk_stops_a_run_before_it_changes_anything_and_leaves_a_whole_record(
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("error: cannot write the evidence `") && said.contains("No space left on device"), "{said}");
+    assert!(said.contains("note: no step had begun, so the database is as it was"), "{said}");
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
     fs::remove_dir_all(project.path(DIR)).unwrap();
     fs::rename(project.path("saved"), project.path(DIR)).unwrap();
