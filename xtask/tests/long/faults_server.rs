@@ -128,8 +128,8 @@ fn settings(stand: &Stand, table: &mut Table) {
         (
             "statement_timeout = 1",
             "set statement_timeout = 1",
-            &[0, 4],
-            "0: our sessions set their own; 4 where a login takes longer",
+            &[0, 1, 4],
+            "0: our sessions set their own; 1 where a statement of Prisma's takes longer, 4 where a login does",
         ),
         (
             "statement_timeout = 1, for a restore",

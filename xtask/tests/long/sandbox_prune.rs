@@ -49,7 +49,13 @@ fn what_of_it_grows_is_shown_and_goes_once_that_is_confirmed() {
     assert!(is_alive(&server) && data.exists(), "it was only shown");
     let said = project.run(&["sandbox", "prune", "--keep", "1"]).expect(0).stdout;
     let size = regex::Regex::new(r"\d+(\.\d)? [KM]B").unwrap();
-    insta::assert_snapshot!(size.replace_all(&said, "SIZE"), @"");
+    insta::assert_snapshot!(size.replace_all(&said, "SIZE"), @r"
+    of the sandbox would go, SIZE:
+      3 runs, SIZE
+      1 throw-away server, SIZE, left by a command that was killed
+      the beginning of the server's log, SIZE
+    to do it: cargo xtask sandbox prune --keep 1 --confirm
+    ");
 
     // A run is at work: what it writes would be taken away beneath it.
     let url = project.run(&["sandbox", "url"]).expect(0).stdout;
