@@ -22,7 +22,7 @@ enum Chore {
     Bench(bench::Bench),
     /// Everything that must hold before a change lands
     Ci,
-    /// The tables of tests that CI has no time for; some ten minutes
+    /// The tables of tests that CI has no time for; an hour on two cores
     CiLong,
     Soak(soak::Options),
     /// Let libFuzzer look for inputs for which a target's property does not hold; needs nightly and cargo-fuzz
