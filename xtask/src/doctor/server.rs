@@ -60,7 +60,7 @@ fn behind(patient: &Patient, candidate: &Candidate, pin: &Pin) -> Vec<Check> {
         return rows;
     }
     rows.push(disk(patient, &identity));
-    rows.extend(or_row("copies", copies::look(connection, &patient.settings, &identity.database)));
+    rows.extend(copies::look(connection, &patient.settings, &identity.database));
     rows.extend(or_row("clock", clock_of(connection).map(|row| vec![row])));
     rows.extend(or_row("rights", rights::look(connection, &patient.settings, candidate)));
     let too_old = identity.check_version().is_err();

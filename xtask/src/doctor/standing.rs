@@ -61,7 +61,7 @@ pub fn look(
     guard::prove(candidate.clone(), &observed, Demand::ReadOnly)
         .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
     let mut checks = server::claim_of(&mut connection, &identity, &candidate)?;
-    checks.extend(copies::look(&mut connection, &settings, &identity.database)?);
+    checks.extend(copies::look(&mut connection, &settings, &identity.database));
     checks.extend(history::locks(&mut connection, &candidate)?.into_iter().map(differs));
     let patient = Patient {
         settings,

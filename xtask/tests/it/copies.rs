@@ -73,6 +73,9 @@ fn a_copy_that_nobody_would_put_back_is_seen() {
     warn: `NAME` (N MB) is a copy of this one, of another checkout or without its record
     warn: `copies_seenNAME_left` (N MB) is a copy of `copies_seenNAME_that_is_gone`, which is gone
     ");
+    // What nobody can read here.
+    fs::write(project.path(".drill/snapshots"), "").unwrap();
+    insta::assert_snapshot!(rows_of_copies(&project), @"skipped: cannot read the snapshots in `.drill/snapshots/staging`");
     for left in ["left", "others"] {
         server.batch_execute(&format!("drop database {name}_{left}")).unwrap();
     }
