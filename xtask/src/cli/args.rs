@@ -220,7 +220,7 @@ pub struct Reset {
     pub no_snapshot: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Restore {
     /// The snapshot's name, as `--list` shows it [default: the newest that holds more than there is now]
     #[arg(value_name = "SNAPSHOT", conflicts_with = "list")]

@@ -28,6 +28,7 @@ use crate::stages::each::Rehearse;
 use crate::stages::forward::Forward;
 use crate::stages::mirror::Mirror;
 use crate::stages::parity::Parity;
+use crate::stages::recover::Recover;
 use crate::stages::reset::Reset;
 use crate::stages::resolve_failed::ResolveFailed;
 use crate::stages::restore::Restore;
@@ -162,11 +163,11 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
         }
         Command::Mirror => runner.stage(&Mirror { feed: false, lease: None, drilled: false }, outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),
-        Command::Reset(args) => runner.stage(&Reset { confirm: args.confirm, no_snapshot: args.no_snapshot }, outcome),
+        Command::Reset(args) => runner.stage(&Reset::new(args.confirm, args.no_snapshot), outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),
         Command::Restore(args) => {
-            let snapshot = args.snapshot.clone();
-            runner.stage(&Restore { snapshot, skip_missing: args.skip_missing, confirm: args.confirm }, outcome)
+            let args::Restore { snapshot, skip_missing, confirm, .. } = args.clone();
+            runner.stage(&Recover { restore: Restore { snapshot, skip_missing, confirm } }, outcome)
         }
         Command::Claim(args) => runner.stage(&Claim { confirm: args.confirm.clone() }, outcome),
         Command::Init(args) => init::run(args, &cli.global, &runner, outcome),

@@ -13,15 +13,18 @@ use crate::interrupt::Interrupt;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::activity::lock_holders;
 use crate::postgres::connection::Connection;
+use crate::postgres::identity::Identity;
 use crate::postgres::{claim, table_locks};
 use crate::sandbox;
 use crate::schema::history::History;
 use crate::schema::ledger::{LEDGER_TABLE, ledger};
+use crate::schema::owed::Owed;
 use crate::session::{self, reach::Reached};
 use crate::settings::Settings;
-use crate::stages::preflight;
+use crate::stages::{preflight, still_owed};
 use crate::words::{counted, listed};
 
+const RESET: &str = "reset";
 const LEDGER: &str = "ledger";
 const DRIFT: &str = "drift";
 
@@ -62,6 +65,7 @@ pub fn look(
         .map_err(|refusals| Failure::refused(&settings.target.name, refusals))?;
     let mut checks = server::claim_of(&mut connection, &identity, &candidate)?;
     checks.extend(copies::look(&mut connection, &settings, &identity.database));
+    checks.extend(cut_short(&settings, &identity));
     checks.extend(history::locks(&mut connection, &candidate)?.into_iter().map(differs));
     let patient = Patient {
         settings,
@@ -75,6 +79,17 @@ pub fn look(
     let (rows, migrations) = of_history(&patient, &candidate, &mut connection, &history)?;
     checks.extend(rows);
     Ok(Standing { checks, migrations })
+}
+
+/// A reset of this checkout's that has taken what is not there again.
+fn cut_short(settings: &Settings, identity: &Identity) -> Option<Check> {
+    let seen = match Owed::to(identity, settings) {
+        Ok(owed) => {
+            owed.filter(Owed::is_cut_short).map(|_| "one was cut short, and not all that it took is back".to_owned())
+        }
+        Err(failure) => Some(failure.message),
+    };
+    Some(differs(Check::fail(RESET, seen?, still_owed::way_back(settings))))
 }
 
 /// A run that meets it would be blocked; for who only looks, it is how the database differs from one that is ready.

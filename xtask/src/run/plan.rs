@@ -75,6 +75,20 @@ fn shown<S: Serializer>(invocation: &Invocation, serializer: S) -> Result<S::Ok,
 }
 
 impl<A> Plan<A> {
+    /// The same as part of a plan whose own actions are `B`.
+    pub fn with<B>(self, wrap: fn(A) -> B) -> Plan<B> {
+        let step = |Step { name, does, failure, action }: Step<A>| {
+            let action = match action {
+                Action::Child { invocation, deadline, explain } => Action::Child { invocation, deadline, explain },
+                Action::Builtin(own) => Action::Builtin(wrap(own)),
+            };
+            Step { name, does, failure, action }
+        };
+        let groups = self.groups.into_iter().map(|group| group.into_iter().map(step).collect()).collect();
+        let Plan { stage, summary, scripts, rows, losses, .. } = self;
+        Plan { stage, summary, scripts, rows, losses, groups }
+    }
+
     /// As `--plan` prints it.
     pub fn in_words(&self) -> String {
         let mut lines = vec![self.summary.clone(), String::new()];

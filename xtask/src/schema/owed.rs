@@ -1,6 +1,7 @@
 //! What a reset takes along with the schema and gives back at its end: who may do what, what other schemas hang on it, and the mirror. It is
 //! written down before anything is dropped and kept until all of it is there again, so that neither a run that dies nor a second reset loses it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{OrFail, Result};
 use crate::files;
+use crate::postgres::identity::Identity;
 use crate::schema::catalog::Catalog;
 use crate::schema::dependents::{self, Dependent, dependents};
 use crate::schema::privileges::{self, Privileges};
@@ -28,6 +30,9 @@ pub struct Owed {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Taken {
+    /// The tables before the first drop, by OID: where they are there, nothing was dropped.
+    #[serde(default)]
+    pub tables: BTreeMap<String, u32>,
     /// Of each schema.
     pub privileges: Vec<Privileges>,
     /// The mirror's objects, as a catalog names them; empty where there was no mirror.
@@ -67,9 +72,17 @@ impl Owed {
     /// # Errors
     /// `blocked` when it was written down and cannot be read.
     pub fn read(session: &Session<'_>) -> Result<Option<Owed>> {
-        let path = path(session.settings);
+        Owed::to(&session.identity, session.settings)
+    }
+
+    /// As `read`, for who has no session.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn to(here: &Identity, settings: &Settings) -> Result<Option<Owed>> {
+        let path = path(settings);
         let unreadable = || {
-            let shown = session.settings.shown(&path);
+            let shown = settings.shown(&path);
             format!("cannot read `{shown}`, where a reset wrote down what it took; where nothing is missing, remove it")
         };
         let text = match fs::read(&path) {
@@ -77,7 +90,6 @@ impl Owed {
             read => read.blocked(unreadable)?,
         };
         let owed: Owed = serde_json::from_slice(&text).blocked(unreadable)?;
-        let here = &session.identity;
         let same = owed.database == here.database
             && owed.database_oid == here.database_oid
             && owed.system_identifier == here.system_identifier;
@@ -104,6 +116,11 @@ impl Owed {
         // Names of roles and tables belong to the database, not to the repository.
         files::replace_private(&dir.join(".gitignore"), b"*\n").blocked(unwritable)?;
         files::replace_private(&path, &text).blocked(unwritable)
+    }
+
+    /// Whether a reset began to take it and did not come to its end; else keys alone wait for rows that a restore puts back.
+    pub fn is_cut_short(&self) -> bool {
+        !self.taken.privileges.is_empty()
     }
 
     /// Settles it if everything that had privileges is there again; else some of them can still come back.
@@ -138,11 +155,13 @@ impl Owed {
     /// What is owed, and what there is `now`, with what has been granted since.
     pub fn or_since(self, now: Taken) -> Taken {
         let mut owed = self.taken.privileges;
+        let tables = if owed.is_empty() { now.tables } else { self.taken.tables };
         let of = |now: Privileges| match owed.iter().position(|before| before.schema == now.schema) {
             Some(at) => owed.swap_remove(at).or_since(now),
             None => now,
         };
         Taken {
+            tables,
             privileges: now.privileges.into_iter().map(of).collect(),
             mirror: now.mirror,
             dependents: dependents::or_since(self.taken.dependents, now.dependents),

@@ -8,7 +8,6 @@ use crate::causes::prisma;
 use crate::error::{Failure, OrFail, Result, Status};
 use crate::evidence::outcome::Leftover;
 use crate::guard::prisma_schema;
-use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::status::MigrationStatus;
 use crate::process::{self, Exit};
@@ -159,7 +158,10 @@ pub fn failed_before(session: &Session<'_>, history: &History, state: &DatabaseS
         _ => "the schema is neither as before it nor as after it: see docs/failed-migrations.md",
     };
     match !as_before && !as_after && still_owed::drop_again(session, &state.counts) {
-        true => failure.note(found).note("a reset that was cut short is run again").hint(Hint::run("reset --confirm")),
+        true => failure
+            .note(found)
+            .note("a reset that was cut short is run again")
+            .hint(still_owed::way_back(session.settings)),
         false => failure.note(found).known(&prisma::FAILED_BEFORE, &[]),
     }
 }

@@ -49,6 +49,15 @@ use pin::Lease;
 pub struct Reset {
     pub confirm: bool,
     pub no_snapshot: bool,
+    /// What the same run puts back afterwards, where it is a restore.
+    pub then: Option<Snapshot>,
+}
+
+impl Reset {
+    /// As a command of its own.
+    pub fn new(confirm: bool, no_snapshot: bool) -> Reset {
+        Reset { confirm, no_snapshot, then: None }
+    }
 }
 
 pub struct Inspection {
@@ -68,6 +77,17 @@ pub struct Inspection {
     /// As what the state before is kept.
     keeping: Keeping,
     leases: Leases,
+}
+
+impl Inspection {
+    /// What is there before it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.before.state.catalog
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.before.state.counts
+    }
 }
 
 struct Leases {
@@ -130,7 +150,8 @@ impl Stage for Reset {
         unmanaged.iter().for_each(|stranger| strand(&mut dependents, &stranger.object));
         refuse_loss(&dropped, &dependents)?;
         let privileges = privileges_of(&mut session.connect()?, &dropped)?;
-        let now = Taken { privileges, mirror: mirror_made, dependents, validate: Vec::new() };
+        let tables = before.oids.clone();
+        let now = Taken { tables, privileges, mirror: mirror_made, dependents, validate: Vec::new() };
         let taken = match owed.clone() {
             Some(owed) => owed.or_since(now),
             None => now,
@@ -536,8 +557,13 @@ impl Running<'_, Reset> {
     }
 
     fn way_back(&self) -> WayBack<'_> {
-        let Inspection { taken, owed, .. } = self.inspection;
-        WayBack { session: self.session, own: self.memory.snapshot.get(), taken, owed: owed.as_ref() }
+        let Inspection { owed, .. } = self.inspection;
+        WayBack {
+            session: self.session,
+            own: self.memory.snapshot.get(),
+            then: self.options.then.as_ref(),
+            owed: owed.as_ref(),
+        }
     }
 
     /// Adds to a failure what became of the database.
@@ -570,7 +596,7 @@ impl Running<'_, Reset> {
         let (applied, all) = (after.state.standing.applied.len(), self.inspection.history.migrations.len());
         let failure = failure
             .note(format!("the old schema was dropped; the database now: {applied} of {all} migrations applied"));
-        self.way_back().tell(failure, &after.state)
+        self.way_back().tell(failure, &after.state.standing)
     }
 
     /// Nothing of ours went wrong: Prisma asks for a person, and the server says that nothing happened.

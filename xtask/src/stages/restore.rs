@@ -9,11 +9,11 @@ use serde::Serialize;
 use crate::error::{Failure, Refusal, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
-use crate::migrations::database_state::{DatabaseState, record_counts};
+use crate::migrations::database_state::record_counts;
 use crate::postgres::counts::{Counts, counts};
 use crate::postgres::fence;
 use crate::rows::snapshot::copy::{FromCopy, is_comment_of_schema, obstacle, prove, settle_pending, swap, verify};
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, Table, choose, fit, put_back, put_back_from};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, choose, fit, put_back, put_back_from};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -22,7 +22,6 @@ use crate::run::plan::{Action, Plan, Step};
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, catalog, diff};
 use crate::schema::dependents;
-use crate::schema::history::History;
 use crate::schema::owed::{Missing, Owed};
 use crate::schema::privileges;
 use crate::session::Session;
@@ -32,11 +31,19 @@ use crate::stages::still_owed;
 use crate::words::{counted, in_line};
 
 /// The options of `restore`.
+#[derive(Clone)]
 pub struct Restore {
     /// A snapshot's name; None is the newest that holds more than what is there.
     pub snapshot: Option<String>,
     pub skip_missing: bool,
     pub confirm: bool,
+}
+
+/// What is to be put back, proven to be this database's and whole.
+pub struct Chosen {
+    pub snapshot: Snapshot,
+    reasons: Vec<String>,
+    pub owed: Option<Owed>,
 }
 
 pub struct Inspection {
@@ -91,52 +98,7 @@ impl Stage for Restore {
     /// # Errors
     /// `refused` for another database's snapshot, `different` for one whose bytes were changed, `blocked` for one that does not fit.
     fn inspect(&self, session: &Session<'_>) -> Result<Inspection> {
-        settle_pending(session)?;
-        let owed = Owed::read(session)?;
-        let privileges_are_owed = owed.as_ref().is_some_and(|owed| !owed.taken.privileges.is_empty());
-        let found = self.find(session, privileges_are_owed);
-        let (snapshot, reasons) = found.map_err(|failure| match (privileges_are_owed, &self.snapshot) {
-            // Another reset gives back what one without a snapshot took.
-            (true, None) => failure.hint(Hint::run("reset --confirm --no-snapshot")),
-            _ => failure,
-        })?;
-        check_origin(session, &snapshot)?;
-        match &snapshot.manifest.database {
-            None => snapshot.verify_files(&session.headway)?,
-            Some(copy) => prove(session, &mut session.connection(), &snapshot, copy)?,
-        }
-        let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
-        let mut connection = session.connect()?;
-        let closed = fence::is_closed(&mut connection, &session.target.dsn().schema)?;
-        let (counts, mut catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
-        catalog.objects.retain(|object, _| !fence::owns(&object.path));
-        let name = format!("the snapshot `{}`", snapshot.name);
-        let fit = fit(&mut connection, &name, snapshot.contents(), self.skip_missing)
-            .map_err(|failure| after_a_reset(failure, owed.as_ref(), &catalog, &snapshot, &counts))?;
-        // What is put back of an empty snapshot is nothing but privileges.
-        let fit = if snapshot.rows() == 0 && self.snapshot.is_none() { fit.nothing() } else { fit };
-        let gaps = gaps(session, &fit)?;
-        let stale_views = fit.stale_views(&mut connection)?;
-        let obstacles = fit.obstacles(&mut connection)?;
-        check_permissions(&obstacles.forbidden)?;
-        let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
-        let missing = owed.as_ref().map(|owed| owed.missing(session, &catalog)).transpose()?;
-        let way = way(session, &snapshot, &fit, missing.as_ref())?;
-        let (stale_views, doubtful) = if way == Way::Rename { Default::default() } else { (stale_views, doubtful) };
-        Ok(Inspection {
-            fit,
-            gaps,
-            stale_views,
-            doubtful,
-            counts,
-            catalog,
-            snapshot,
-            reasons,
-            owed,
-            missing,
-            closed,
-            way,
-        })
+        self.inspect_from(session, self.choose(session)?)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -151,15 +113,7 @@ impl Stage for Restore {
     }
 
     fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
-        plan.summary.lines().for_each(|line| console.say(line));
-        plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
-        let question = Question {
-            target: &session.settings.target.name,
-            database: &session.target.dsn().database,
-            deed: "replace the rows of these tables",
-            command: self.snapshot.iter().fold(Hint::run("restore"), Hint::arg).arg("--confirm"),
-        };
-        question.by_flag(self.confirm, console)
+        self.ask(session, plan, console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
@@ -221,6 +175,79 @@ impl Stage for Restore {
 }
 
 impl Restore {
+    /// # Errors
+    /// `refused` for another database's snapshot, `different` for one whose bytes were changed.
+    pub fn choose(&self, session: &Session<'_>) -> Result<Chosen> {
+        settle_pending(session)?;
+        let owed = Owed::read(session)?;
+        let privileges_are_owed = owed.as_ref().is_some_and(Owed::is_cut_short);
+        let found = self.find(session, privileges_are_owed);
+        let (snapshot, reasons) = found.map_err(|failure| match (privileges_are_owed, &self.snapshot) {
+            // Another reset gives back what one without a snapshot took.
+            (true, None) => failure.hint(Hint::run("reset --confirm --no-snapshot")),
+            _ => failure,
+        })?;
+        check_origin(session, &snapshot)?;
+        match &snapshot.manifest.database {
+            None => snapshot.verify_files(&session.headway)?,
+            Some(copy) => prove(session, &mut session.connection(), &snapshot, copy)?,
+        }
+        Ok(Chosen { snapshot, reasons, owed })
+    }
+
+    /// # Errors
+    /// `blocked` where the rows do not fit, or this role may not put them back.
+    pub fn inspect_from(&self, session: &Session<'_>, chosen: Chosen) -> Result<Inspection> {
+        let Chosen { snapshot, reasons, owed } = chosen;
+        let schemas: Vec<&str> = snapshot.manifest.schemas.iter().map(String::as_str).collect();
+        let mut connection = session.connect()?;
+        let closed = fence::is_closed(&mut connection, &session.target.dsn().schema)?;
+        let (counts, mut catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
+        catalog.objects.retain(|object, _| !fence::owns(&object.path));
+        let name = format!("the snapshot `{}`", snapshot.name);
+        let fit = fit(&mut connection, &name, snapshot.contents(), self.skip_missing)?;
+        // What is put back of an empty snapshot is nothing but privileges.
+        let fit = if snapshot.rows() == 0 && self.snapshot.is_none() { fit.nothing() } else { fit };
+        let gaps = gaps(session, &fit)?;
+        let stale_views = fit.stale_views(&mut connection)?;
+        let obstacles = fit.obstacles(&mut connection)?;
+        check_permissions(&obstacles.forbidden)?;
+        let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
+        let missing = owed.as_ref().map(|owed| owed.missing(session, &catalog)).transpose()?;
+        let way = way(session, &snapshot, &fit, missing.as_ref())?;
+        let (stale_views, doubtful) = if way == Way::Rename { Default::default() } else { (stale_views, doubtful) };
+        Ok(Inspection {
+            fit,
+            gaps,
+            stale_views,
+            doubtful,
+            counts,
+            catalog,
+            snapshot,
+            reasons,
+            owed,
+            missing,
+            closed,
+            way,
+        })
+    }
+
+    /// The user's word to `plan`, which holds more where a reset has to come first.
+    ///
+    /// # Errors
+    /// `refused` without it.
+    pub fn ask<A>(&self, session: &Session<'_>, plan: &Plan<A>, console: &Console) -> Result<()> {
+        plan.summary.lines().for_each(|line| console.say(line));
+        plan.losses.iter().for_each(|loss| console.say(format!("  lost: {loss}")));
+        let question = Question {
+            target: &session.settings.target.name,
+            database: &session.target.dsn().database,
+            deed: "replace the rows of these tables",
+            command: self.snapshot.iter().fold(Hint::run("restore"), Hint::arg).arg("--confirm"),
+        };
+        question.by_flag(self.confirm, console)
+    }
+
     /// The one that was named, or the one to offer, with the reasons.
     ///
     /// # Errors
@@ -280,25 +307,6 @@ fn gaps(session: &Session<'_>, fit: &Fit) -> Result<Vec<String>> {
         format!("values of the column `{column}` of `{table}`: the snapshot lacks it, so it gets its default in every row ({newest})")
     });
     Ok(left_out.chain(filled).collect())
-}
-
-/// After a reset that was cut short the tables come first: those of the migrations, then the mirror's.
-fn after_a_reset(
-    failure: Failure,
-    owed: Option<&Owed>,
-    now: &Catalog,
-    snapshot: &Snapshot,
-    counts: &Counts,
-) -> Failure {
-    let Some(owed) = owed else { return failure };
-    let of_mirror =
-        |table: &Table| owed.taken.mirror.iter().any(|object| *object == format!("table {}", table.sql_name()));
-    let tables = &snapshot.manifest.tables;
-    let is_missing = |table: &&Table| table.rows > 0 && !counts.contains_key(&table.full_name());
-    match tables.iter().filter(is_missing).all(of_mirror) && owed.taken.lacks_mirror(now) {
-        true => failure.hint(Hint::run("mirror")),
-        false => failure.hint(Hint::run("forward")),
-    }
 }
 
 /// Of a check that calls what may answer otherwise than it did.
@@ -419,13 +427,23 @@ fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Strin
         .hint("stop what else writes to this database, then run this again"))
 }
 
+fn in_words(snapshot: &Snapshot, rows: u64, tables: usize) -> String {
+    let (name, taken) = (&snapshot.name, snapshot.manifest.taken());
+    format!("put back {rows} rows of {tables} tables from `{name}` (taken {taken})")
+}
+
+impl Chosen {
+    /// Of the whole snapshot, whatever fits.
+    pub fn in_words(&self) -> String {
+        in_words(&self.snapshot, self.snapshot.rows(), self.snapshot.manifest.tables.len())
+    }
+}
+
 impl Inspection {
     /// What goes back, why from that snapshot, and what is doubtful, a line each.
     fn summary(&self, target: &str) -> String {
         let (rows, tables) = (self.fit.tables().map(|(_, rows)| rows).sum::<u64>(), self.fit.tables().count());
-        let (name, taken) = (&self.snapshot.name, self.snapshot.manifest.taken());
-        let summary =
-            format!("restore on {target}: put back {rows} rows of {tables} tables from `{name}` (taken {taken}).");
+        let summary = format!("restore on {target}: {}.", in_words(&self.snapshot, rows, tables));
         std::iter::once(summary)
             .chain(self.reasons.iter().cloned())
             .chain(self.taken_away())
@@ -527,8 +545,7 @@ fn give_back(running: &Running<'_, Restore>) -> Result<String> {
         .because_all(restored.missing.iter().map(|sql| format!("needed: {sql}")))
         .hint("have a role that may grant them run these statements"));
     }
-    let (made, _) =
-        make_again(session, journal, &owed.taken.dependents).map_err(|failure| pending(session, failure))?;
+    let (made, _) = make_again(session, journal, &owed.taken.dependents)?;
     let refused = dependents::validate(&mut connection, &session.target, &owed.taken.validate)?;
     let refused = refused.iter().map(|sql| format!("a key of another schema holds for new rows alone: {sql}"));
     journal.record().outcome.notes.extend(refused);
@@ -536,15 +553,6 @@ fn give_back(running: &Running<'_, Restore>) -> Result<String> {
     let _ = memory.set(catalog(&mut connection, &schemas)?);
     let count = counted(restored.statements, "statement");
     Ok(format!("privileges are as before the reset ({count} needed); {made}"))
-}
-
-/// What hangs on a table needs the migration that makes it.
-fn pending(session: &Session<'_>, failure: Failure) -> Failure {
-    let history = History::of(session.settings);
-    match history.and_then(|history| DatabaseState::read(session, &history)) {
-        Ok(state) if !state.standing.is_clean() => failure.hint(Hint::run("forward")),
-        _ => failure,
-    }
 }
 
 fn verify_catalog(running: &Running<'_, Restore>) -> Result<String> {

@@ -9,6 +9,7 @@ use crate::schema::dependents::Dependent;
 use crate::schema::ledger::LEDGER_TABLE;
 use crate::schema::owed::{Missing, Owed};
 use crate::session::Session;
+use crate::settings::Settings;
 use crate::words::counted;
 
 /// What to say where the schema is `now`; settles what is there again if the migrations are all applied, since one that is still to come may
@@ -30,7 +31,7 @@ pub fn notes(session: &Session<'_>, now: &Catalog, is_clean: bool) -> Result<Vec
         format!("a reset that was cut short took the mirror, which is not back: {mirror}")
     });
     let rest = in_words(&missing).map(|words| {
-        let command = way_back(session).line(&session.settings.aim);
+        let command = way_back(session.settings).line(&session.settings.aim);
         format!("a reset that was cut short took what is not back ({words}): {command}")
     });
     Ok(mirror.into_iter().chain(rest).collect())
@@ -39,7 +40,7 @@ pub fn notes(session: &Session<'_>, now: &Catalog, is_clean: bool) -> Result<Vec
 /// Whether a reset was cut short where another one takes nothing from anybody: it owes something, and no table has rows.
 pub fn drop_again(session: &Session<'_>, counts: &Counts) -> bool {
     let is_empty = counts.iter().all(|(table, rows)| *rows == 0 || table.ends_with(LEDGER_TABLE));
-    is_empty && Owed::read(session).is_ok_and(|owed| owed.is_some_and(|owed| !owed.taken.privileges.is_empty()))
+    is_empty && Owed::read(session).is_ok_and(|owed| owed.is_some_and(|owed| owed.is_cut_short()))
 }
 
 /// All but the mirror; None where nothing else is missing.
@@ -54,8 +55,8 @@ pub fn in_words(missing: &Missing) -> Option<String> {
 }
 
 /// Where there is no snapshot, nothing but another reset gives back what the first one took.
-fn way_back(session: &Session<'_>) -> Hint {
-    match Store::of(session.settings).whole() {
+pub fn way_back(settings: &Settings) -> Hint {
+    match Store::of(settings).whole() {
         Ok(_) => Hint::run("restore --confirm"),
         Err(_) => Hint::run("reset --confirm --no-snapshot"),
     }

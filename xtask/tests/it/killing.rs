@@ -226,12 +226,10 @@ impl Staging {
         server.execute("insert into gates.gate values ($1, $2, true)", &[&tag, &pattern]).unwrap();
         let failed = self.project.run(&["reset", "--confirm"]);
         server.batch_execute("delete from gates.gate").unwrap();
-        let way = failed.stderr.lines().find_map(|it| it.strip_prefix("note: the whole way back, in this order: "));
-        let commands = way.unwrap_or_else(|| panic!("{}", failed.stderr)).replace("cargo xtask ", "");
-        for command in commands.split("; ") {
-            self.project.run(&command.split(' ').collect::<Vec<_>>()).expect(0);
-        }
-        format!("{tag} {pattern}, exit {}: {}{}", failed.code, self.named(&commands), self.changes())
+        let way = failed.stderr.lines().find_map(|it| it.strip_prefix("note: the whole way back: "));
+        let command = way.unwrap_or_else(|| panic!("{}", failed.stderr)).replace("cargo xtask ", "");
+        self.project.run(&command.split(' ').collect::<Vec<_>>()).expect(0);
+        format!("{tag} {pattern}, exit {}: {}{}", failed.code, self.named(&command), self.changes())
     }
 
     /// Snapshots have another name each time.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use postgres_protocol::escape::escape_identifier;
 use serde::{Deserialize, Serialize};
 
 use crate::postgres::counts::Counts;
@@ -167,10 +166,6 @@ impl Manifest {
 }
 
 impl Table {
-    pub fn sql_name(&self) -> String {
-        format!("{}.{}", escape_identifier(&self.schema), escape_identifier(&self.name))
-    }
-
     /// As `counts` names it.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.schema, self.name)
