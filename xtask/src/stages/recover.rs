@@ -166,13 +166,13 @@ impl Unfinished {
     }
 
     fn run(&self, session: &Session<'_>, journal: &Journal<'_>) -> Result<()> {
-        journal.subfolder("reset");
+        journal.subfolder("1-reset");
         let plan = self.again.plan(session, &self.reset)?;
         self.again.open(journal, &self.reset)?;
         self.again.run(session, journal, &self.reset, &plan)?;
         session.same_server()?;
         let Some(restore) = &self.rows else { return journal.skip("restore", "no snapshot holds any rows") };
-        journal.subfolder("restore");
+        journal.subfolder("2-restore");
         let inspection = journal.console.during("plan", || restore.inspect(session))?;
         let plan = restore.plan(session, &inspection)?;
         restore.open(journal, &inspection)?;

@@ -175,10 +175,43 @@ fn sigterm_while_prisma_resets_ends_with_143_and_says_where_the_rows_are() {
         serde_json::from_str(&project.read(&format!("{}/run.json", json["evidence"].as_str().unwrap()))).unwrap();
     assert_eq!(record["status"], "interrupted");
     let way = answer.stderr.lines().find_map(|line| line.strip_prefix("note: the whole way back: cargo xtask "));
-    let restored =
-        project.run(&[&way.unwrap().split(' ').collect::<Vec<_>>()[..], &["--json"]].concat()).expect(0).json();
-    let stages: Vec<&Value> = restored["stages"].as_array().unwrap().iter().map(|stage| &stage["name"]).collect();
-    assert_eq!(stages, ["reset", "restore"]);
+    let back: Vec<&str> = way.unwrap().split(' ').collect();
+    let plan = project.run(&[back[0], back[1], "--plan"]).expect(0).stdout;
+    assert!(plan.contains("9. restore: put back 5 rows of 3 tables"), "{plan}");
+    let restored = project.run(&back).expect(0);
+    let said = regex::Regex::new("taken [^)]*").unwrap().replace(&restored.said(), "taken THEN").into_owned();
+    insta::assert_snapshot!(said, @"
+    Target: staging is database `reset_term_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
+    Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
+    restore on staging: a reset was cut short here, and is run again first.
+    reset on staging: drop the schema `public` of database `reset_term_N_test`, snapshot first, and apply 5 migrations.
+    Then put back 5 rows of 3 tables from `RUN` (taken THEN).
+      lost: 5 rows of `public._prisma_migrations`
+    reset:
+      ✓ snapshot: 0 rows of 4 tables in `RUN`  (TIME)
+      ✓ write down privileges: kept until they are back  (TIME)
+      ✓ migrate reset: done  (TIME)
+      ✓ restore privileges: as before; 2 statements were needed  (TIME)
+      ✓ verify ledger: all 5 migrations are applied, none failed  (TIME)
+      ✓ verify rows: all 6 tables are new and empty
+      ✓ verify catalog: 52 objects are exactly what the migrations make; 39 kinds compared
+      ✓ verify claim: still there, and it names this database  (TIME)
+    restore:
+      ✓ put back: 5 rows, as many and the same as in the snapshot  (TIME)
+      ✓ verify counts: 6 tables have the rows that they should  (TIME)
+      ✓ verify catalog: 51 objects are as before  (TIME)
+       table                 before  after  change
+       public.DashboardFact       0      0       =
+       public.DecisionLog         0      0       =
+       public.Session             0      5      +5
+       public.slow_one            0      0       =
+       public.slow_two            -      0     new
+    ");
+    let run = restored.stderr.lines().find_map(|line| line.strip_prefix("evidence: ")).unwrap().to_owned();
+    for file in ["1-reset/catalog-after.json", "2-restore/counts.json", "catalog-before.json", "catalog-after.json"] {
+        assert!(project.path(&run).join(file).exists(), "{file}");
+    }
+    project.run(&["evidence", "verify"]).expect(0);
     assert_eq!(sessions(&database), 5);
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where tablename like 'slow_%'"), 2);
     project.assert_no_secret(&[&answer]);

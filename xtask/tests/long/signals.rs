@@ -51,7 +51,7 @@ const COMMANDS: [Tried; 6] = [
 const SIGNALS: [(Signal, &str); 4] =
     [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP"), (Signal::KILL, "SIGKILL")];
 
-/// Spread over a run. Each has one of the signals in turn; with `SIGNALS=all` each has every one.
+/// Spread over a run. Each has one of the signals in turn, where a step's begin has all; with `SIGNALS=all` each has every one.
 const MOMENTS: usize = 20;
 
 #[derive(Clone, Copy)]
@@ -60,8 +60,8 @@ enum When {
     Share(f64),
     /// Its record has so many steps.
     Step(usize),
-    /// A program that it started is there for so many milliseconds.
-    Program(u64),
+    /// The so-manieth program that it started, from 0, is there for so many milliseconds.
+    Program(usize, u64),
 }
 
 struct Case {
@@ -105,8 +105,8 @@ fn a_signal_in_a_drill_leaves_nothing_behind() {
     hold("signals-drill", "a_signal_in_a_drill_leaves_nothing_behind", &COMMANDS[5]);
 }
 
-const ABOUT: &str = "The signals come at every step of the run and at twenty moments spread over it, each signal in turn (`SIGNALS=all`: each at each). After \
-    each no process and no session of ours is left, and so no lock; no temporary folder; the record is closed and says how the run ended, or the next run \
+const ABOUT: &str = "Each signal comes as each step of the run begins, to each program as it starts and 250 ms later, and the signals in turn at twenty \
+    moments spread over the run (`SIGNALS=all`: each at each). After each no process and no session of ours is left, and so no lock; no temporary folder; the record is closed and says how the run ended, or the next run \
     tells that it was killed; what it says of the ledger is so. Then what the run asks for is typed, or what stands below after a kill, and whatever that \
     asks for, until nothing is: `forward` finds ledger and catalog to be what the migrations make, every row is as it was, and `evidence verify` ends with 0.";
 
@@ -143,7 +143,7 @@ impl Case {
         match self.when {
             When::Share(share) => format!("at {:.0} %", share * 100.0),
             When::Step(step) => format!("in step {step}"),
-            When::Program(ms) => format!("{ms} ms into its program"),
+            When::Program(program, ms) => format!("{ms} ms into its program {program}"),
         }
     }
 }
@@ -176,8 +176,8 @@ impl Tried {
         stand
     }
 
-    /// An undisturbed run: how long it takes, how many steps its record has, and whether it starts a program.
-    fn whole(&self, stand: &Stand) -> (Duration, usize, bool) {
+    /// An undisturbed run: how long it takes, how many steps its record has, and how many programs it starts.
+    fn whole(&self, stand: &Stand) -> (Duration, usize, usize) {
         self.prepare(stand);
         let seen = stand.runs();
         let begun = Instant::now();
@@ -192,28 +192,27 @@ impl Tried {
             })
             .count();
         self.settle(stand, &answer).unwrap();
-        (duration, steps(&record), programs > 0)
+        (duration, steps(&record), programs)
     }
 
-    fn cases(&self, steps: usize, programs: bool) -> Vec<Case> {
+    fn cases(&self, steps: usize, programs: usize) -> Vec<Case> {
         let all = std::env::var("SIGNALS").is_ok_and(|signals| signals == "all");
-        let whens =
-            (0..MOMENTS).map(|at| When::Share((at as f64 + 0.5) / MOMENTS as f64)).chain((0..=steps).map(When::Step));
         let mut cases = Vec::new();
-        for (at, when) in whens.enumerate() {
+        for at in 0..MOMENTS {
+            let when = When::Share((at as f64 + 0.5) / MOMENTS as f64);
             let signals = if all { vec![0, 1, 2, 3] } else { vec![at % SIGNALS.len()] };
             cases.extend(signals.into_iter().map(|signal| Case { who: OURS, signal, when, twice: false }));
         }
+        let every = |who, when| (0..SIGNALS.len()).map(move |signal| Case { who, signal, when, twice: false });
+        cases.extend((0..=steps).flat_map(|step| every(OURS, When::Step(step))));
+        let starts = (0..programs).flat_map(|program| [0, 250].map(|ms| When::Program(program, ms)));
+        cases.extend(starts.flat_map(|when| every(CHILD, when)));
         cases.extend([0.3, 0.5, 0.7].map(|share| Case {
             who: TWICE,
             signal: 0,
             when: When::Share(share),
             twice: true,
         }));
-        if programs {
-            let whens = [0, 250].into_iter().flat_map(|ms| (0..SIGNALS.len()).map(move |signal| (ms, signal)));
-            cases.extend(whens.map(|(ms, signal)| Case { who: CHILD, signal, when: When::Program(ms), twice: false }));
-        }
         cases
     }
 
@@ -226,21 +225,25 @@ impl Tried {
         let seen = stand.runs();
         let mut child = stand.start(self.args);
         let (begun, signal, ours) = (Instant::now(), SIGNALS[case.signal].0, Pid::from_child(&child));
-        let came = || match case.when {
+        let mut programs = Vec::new();
+        let mut came = || match case.when {
             When::Share(share) => begun.elapsed() >= duration.mul_f64(share),
             When::Step(step) => stand
                 .runs()
                 .iter()
                 .any(|run| !seen.contains(run) && stand.record(run).is_some_and(|record| steps(&record) >= step)),
-            When::Program(_) => program(ours).is_some(),
+            When::Program(at, _) => {
+                let new = programs_of(ours).filter(|program| !programs.contains(program)).collect::<Vec<_>>();
+                programs.extend(new);
+                programs.len() > at
+            }
         };
         while !came() && child.try_wait().unwrap().is_none() {
             std::thread::sleep(Duration::from_millis(2));
         }
-        if let When::Program(ms) = case.when {
-            let target = program(ours);
+        if let When::Program(at, ms) = case.when {
             std::thread::sleep(Duration::from_millis(ms));
-            target.map(|target| kill_process(target, signal));
+            programs.get(at).map(|&target| kill_process(target, signal));
         } else {
             let _ = kill_process(ours, signal);
             if case.twice {
@@ -290,15 +293,15 @@ fn steps(record: &serde_json::Value) -> usize {
     stages.iter().map(|stage| stage["steps"].as_array().map_or(0, Vec::len)).sum()
 }
 
-/// The first program of Prisma or Supabase among what it started, by its arguments.
-fn program(ours: Pid) -> Option<Pid> {
-    let entries = std::fs::read_dir("/proc").ok()?.flatten();
-    let ours = entries.filter_map(|entry| {
+/// The programs of Prisma and Supabase among what it started, by their arguments.
+fn programs_of(ours: Pid) -> impl Iterator<Item = Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(move |entry| {
         let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
         let parent: i32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
         let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
         let wrapped = line.contains("prisma/build") || line.contains("supabase");
-        (parent == ours.as_raw_nonzero().get() && wrapped).then(|| entry.file_name().to_str()?.parse().ok()).flatten()
-    });
-    ours.filter_map(Pid::from_raw).next()
+        let pid = entry.file_name().to_str()?.parse().ok().filter(|_| parent == ours.as_raw_nonzero().get() && wrapped);
+        Pid::from_raw(pid?)
+    })
 }
