@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -43,9 +44,13 @@ pub fn notes(answer: &Answer) -> String {
     answer.json()["notes"].to_string()
 }
 
-/// Runs `args` until the server has it at `before`, then holds `gate`, waits until that keeps it waiting at `statement`, kills it there, and lets the
-/// server go on.
-pub fn kill_at(server: &Server, project: &Project, args: &[&str], [before, gate, statement]: [&str; 3]) {
+/// Runs `args` until the server has it at `before`, then holds `gate` and waits until that keeps it waiting at `statement`: the run, and who holds it up.
+pub fn hold_at(
+    server: &Server,
+    project: &Project,
+    args: &[&str],
+    [before, gate, statement]: [&str; 3],
+) -> (Child, postgres::Client) {
     let (mut holder, mut watcher) = (server.superuser("postgres"), server.superuser("postgres"));
     holder.batch_execute("begin").unwrap();
     if before.is_empty() {
@@ -69,11 +74,17 @@ pub fn kill_at(server: &Server, project: &Project, args: &[&str], [before, gate,
         holder.batch_execute(gate).unwrap();
     }
     until("wait_event_type = 'Lock'", statement);
+    (child, holder)
+}
+
+/// As `hold_at`, kills it there, and lets the server go on.
+pub fn kill_at(server: &Server, project: &Project, args: &[&str], gate: [&str; 3]) {
+    let (child, mut holder) = hold_at(server, project, args, gate);
     assert_eq!(stop(child, Signal::KILL).code, -1);
     holder.batch_execute("rollback").unwrap();
     let left = "select count(*) from pg_stat_activity where application_name = 'staging drill'";
     let begun = Instant::now();
-    while watcher.query_one(left, &[]).unwrap().get::<_, i64>(0) > 0 {
+    while holder.query_one(left, &[]).unwrap().get::<_, i64>(0) > 0 {
         assert!(begun.elapsed() < Duration::from_secs(60), "the server never came to an end");
         std::thread::sleep(Duration::from_millis(5));
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::copies::{copies, kill_at, notes, staging};
+use crate::copies::{copies, hold_at, kill_at, notes, staging};
 use crate::made_history::{applied, with_history};
 use crate::project::{Project, stop};
 use crate::server::{self, Database, Server, fingerprint};
@@ -158,6 +158,63 @@ fn a_drill_puts_rows_back_out_of_a_copy() {
     assert!(json["notes"].to_string().contains("somebody else is in the database"), "{json}");
     assert_eq!((&json["snapshot"]["database"], state(&database)), (&Value::Null, rows));
     drop(guest);
+}
+
+/// Waits until the second forward of a drill applies migrations.
+fn await_second_forward(project: &Project) {
+    let begun = Instant::now();
+    let is_there = || -> Option<bool> {
+        let folder = std::fs::read_dir(project.path("feedback/evidence")).ok()?.flatten();
+        let run = folder.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("-drill-"))?;
+        let record: Value = serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).ok()?).ok()?;
+        Some(record["stages"][2]["steps"].as_array()?.iter().any(|step| step["name"] == "migrate deploy"))
+    };
+    while is_there() != Some(true) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the second forward never began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_drill_that_was_killed_goes_on_with_its_copy_unless_that_was_written_to() {
+    let (project, database) = kept("copies_resume");
+    let rows = state(&database);
+    let child = project.start(&["drill", "--no-mirror", "--accept-data-loss"]);
+    await_second_forward(&project);
+    stop(child, Signal::KILL);
+    let copy = database.named(copies(server::shared(), &database).swap_remove(0));
+    let wait = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+    let begun = Instant::now();
+    while database.one::<i64>(wait) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "sessions stay");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    copy.execute("update note set n = 21 where n = 20");
+    let refused = project.run(&["drill", "--resume"]).expect(5);
+    assert!(refused.stderr.contains("`public.note` of `drill_copy_"), "{}", refused.stderr);
+    copy.execute("update note set n = 20 where n = 21");
+    let resumed = project.run(&["drill", "--resume", "--json"]).expect(0).json();
+    assert_eq!((state(&database), copies(server::shared(), &database)), (rows, Vec::new()), "{resumed}");
+}
+
+#[test]
+fn what_is_written_while_the_copy_is_made_is_in_the_snapshot() {
+    let (project, database, server) = staging("copies_back_written");
+    let gate = [
+        "^create database \"drill_copy",
+        "lock table pg_catalog.pg_shdescription in share mode",
+        "comment on database \"drill_copy",
+    ];
+    let (child, mut holder) = hold_at(&server, &project, &["backward", "--accept-data-loss", "--json"], gate);
+    database.execute("update \"Session\" set collaborator = true where id = '7'");
+    let rows = fingerprint(&database);
+    holder.batch_execute("rollback").unwrap();
+    let answer = Project::answered(child).expect(0);
+    assert!(notes(&answer).contains("`public.Session` was written to meanwhile"), "{}", notes(&answer));
+    assert_eq!(copies(&server, &database), [""; 0]);
+    project.run(&["forward"]).expect(0);
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(fingerprint(&database), rows);
 }
 
 /// What the server has of copies is what the list knows.
