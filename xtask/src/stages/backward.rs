@@ -42,7 +42,7 @@ use crate::session::Session;
 use crate::session::groundwork::External;
 use crate::settings::EvidenceSettings;
 use crate::stages::preflight::{check_standing, leftover};
-use crate::stages::snapshot_step::{consent_to_loss, snapshot, snapshot_step, take_snapshot};
+use crate::stages::snapshot_step::{Keep, consent_to_loss, take_snapshot};
 use crate::stages::surroundings;
 use crate::words::{counted, listed};
 
@@ -68,6 +68,8 @@ pub struct Inspection {
     way: RollbackPlan,
     /// For each script.
     losses: Vec<Vec<Loss>>,
+    /// The datasource's schemas, and every other in which something is at stake. None without a word that anything may go.
+    keep: Option<Keep>,
 }
 
 /// The scripts that lead back, newest first, and what a throw-away database says of them. Depends on the history alone.
@@ -121,7 +123,7 @@ impl Stage for Backward {
         let history = History::of(session.settings)?;
         let before = DatabaseState::read(session, &history)?.whole()?;
         let way = self.way(session, &history, &before.standing)?;
-        Inspection::new(session, history, before, way, self.drilled)
+        Inspection::new(session, history, before, way, self)
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -132,7 +134,7 @@ impl Stage for Backward {
         );
         summary.extend(inspection.undone().map(|line| format!("\n{line}")));
         let refusal = (!inspection.way.drafts.is_empty()).then(|| vec![refuse_leftovers()]);
-        let snapshot = self.snapshot(session, inspection);
+        let snapshot = self.snapshot(session, inspection).map(|step| vec![step]);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
         let script = |down: &Down| Script {
             name: format!("down/{}.sql", down.migration),
@@ -237,23 +239,15 @@ impl Backward {
     }
 
     /// Taken wherever rows may go, in a way that no rehearsal shows too. A drill's plan is made before there may be any rows.
-    fn snapshot(&self, session: &Session<'_>, inspection: &Inspection) -> Option<Vec<Step<Builtin>>> {
+    fn snapshot(&self, session: &Session<'_>, inspection: &Inspection) -> Option<Step<Builtin>> {
+        let keep = inspection.keep.as_ref()?;
         let ours = &session.target.dsn().schema;
         let elsewhere = inspection.losses().filter(|loss| loss.place().schema != *ours).map(|loss| loss.rows);
         let rows = inspection.before.counts.values().sum::<u64>() + elsewhere.sum::<u64>();
         match self.drilled {
-            true => self.accept_data_loss.then(|| vec![snapshot("every row".to_owned(), Builtin::Snapshot)]),
-            false => snapshot_step(self.accept_data_loss, rows, Builtin::Snapshot),
+            true => Some(keep.step("every row", Builtin::Snapshot)),
+            false => (rows > 0).then(|| keep.step(&format!("{rows} rows"), Builtin::Snapshot)),
         }
-    }
-
-    /// The schemas that the snapshot holds: the datasource's, and every other in which something is at stake. None without a word
-    /// that anything may go.
-    fn kept(&self, session: &Session<'_>, inspection: &Inspection) -> Vec<String> {
-        if !self.accept_data_loss {
-            return Vec::new();
-        }
-        schemas_of(&session.target.schemas(), inspection.losses())
     }
 
     fn steps(&self, history: &History, applied: &[String]) -> Result<usize> {
@@ -305,18 +299,21 @@ impl Inspection {
         history: History,
         before: DatabaseState,
         mut way: RollbackPlan,
-        drilled: bool,
+        options: &Backward,
     ) -> Result<Inspection> {
         for removal in way.rehearsal.rehearsed.iter_mut().flat_map(|rehearsed| &mut rehearsed.removals) {
-            if removal.harm == Harm::DropsDefault && !drilled {
+            if removal.harm == Harm::DropsDefault && !options.drilled {
                 removal.harm = Harm::Drops;
             }
         }
         let rehearsed = &way.rehearsal.rehearsed;
         let removals: Vec<Removal> = rehearsed.iter().flat_map(|down| down.removals.iter().cloned()).collect();
         let mut counted = losses(&mut session.connection(), &removals)?.into_iter();
-        let losses = rehearsed.iter().map(|down| counted.by_ref().take(down.removals.len()).collect()).collect();
-        Ok(Inspection { history, before, way, losses })
+        let losses: Vec<Vec<Loss>> =
+            rehearsed.iter().map(|down| counted.by_ref().take(down.removals.len()).collect()).collect();
+        let schemas = || schemas_of(&session.target.schemas(), losses.iter().flatten());
+        let keep = options.accept_data_loss.then(|| Keep::of(session, schemas())).transpose()?;
+        Ok(Inspection { history, before, way, losses, keep })
     }
 
     pub fn losses(&self) -> impl Iterator<Item = &Loss> {
@@ -411,8 +408,8 @@ impl Running<'_, Backward> {
         match action {
             Builtin::RefuseLeftovers => Err(self.refuse_leftovers()),
             Builtin::Snapshot => {
-                let (kept, rows) = (self.options.kept(self.session, self.inspection), &self.inspection.before.counts);
-                take_snapshot(self.session, self.journal, "backward", &kept, rows)
+                let Inspection { keep, before, .. } = self.inspection;
+                take_snapshot(self.session, self.journal, "backward", keep.as_ref(), &before.counts)
             }
             Builtin::RollBack(at) => self.roll_back(*at),
             Builtin::VerifyCatalog => self.verify_catalog(),
@@ -441,14 +438,13 @@ impl Running<'_, Backward> {
             self.question()?.get_ready(self.journal);
         }
         let names = self.inspection.before.standing.in_ledger();
-        let kept = self.options.kept(self.session, self.inspection);
         let order = Order {
             schema: &self.session.target.dsn().schema,
             applied: &names[..names.len() - at],
             down: &self.inspection.way.downs[at],
             losses: Some(&self.inspection.losses[at]),
             accept_data_loss: self.options.accept_data_loss,
-            kept: &kept,
+            kept: Keep::schemas(self.inspection.keep.as_ref()),
             must_reach: None,
             external: &External::NONE,
             limit: self.session.settings.timeouts.migrate,

@@ -32,10 +32,10 @@ pub fn copy_database(session: &Session<'_>, journal: &Journal<'_>, keeping: &Kee
     }
 }
 
-/// The snapshot for the command `reason`: of the copy where it is what the tables hold, else in files. They take no rows meanwhile.
+/// As `take_of`, of the project's schemas.
 ///
 /// # Errors
-/// As `snapshot::take`.
+/// As `take_of`.
 pub fn take(
     session: &Session<'_>,
     journal: &Journal<'_>,
@@ -43,14 +43,27 @@ pub fn take(
     copy: Option<Kept>,
     rows: &Counts,
 ) -> Result<Snapshot> {
-    let Some(copy) = copy else { return snapshot::take(session, reason, rows) };
-    match seal(session, copy, &session.target.schemas(), reason)? {
-        Ok(snapshot) => Ok(snapshot),
-        Err(what) => {
-            note(journal, &what);
-            snapshot::take(session, reason, rows)
+    take_of(session, journal, (reason, &session.target.schemas()), copy, rows)
+}
+
+/// The snapshot of `schemas` for the command `reason`: of the copy where it is what the tables hold, else in files.
+///
+/// # Errors
+/// As `snapshot::take_of`.
+pub fn take_of(
+    session: &Session<'_>,
+    journal: &Journal<'_>,
+    (reason, schemas): (&str, &[&str]),
+    copy: Option<Kept>,
+    rows: &Counts,
+) -> Result<Snapshot> {
+    if let Some(copy) = copy {
+        match seal(session, copy, schemas, reason)? {
+            Ok(snapshot) => return Ok(snapshot),
+            Err(what) => note(journal, &what),
         }
     }
+    snapshot::take_of(session, reason, schemas, rows)
 }
 
 /// Takes a copy back that nobody will need, and says what is left of it.

@@ -43,7 +43,7 @@ use crate::stages::preflight::{
     replay_first,
 };
 use crate::stages::refused_line;
-use crate::stages::snapshot_step::{consent_to_loss, snapshot_step, take_snapshot};
+use crate::stages::snapshot_step::{Keep, consent_to_loss, take_snapshot};
 use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::generated_client::GeneratedClient;
@@ -66,6 +66,8 @@ pub struct Inspection {
     leases: Leases,
     /// What the pending migrations take away, with what is in it.
     losses: Vec<Loss>,
+    /// What is copied before they do; None where nothing is at stake, or nobody has said that it may go.
+    keep: Option<Keep>,
     /// The client that is there, where it is the schema's own already.
     client: Option<GeneratedClient>,
     /// The release that is running, where the migrations may break it.
@@ -255,19 +257,28 @@ impl Forward {
             Pass::Second(_) => Vec::new(),
             _ => forecast(session, &history, &before.standing.applied, &before.standing.pending)?,
         };
+        let keep = self.keep(session, &losses)?;
         let client = match self.pass {
             Pass::Second(_) => None,
             _ => GeneratedClient::known(session),
         };
         let (running, not_tried) = self.running(session, &history, &before)?;
         let of_the_client = prisma::of_the_client(session);
-        Ok(Inspection { history, before, leases, losses, client, running, not_tried, of_the_client })
+        Ok(Inspection { history, before, leases, losses, keep, client, running, not_tried, of_the_client })
+    }
+
+    fn keep(&self, session: &Session<'_>, losses: &[Loss]) -> Result<Option<Keep>> {
+        let lost = || losses.iter().filter(|loss| loss.values > 0);
+        let takes_one = self.accept_data_loss && lost().any(|loss| loss.rows > 0);
+        let schemas = || schemas_of(&session.target.schemas(), lost());
+        takes_one.then(|| Keep::of(session, schemas())).transpose()
     }
 
     /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.
     fn before_a_loss(&self, inspection: &Inspection) -> Vec<Vec<Step<Builtin>>> {
         let rows = inspection.lost().map(|loss| loss.rows).max().unwrap_or_default();
-        let snapshot = snapshot_step(self.accept_data_loss, rows, Builtin::Snapshot);
+        let step = |keep: &Keep| vec![keep.step(&format!("{rows} rows"), Builtin::Snapshot)];
+        let snapshot = inspection.keep.as_ref().map(step);
         let again = (!inspection.losses.is_empty()).then(|| {
             vec![Step {
                 name: "count again",
@@ -414,8 +425,8 @@ impl Running<'_, Forward> {
     fn builtin(&self, action: &Builtin) -> Result<Ended> {
         let done = match action {
             Builtin::Snapshot => {
-                let schemas = schemas_of(&self.session.target.schemas(), self.inspection.lost());
-                take_snapshot(self.session, self.journal, "forward", &schemas, &self.inspection.before.counts)
+                let Inspection { keep, before, .. } = self.inspection;
+                take_snapshot(self.session, self.journal, "forward", keep.as_ref(), &before.counts)
             }
             Builtin::CountAgain => self.count_again(),
             Builtin::Replay => self.replay(),

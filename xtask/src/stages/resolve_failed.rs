@@ -33,7 +33,7 @@ use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::halfway::{self, Halfway};
 use crate::stages::preflight::check_standing;
-use crate::stages::snapshot_step::{snapshot_step, take_snapshot};
+use crate::stages::snapshot_step::{Keep, take_snapshot};
 use crate::tools::prisma::Prisma;
 use crate::tools::prisma_error;
 use pin::Lease;
@@ -52,6 +52,8 @@ pub struct Inspection {
     /// What sets the database apart from `sound`.
     left: Vec<Difference>,
     way: Resolution,
+    /// What is copied before what was left goes.
+    keep: Option<Keep>,
     lease: Lease,
 }
 
@@ -94,8 +96,11 @@ impl Stage for ResolveFailed {
         let after = after(session, &history, standing, &failed, &before.catalog);
         let seen = Seen { failed: &failed, before: &sound, after: after.as_ref(), now: &before.catalog, logged };
         let way = resolution(session, &seen, || halfway::of(session, &history, standing, &failed, &before.catalog))?;
+        let may_lose = self.accept_data_loss && matches!(way, Resolution::TakenBack(_));
+        let takes_one = may_lose && before.counts.values().any(|rows| *rows > 0);
+        let keep = takes_one.then(|| Keep::of(session, ours(session))).transpose()?;
         let lease = session.lease("prisma migrate resolve");
-        Ok(Inspection { history, before, failed, sound, left, way, lease })
+        Ok(Inspection { history, before, failed, sound, left, way, keep, lease })
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
@@ -112,8 +117,9 @@ impl Stage for ResolveFailed {
                 (format!("it left this behind: {}", left.join("; ")), take_back(failed), vec![script])
             }
         };
-        let may_lose = self.accept_data_loss && matches!(inspection.way, Resolution::TakenBack(_));
-        let snapshot = snapshot_step(may_lose, inspection.before.counts.values().sum(), Builtin::Snapshot);
+        let rows: u64 = inspection.before.counts.values().sum();
+        let step = |keep: &Keep| vec![keep.step(&format!("{rows} rows"), Builtin::Snapshot)];
+        let snapshot = inspection.keep.as_ref().map(step);
         let verify = Step {
             name: "verify",
             does: "read the ledger and the schema, and ask Prisma".to_owned(),
@@ -144,7 +150,9 @@ impl Stage for ResolveFailed {
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         let Running { options, session, journal, inspection, .. } = running;
         let done = match action {
-            Builtin::Snapshot => take_snapshot(session, journal, "backward", &ours(session), &inspection.before.counts),
+            Builtin::Snapshot => {
+                take_snapshot(session, journal, "backward", inspection.keep.as_ref(), &inspection.before.counts)
+            }
             Builtin::TakeBack => options.take_back(session, inspection),
             Builtin::Verify => verify(session, journal, inspection),
         };

@@ -3,11 +3,13 @@
 use crate::error::{DATA_LOSS, Failure, Refusal, Result};
 use crate::hint::Hint;
 use crate::postgres::counts::Counts;
-use crate::rows::snapshot;
+use crate::rows::snapshot::copy::{Keeping, keeping};
+use crate::rows::snapshot::{Manifest, megabytes};
 use crate::run::console::Console;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Step};
 use crate::session::Session;
+use crate::stages::database_copy::{copy_database, take_of};
 
 /// Shows what would be lost, and refuses to lose it unless the user has said that it may go.
 pub fn consent_to_loss(
@@ -34,35 +36,65 @@ pub fn consent_to_loss(
         .hint(command.arg("--plan")))
 }
 
-pub fn snapshot_step<A>(may_lose: bool, rows: u64, action: A) -> Option<Vec<Step<A>>> {
-    (may_lose && rows > 0).then(|| vec![snapshot(format!("{rows} rows"), action)])
+/// What of the state before is kept, and as what.
+pub struct Keep {
+    /// The first is the datasource's.
+    schemas: Vec<String>,
+    keeping: Keeping,
 }
 
-pub fn snapshot<A>(what: String, action: A) -> Step<A> {
-    Step {
-        name: "snapshot",
-        does: format!("copy {what} to `.drill/snapshots`, from where `restore` puts them back"),
-        failure: "no snapshot was taken",
-        action: Action::Builtin(action),
+impl Keep {
+    /// Of `schemas`, as things are; reads only.
+    ///
+    /// # Errors
+    /// `failed` with the server's words.
+    pub fn of(session: &Session<'_>, schemas: Vec<String>) -> Result<Keep> {
+        let names: Vec<&str> = schemas.iter().map(String::as_str).collect();
+        Ok(Keep { keeping: keeping(session, &names)?, schemas })
+    }
+
+    /// Its schemas; none where nothing is kept.
+    pub fn schemas(keep: Option<&Keep>) -> &[String] {
+        keep.map(|keep| keep.schemas.as_slice()).unwrap_or_default()
+    }
+
+    /// The step that keeps `what`.
+    pub fn step<A>(&self, what: &str, action: A) -> Step<A> {
+        let files = format!("copy {what} to `.drill/snapshots`, from where `restore` puts them back");
+        let does = match &self.keeping {
+            Keeping::Files => files,
+            Keeping::FilesBecause(why) => format!("{files} (not as a database of the same server: {why})"),
+            Keeping::Database(bytes) => format!(
+                "keep {what} for `restore` in a copy of the database, {}, on the same server, which lets nobody else in for that moment, and \
+                 compare the two",
+                megabytes(*bytes)
+            ),
+        };
+        Step { name: "snapshot", does, failure: "no snapshot was taken", action: Action::Builtin(action) }
     }
 }
 
-/// Copies `schemas`, of which the first is the datasource's, and names the snapshot in the record, so that whoever misses a row finds
-/// it. `rows` are those that the plan has counted.
+/// Keeps the state before and names the snapshot in the record, so that whoever misses a row finds it. `rows` are those that the plan has
+/// counted. Writers are not shut out: where one comes between a copy and the look at both, they differ, and files are written.
 pub fn take_snapshot(
     session: &Session<'_>,
     journal: &Journal<'_>,
     reason: &str,
-    schemas: &[String],
+    keep: Option<&Keep>,
     rows: &Counts,
 ) -> Result<String> {
+    let Keep { schemas, keeping } = keep.ok_or_else(|| Failure::bug("nothing is to be kept"))?;
     let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
-    let snapshot = snapshot::take_of(session, reason, &schemas, rows)?;
-    let view =
-        serde_json::json!({ "name": snapshot.name, "created_at": snapshot.manifest.created_at, "reason": reason });
+    let copy = copy_database(session, journal, keeping)?;
+    let snapshot = take_of(session, journal, (reason, &schemas), copy, rows)?;
+    let Manifest { created_at, catalog, database, .. } = &snapshot.manifest;
+    let view = serde_json::json!({
+        "name": snapshot.name, "created_at": created_at, "reason": reason, "folder": session.settings.shown(&snapshot.folder),
+        "rows": snapshot.rows(), "catalog": catalog, "database": database,
+    });
     let mut record = journal.record();
     record.outcome.extra.insert("snapshot".to_owned(), view);
     record.outcome.notes.push(format!("the rows from before are in the snapshot `{}`", snapshot.name));
     record.outcome.notes.extend(snapshot.pruning());
-    Ok(format!("{} rows of {} tables in `{}`", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.name))
+    Ok(format!("{} rows of {} tables in {}", snapshot.rows(), snapshot.manifest.tables.len(), snapshot.place()))
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
+use crate::made_history::with_history;
 use crate::project::{Answer, Project};
 use crate::restore::{claimed, snapshot};
 use crate::server::{self, Database, fingerprint};
@@ -190,4 +191,27 @@ fn a_copy_that_was_written_to_or_is_not_ours_is_never_put_back() {
     let answer = project.run(&["restore", "--confirm"]).expect(4);
     assert!(answer.stderr.contains("is gone"), "{}", answer.stderr);
     assert_eq!(database.one::<i64>("select count(*) from \"Session\""), 0);
+}
+
+#[test]
+fn backward_keeps_a_database_too_and_its_rows_go_into_the_older_schema() {
+    let newest = ("2_c", "alter table \"or der\" add column c text", "alter table \"or der\" drop column c");
+    let history = [("1_t", "create table \"or der\" (id int primary key, keep text)", ""), newest];
+    let (project, database) = with_history("copies_backward", &history);
+    let toml = project.read("drill.toml");
+    project.write("drill.toml", &format!("{toml}\n[snapshots]\nkeep_as = \"database\"\n"));
+    database.execute("insert into \"or der\" select i, 'k', i from generate_series(1, 5) i");
+    let answer = project.run(&["backward", "--accept-data-loss", "--json"]).expect(0);
+    let kept = &answer.json()["snapshot"];
+    assert_eq!(
+        (&kept["database"]["name"], &kept["rows"]),
+        (&Value::from(copies(&database)[0].clone()), &Value::from(5))
+    );
+    let before = fingerprint(&database);
+    database.execute("delete from \"or der\" where id > 2");
+    let restored = project.run(&["restore", "--confirm", "--json"]).expect(0);
+    let told = notes(&restored);
+    assert!(told.contains("the schema is not the copy's") && told.contains("column `c`"), "{told}");
+    assert_eq!(fingerprint(&database), before);
+    project.assert_no_secret(&[&answer, &restored]);
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -15,7 +16,7 @@ const ROWS: &str = r#"insert into "Session" (id, shop, state, "accessToken") sel
     insert into "DecisionLog" (scope, actor, action) select 's', 'a', i::text from generate_series(1, 700) i"#;
 
 /// On a server of its own: what keeps a run waiting keeps every run of the server.
-fn staging(name: &str) -> (Project, Database, Server) {
+pub fn staging(name: &str) -> (Project, Database, Server) {
     let (project, server) = (Project::new(), Server::start());
     let database = server.database(name);
     project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
@@ -27,7 +28,7 @@ fn staging(name: &str) -> (Project, Database, Server) {
     (project, database, server)
 }
 
-fn copies(server: &Server, database: &Database) -> Vec<String> {
+pub fn copies(server: &Server, database: &Database) -> Vec<String> {
     // By its mark; before it has one, by its name, which ends as the target's.
     let sql = "select datname::text from pg_database where datname like 'drill_copy_%'
                   and (datname like $1 or shobj_description(oid, 'pg_database') like $2) order by oid";
@@ -39,13 +40,17 @@ fn oid(database: &Database) -> u32 {
     database.one("select oid from pg_database where datname = current_database()")
 }
 
-fn notes(answer: &Answer) -> String {
+pub fn notes(answer: &Answer) -> String {
     answer.json()["notes"].to_string()
 }
 
-/// Runs `args` until the server has it at `before`, then holds `gate`, waits until that keeps it waiting at `statement`, kills it there, and lets the
-/// server go on.
-fn kill_at(server: &Server, project: &Project, args: &[&str], [before, gate, statement]: [&str; 3]) {
+/// Runs `args` until the server has it at `before`, then holds `gate` and waits until that keeps it waiting at `statement`: the run, and who holds it up.
+pub fn hold_at(
+    server: &Server,
+    project: &Project,
+    args: &[&str],
+    [before, gate, statement]: [&str; 3],
+) -> (Child, postgres::Client) {
     let (mut holder, mut watcher) = (server.superuser("postgres"), server.superuser("postgres"));
     holder.batch_execute("begin").unwrap();
     if before.is_empty() {
@@ -69,11 +74,17 @@ fn kill_at(server: &Server, project: &Project, args: &[&str], [before, gate, sta
         holder.batch_execute(gate).unwrap();
     }
     until("wait_event_type = 'Lock'", statement);
+    (child, holder)
+}
+
+/// As `hold_at`, kills it there, and lets the server go on.
+pub fn kill_at(server: &Server, project: &Project, args: &[&str], gate: [&str; 3]) {
+    let (child, mut holder) = hold_at(server, project, args, gate);
     assert_eq!(stop(child, Signal::KILL).code, -1);
     holder.batch_execute("rollback").unwrap();
     let left = "select count(*) from pg_stat_activity where application_name = 'staging drill'";
     let begun = Instant::now();
-    while watcher.query_one(left, &[]).unwrap().get::<_, i64>(0) > 0 {
+    while holder.query_one(left, &[]).unwrap().get::<_, i64>(0) > 0 {
         assert!(begun.elapsed() < Duration::from_secs(60), "the server never came to an end");
         std::thread::sleep(Duration::from_millis(5));
     }

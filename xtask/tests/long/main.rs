@@ -30,6 +30,7 @@ mod aftermath;
 mod alone;
 mod boundaries;
 mod copies;
+mod copies_back;
 mod deployed;
 mod doctor;
 mod engine;

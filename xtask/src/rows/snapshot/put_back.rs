@@ -19,6 +19,7 @@ use crate::postgres::cancel::interruptible;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
+use crate::rows::snapshot::copy::FromCopy;
 use crate::rows::snapshot::manifest::{Contents, Sequence, Snapshot, Table};
 use crate::rows::snapshot::obstacles::{LARGE, Obstacles};
 use crate::rows::snapshot::passing::Passing;
@@ -233,10 +234,14 @@ impl Fit {
 /// # Errors
 /// `different` when the server then holds something other than the snapshot; `failed` when a row does not go in. The database is as it was.
 pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result<u64> {
-    put_back_from(session, &snapshot.manifest.schemas, snapshot, fit)
+    let schemas = &snapshot.manifest.schemas;
+    match &snapshot.manifest.database {
+        None => put_back_from(session, schemas, snapshot, fit),
+        Some(copy) => put_back_from(session, schemas, &FromCopy { session, copy }, fit),
+    }
 }
 
-/// As `put_back`, where `rows` lie elsewhere than in files.
+/// As `put_back`, of `rows`.
 ///
 /// # Errors
 /// As `put_back`.

@@ -21,11 +21,6 @@ use crate::schema::ledger::ledger_in;
 use crate::session::Session;
 use rowfile::{Writer, Written};
 
-/// As `take_of`, of the project's schemas.
-pub fn take(session: &Session<'_>, reason: &str, rows: &Counts) -> Result<Snapshot> {
-    take_of(session, reason, &session.target.schemas(), rows)
-}
-
 /// Takes a snapshot of `schemas`, of which the first has the ledger, for the command `reason`, then prunes old ones. `rows` are those that
 /// were counted before, as far as they were: they tell how long it takes, and nothing else.
 ///

@@ -400,13 +400,17 @@ fn what_lasts_counts_the_rows_that_it_has_done() {
     let (_, made) = counted_rows(&session, || rows::seed::fill(&session, ROWS).unwrap());
     assert!(made[&(Some(ROWS), String::new())].0 >= 100_000, "{made:?}");
     let known = [("public.many".to_owned(), ROWS)].into();
-    let (snapshot, copied) = counted_rows(&session, || snapshot::take(&session, "reset", &known).unwrap());
+    let (snapshot, copied) =
+        counted_rows(&session, || snapshot::take_of(&session, "reset", &session.target.schemas(), &known).unwrap());
     let (seen, bytes) = copied[&(Some(ROWS), String::new())];
     assert!(seen <= ROWS && bytes > seen, "{copied:?}");
     let fit = snapshot::fit(&mut session.connect().unwrap(), "it", snapshot.contents(), false).unwrap();
     let (put_back, counted) = counted_rows(&session, || snapshot::put_back(&session, &snapshot, &fit).unwrap());
     let names: Vec<&str> = counted.keys().map(|(_, name)| name.as_str()).collect();
     assert_eq!((put_back, names), (ROWS, vec!["before indexes, keys and a comparison", "read back and compared"]));
-    let unknown = counted_rows(&session, || snapshot::take(&session, "reset", &Counts::default()).unwrap()).1;
+    let unknown = counted_rows(&session, || {
+        snapshot::take_of(&session, "reset", &session.target.schemas(), &Counts::default()).unwrap()
+    })
+    .1;
     assert!(unknown.keys().all(|(total, _)| total.is_none()) && !unknown.is_empty(), "{unknown:?}");
 }

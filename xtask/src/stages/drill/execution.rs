@@ -10,6 +10,7 @@ use crate::files;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::prints;
+use crate::rows::snapshot::{Snapshot, Store, copy};
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan};
 use crate::run::stage::Stage;
@@ -37,6 +38,8 @@ pub struct Execution<'a> {
     pub deploy: OnceLock<Arc<Lease>>,
     /// The mirror's, where its CLI was started early.
     pub mirror: OnceLock<Arc<Lease>>,
+    /// The copy that backward kept, where the second forward has led to every row of it.
+    pub needless: OnceLock<Snapshot>,
 }
 
 impl Execution<'_> {
@@ -54,7 +57,32 @@ impl Execution<'_> {
         }
         self.progress().stage = Phase::ALL.len() + 1;
         self.forget_values();
+        self.drop_copy();
         Ok(())
+    }
+
+    /// A copy takes the room of the whole database on the server. It goes with a drill that went through where the server says that the target
+    /// has the same rows in each table.
+    fn look_whether_needless(&self) -> Result<()> {
+        let Some(name) = self.progress().snapshot.clone() else { return Ok(()) };
+        let Ok(snapshot) = Store::of(self.session.settings).find(&name) else { return Ok(()) };
+        let same = || copy::verify(self.session, &self.session.identity.database, &snapshot).is_ok();
+        if snapshot.manifest.database.is_some() && same() {
+            let _ = self.needless.set(snapshot);
+        }
+        self.session.interrupt.check()
+    }
+
+    fn drop_copy(&self) {
+        let Some(snapshot) = self.needless.get() else { return };
+        let place = snapshot.place();
+        let note = match copy::remove::drop_needless(self.session, snapshot) {
+            Ok(()) => format!("the snapshot {place}, was dropped: every row of it is in place again"),
+            Err(failure) => format!("the snapshot {place}, is needed no more and stays: {}", failure.message),
+        };
+        let mut record = self.journal.record();
+        record.outcome.notes.retain(|note| !note.contains(&snapshot.name));
+        record.outcome.notes.push(note);
     }
 
     /// They are for a drill that is resumed, which this one is not any more.
@@ -116,7 +144,7 @@ impl Execution<'_> {
     }
 
     fn backward(&self, before: DatabaseState) -> Result<()> {
-        let look = || self.inspection.before_backward(self.session, before.whole()?);
+        let look = || self.options.before_backward(self.session, self.inspection, before.whole()?);
         let inspected = self.journal.console.during("plan", look)?;
         let lost = inspected.losses().find(|loss| loss.values > 0);
         if let Some(loss) = lost.filter(|_| !self.options.may_lose(self.session)) {
@@ -180,6 +208,9 @@ impl Execution<'_> {
             ))
             .because_all(wrong)
             .hint("stop what else writes there"));
+        }
+        if phase == Phase::ForwardAgain {
+            self.look_whether_needless()?;
         }
         if phase == Phase::Forward {
             let run = self.journal.run().folder().file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -176,9 +176,19 @@ impl Stage for Drill {
     ) -> Result<()> {
         let progress = Mutex::new(inspection.progress.clone());
         let baseline = inspection.baseline.clone().map(OnceLock::from).unwrap_or_default();
-        let (deploy, mirror) = Default::default();
-        let execution =
-            Execution { options: self, session, journal, inspection, plan, progress, baseline, deploy, mirror };
+        let (deploy, mirror, needless) = Default::default();
+        let execution = Execution {
+            options: self,
+            session,
+            journal,
+            inspection,
+            plan,
+            progress,
+            baseline,
+            deploy,
+            mirror,
+            needless,
+        };
         let result = execution.all();
         journal.subfolder("");
         let recorded = journal.console.during("record", || execution.record());

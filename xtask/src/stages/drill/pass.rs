@@ -15,7 +15,7 @@ use crate::migrations::prints;
 use crate::postgres::counts::Counts;
 use crate::rows;
 use crate::rows::seed::{MirrorFaults, Wish};
-use crate::rows::snapshot::{self, Store, fit};
+use crate::rows::snapshot::{self, Store, copy, fit};
 use crate::run::plan::{Action, Step};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
@@ -197,7 +197,7 @@ impl SecondPass {
             return Ok("nothing was dropped, so there is nothing to put back".to_owned());
         }
         let snapshot = Store::of(session.settings).find(name)?;
-        snapshot.verify_files(&session.headway)?;
+        copy::verify_rows(session, &snapshot)?;
         let what = format!("the snapshot `{}`", snapshot.name);
         let fit = fit(&mut session.connection(), &what, snapshot.contents(), false)?;
         let fit = fit.only(&tables, &places, &now.counts);

@@ -254,14 +254,29 @@ impl Drill {
         if inspection.way.is_none() {
             return Ok(forward);
         }
-        let backward = inspection.before_backward(session, inspection.foreseen(session, Phase::Backward))?;
+        let backward = self.before_backward(session, inspection, inspection.foreseen(session, Phase::Backward))?;
         let backward = backward.losses().filter(|loss| loss.values > 0 && !forward.contains(loss)).cloned();
         Ok(forward.iter().cloned().chain(backward).collect())
     }
 
+    /// Of a backward that begins at `before`, which may be foreseen.
+    ///
+    /// # Errors
+    /// `failed` when the server cannot be asked.
+    pub fn before_backward(
+        &self,
+        session: &Session<'_>,
+        inspection: &Inspection,
+        before: DatabaseState,
+    ) -> Result<backward::Inspection> {
+        let way = inspection.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
+        let options = self.backward(session, inspection);
+        backward::Inspection::new(session, inspection.history.clone(), before, way, &options)
+    }
+
     /// What backward would drop is counted as far as it is there; what pending migrations have yet to make is named.
     pub fn add_backward(&self, session: &Session<'_>, inspection: &Inspection, plan: &mut Plan<Planned>) -> Result<()> {
-        let inspected = inspection.before_backward(session, inspection.foreseen(session, Phase::Backward))?;
+        let inspected = self.before_backward(session, inspection, inspection.foreseen(session, Phase::Backward))?;
         let filled = inspected.losses().filter(|loss| loss.values > 0).map(ToString::to_string);
         plan.losses.extend(filled);
         if inspection.before.counts.values().sum::<u64>() > 0 {
@@ -311,11 +326,6 @@ impl Inspection {
         let mut state = DatabaseState { standing, ..self.before.clone() };
         state.counts.entry(format!("{}.{LEDGER_TABLE}", session.target.dsn().schema)).or_default();
         state
-    }
-
-    pub fn before_backward(&self, session: &Session<'_>, before: DatabaseState) -> Result<backward::Inspection> {
-        let way = self.way.clone().ok_or_else(|| Failure::bug("a way back that is behind us"))?;
-        backward::Inspection::new(session, self.history.clone(), before, way, true)
     }
 }
 

@@ -14,7 +14,8 @@ use super::time;
 /// pg_dump refuses servers newer than itself, so server and clients are of one installation. Ours are the steps' own durations, with every check in
 /// them: `put back` compares each row and value with the snapshot before it commits; pg_restore compares nothing.
 /// Files against `pg_restore --data-only`: the budget is 1.2 for each. An undo, alone and with the taking, is against `pg_dump -Fc` and `pg_restore -j2` of all into an empty
-/// database: the budget is 0.2 by a copy, which is counted and checked before it takes the name, and 0.9 by files.
+/// database: the budget is 0.2 by a copy, which is counted and checked before it takes the name, and 0.9 by files. What a `backward` waits for its
+/// copy is against its files.
 #[derive(clap::Args)]
 pub struct Options {
     /// Rows a table
@@ -37,6 +38,10 @@ allow_databases = ["*_test"]
 keep_as = "KIND"
 "#;
 
+const RESET: [&str; 2] = ["reset", "--confirm"];
+const RESTORE: [&str; 2] = ["restore", "--confirm"];
+const BACKWARD: [&str; 2] = ["backward", "--accept-data-loss"];
+
 impl Options {
     pub fn run(&self) -> Result<()> {
         let (project, pgbin) = (Scratch::new(&drill_toml("files"))?, self.pgbin()?);
@@ -46,21 +51,26 @@ impl Options {
         bench.fill(self.rows)?;
         let [mut dump, mut take, mut restore, mut put_back] = [(); 4].map(|()| Samples::default());
         let [mut theirs, mut renamed, mut by_copy, mut by_files] = [(); 4].map(|()| Samples::default());
+        let [mut back_files, mut back_copy] = [(); 2].map(|()| Samples::default());
         for _ in 0..self.runs {
             bench.keep_as("files")?;
             dump.push(time(|| bench.dump())?);
             bench.psql(&["-c", r#"truncate "Session", "DashboardFact", "DecisionLog""#]).run()?;
             restore.push(time(|| bench.restore())?);
-            let files = [bench.steps_ms(&["snapshot"], "reset")?, bench.steps_ms(&["put back"], "restore")?];
+            let files = [bench.steps_ms(&["snapshot"], RESET)?, bench.steps_ms(&["put back"], RESTORE)?];
             take.push(files[0]);
             put_back.push(files[1]);
             by_files.push(files.iter().sum());
             bench.keep_as("database")?;
-            let copy =
-                [bench.steps_ms(&["snapshot"], "reset")?, bench.steps_ms(&["verify copy", "put back"], "restore")?];
+            let copy = [bench.steps_ms(&["snapshot"], RESET)?, bench.steps_ms(&["verify copy", "put back"], RESTORE)?];
             renamed.push(copy[1]);
             by_copy.push(copy.iter().sum());
             theirs.push(bench.undo()?);
+            for (kind, times) in [("files", &mut back_files), ("database", &mut back_copy)] {
+                bench.keep_as(kind)?;
+                times.push(bench.steps_ms(&["snapshot"], BACKWARD)?);
+                bench.forward()?;
+            }
         }
         let rows = 3 * self.rows;
         for (name, ours, theirs) in [("take", &take, &dump), ("put back", &put_back, &restore)] {
@@ -76,6 +86,8 @@ impl Options {
             let (ratio, ours, theirs) = (ours.ratio_to(&theirs), ours.median(), theirs.median());
             println!("{name}: ours median {ours:.0} ms, theirs {theirs:.0} ms for {rows} rows; {ratio}{budget}");
         }
+        let (ratio, copy, files) = (back_copy.ratio_to(&back_files), back_copy.median(), back_files.median());
+        println!("kept before a backward: copy median {copy:.0} ms, files {files:.0} ms for {rows} rows; {ratio}");
         Ok(())
     }
 
@@ -113,10 +125,13 @@ impl Bench<'_> {
 
     fn fill(&self, rows: usize) -> Result<()> {
         self.project.shell.write_file(".env.staging", format!("DATABASE_URL={}\n", self.url))?;
-        for command in [&["forward"][..], &["claim", "--confirm", "bench_test"]] {
-            self.project.xtask().arg("--quiet").args(command).ignore_stdout().run()?;
-        }
+        self.forward()?;
+        self.project.xtask().args(["--quiet", "claim", "--confirm", "bench_test"]).ignore_stdout().run()?;
         Ok(self.psql(&["-v", &format!("rows={rows}")]).stdin(include_str!("snapshot.sql")).run()?)
+    }
+
+    fn forward(&self) -> Result<()> {
+        Ok(self.project.xtask().args(["--quiet", "forward"]).ignore_stdout().run()?)
     }
 
     fn dump(&self) -> Result<()> {
@@ -148,10 +163,10 @@ impl Bench<'_> {
     }
 
     /// The durations of steps of a command, added up.
-    fn steps_ms(&self, wanted: &[&str], command: &str) -> Result<f64> {
+    fn steps_ms(&self, wanted: &[&str], command: [&str; 2]) -> Result<f64> {
         // These would make Prisma refuse the reset.
         let call = ["CLAUDECODE", "CURSOR_AGENT", "GEMINI_CLI"].iter().fold(self.project.xtask(), Cmd::env_remove);
-        let answer = call.args(["--json", "--quiet", command, "--confirm"]).ignore_stderr().read()?;
+        let answer = call.args(["--json", "--quiet"]).args(command).ignore_stderr().read()?;
         let answer: Value = serde_json::from_str(&answer)?;
         let steps = answer["stages"][0]["steps"].as_array().context("a run has steps")?;
         let of = |name: &&str| {

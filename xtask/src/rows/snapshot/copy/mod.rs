@@ -27,5 +27,5 @@ pub use renaming::{is_comment_of_schema, obstacle};
 pub use rows::FromCopy;
 pub use seal::seal;
 pub use settle::settle_pending;
-pub use sums::verify;
+pub use sums::{verify, verify_rows};
 pub use swap::swap;

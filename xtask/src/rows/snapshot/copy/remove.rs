@@ -25,6 +25,17 @@ fn drop_database(connection: &mut Connection, name: &str) -> Result<()> {
     connection.client().batch_execute(&sql).could_not(&format!("drop the copy `{name}`"))
 }
 
+/// Drops the copy that `snapshot` is, with its record; whoever does has found every row of it in the target.
+///
+/// # Errors
+/// `failed` with the server's words, or where the record cannot be removed.
+pub fn drop_needless(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
+    if let Some(copy) = &snapshot.manifest.database {
+        forget(&mut session.connect()?, &copy.name, &copy.id, Some(copy.oid))?;
+    }
+    Store::of(session.settings).forget(&snapshot.name)
+}
+
 /// Drops what killed runs had begun to copy, marked or not yet: its random name was written down before it was made.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use postgres::error::SqlState;
 use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, CouldNot, failure};
 use crate::rows::snapshot::contents::Source;
+use crate::rows::snapshot::copy::mark::prove;
 use crate::rows::snapshot::{Snapshot, Table};
 use crate::session::Session;
 
@@ -74,6 +75,16 @@ fn sum(connection: &mut Connection, source: &Source) -> Result<Sum> {
     let row = answer.map_err(|error| failure(&intent, error))?;
     let rows: i64 = row.get(0);
     Ok(Sum { rows: rows.unsigned_abs(), checksum: format!("{kind} {}", row.get::<_, String>(1)) })
+}
+
+/// That all rows of `snapshot` are as they were, wherever they lie.
+///
+/// # Errors
+/// `blocked` where they are gone, `refused` where something else stands in their place, `different`, naming what is not as it was.
+pub fn verify_rows(session: &Session<'_>, snapshot: &Snapshot) -> Result<()> {
+    let Some(copy) = &snapshot.manifest.database else { return snapshot.verify_files(&session.headway) };
+    prove(session, &mut session.connection(), snapshot, copy)?;
+    verify(session, &copy.name, snapshot).map(drop)
 }
 
 /// That the copy still holds what the record says; the words for it.
