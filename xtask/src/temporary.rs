@@ -13,6 +13,9 @@ const PREFIX: &str = "staging-drill.run-";
 /// A folder that was just made may not be locked yet.
 const YOUNG: Duration = Duration::from_secs(60);
 
+const TRIES: usize = 50;
+const PAUSE: Duration = Duration::from_millis(5);
+
 pub struct Temporary {
     folder: TempDir,
     /// On the folder itself; it ends with our process, however that ends.
@@ -37,6 +40,19 @@ impl Temporary {
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// A program whose group was killed may be within a call that makes a file: after that one it makes none.
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        remove(|| fs::remove_dir_all(self.folder.path()));
+    }
+}
+
+/// Tries it again while somebody fills what is removed.
+fn remove(mut all: impl FnMut() -> io::Result<()>) {
+    let fails = |_: &usize| all().is_err_and(|error| error.kind() == io::ErrorKind::DirectoryNotEmpty);
+    (0..TRIES).take_while(fails).for_each(|_| std::thread::sleep(PAUSE));
 }
 
 /// What cannot be removed now is for the run after this one.
@@ -83,14 +99,29 @@ mod tests {
         assert!(!path.exists());
     }
 
+    /// Fault injection: a program that was killed, and ends within the call that makes a file, fills a folder between its last listing and its removal.
+    #[test]
+    fn a_folder_that_a_program_fills_as_it_ends_is_removed_again_and_no_other_failure_is_waited_for() {
+        let tries = |kind: io::ErrorKind, fails: usize| {
+            let mut tried = 0;
+            remove(|| {
+                tried += 1;
+                if tried > fails { Ok(()) } else { Err(kind.into()) }
+            });
+            tried
+        };
+        assert_eq!(tries(io::ErrorKind::DirectoryNotEmpty, 2), 3);
+        assert_eq!(tries(io::ErrorKind::DirectoryNotEmpty, usize::MAX), TRIES);
+        assert_eq!(tries(io::ErrorKind::PermissionDenied, 2), 1);
+    }
+
     #[test]
     fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else() {
         let parent = tempfile::tempdir().unwrap();
         // As a kill leaves it: the lock ends, the folder stays.
-        let Temporary { folder, _lock } = made_in(parent.path());
-        let left = folder.keep();
+        let left = parent.path().join(format!("{PREFIX}left"));
+        fs::create_dir(&left).unwrap();
         fs::write(left.join("query.sql"), "select 1").unwrap();
-        drop(_lock);
         aged(&left);
         let held = made_in(parent.path());
         assert!(!left.exists());

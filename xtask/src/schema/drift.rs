@@ -7,6 +7,7 @@ use crate::postgres::connection::MIGRATING_ROLE;
 use crate::schema::catalog::{Catalog, Change, Concern, Difference, KINDS, ObjectKey, SETTINGS, diff};
 use crate::schema::expected;
 use crate::schema::history::History;
+use crate::schema::privileges::OF_A_NEW_DATABASE;
 use crate::session::Session;
 use crate::words::counted;
 
@@ -101,7 +102,7 @@ fn is_initdbs(difference: &Difference, major: i32) -> bool {
         && match (property.as_str(), expected.as_deref(), actual.as_deref()) {
             ("owner", Some(expected), Some(actual)) => expected == MIGRATING_ROLE && actual == owner,
             ("access of PUBLIC", None, Some(actual)) => actual == everyone,
-            ("comment", None, Some(actual)) => actual == "standard public schema",
+            ("comment", None, Some(actual)) => actual == OF_A_NEW_DATABASE,
             (property, None, Some(actual)) => property == own && actual == "CREATE, USAGE",
             _ => false,
         }

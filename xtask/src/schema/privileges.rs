@@ -1,11 +1,12 @@
-//! Who may do what in a schema, and how to make it so again. `prisma migrate reset` drops the schema, and with it the grants on it, the default
-//! privileges in it, and what those had granted on every table (prisma/prisma#16588): on Supabase nothing but the owner gets in afterwards.
+//! Who may do what in a schema and what is said of it, and how to make it so again. `prisma migrate reset` drops the schema, and with it the
+//! comment and the grants on it, the default privileges in it, and what those had granted on every table (prisma/prisma#16588): on Supabase nothing
+//! but the owner gets in afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use postgres::Transaction;
-use postgres_protocol::escape::escape_identifier;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::Result;
@@ -17,6 +18,8 @@ use crate::postgres::connection::{Connection, CouldNot, server_words};
 pub struct Privileges {
     pub schema: String,
     owner: String,
+    #[serde(default)]
+    comment: Option<String>,
     granted: BTreeSet<Privilege>,
     /// Everything in the schema that has privileges, granted or not, with its owner.
     #[serde(serialize_with = "as_list", deserialize_with = "from_list")]
@@ -98,8 +101,11 @@ impl fmt::Display for Privilege {
     }
 }
 
-const OWNER: &str = "
-    select pg_catalog.pg_get_userbyid(n.nspowner)::text from pg_catalog.pg_namespace n where n.nspname = $1";
+/// What a new database says of `public`.
+pub const OF_A_NEW_DATABASE: &str = "standard public schema";
+
+const ABOUT: &str = "
+    select pg_catalog.pg_get_userbyid(n.nspowner)::text, pg_catalog.obj_description(n.oid, 'pg_namespace') from pg_catalog.pg_namespace n where n.nspname = $1";
 
 const GRANTED: &str = "
     with schema as (select oid, nspname, nspowner, nspacl from pg_catalog.pg_namespace where nspname = $1),
@@ -152,9 +158,11 @@ pub fn privileges(connection: &mut Connection, schema: &str) -> Result<Privilege
 /// As `privileges`, as `transaction` sees them.
 pub fn privileges_in(transaction: &mut Transaction<'_>, schema: &str) -> Result<Privileges> {
     let intent = "read the privileges";
-    let owner = transaction.query_opt(OWNER, &[&schema]).could_not(intent)?.map(|row| row.get(0)).unwrap_or_default();
-    let mut found = Privileges { schema: schema.to_owned(), owner, granted: BTreeSet::new(), objects: BTreeMap::new() };
-    for row in transaction.query(GRANTED, &[&schema]).could_not(intent)? {
+    let about = transaction.query_opt(ABOUT, &[&schema]).could_not(intent)?;
+    let (owner, comment) = about.map(|row| (row.get(0), row.get(1))).unwrap_or_default();
+    let (schema, granted, objects) = (schema.to_owned(), BTreeSet::new(), BTreeMap::new());
+    let mut found = Privileges { schema, owner, comment, granted, objects };
+    for row in transaction.query(GRANTED, &[&found.schema]).could_not(intent)? {
         let object = Object { kind: row.get(0), name: row.get(1) };
         found.objects.insert(object.clone(), row.get(6));
         if let (Some(privilege), Some(may_grant)) = (row.get(4), row.get(5)) {
@@ -171,6 +179,12 @@ impl Privileges {
         let in_both = |one: &&Privilege| {
             one.object.is_default() || self.objects.contains_key(&one.object) && now.objects.contains_key(&one.object)
         };
+        // What else is said of it is what a migration says, or drift. Before the owner, who may be another.
+        let is_gone =
+            self.comment.as_deref() == Some(OF_A_NEW_DATABASE) && now.comment.is_none() && !now.owner.is_empty();
+        let comment = is_gone.then(|| {
+            format!("comment on schema {} is {}", escape_identifier(&self.schema), escape_literal(OF_A_NEW_DATABASE))
+        });
         let owner = (self.owner != now.owner && !self.owner.is_empty()).then(|| {
             format!("alter schema {} owner to {}", escape_identifier(&self.schema), escape_identifier(&self.owner))
         });
@@ -183,7 +197,7 @@ impl Privileges {
             });
         let superfluous = now.granted.difference(&self.granted).filter(in_both).map(|one| one.revoke(&self.schema));
         let missing = self.granted.difference(&now.granted).filter(in_both).map(|one| one.grant(&self.schema));
-        owner.into_iter().chain(owners).chain(superfluous).chain(missing).collect()
+        comment.into_iter().chain(owner).chain(owners).chain(superfluous).chain(missing).collect()
     }
 
     /// What is still owed from before, and what was granted since. PUBLIC has much by default, so of what was there before only that which it
@@ -192,6 +206,7 @@ impl Privileges {
         let since =
             now.granted.into_iter().filter(|one| one.grantee.is_some() || !self.objects.contains_key(&one.object));
         self.granted.extend(since.collect::<Vec<_>>());
+        self.comment = now.comment.or(self.comment);
         let new: Vec<(Object, String)> =
             now.objects.into_iter().filter(|(object, _)| !self.objects.contains_key(object)).collect();
         self.objects.extend(new);
@@ -317,6 +332,26 @@ mod tests {
         let may = "select has_table_privilege('anon', 't', 'select') and has_table_privilege('reader', 't', 'insert') and not has_function_privilege('anon', 'f()', 'execute')";
         database.run("set search_path = public");
         assert!(database.ask::<bool>(may));
+    }
+
+    #[test]
+    fn what_a_new_database_says_of_a_schema_comes_back_unless_something_newer_is_said() {
+        let mut database = Database::new();
+        let again = "drop schema public cascade; create schema public";
+        let before = privileges(&mut database.connection, "public").unwrap();
+        assert_eq!(before.comment.as_deref(), Some(OF_A_NEW_DATABASE));
+        database.run(again);
+        assert_eq!(restore(&mut database.connection, &proven(), &before).unwrap().missing, [""; 0]);
+        assert_eq!(privileges(&mut database.connection, "public").unwrap(), before);
+        database.run(&format!("{again}; comment on schema public is 'a migration''s'"));
+        restore(&mut database.connection, &proven(), &before).unwrap();
+        let now = privileges(&mut database.connection, "public").unwrap();
+        assert_eq!(now.comment.as_deref(), Some("a migration's"));
+        assert_eq!(before.clone().or_since(now.clone()).comment, now.comment);
+        // Such a one that is gone is for the migrations to say again.
+        database.run(again);
+        restore(&mut database.connection, &proven(), &now).unwrap();
+        assert_eq!(privileges(&mut database.connection, "public").unwrap().comment, None);
     }
 
     #[test]

@@ -36,6 +36,7 @@ use crate::stages::preflight::check_standing;
 use crate::stages::snapshot_step::{Keep, take_snapshot};
 use crate::tools::prisma::Prisma;
 use crate::tools::prisma_error;
+use crate::words::counted;
 use pin::Lease;
 
 /// The options of `backward --failed`.
@@ -320,8 +321,21 @@ fn verify(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection)
             standing.pending.join(", ")
         )));
     }
+    journal.record().outcome.notes.extend(next(session, failed, &standing.pending));
     let state = if applied_now { "applied" } else { "pending" };
     Ok(format!("`{failed}` is {state}; {} pending in all", standing.pending.len()))
+}
+
+/// What comes after it, where something does.
+fn next(session: &Session<'_>, settled: &String, pending: &[String]) -> Option<String> {
+    let forward = Hint::run("forward").line(&session.settings.aim);
+    match pending {
+        [] => None,
+        pending if pending.contains(settled) => {
+            Some(format!("`{settled}` is pending again, and once its script is right this applies it: {forward}"))
+        }
+        pending => Some(format!("{} still to come: {forward}", counted(pending.len(), "migration"))),
+    }
 }
 
 fn record(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {

@@ -420,6 +420,8 @@ fn a_failed_migration_that_left_nothing_is_marked_as_rolled_back() {
     says(&project.run(&["backward"]).expect(1), &["backward --failed"]);
     let json = project.run(&["backward", "--failed", "--json"]).expect(0).json();
     assert_eq!(strings(&json["migrations"]["pending"]), ["2_broken"]);
+    let next = "`2_broken` is pending again, and once its script is right this applies it: cargo xtask forward";
+    assert_eq!(strings(&json["notes"]), [next]);
     assert_eq!(unsettled(&database), 0);
 }
 
@@ -427,7 +429,9 @@ fn a_failed_migration_that_left_nothing_is_marked_as_rolled_back() {
 fn a_failed_migration_that_is_all_there_is_marked_as_applied() {
     let up = "create table u (id int)";
     let (project, database) = failed("settle_all", up, up, "", false);
+    project.migration("3_later", "create table later (id int)");
     let json = project.run(&["backward", "--failed", "--json"]).expect(0).json();
+    assert_eq!(strings(&json["notes"]), ["1 migration still to come: cargo xtask forward"]);
     assert_eq!(strings(&json["migrations"]["applied"]), ["2_broken"]);
     assert_eq!((unsettled(&database), applied(&database).len()), (0, 2));
 }

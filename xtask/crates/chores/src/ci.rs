@@ -2,7 +2,7 @@
 //! first prints what its picture shows.
 
 use anyhow::Result;
-use chores::{cargo, setup, shell};
+use chores::{cargo, pg_dump, setup, shell};
 use xshell::Shell;
 
 use crate::picture;
@@ -32,7 +32,9 @@ pub fn run() -> Result<()> {
 
 /// Tests that start Prisma hundreds of times, and would not fit CI's time.
 pub fn long() -> Result<()> {
+    step("what the tests need");
     setup::system_programs()?;
+    println!("{} is the judge of what comes back", pg_dump::find()?.display());
     let shell = shell()?;
     step("inputs that nobody meant to write, others than those of CI");
     let packages = ["--package", "xtask", "--package", "pin", "--package", "redact"];

@@ -5,8 +5,10 @@
 pub mod embedded;
 pub mod faults;
 pub mod fuzz;
+pub mod pg_dump;
 pub mod reliability;
 pub mod setup;
+mod wheel;
 pub mod workflows;
 
 use std::path::Path;

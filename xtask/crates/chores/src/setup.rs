@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use anyhow::{Result, ensure};
 use xshell::{Shell, cmd};
 
-use crate::{shell, workspace};
+use crate::{shell, wheel, workspace};
 
 pub struct Programs {
     pub just: PathBuf,
@@ -107,41 +107,13 @@ fn installed(folder: PathBuf, package: &str) -> PathBuf {
     folder
 }
 
-/// Pinned by digest, since PyPI alone has it as a program.
-const ZIZMOR: &str = "xtask/tests/clients/zizmor.txt";
-
 /// `zizmor`, brought when it is first asked for.
 pub fn zizmor() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
-        let folder = zizmor_folder();
-        if !folder.exists() {
-            bring_zizmor(&folder).unwrap_or_else(|error| panic!("cannot bring zizmor: {error:#}"));
-        }
+        let folder = wheel::bring("zizmor").unwrap_or_else(|error| panic!("cannot bring zizmor: {error:#}"));
         folder.join("bin/zizmor")
     })
-}
-
-/// One a version.
-fn zizmor_folder() -> PathBuf {
-    let pinned = std::fs::read_to_string(workspace().join(ZIZMOR)).unwrap_or_default();
-    let version = pinned.lines().find_map(|line| line.strip_prefix("zizmor==")).unwrap_or_default();
-    workspace().join("target/zizmor").join(version.trim_end_matches([' ', '\\']))
-}
-
-/// Elsewhere first, so that what is there is whole.
-fn bring_zizmor(folder: &Path) -> Result<()> {
-    let shell = shell()?;
-    let part = folder.with_extension(std::process::id().to_string());
-    cmd!(shell, "python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement {ZIZMOR} --target {part}")
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .quiet()
-        .run()?;
-    if std::fs::rename(&part, folder).is_err() {
-        ensure!(folder.exists(), "{} cannot be renamed", part.display());
-        shell.remove_path(&part)?;
-    }
-    Ok(())
 }
 
 /// A library that tells a program another time than it is, brought when it is first asked for.
@@ -173,7 +145,7 @@ fn missing() -> Vec<Missing> {
         (JUST, !PINNED_JUST && no("just")),
         (no_chromium, chromium().is_none()),
         (SSH_KEYGEN, no("ssh-keygen")),
-        (PIP, no("python3") || (!zizmor_folder().exists() && !has_pip())),
+        (PIP, no("python3") || (!wheel::folder("zizmor").exists() && !has_pip())),
     ];
     needs.into_iter().filter_map(|(need, missing)| missing.then_some(need)).collect()
 }

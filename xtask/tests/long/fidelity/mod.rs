@@ -1,5 +1,7 @@
 //! Rows of every type and every kind of table through `reset` and `restore`, in each way that rows are kept, and compared by what COPY prints of each
-//! table: the drill's own checksums have no part in it.
+//! table, and by `pg_dump`: the drill's own checksums have no part in it.
+
+mod dumped;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -7,6 +9,7 @@ use std::io::Read;
 use chores::reliability::Table;
 use postgres::Client;
 
+use self::dumped::Dumped;
 use crate::project::{Project, claim};
 use crate::server::{Database, Server};
 
@@ -32,7 +35,7 @@ fn kinds() -> Vec<Kind> {
 type Contents = BTreeMap<String, Vec<u8>>;
 
 const RELATIONS: &str =
-    "select c.oid::regclass::text, c.relkind = 'S' from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    "select format('%I.%I', nspname, relname), c.relkind = 'S' from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where nspname in ('public', 'elsewhere') and relkind in ('r', 'S') and relname <> '_prisma_migrations' order by 1";
 
 fn relations(client: &mut Client) -> Vec<(String, bool)> {
@@ -121,8 +124,10 @@ fn every_type_and_every_kind_of_table_comes_back_as_it_was() {
     }
     database.execute("insert into elsewhere.guest values (1, 1), (2, null)");
     let read = || contents(&mut server.superuser(&database.name));
-    let before = read();
+    let dump = || Dumped::of(&server.superuser_url(&database.name));
+    let (before, dumped) = (read(), dump());
     let mut failures: Vec<Vec<String>> = relations.iter().map(|_| Vec::new()).collect();
+    let mut redefined = Vec::new();
     let ways = [
         ("files", "files", "rows"),
         ("a database that takes the name", "database", "is the newest snapshot now"),
@@ -136,28 +141,36 @@ fn every_type_and_every_kind_of_table_comes_back_as_it_was() {
         project.run(&["reset", "--confirm"]).expect(0);
         let empty = read();
         let stayed =
-            |name: &&String| !before[*name].is_empty() && *name != "untouched" && empty[*name] == before[*name];
+            |name: &&String| !before[*name].is_empty() && *name != "public.untouched" && empty[*name] == before[*name];
         let stayed: Vec<&String> = relations.iter().flatten().filter(stayed).collect();
         assert_eq!(stayed, [""; 0], "a reset empties them");
         let answer = project.run(&["restore", "--confirm", "--json"]).expect(0);
         assert!(answer.stdout.contains(said), "{way}: {}", answer.stdout);
-        let after = read();
+        let (after, dumped_after) = (read(), dump());
         for (names, failures) in relations.iter().zip(&mut failures) {
-            let other = names.iter().filter(|name| after.get(*name) != before.get(*name));
-            failures.extend(other.map(|name| format!("{name} is not as it was, kept as {way}")));
+            let is_same = |name: &String| {
+                let judged = dumped.rows(name).filter(|rows| dumped_after.rows(name) == Some(rows));
+                judged.is_some() && after.get(name) == before.get(name)
+            };
+            let other: Vec<&str> = names.iter().filter(|name| !is_same(name)).map(String::as_str).collect();
+            failures.extend((!other.is_empty()).then(|| format!("{} as it was not, kept as {way}", other.join(", "))));
         }
+        let differences = dumped.differences(&dumped_after);
+        redefined.extend((!differences.is_empty()).then(|| format!("kept as {way}:\n{}", differences.join("\n"))));
         assert_eq!(after["elsewhere.guest"], before["elsewhere.guest"]);
+        assert!(dumped.rows("elsewhere.guest") == dumped_after.rows("elsewhere.guest"));
     }
     let object: String = database.one("select convert_from(lo_get(oid), 'UTF8') from pg_largeobject_metadata");
     let about = "Rows of every type and every kind of table through `reset` and `restore`, kept in three ways: as files, as a database that takes the \
                  name, and as a database whose rows go back table by table. What COPY prints of each table and partition, and where each sequence \
-                 stands, is compared with before. xtask/tests/long/fidelity/kinds.sql has the values; the test fails where the server has a type \
+                 stands, is compared with before, and so is what `pg_dump` prints. xtask/tests/long/fidelity/kinds.sql has the values; the test fails where the server has a type \
                  that none of them is of.";
     let mut table =
         Table::new("fidelity", about, "every_type_and_every_kind_of_table_comes_back_as_it_was", &["rows of"]);
     for (kind, failures) in kinds().iter().zip(failures) {
         table.rows_of([kind.name], ways.len(), failures);
     }
+    table.rows_of(["everything but rows, as `pg_dump` prints it"], ways.len(), redefined);
     let is_there = object == "it keeps a copy from taking the name";
     table.row(["a large object, which neither touches"], is_there.then_some(()).ok_or(object));
     table.hold();

@@ -102,7 +102,7 @@ fn outside(session: &Session<'_>, here: &mut Connection, copy: &Copy) -> Result<
     Ok(in_words(strangers(here, &pids)?))
 }
 
-/// Prisma's reset takes the comment of a schema along, and nothing else brings it back.
+/// Prisma's reset takes the comment of a schema along; one that only somebody's hand has made does not come back.
 pub fn is_comment_of_schema(difference: &Difference) -> bool {
     let of_comment = matches!(&difference.change, Change::Changed { property, .. } if property == "comment");
     difference.object.kind == "schema" && of_comment
