@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::schema::catalog::object::{Catalog, Object, ObjectKey};
 use crate::schema::catalog::wording;
 
 /// One way in which the actual catalog is not the expected one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     #[serde(flatten)]
     pub object: ObjectKey,
@@ -21,7 +21,7 @@ pub struct Difference {
     pub concern: Concern,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "lowercase")]
 pub enum Change {
     Missing,
@@ -35,7 +35,7 @@ pub enum Change {
 }
 
 /// How much a difference says about the migrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Concern {
     /// The schema is not the one that was promised.
