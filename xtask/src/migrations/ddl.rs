@@ -12,7 +12,7 @@ pub fn inside(key: &ObjectKey) -> Option<(String, String)> {
 }
 
 pub fn property<'a>(object: &'a Object, name: &str) -> Option<&'a str> {
-    object.properties.get(name).map(String::as_str)
+    object.properties.get(name).map(|value| value.as_str())
 }
 
 /// A definition of the catalog without its semicolon.
@@ -39,7 +39,7 @@ pub fn address(key: &ObjectKey) -> Option<String> {
 
 fn is_of_domain(key: &ObjectKey, catalog: &Catalog) -> bool {
     let (_, holder) = key.path.split_last().unwrap_or((&EMPTY, &[]));
-    let domain = ObjectKey { path: holder.to_vec(), kind: "domain".to_owned(), signature: String::new() };
+    let domain = ObjectKey::new("domain", holder.to_vec(), "");
     key.kind == "constraint" && catalog.objects.contains_key(&domain)
 }
 

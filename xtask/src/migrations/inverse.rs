@@ -188,7 +188,7 @@ impl<'a> Way<'a> {
         let is_view = |catalog: &Catalog| {
             let holder = column.path[..column.path.len() - 1].to_vec();
             ["view", "materialized view"].iter().any(|kind| {
-                let view = ObjectKey { path: holder.clone(), kind: (*kind).to_owned(), signature: String::new() };
+                let view = ObjectKey::new(*kind, holder.clone(), "");
                 catalog.objects.contains_key(&view)
             })
         };
@@ -198,16 +198,16 @@ impl<'a> Way<'a> {
     /// A column with its table, a sequence with the identity that it counts.
     fn comes_along(&self, key: &ObjectKey, object: &Object) -> bool {
         let is_made = |path: &[String]| {
-            let table = ObjectKey { path: path.to_vec(), kind: "table".to_owned(), signature: String::new() };
+            let table = ObjectKey::new("table", path.to_vec(), "");
             self.then.objects.contains_key(&table) && !self.now.objects.contains_key(&table)
         };
-        let is_identity = |path: &Vec<String>| {
-            let column = ObjectKey { path: path.clone(), kind: "column".to_owned(), signature: String::new() };
+        let is_identity = |path: &[String]| {
+            let column = ObjectKey::new("column", path.to_vec(), "");
             self.then.objects.get(&column).is_some_and(|column| property(column, "identity").is_some())
         };
         match key.kind.as_str() {
             "column" => is_made(&key.path[..key.path.len() - 1]),
-            "sequence" => object.follows.iter().any(is_identity),
+            "sequence" => object.follows.iter().any(|path| is_identity(path)),
             _ => false,
         }
     }
@@ -243,7 +243,11 @@ impl<'a> Way<'a> {
                 step(Rank::Change, format!("ALTER DOMAIN {} {action};", key.name()))
             }
             ("sequence", "owned by") => {
-                let column = then.follows.iter().find(|path| path.len() == 3).map_or("NONE".to_owned(), quoted);
+                let column = then
+                    .follows
+                    .iter()
+                    .find(|path| path.len() == 3)
+                    .map_or("NONE".to_owned(), |path| quoted(path.iter()));
                 beside(Some(format!("ALTER SEQUENCE {} OWNED BY {column};", key.name())))
             }
             ("sequence", name) if name != "persistence" => {
@@ -327,7 +331,7 @@ fn literals(list: &str) -> Option<Vec<String>> {
 fn holders<'a>(keys: impl Iterator<Item = &'a ObjectKey>) -> BTreeSet<Vec<String>> {
     let holds =
         |kind: &str| matches!(kind, "table" | "column" | "view" | "materialized view" | "foreign table" | "domain");
-    keys.filter(|key| holds(&key.kind)).map(|key| key.path.clone()).collect()
+    keys.filter(|key| holds(&key.kind)).map(|key| key.path.to_vec()).collect()
 }
 
 /// Whether it goes with what holds it. A foreign key goes by itself: the table that it points to may be gone before its own is.

@@ -97,8 +97,8 @@ fn views_on(transaction: &mut Transaction<'_>, steps: &[Step], found: &Catalog) 
          where c.relkind in ('v', 'm')";
     let names: Vec<String> = steps.iter().map(|step| quoted(&step.about)).collect();
     let rows = transaction.query(VIEWS, &[&names]).could_not("look for views in the way")?;
-    let changed = |key: &ObjectKey| steps.iter().any(|step| step.about == key.path);
-    let keys = rows.iter().map(|row| ObjectKey { kind: row.get(0), path: row.get(1), signature: String::new() });
+    let changed = |key: &ObjectKey| steps.iter().any(|step| step.about == *key.path);
+    let keys = rows.iter().map(|row| ObjectKey::new(row.get::<_, &str>(0), row.get(1), ""));
     let keys: Vec<ObjectKey> = keys.filter(|key| !changed(key)).collect();
     let drops = keys.iter().map(|key| aside(key, found).filter(|_| found.objects.contains_key(key)));
     Ok(drops.collect::<Option<Vec<_>>>().filter(|drops| !drops.is_empty()))

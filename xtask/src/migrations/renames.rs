@@ -66,11 +66,11 @@ fn depth_of(key: &ObjectKey) -> usize {
 }
 
 fn named(key: &ObjectKey, name: &str) -> ObjectKey {
-    let mut key = key.clone();
-    if let Some(last) = key.path.last_mut() {
+    let mut path = key.path.to_vec();
+    if let Some(last) = path.last_mut() {
         name.clone_into(last);
     }
-    key
+    ObjectKey::new(key.kind.as_str(), path, key.signature.as_str())
 }
 
 /// What has the name that `key` is to have again.

@@ -38,7 +38,7 @@ pub fn taken_back(now: &Catalog, then: &Catalog) -> String {
     }
     for (key, object) in &now.objects {
         if let Some(before) = then.objects.get(key) {
-            lines.extend(row_security(&quoted(&key.path), property(object), property(before)));
+            lines.extend(row_security(&quoted(key.path.iter()), property(object), property(before)));
         }
     }
     lines.into_iter().map(|line| line + "\n").collect()
@@ -49,7 +49,7 @@ fn only_in<'a>(here: &'a Catalog, there: &'a Catalog) -> BTreeMap<&'a ObjectKey,
 }
 
 fn property(object: &Object) -> &str {
-    object.properties.get("row security").map_or("", String::as_str)
+    object.properties.get("row security").map_or("", |value| value.as_str())
 }
 
 /// From `now` to `then`; only what was added is taken away.
@@ -67,7 +67,7 @@ fn row_security(table: &str, now: &str, then: &str) -> Vec<String> {
 
 /// Whether a constraint is a foreign key to a table of none of the catalog's schemas.
 fn is_outside(constraint: &Object, catalog: &Catalog) -> bool {
-    let definition = constraint.properties.get("definition").map_or("", String::as_str);
+    let definition = constraint.properties.get("definition").map_or("", |value| value.as_str());
     let Some((_, target)) = definition.split_once(" REFERENCES ") else { return false };
     let inside = |schema: &String| {
         target.starts_with(&format!("{schema}.")) || target.starts_with(&format!("{}.", escape_identifier(schema)))

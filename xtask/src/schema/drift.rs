@@ -84,7 +84,7 @@ fn settings(actual: &Catalog) -> impl Iterator<Item = Difference> {
     actual.objects.iter().filter(|(key, _)| key.kind == SETTINGS).flat_map(|(key, object)| {
         object.properties.iter().map(|(name, value)| Difference {
             object: key.clone(),
-            change: Change::Changed { property: name.clone(), expected: None, actual: Some(value.clone()) },
+            change: Change::Changed { property: name.to_string(), expected: None, actual: Some(value.to_string()) },
             concern: Concern::Surroundings,
         })
     })
@@ -98,7 +98,7 @@ fn is_initdbs(difference: &Difference, major: i32) -> bool {
     let (owner, everyone) = if major < 15 { ("postgres", "CREATE, USAGE") } else { ("pg_database_owner", "USAGE") };
     let own = format!("access of {MIGRATING_ROLE}");
     object.kind == "schema"
-        && object.path == ["public"]
+        && *object.path == ["public"]
         && match (property.as_str(), expected.as_deref(), actual.as_deref()) {
             ("owner", Some(expected), Some(actual)) => expected == MIGRATING_ROLE && actual == owner,
             ("access of PUBLIC", None, Some(actual)) => actual == everyone,

@@ -11,6 +11,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::digest::of_file;
@@ -93,14 +95,23 @@ impl Reading {
 
     /// The file as JSON, its strings made inert; null where there is none that can be read.
     pub fn json(&self, name: &str) -> Value {
-        let Some(path) = self.files.get(name) else { return Value::Null };
+        self.parsed::<Value>(name).and_then(|json| self.harmless(&json)).unwrap_or_default()
+    }
+
+    /// The file as it is; None where there is none that can be read. What is shown of it has to be made harmless.
+    pub fn parsed<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        let path = self.files.get(name)?;
         let small = fs::metadata(path).is_ok_and(|metadata| metadata.len() <= JSON_LIMIT);
-        let parsed = small.then(|| serde_json::from_slice::<Value>(&fs::read(path).ok()?).ok()).flatten();
-        let masked = match &self.redactor {
-            Some(redactor) => parsed.and_then(|parsed| masking::masked(redactor, &parsed).ok()),
-            None => parsed,
+        small.then(|| serde_json::from_slice(&fs::read(path).ok()?).ok()).flatten()
+    }
+
+    /// `value` masked, and its strings made inert.
+    pub fn harmless<T: Serialize + DeserializeOwned>(&self, value: &T) -> Option<T> {
+        let json = match &self.redactor {
+            Some(redactor) => masking::masked(redactor, value).ok()?,
+            None => serde_json::to_value(value).ok()?,
         };
-        masked.map_or(Value::Null, |json| inert_json("", json))
+        serde_json::from_value(inert_json("", json)).ok()
     }
 
     /// At most about `limit` bytes of a text file, cut at ends of lines.

@@ -7,7 +7,7 @@ use postgres::error::SqlState;
 
 use crate::error::Result;
 use crate::evidence::impact::Impact;
-use crate::migrations::impact::probe::Probe;
+use crate::migrations::impact::probe::{Probe, There};
 use crate::postgres::connection::Connection;
 use crate::schema::history::Migration;
 use crate::schema::replay::{AsPrisma, Refused, apply_with};
@@ -81,8 +81,7 @@ pub(super) struct Watch<'a> {
     in_block: bool,
     /// The last look; None where something was done that no lock tells of.
     pub(super) probe: Option<Probe>,
-    /// The tables that were there before the migration. Nobody waits for one that it makes itself, and that is empty.
-    there: Option<BTreeSet<u32>>,
+    there: Option<There>,
 }
 
 pub(super) type Sent = std::result::Result<(), postgres::Error>;
@@ -168,30 +167,27 @@ impl Watch<'_> {
         Ok(sent(connection, statement)?.min(fastest))
     }
 
-    fn look(&mut self, connection: &mut Connection) -> Result<&Probe> {
-        let probe = match self.probe.take() {
-            None => Probe::read(connection)?,
-            Some(mut probe) => {
-                probe.look_again(connection)?;
-                probe
-            }
-        };
-        Ok(self.probe.insert(probe))
+    /// The last look, brought up to date.
+    fn look(&mut self, connection: &mut Connection) -> Result<Probe> {
+        if let Some(mut probe) = self.probe.take() {
+            probe.look_again(connection)?;
+            return Ok(probe);
+        }
+        let probe = Probe::read(connection, self.there.clone())?;
+        self.there.get_or_insert_with(|| probe.there());
+        Ok(probe)
     }
 
     /// Looks around a statement in the transaction that is open.
     pub(super) fn seen(&mut self, connection: &mut Connection, statement: &Statement<'_>) -> Result<Sent> {
-        let before = self.look(connection)?.clone();
-        let there = self.there.get_or_insert_with(|| before.roots());
-        let before = before.of(there);
+        let mut probe = self.look(connection)?;
         let ms = match self.fastest(connection, statement) {
             Ok(ms) => ms,
             Err(error) => return Ok(Err(error)),
         };
-        let mut impact = self.look(connection)?.since(&before);
-        if leaves_no_lock(statement.text) {
-            self.probe = None;
-        }
+        let before = probe.look_again(connection)?;
+        let mut impact = probe.since(&before);
+        self.probe = Some(probe).filter(|_| !leaves_no_lock(statement.text));
         let Impact { line, statement, .. } = described(statement);
         if statement.to_lowercase().starts_with("truncate") {
             // New files, and nothing in them.

@@ -2,8 +2,10 @@
 //!
 //! The first look reads all relations. A later one asks for those that the transaction holds a lock on, or has read, and for what belongs to
 //! them: nothing can be done to any other, and a script of a thousand statements would read thousands of relations before and after each.
+//! What it finds otherwise is all that is compared, for the same reason.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use postgres::{SimpleQueryMessage, SimpleQueryRow};
 
@@ -37,10 +39,21 @@ const MODES: [&str; 8] = [
     "AccessExclusiveLock",
 ];
 
-/// Every table and index by its OID.
-#[derive(Clone)]
+/// Tables that were there before a migration, by OID. Nobody waits for one that it makes itself, and that is empty.
+pub type There = Arc<BTreeSet<u32>>;
+
+/// Every table and index of those that were there, by its OID.
 pub struct Probe {
+    there: There,
     relations: BTreeMap<u32, Relation>,
+    /// What the last look found: all else has no lock, and was not read.
+    touched: Vec<u32>,
+    wal: u64,
+}
+
+/// What a later look found otherwise, as it was before; None is what was not there.
+pub struct Before {
+    relations: BTreeMap<u32, Option<Relation>>,
     wal: u64,
 }
 
@@ -58,70 +71,90 @@ struct Relation {
 }
 
 impl Probe {
-    /// In one round trip, and without a plan that is kept: the script may do `DISCARD ALL`.
+    /// In one round trip, and without a plan that is kept: the script may do `DISCARD ALL`. Where `there` is not known, it is all.
     ///
     /// # Errors
     /// `failed` when the server refuses.
-    pub fn read(connection: &mut Connection) -> Result<Probe> {
-        let mut probe = Probe { relations: BTreeMap::new(), wal: 0 };
-        probe.ask(connection, &[&PROBE.replace("LOOKED_AT", ALL), WAL].join(";"))?;
+    pub fn read(connection: &mut Connection, there: Option<There>) -> Result<Probe> {
+        let mut probe = Probe { there: Arc::default(), relations: BTreeMap::new(), touched: Vec::new(), wal: 0 };
+        probe.ask(connection, &[&PROBE.replace("LOOKED_AT", ALL).replace("LAST", "0"), WAL].join(";"))?;
+        let roots = || Arc::new(probe.relations.values().map(|relation| relation.root).collect());
+        probe.there = there.unwrap_or_else(roots);
         Ok(probe)
+    }
+
+    pub fn there(&self) -> There {
+        Arc::clone(&self.there)
     }
 
     /// The same again, where nothing was done since that held no lock which is held now or was held at the last look.
     ///
     /// # Errors
     /// As `read`.
-    pub fn look_again(&mut self, connection: &mut Connection) -> Result<()> {
-        for relation in self.relations.values_mut() {
-            (relation.lock, relation.scans, relation.changed) = (None, 0, 0);
+    pub fn look_again(&mut self, connection: &mut Connection) -> Result<Before> {
+        self.forget_others();
+        let was = |oid: &u32| Some((*oid, self.relations.get(oid).cloned()));
+        let mut before = Before { relations: self.touched.iter().filter_map(was).collect(), wal: self.wal };
+        for oid in self.touched.drain(..) {
+            if let Some(relation) = self.relations.get_mut(&oid) {
+                (relation.lock, relation.scans, relation.changed) = (None, 0, 0);
+            }
         }
-        self.ask(connection, &[&PROBE.replace("LOOKED_AT", TOUCHED), GONE, WAL].join(";"))
+        let last = self.relations.last_key_value().map_or(0, |(oid, _)| *oid).to_string();
+        let look = PROBE.replace("LOOKED_AT", TOUCHED).replace("LAST", &last);
+        for (oid, was) in self.ask(connection, &[&look, GONE, WAL].join(";"))? {
+            before.relations.entry(oid).or_insert(was);
+        }
+        Ok(before)
     }
 
-    fn ask(&mut self, connection: &mut Connection, sql: &str) -> Result<()> {
+    /// What the last look found of tables that were not there.
+    fn forget_others(&mut self) {
+        let is_there = |relation: &Relation| self.there.contains(&relation.root);
+        for oid in &self.touched {
+            if self.relations.get(oid).is_some_and(|relation| !is_there(relation)) {
+                self.relations.remove(oid);
+            }
+        }
+    }
+
+    /// What the answer replaces.
+    fn ask(&mut self, connection: &mut Connection, sql: &str) -> Result<Vec<(u32, Option<Relation>)>> {
         let answer = connection.client().simple_query(sql).could_not("look at what a statement did")?;
+        let mut replaced = Vec::new();
         for message in answer {
             let SimpleQueryMessage::Row(row) = message else { continue };
             match row.columns().first().map(|column| column.name()) {
                 Some("wal") => self.wal = number(&row, "wal")?,
                 Some("gone") => {
-                    self.relations.remove(&number(&row, "gone")?);
+                    let oid = number(&row, "gone")?;
+                    replaced.push((oid, self.relations.remove(&oid)));
                 }
                 _ => {
                     let (oid, relation) = relation(&row)?;
-                    self.relations.insert(oid, relation);
+                    replaced.push((oid, self.relations.insert(oid, relation)));
+                    self.touched.push(oid);
                 }
             }
         }
-        Ok(())
-    }
-
-    /// The tables, by OID.
-    pub fn roots(&self) -> BTreeSet<u32> {
-        self.relations.values().map(|relation| relation.root).collect()
-    }
-
-    /// The same of `tables` alone.
-    pub fn of(mut self, tables: &BTreeSet<u32>) -> Probe {
-        self.relations.retain(|_, relation| tables.contains(&relation.root));
-        self
+        Ok(replaced)
     }
 
     /// What was done since `before`, to what was there then.
-    pub fn since(&self, before: &Probe) -> Impact {
-        let there = |relation: &&Relation| before.relations.contains_key(&relation.root);
-        let both = || self.relations.iter().filter_map(|(oid, now)| Some((before.relations.get(oid)?, now)));
+    pub fn since(&self, before: &Before) -> Impact {
+        let both = || self.changes(before).filter_map(|(_, then, now)| Some((then?, now?)));
         let named = |tables: BTreeSet<String>| tables.into_iter().collect::<Vec<_>>();
         let rewritten = both().filter(|(then, now)| !now.is_index && then.file != now.file);
         let scanned = both().filter(|(then, now)| !now.is_index && now.scans > then.scans);
         let rewritten: BTreeSet<String> = rewritten.map(|(then, _)| then.name.clone()).collect();
-        let index_is_new = |(oid, now): &(&u32, &Relation)| {
-            now.is_index && before.relations.get(oid).is_none_or(|then| then.file != now.file)
+        let index_is_new = |(_, then, now): (u32, Option<&Relation>, Option<&'_ Relation>)| {
+            let is_new = |now: &&Relation| {
+                now.is_index && then.is_none_or(|then| then.file != now.file) && self.was_there(now.root, before)
+            };
+            now.filter(is_new).map(|now| now.name.clone())
         };
-        let indexed = self.relations.iter().filter(index_is_new).map(|(_, now)| now).filter(there);
         let indexed: BTreeSet<String> =
-            indexed.map(|now| now.name.clone()).filter(|name| !rewritten.contains(name)).collect();
+            self.changes(before).filter_map(index_is_new).filter(|name| !rewritten.contains(name)).collect();
         let more = |then: &Relation, now: &Relation| now.changed.saturating_sub(then.changed);
         let mut rows = BTreeMap::new();
         for (then, now) in both().filter(|(then, now)| more(then, now) > 0) {
@@ -138,12 +171,28 @@ impl Probe {
         }
     }
 
+    /// Each that is not as it was, then and now; then only where its table was there.
+    fn changes<'a>(
+        &'a self,
+        before: &'a Before,
+    ) -> impl Iterator<Item = (u32, Option<&'a Relation>, Option<&'a Relation>)> {
+        let is_there = |then: &&Relation| self.there.contains(&then.root);
+        let each = before.relations.iter();
+        each.map(move |(oid, then)| (*oid, then.as_ref().filter(is_there), self.relations.get(oid)))
+    }
+
+    fn was_there(&self, root: u32, before: &Before) -> bool {
+        let then = before.relations.get(&root).map_or_else(|| self.relations.get(&root), Option::as_ref);
+        then.is_some_and(|then| self.there.contains(&then.root))
+    }
+
     /// Nobody plans a query on a table one of whose indexes is locked: its lock counts as the table's. A lock on what is gone now
     /// was the strongest.
-    fn locks(&self, before: &Probe) -> Vec<TableLock> {
+    fn locks(&self, before: &Before) -> Vec<TableLock> {
         let mut strongest: BTreeMap<&str, usize> = BTreeMap::new();
-        for (oid, then) in &before.relations {
-            let lock = match self.relations.get(oid) {
+        for (_, then, now) in self.changes(before) {
+            let Some(then) = then else { continue };
+            let lock = match now {
                 Some(now) => now.lock.filter(|lock| then.lock.is_none_or(|held| *lock > held)),
                 None => Some(MODES.len() - 1),
             };

@@ -9,7 +9,7 @@ below as (
 touched as materialized (
   select relation as oid from below
   union select i.indexrelid from pg_catalog.pg_index i join below on i.indrelid = below.relation
-  union select s.oid from pg_catalog.pg_class s where s.relkind in ('r', 'p', 'm') and pg_catalog.pg_stat_get_xact_numscans(s.oid) > 0)
+  union select s.oid from pg_catalog.pg_class s where s.oid <= LAST and s.relkind in ('r', 'p', 'm') and pg_catalog.pg_stat_get_xact_numscans(s.oid) > 0)
 select c.oid, r.oid as root, n.nspname || '.' || r.relname as name, c.relkind, c.relfilenode, c.oid <> coalesce(i.indrelid, c.oid) as is_index,
        pg_catalog.pg_stat_get_xact_numscans(c.oid) as scans,
        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::schema::catalog::object::{Catalog, Object, ObjectKey};
+use crate::schema::catalog::object::{Catalog, Object, ObjectKey, Path};
+use crate::schema::catalog::word::Word;
 use crate::schema::catalog::wording;
 
 /// One way in which the actual catalog is not the expected one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     #[serde(flatten)]
     pub object: ObjectKey,
@@ -21,7 +22,7 @@ pub struct Difference {
     pub concern: Concern,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "lowercase")]
 pub enum Change {
     Missing,
@@ -35,7 +36,7 @@ pub enum Change {
 }
 
 /// How much a difference says about the migrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Concern {
     /// The schema is not the one that was promised.
@@ -78,7 +79,7 @@ pub fn diff(expected: &Catalog, actual: &Catalog) -> Vec<Difference> {
 fn uncaused<'a>(here: &'a Catalog, there: &Catalog) -> impl Iterator<Item = &'a ObjectKey> {
     let gone: Vec<(&ObjectKey, &Object)> =
         here.objects.iter().filter(|(key, _)| !there.objects.contains_key(*key)).collect();
-    let causes: HashSet<&Vec<String>> =
+    let causes: HashSet<&Path> =
         gone.iter().filter(|(key, _)| CONTAINERS.contains(&key.kind.as_str())).map(|(key, _)| &key.path).collect();
     gone.into_iter()
         .filter(move |(_, object)| !object.follows.iter().any(|path| causes.contains(path)))
@@ -124,16 +125,17 @@ fn at<'a>(path: &'a [String], change: &'a PropertyChange) -> (&'a [String], &'a 
 }
 
 fn property_changes(key: &ObjectKey, before: &Object, after: &Object) -> Vec<PropertyChange> {
-    let names: BTreeSet<&String> = before.properties.keys().chain(after.properties.keys()).collect();
+    let names: BTreeSet<&Word> = before.properties.keys().chain(after.properties.keys()).collect();
     names
         .into_iter()
         // The position alone moves whenever another column comes or goes; `order_changes` looks at what is left in
         // common.
-        .filter(|name| *name != "position" && before.properties.get(*name) != after.properties.get(*name))
+        .filter(|name| name.as_str() != "position" && before.properties.get(*name) != after.properties.get(*name))
         // A view that was filled since is the work of who uses it, as rows are.
-        .filter(|name| *name != "populated" || after.properties.contains_key(*name))
+        .filter(|name| name.as_str() != "populated" || after.properties.contains_key(*name))
         .map(|name| {
-            (key.clone(), name.clone(), before.properties.get(name).cloned(), after.properties.get(name).cloned())
+            let value = |object: &Object| object.properties.get(name).map(ToString::to_string);
+            (key.clone(), name.to_string(), value(before), value(after))
         })
         .collect()
 }
@@ -186,7 +188,7 @@ fn concern(object: &ObjectKey, change: &Change, expected: &Catalog, actual: &Cat
         // What lies in no schema is the platform's, but where it refers to one of ours.
         Change::Unexpected if DATABASE_WIDE.contains(&object.kind.as_str()) => {
             let home = actual.objects.get(object).and_then(|object| object.properties.get("schema"));
-            !home.is_some_and(|home| expected.schemas.contains(home))
+            !home.is_some_and(|home| expected.schemas.iter().any(|schema| schema == home.as_str()))
         }
         Change::Unexpected => object.kind == "default privileges",
         Change::Missing => false,
@@ -213,7 +215,7 @@ fn is_granted_still(object: &ObjectKey, change: &Change, expected: &Catalog, act
     let Change::Changed { property, expected: before, actual: after } = change else { return false };
     let owns = |catalog: &Catalog| {
         let owner = catalog.objects.get(object).and_then(|object| object.properties.get("owner"));
-        owner.is_some() && owner.map(String::as_str) == property.strip_prefix("access of ")
+        owner.is_some() && owner.map(Word::as_str) == property.strip_prefix("access of ")
     };
     match (owns(expected), owns(actual)) {
         (true, true) if before.is_none() => false,
@@ -267,12 +269,13 @@ fn first_difference<'a>(actual: Option<&'a str>, expected: Option<&'a str>) -> (
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::catalog::object::Properties;
 
     fn object(kind: &str, path: &str, properties: &[(&str, &str)], follows: &[&str]) -> (ObjectKey, Object) {
         let parts = |path: &str| path.split('.').map(str::to_owned).collect::<Vec<_>>();
-        let properties = properties.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let follows = follows.iter().map(|path| parts(path)).collect();
-        (ObjectKey { path: parts(path), kind: kind.into(), signature: String::new() }, Object { properties, follows })
+        let properties: Properties = properties.iter().map(|(name, value)| (Word::of(name), Word::of(value))).collect();
+        let follows = follows.iter().map(|path| parts(path).into()).collect();
+        (ObjectKey::new(kind, parts(path), ""), Object::new(properties, follows))
     }
 
     fn catalog(objects: Vec<(ObjectKey, Object)>) -> Catalog {

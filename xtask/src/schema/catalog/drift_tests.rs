@@ -8,7 +8,7 @@ use postgres::Transaction;
 
 use crate::postgres::server::Database;
 use crate::schema::catalog::server_columns::ServerColumns;
-use crate::schema::catalog::{Catalog, KINDS, Looker, catalog};
+use crate::schema::catalog::{Catalog, KINDS, Looker, Object, catalog};
 use crate::schema::drift::{Drift, between};
 
 /// A change, and indented what is said of it. `{}` stands for the database.
@@ -111,10 +111,12 @@ fn what_other_majors_word_otherwise_is_no_drift() {
         for line in MAJORS.lines().filter(|line| line.starts_with(&major.to_string())) {
             let parts: Vec<&str> = line.split('\t').collect();
             let object = theirs.objects.iter_mut().find(|(key, _)| key.to_string() == parts[1]).unwrap().1;
+            let mut properties = (*object.properties).clone();
             match serde_json::from_str::<Option<String>>(parts[3]).unwrap() {
-                Some(value) => object.properties.insert(parts[2].to_owned(), value),
-                None => object.properties.remove(parts[2]),
+                Some(value) => properties.insert(parts[2].into(), value.as_str().into()),
+                None => properties.remove(parts[2]),
             };
+            *object = Object::new(properties, object.follows.clone());
         }
         assert_ne!(theirs.objects, ours.objects);
         for (expected, actual) in [(&ours, &theirs), (&theirs, &ours)] {

@@ -26,9 +26,11 @@ mod scope;
 mod server_columns;
 #[cfg(test)]
 mod tests;
+mod told;
+mod word;
 mod wording;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use postgres::Transaction;
 
@@ -55,63 +57,6 @@ pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog>
 /// As `catalog`, in a transaction that reads other things too.
 pub fn catalog_in(transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
     Questions::prepare(transaction)?.ask(transaction, schemas)
-}
-
-/// An object whose relations to others are still addresses: catalog, OID and column number, which mean nothing outside
-/// of the snapshot.
-struct Found {
-    key: ObjectKey,
-    properties: BTreeMap<String, String>,
-    container: Option<String>,
-    follows: Vec<String>,
-}
-
-fn read_object(row: &postgres::Row, role: &str, annotations: &Annotations) -> (String, Found) {
-    let address: String = row.get(3);
-    let owner: Option<String> = row.get(6);
-    let mut properties = properties(&row.get::<_, Vec<Option<&str>>>(9));
-    properties.extend(grants::access(&row.get::<_, Vec<&str>>(7), &row.get::<_, Vec<&str>>(8), owner.as_deref(), role));
-    properties.extend(owner.map(|owner| ("owner".to_owned(), grants::role_name(&owner, role))));
-    properties.extend(annotations.get(&address).into_iter().flatten().cloned());
-    let key = ObjectKey { kind: row.get(0), path: row.get(1), signature: row.get(2) };
-    (address, Found { key, properties, container: row.get(4), follows: row.get(5) })
-}
-
-/// From a list in which names and values take turns. What is NULL or empty is not set.
-fn properties(list: &[Option<&str>]) -> BTreeMap<String, String> {
-    let set = |pair: &[Option<&str>]| match pair {
-        [Some(name), Some(value)] if !value.is_empty() => Some(((*name).to_owned(), (*value).to_owned())),
-        _ => None,
-    };
-    list.chunks(2).filter_map(set).collect()
-}
-
-/// Turns addresses into paths. What is inside of something left out (the ledger, an extension's table) is left out with
-/// it.
-fn resolve(mut found: HashMap<String, Found>) -> BTreeMap<ObjectKey, Object> {
-    loop {
-        let orphans: Vec<String> = found
-            .iter()
-            .filter(|(_, object)| object.container.as_ref().is_some_and(|container| !found.contains_key(container)))
-            .map(|(address, _)| address.clone())
-            .collect();
-        if orphans.is_empty() {
-            break;
-        }
-        orphans.iter().for_each(|address| drop(found.remove(address)));
-    }
-    // Few of all: a table is named by each of its columns.
-    let named: HashSet<&String> =
-        found.values().flat_map(|object| object.container.iter().chain(&object.follows)).collect();
-    let named = found.iter().filter(|(address, _)| named.contains(address));
-    let paths: HashMap<String, Vec<String>> =
-        named.map(|(address, object)| (address.clone(), object.key.path.clone())).collect();
-    let object = |found: Found| {
-        let follows =
-            found.container.iter().chain(&found.follows).filter_map(|address| paths.get(address).cloned()).collect();
-        (found.key, Object { properties: found.properties, follows })
-    };
-    found.into_values().map(object).collect()
 }
 
 /// `sql` without what a server of `major` does not know.

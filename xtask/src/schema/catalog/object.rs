@@ -2,19 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::word::Word;
 use crate::digest::sha256;
 
 /// Raised when the same database would yield another catalog, so that kept ones are not compared with new ones.
 pub const CATALOG_VERSION: u32 = 3;
 
-/// What names an object. Ordered by path, so that a table is followed by what is in it.
+/// What names an object. Ordered by path, so that a table is followed by what is in it. As cheap to clone as a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectKey {
+#[serde(transparent)]
+pub struct ObjectKey(Arc<Name>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Name {
     /// Schema first, where the object has one; then a table's name for what is inside a table; then its own.
-    pub path: Vec<String>,
+    pub path: Path,
     /// In Postgres' own words: `table`, `materialized view`, `default privileges`.
     pub kind: String,
     /// What tells namesakes apart: a function's argument types, an operator class's method.
@@ -22,10 +29,25 @@ pub struct ObjectKey {
     pub signature: String,
 }
 
+/// Shared by all that follow the object.
+pub type Path = Arc<Vec<String>>;
+
+impl Deref for ObjectKey {
+    type Target = Name;
+
+    fn deref(&self) -> &Name {
+        &self.0
+    }
+}
+
 impl ObjectKey {
+    pub fn new(kind: impl Into<String>, path: Vec<String>, signature: impl Into<String>) -> ObjectKey {
+        ObjectKey(Arc::new(Name { path: Arc::new(path), kind: kind.into(), signature: signature.into() }))
+    }
+
     /// `"public"."T"."c"`, as it would be written in SQL.
     pub fn name(&self) -> String {
-        format!("{}{}", quoted(&self.path), self.signature)
+        format!("{}{}", quoted(self.path.iter()), self.signature)
     }
 }
 
@@ -42,19 +64,39 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// What is known of an object.
+/// What is known of an object. As cheap to clone as a pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Object {
+#[serde(transparent)]
+pub struct Object(Arc<Facts>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
     /// Only what is set: an absent property and "none" are the same.
-    pub properties: BTreeMap<String, String>,
+    pub properties: Arc<Properties>,
     /// Paths of the objects that it cannot outlive: the columns of an index, the table that a foreign key points to.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub follows: BTreeSet<Vec<String>>,
+    pub follows: BTreeSet<Path>,
+}
+
+pub type Properties = BTreeMap<Word, Word>;
+
+impl Object {
+    pub fn new(properties: impl Into<Arc<Properties>>, follows: BTreeSet<Path>) -> Object {
+        Object(Arc::new(Facts { properties: properties.into(), follows }))
+    }
+}
+
+impl Deref for Object {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
 }
 
 /// Everything in some schemas at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "Document", try_from = "Document")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Document")]
 pub struct Catalog {
     pub schemas: Vec<String>,
     pub objects: BTreeMap<ObjectKey, Object>,
@@ -67,24 +109,40 @@ impl Catalog {
     /// columns have not.
     #[expect(clippy::expect_used, reason = "a catalog holds nothing but strings, which JSON always holds")]
     pub fn digest(&self) -> String {
-        let anywhere = Catalog { major: 0, ..self.clone() };
-        sha256(serde_json::to_string(&anywhere).expect("a catalog holds nothing but strings"))
+        sha256(serde_json::to_string(&Written::of(self, 0)).expect("a catalog holds nothing but strings"))
+    }
+}
+
+impl Serialize for Catalog {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Written::of(self, self.major).serialize(serializer)
     }
 }
 
 /// How a catalog looks as JSON: a list, since JSON has no keys of several parts.
-#[derive(Serialize, Deserialize)]
-struct Document {
+#[derive(Serialize)]
+struct Written<'a> {
     version: u32,
-    #[serde(default, skip_serializing_if = "is_unknown")]
+    #[serde(skip_serializing_if = "is_unknown")]
     major: i32,
-    schemas: Vec<String>,
-    objects: Vec<Listed>,
+    schemas: &'a [String],
+    #[serde(serialize_with = "listed")]
+    objects: &'a BTreeMap<ObjectKey, Object>,
+}
+
+impl Written<'_> {
+    fn of(catalog: &Catalog, major: i32) -> Written<'_> {
+        Written { version: CATALOG_VERSION, major, schemas: &catalog.schemas, objects: &catalog.objects }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
 fn is_unknown(major: &i32) -> bool {
     *major == 0
+}
+
+fn listed<S: Serializer>(objects: &BTreeMap<ObjectKey, Object>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(objects.iter().map(|(key, object)| Listed { key: key.clone(), object: object.clone() }))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -95,11 +153,13 @@ struct Listed {
     object: Object,
 }
 
-impl From<Catalog> for Document {
-    fn from(catalog: Catalog) -> Document {
-        let objects = catalog.objects.into_iter().map(|(key, object)| Listed { key, object }).collect();
-        Document { version: CATALOG_VERSION, major: catalog.major, schemas: catalog.schemas, objects }
-    }
+#[derive(Deserialize)]
+struct Document {
+    version: u32,
+    #[serde(default)]
+    major: i32,
+    schemas: Vec<String>,
+    objects: Vec<Listed>,
 }
 
 impl TryFrom<Document> for Catalog {

@@ -1,11 +1,14 @@
 //! The catalog's queries as one session knows them: to plan them takes three times as long as to run them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Row, Statement, Transaction};
 
 use super::object::{Catalog, ObjectKey};
-use super::{Annotations, Found, of_major, read_object, resolve};
+use super::told::{Record, Told, resolved};
+use super::{Annotations, of_major};
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
 use crate::postgres::connection::CouldNot;
@@ -59,23 +62,74 @@ impl Questions {
     }
 
     pub fn ask(&self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
-        let found = self.found(transaction, schemas)?;
-        Ok(self.catalog(schemas, found))
+        Ok(self.found(transaction, schemas, None)?.catalog)
     }
 
-    fn found(&self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<HashMap<String, Found>> {
+    fn found(
+        &self,
+        transaction: &mut Transaction<'_>,
+        schemas: &[&str],
+        mut known: Option<&mut Known>,
+    ) -> Result<Found> {
         let mut rows = |query: &Statement| transaction.query(query, &[]).could_not("read the catalog");
         let role: String = rows(&self.role)?[0].get(0);
         let implied: BTreeSet<String> = rows(&self.implied)?.iter().map(|row| row.get(0)).collect();
         let annotations = annotations(&rows(&self.annotations)?);
-        let rows = transaction.query(&self.objects, &[&asked(schemas)]).could_not("read the catalog")?;
-        let rows = rows.iter().filter(|row| !implied.contains(row.get::<_, &str>(3)));
-        Ok(rows.map(|row| read_object(row, &role, &annotations)).collect())
+        let schemas = asked(schemas);
+        // Row by row: all of them take as much as what is made of them.
+        let mut rows = transaction.query_raw(&self.objects, [&schemas]).could_not("read the catalog")?;
+        let mut told = Vec::new();
+        while let Some(row) = rows.next().could_not("read the catalog")? {
+            let record: Record<'_> = row.get(0);
+            let one = match &mut known {
+                Some(known) => known.read(&record, &role)?,
+                None => Arc::new(Told::read(&record, &role)?),
+            };
+            if !implied.contains(&one.address) {
+                told.push(one);
+            }
+        }
+        let objects = resolved(&told, &annotations);
+        let schemas = schemas.into_iter().map(str::to_owned).collect();
+        Ok(Found { catalog: Catalog { schemas, objects, major: self.major }, told })
+    }
+}
+
+struct Found {
+    catalog: Catalog,
+    told: Vec<Arc<Told>>,
+}
+
+/// What was read at earlier looks, by the bytes of its row: of two looks in a history nearly all is the same.
+#[derive(Default)]
+struct Known {
+    /// Whose access is not noted as everybody else's.
+    role: String,
+    told: HashMap<Box<[u8]>, Arc<Told>>,
+    /// At the last look, and so far at this one.
+    rows: [usize; 2],
+}
+
+impl Known {
+    fn read(&mut self, record: &Record<'_>, role: &str) -> Result<Arc<Told>> {
+        if self.role != role {
+            (self.role, self.told) = (role.to_owned(), HashMap::new());
+        }
+        self.rows[1] += 1;
+        if let Some(told) = self.told.get(record.0) {
+            return Ok(Arc::clone(told));
+        }
+        let told = Arc::new(Told::read(record, role)?);
+        self.told.insert(record.0.into(), Arc::clone(&told));
+        Ok(told)
     }
 
-    fn catalog(&self, schemas: &[&str], found: HashMap<String, Found>) -> Catalog {
-        let schemas = asked(schemas).into_iter().map(str::to_owned).collect();
-        Catalog { schemas, objects: resolve(found), major: self.major }
+    /// Forgets all once most of it is gone from the database.
+    fn end_look(&mut self) {
+        self.rows = [self.rows[1], 0];
+        if self.told.len() > 2 * self.rows[0] {
+            self.told.clear();
+        }
     }
 }
 
@@ -90,7 +144,8 @@ fn all_objects() -> String {
                  acl::text[], default_acl::text[], properties::text[]";
     let names = "kind, path, signature, address, container, follows, owner, acl, default_acl, properties";
     let select = |(what, sql): &(&str, &str)| format!("-- {what}\nselect {typed} from (\n{sql}\n) q ({names})");
-    OBJECTS.iter().map(select).collect::<Vec<_>>().join("\nunion all\n")
+    // As one value each, by whose bytes it is known again.
+    format!("select told from (\n{}\n) told", OBJECTS.iter().map(select).collect::<Vec<_>>().join("\nunion all\n"))
 }
 
 fn annotations(rows: &[Row]) -> Annotations {
@@ -103,11 +158,14 @@ fn annotations(rows: &[Row]) -> Annotations {
 
 /// Looks at one database again and again in one session.
 #[derive(Default)]
-pub struct Looker(Option<Questions>);
+pub struct Looker {
+    questions: Option<Questions>,
+    known: Known,
+}
 
 impl Looker {
     pub fn is_planned(&self) -> bool {
-        self.0.is_some()
+        self.questions.is_some()
     }
 
     /// As `catalog_in`. Where it fails, the next look plans its queries anew: a script may have thrown them out.
@@ -115,7 +173,7 @@ impl Looker {
     /// # Errors
     /// As `catalog_in`.
     pub fn look(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
-        self.ask(transaction, |questions, transaction| questions.ask(transaction, schemas))
+        Ok(self.found(transaction, schemas)?.catalog)
     }
 
     /// As `look`, and which object is which.
@@ -123,25 +181,19 @@ impl Looker {
     /// # Errors
     /// As `catalog_in`.
     pub fn identify(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<(Catalog, Identities)> {
-        self.ask(transaction, |questions, transaction| {
-            let found = questions.found(transaction, schemas)?;
-            let identities = found.iter().map(|(address, found)| (address.clone(), found.key.clone())).collect();
-            Ok((questions.catalog(schemas, found), identities))
-        })
+        let Found { catalog, told } = self.found(transaction, schemas)?;
+        Ok((catalog, told.iter().map(|told| (told.address.clone(), told.key.clone())).collect()))
     }
 
-    fn ask<T>(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        question: impl FnOnce(&Questions, &mut Transaction<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let questions = match self.0.take() {
+    fn found(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Found> {
+        let questions = match self.questions.take() {
             Some(questions) => questions,
             None => Questions::prepare(transaction)?,
         };
         transaction.batch_execute("set local plan_cache_mode = force_generic_plan").could_not("read the catalog")?;
-        let answer = question(&questions, transaction)?;
-        self.0 = Some(questions);
-        Ok(answer)
+        let found = questions.found(transaction, schemas, Some(&mut self.known))?;
+        self.known.end_look();
+        self.questions = Some(questions);
+        Ok(found)
     }
 }

@@ -136,14 +136,15 @@ pub fn schema(reading: &Reading) -> Option<Section> {
 
 /// `part` is empty for the run itself, else the stage's folder with its slash.
 fn schema_changes(reading: &Reading, part: &str) -> Option<Markup> {
-    let catalog = |name: &str| serde_json::from_value::<Catalog>(reading.json(&format!("{part}{name}"))).ok();
+    let catalog = |name: &str| reading.parsed::<Catalog>(&format!("{part}{name}"));
     let (before, after) = (catalog("catalog-before.json")?, catalog("catalog-after.json")?);
     let changes = diff(&before, &after);
+    let shown = changes.iter().take(LINES).filter_map(|change| reading.harmless(change));
     let who = part.strip_suffix('/').unwrap_or("the run");
     Some(html! {
         h3 { "What " (who) " changed" }
         @if changes.is_empty() { p { "Nothing: " (counted(after.objects.len(), "object")) ", each as before." } }
-        @else { ul class="changes" { @for change in changes.iter().take(LINES) { (schema_change(change)) } } }
+        @else { ul class="changes" { @for change in shown { (schema_change(&change)) } } }
         (left_out(changes.len(), "catalog-after.json"))
     })
 }
