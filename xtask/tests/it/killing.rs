@@ -157,6 +157,24 @@ impl Staging {
         was_killed
     }
 
+    /// Kills it as soon as something is so, which the server is asked for or the project; false where it has ended by then.
+    #[allow(dead_code, reason = "not all of CI's tests")]
+    pub fn kill_when(&self, command: &str, mut is_so: impl FnMut(&mut postgres::Client) -> bool) -> bool {
+        let mut server = server::shared().superuser("postgres");
+        let mut child = self.project.start(&[command, "--confirm"]);
+        let begun = Instant::now();
+        while !is_so(&mut server) {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it is never so");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let was_killed = stop(child, Signal::KILL).code == -1;
+        self.end_sessions();
+        was_killed
+    }
+
     fn runs(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.project.path("feedback/evidence")).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
