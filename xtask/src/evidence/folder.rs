@@ -14,6 +14,7 @@ use crate::digest::{self, hex, sha256};
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::chain::Chain;
 use crate::evidence::lock;
+use crate::evidence::masked_text::masked_text;
 use crate::evidence::masking;
 use crate::evidence::record::{Previous, RECORD, Record};
 use crate::evidence::views::attestation::{ATTESTATION, statement};
@@ -107,7 +108,7 @@ impl Run {
 
     /// Writes a new file of values that are masked, each by itself.
     pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<()> {
-        self.write_made(name, &pretty(&masking::masked(&self.redactor, value)?)?)
+        self.write_made(name, &(masked_text(&self.redactor, value)? + "\n"))
     }
 
     /// Writes a new file that is made of names, numbers and what is masked already: a mask in its markup would break it.

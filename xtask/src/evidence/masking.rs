@@ -57,14 +57,23 @@ pub fn leaks(redactor: &Redactor, file: &Value) -> bool {
     below(redactor, "", file.clone()) != *file
 }
 
+/// The text that stands under `key`.
+pub fn shown(redactor: &Redactor, key: &str, text: String) -> String {
+    if NAMES.contains(&key) { text } else { redactor.text(&text) }
+}
+
+/// By which key is judged what stands under `own` in the object under `key`.
+pub fn judged_by<'a>(key: &'a str, own: &'a str) -> &'a str {
+    if MAPS.contains(&key) { key } else { own }
+}
+
 fn below(redactor: &Redactor, key: &str, value: Value) -> Value {
     match value {
-        Value::String(text) if !NAMES.contains(&key) => Value::String(redactor.text(&text)),
+        Value::String(text) => Value::String(shown(redactor, key, text)),
         Value::Array(values) => values.into_iter().map(|value| below(redactor, key, value)).collect(),
         Value::Object(entries) => {
             let entry = |(own, value): (String, Value)| {
-                let judged_by = if MAPS.contains(&key) { key } else { &own };
-                let value = below(redactor, judged_by, value);
+                let value = below(redactor, judged_by(key, &own), value);
                 (own, value)
             };
             Value::Object(entries.into_iter().map(entry).collect())

@@ -21,6 +21,7 @@ pub mod impact;
 pub mod limits;
 pub mod lint;
 mod lock;
+pub mod masked_text;
 pub mod masking;
 pub mod outcome;
 pub mod past;
