@@ -77,7 +77,7 @@ pub enum Command {
     Parity(Parity),
     /// Snapshot every row, drop the schema, apply every migration, and verify
     Reset(Reset),
-    /// Put a snapshot's rows back, and verify counts and checksums
+    /// Put a snapshot's rows back, ending a reset that was cut short first, and verify counts and checksums
     Restore(Restore),
     /// Mark a database as disposable staging, after showing what it is
     Claim(Claim),

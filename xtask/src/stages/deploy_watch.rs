@@ -78,10 +78,16 @@ impl Watch<'_> {
             let (working, ended) = channel();
             let watch = scope.spawn(move || {
                 let mut seen = Seen::default();
-                let result = open().and_then(|(mut connection, _follows)| self.all(&mut connection, &mut seen, &ended));
                 // What fails because the step is over, and its door is closed, is no failure.
-                let is_over = ended.try_recv() == Err(TryRecvError::Disconnected);
-                seen.told(result.err().filter(|_| !is_over))
+                let is_over = |_: &Failure| ended.try_recv() == Err(TryRecvError::Disconnected);
+                let failure = match open() {
+                    // Asked while `_follows` still says that the watch goes on.
+                    Ok((mut connection, _follows)) => {
+                        self.all(&mut connection, &mut seen, &ended).err().filter(|failure| !is_over(failure))
+                    }
+                    Err(failure) => Some(failure).filter(|failure| !is_over(failure)),
+                };
+                seen.told(failure)
             });
             let done = work();
             drop(working);
