@@ -13,8 +13,9 @@ pub struct PrivateKey {
 }
 
 impl PrivateKey {
-    /// The lines of `text` that are a key's body, to be called for all lines of a stream in order.
-    pub fn body_lines(&mut self, text: &[u8]) -> Vec<Range<usize>> {
+    /// The lines of `text` that are a key's body, to be called for all lines of a stream in order. `will_be_mask` tells of a line whether nothing
+    /// but a mask stays of it: it has to be judged as it will be when what was masked is searched again.
+    pub fn body_lines(&mut self, text: &[u8], will_be_mask: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
         let mut body = Vec::new();
         if !self.is_open && memmem::find(text, b"PRIVATE KEY").is_none() {
             return body;
@@ -22,9 +23,10 @@ impl PrivateKey {
         let mut at = 0;
         for line in text.split_inclusive(|byte| *byte == b'\n') {
             let content = line.trim_ascii_end();
-            self.is_open = self.is_open && is_body(content);
+            let place = at..at + content.len();
+            self.is_open = self.is_open && (is_body(content) || will_be_mask(&place));
             if self.is_open && !content.is_empty() && !is_mask(content) {
-                body.push(at..at + content.len());
+                body.push(place);
             }
             self.is_open |= opens(content);
             at += line.len();
@@ -57,7 +59,7 @@ mod tests {
     fn a_key_is_open_until_its_end_or_until_text_that_is_no_key() {
         let mut key = PrivateKey::default();
         let mut bodies = |text: &'static str| -> Vec<&str> {
-            key.body_lines(text.as_bytes()).into_iter().map(|line| &text[line]).collect()
+            key.body_lines(text.as_bytes(), |_| false).into_iter().map(|line| &text[line]).collect()
         };
         assert_eq!(bodies("x\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n"), ["MIIE"]);
         assert_eq!(bodies("abcd\r\n\n-----END RSA PRIVATE KEY-----\nMIIE\n"), ["abcd"]);
@@ -67,6 +69,7 @@ mod tests {
     #[test]
     fn certificates_and_public_keys_stay() {
         let mut key = PrivateKey::default();
-        assert!(key.body_lines(b"-----BEGIN PUBLIC KEY-----\nMIIE\n-----BEGIN CERTIFICATE-----\nMIIE\n").is_empty());
+        let text = b"-----BEGIN PUBLIC KEY-----\nMIIE\n-----BEGIN CERTIFICATE-----\nMIIE\n";
+        assert!(key.body_lines(text, |_| false).is_empty());
     }
 }

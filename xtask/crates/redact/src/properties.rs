@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::stream::REGION;
 use super::{Redactor, percent_encoded};
@@ -138,8 +139,14 @@ const FRAGMENTS: &[&str] = &[
     "\u{1b}[1m",
 ];
 
+/// The same inputs in every run, so that a change fails for what it changed; with `FUZZ_TIMES` others in each.
+#[expect(clippy::disallowed_methods, reason = "a test's own, which no settings have")]
+pub(super) fn rng_seed() -> RngSeed {
+    if std::env::var_os("FUZZ_TIMES").is_some() { RngSeed::Random } else { RngSeed::Fixed(20_261_127) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, rng_seed: rng_seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn no_encoding_hides_a_password_and_the_text_around_it_stays(
@@ -154,7 +161,10 @@ proptest! {
         let text = format!("before it {hidden} after it\nuntouched\n");
         let out = String::from_utf8_lossy(&in_chunks(&redactor, text.as_bytes(), &cuts)).into_owned();
         prop_assert!(!out.contains(&password) && !out.contains(&hidden), "{encodings:?} {out:?}");
-        prop_assert!(out.starts_with("before it ") && out.ends_with(" after it\nuntouched\n"), "{encodings:?} {out:?}");
+        // Three in each other may be too dear to read for the length of their line, which is masked whole then.
+        let too_dear = encodings.len() == 3 && out.starts_with("[REDACTED") && out.ends_with("]\nuntouched\n");
+        let stays = out.starts_with("before it ") && out.ends_with(" after it\nuntouched\n");
+        prop_assert!(stays || too_dear, "{encodings:?} {out:?}");
         prop_assert!(out.contains("[REDACTED"), "{encodings:?} {out:?}");
     }
 
@@ -192,6 +202,26 @@ fn a_secret_across_any_seam_of_an_endless_line_is_masked() {
         assert!(!out.contains("a1B2") && !out.contains("c3D4"), "{before}");
         assert_eq!(out.matches("[REDACTED_DATABASE_URL]").count(), 1, "{before}");
         assert_eq!(out.len(), line.len() - 9 + 23, "{before}");
+    }
+}
+
+/// A known secret in place of a line of a key is no base64, and a mask may be one: both must lead on to the same next line.
+#[test]
+fn what_is_masked_within_a_private_key_is_masked_no_further_when_it_is_read_again() {
+    let redactor = redactor("a1B2-c3D4");
+    for line in [
+        "a1B2-c3D4",
+        " a1B2-c3D4",
+        "a1B2-c3D4 ",
+        "a1B2-c3D4x",
+        "a1B2-c3D4\r",
+        "a1B2-c3D4a1B2-c3D4",
+        "password=a1B2-c3D4",
+    ] {
+        let text = format!("-----BEGIN PRIVATE KEY-----\nMIIE\n{line}\npassword\nMIIE\n");
+        let masked = redactor.bytes(text.as_bytes());
+        assert_eq!(redactor.scan(&masked), None, "{line:?}: {}", String::from_utf8_lossy(&masked));
+        assert!(!String::from_utf8_lossy(&masked).contains("a1B2"), "{line:?}");
     }
 }
 
@@ -284,7 +314,7 @@ fn assert_linear(redactor: &Redactor, block: &str, most: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, rng_seed: rng_seed(), ..ProptestConfig::default() })]
 
     /// Of what rules, decoders and literals react to, in any order, over and over.
     #[test]

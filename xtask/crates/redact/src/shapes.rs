@@ -214,7 +214,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, rng_seed: crate::properties::rng_seed(), ..ProptestConfig::default() })]
 
         #[test]
         fn each_reader_reads_what_its_pattern_says(

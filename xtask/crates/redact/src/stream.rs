@@ -5,6 +5,7 @@
 //! from both.
 
 use std::io::{self, Read, Write};
+use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
@@ -135,7 +136,13 @@ impl Stream {
     fn redact(&mut self, searched: usize, until: usize, out: &mut Vec<u8>) {
         self.search(searched);
         let from = self.context;
-        let body = self.private_key.body_lines(&self.pending[from..until]);
+        merge(&mut self.hits);
+        let hits = &self.hits;
+        let is_hit = |line: &Range<usize>| {
+            let at = hits.partition_point(|hit| hit.range.start < from + line.start);
+            hits.get(at).is_some_and(|hit| hit.range == (from + line.start..from + line.end))
+        };
+        let body = self.private_key.body_lines(&self.pending[from..until], is_hit);
         self.hits.extend(body.into_iter().map(|line| Hit {
             range: from + line.start..from + line.end,
             label: None,
