@@ -191,7 +191,7 @@ fn sigterm_while_prisma_resets_ends_with_143_and_says_where_the_rows_are() {
       ✓ snapshot: 0 rows of 4 tables in `RUN`  (TIME)
       ✓ write down privileges: kept until they are back  (TIME)
       ✓ migrate reset: done  (TIME)
-      ✓ restore privileges: as before; 2 statements were needed  (TIME)
+      ✓ restore privileges: as before; 3 statements were needed  (TIME)
       ✓ verify ledger: all 5 migrations are applied, none failed  (TIME)
       ✓ verify rows: all 6 tables are new and empty
       ✓ verify catalog: 52 objects are exactly what the migrations make; 39 kinds compared
