@@ -67,7 +67,8 @@ fn close(past: &Past, by: &Run) -> Result<Option<String>> {
     }
     views::write(&run, &record)?;
     run.close(&mut record)?;
-    Ok(Some(sentence(&past.name, &running)))
+    let snapshot = record.outcome.extra.get("snapshot").and_then(|snapshot| snapshot["name"].as_str());
+    Ok(Some(sentence(&past.name, &running, snapshot)))
 }
 
 /// The run of a process that is gone; `lock` is its folder's. What it was writing about a state that it did not reach is
@@ -88,11 +89,15 @@ fn end_steps(outcome: &mut Outcome) -> Vec<String> {
     running
 }
 
-fn sentence(name: &str, running: &[String]) -> String {
+/// `snapshot` is where the rows are that it may have taken away, or was to put back.
+fn sentence(name: &str, running: &[String], snapshot: Option<&str>) -> String {
     let when = match running {
         [] => "between two steps".to_owned(),
         [step] => format!("while {step} was running"),
         steps => format!("while {} were running", steps.join(" and ")),
     };
-    format!("note: the run {name} was ended {when}, before it could say so; its record is now closed as abandoned")
+    let rows = snapshot.map(|name| format!("; its snapshot is `{name}`")).unwrap_or_default();
+    format!(
+        "note: the run {name} was ended {when}, before it could say so; its record is now closed as abandoned{rows}"
+    )
 }

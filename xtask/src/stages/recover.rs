@@ -132,7 +132,7 @@ impl Stage for Recover {
 fn was_cut_short(session: &Session<'_>, owed: Option<&Owed>) -> Result<Option<History>> {
     let Some(owed) = owed.filter(|owed| owed.is_cut_short()) else { return Ok(None) };
     let tables = oids(&mut session.connection(), &session.target.schemas_of_reset())?;
-    if tables == owed.taken.tables {
+    if tables == owed.taken.tables && !tables.is_empty() {
         return Ok(None);
     }
     let history = History::of(session.settings)?;

@@ -335,29 +335,12 @@ fn rows_that_were_changed_since_the_snapshot_are_not_replaced() {
     assert_eq!(database.one::<String>("select v from t"), "one!", "what was written since is still there");
 }
 
-/// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a
-/// second to begin with anything.
-fn await_second_forward(project: &Project) {
-    let begun = Instant::now();
-    let is_there = || -> Option<bool> {
-        let folder = std::fs::read_dir(project.path("feedback/evidence")).ok()?.flatten();
-        let run = folder.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("-drill-"))?;
-        let record: Value = serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).ok()?).ok()?;
-        let steps = record["stages"][2]["steps"].as_array()?;
-        Some(steps.iter().any(|step| step["name"] == "migrate deploy"))
-    };
-    while is_there() != Some(true) {
-        assert!(begun.elapsed() < Duration::from_secs(120), "the second forward never began");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn sigterm_in_the_second_forward_leaves_a_true_record_and_a_drill_that_can_be_resumed() {
     let (project, database) = with_sessions("drill_term");
     let before = sessions(&database);
     let child = project.start(&["drill", "--no-mirror", "--accept-data-loss", "--json"]);
-    await_second_forward(&project);
+    project.await_second_forward();
     let answer = stop(child, Signal::TERM).expect(143);
     let stopped = record(&project, &answer);
     assert_eq!(

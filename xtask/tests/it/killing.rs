@@ -132,7 +132,7 @@ impl Staging {
             std::thread::sleep(Duration::from_millis(20));
         }
         assert_eq!(stop(child, Signal::KILL).code, -1);
-        self.end_sessions();
+        end_sessions(&self.database);
         server.batch_execute("delete from gates.gate").unwrap();
     }
 
@@ -153,7 +153,7 @@ impl Staging {
             std::thread::sleep(Duration::from_millis(1));
         }
         let was_killed = stop(child, Signal::KILL).code == -1;
-        self.end_sessions();
+        end_sessions(&self.database);
         was_killed
     }
 
@@ -171,24 +171,13 @@ impl Staging {
             std::thread::sleep(Duration::from_millis(1));
         }
         let was_killed = stop(child, Signal::KILL).code == -1;
-        self.end_sessions();
+        end_sessions(&self.database);
         was_killed
     }
 
     fn runs(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.project.path("feedback/evidence")).unwrap();
         entries.map(|entry| entry.unwrap().path()).collect()
-    }
-
-    /// What the killed run and its children left at work on the server.
-    fn end_sessions(&self) {
-        let mut server = server::shared().superuser("postgres");
-        let left = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and usename = $2";
-        let begun = Instant::now();
-        while server.query_one(left, &[&self.database.name, &self.database.user]).unwrap().get::<_, i64>(0) > 0 {
-            assert!(begun.elapsed() < Duration::from_secs(20), "sessions stay");
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     /// The commands that each run asks for, to the letter, until one has nothing more to ask.
@@ -265,5 +254,16 @@ impl Staging {
         let new = now.iter().filter(|line| !before.contains(line)).map(|line| format!("\n  new: {line}"));
         let digest = regex::Regex::new("[0-9a-f]{32}").unwrap();
         digest.replace_all(&gone.chain(new).collect::<String>(), "").into_owned()
+    }
+}
+
+/// What the killed run and its children left at work on the server.
+pub fn end_sessions(database: &Database) {
+    let mut server = server::shared().superuser("postgres");
+    let left = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and usename = $2";
+    let begun = Instant::now();
+    while server.query_one(left, &[&database.name, &database.user]).unwrap().get::<_, i64>(0) > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "sessions stay");
+        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -179,6 +180,22 @@ impl Project {
 
     pub fn start(&self, args: &[&str]) -> Child {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until the record of a running drill says that its second forward waits for Prisma, which needs most of a second to begin with
+    /// anything.
+    pub fn await_second_forward(&self) {
+        let begun = Instant::now();
+        let is_there = || -> Option<bool> {
+            let folder = fs::read_dir(self.path("feedback/evidence")).ok()?.flatten();
+            let run = folder.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("-drill-"))?;
+            let record: Value = serde_json::from_str(&fs::read_to_string(run.join("run.json")).ok()?).ok()?;
+            Some(record["stages"][2]["steps"].as_array()?.iter().any(|step| step["name"] == "migrate deploy"))
+        };
+        while is_there() != Some(true) {
+            assert!(begun.elapsed() < Duration::from_secs(120), "the second forward never began");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The command lines of the programs that stand in the project's folder.

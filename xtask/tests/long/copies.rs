@@ -44,6 +44,18 @@ pub fn notes(answer: &Answer) -> String {
     answer.json()["notes"].to_string()
 }
 
+/// The statement that makes a copy.
+pub const BEGINS: &str = "^create database \"drill_copy";
+
+/// The copy is there, and has no mark.
+pub const MADE: [&str; 3] =
+    [BEGINS, "lock table pg_catalog.pg_shdescription in share mode", "comment on database \"drill_copy"];
+
+/// Held, it keeps the copy from being begun.
+pub fn waits(database: &Database) -> String {
+    format!("comment on database {} is 'wait'", database.name)
+}
+
 /// Runs `args` until the server has it at `before`, then holds `gate` and waits until that keeps it waiting at `statement`: the run, and who holds it up.
 pub fn hold_at(
     server: &Server,
@@ -119,17 +131,8 @@ fn a_reset_is_undone_by_a_rename_and_that_by_the_next_restore() {
 fn a_kill_while_the_server_makes_a_copy_loses_nothing_and_leaves_nothing() {
     let (project, database, server) = staging("copies_killed_making");
     let rows = fingerprint(&database);
-    let before = format!("comment on database {} is 'wait'", database.name);
-    let gates = [
-        // Before it is there, and when it is and has no mark.
-        ["", before.as_str(), "^create database \"drill_copy"],
-        [
-            "^create database \"drill_copy",
-            "lock table pg_catalog.pg_shdescription in share mode",
-            "comment on database \"drill_copy",
-        ],
-    ];
-    for gate in gates {
+    let before = waits(&database);
+    for gate in [["", before.as_str(), BEGINS], MADE] {
         kill_at(&server, &project, &["reset", "--confirm"], gate);
         assert_eq!(fingerprint(&database), rows);
         assert_eq!(copies(&server, &database).len(), 1, "what was sent is done");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::copies::{copies, hold_at, kill_at, notes, staging};
+use crate::copies::{BEGINS, MADE, copies, hold_at, kill_at, notes, staging, waits};
 use crate::made_history::{applied, with_history};
 use crate::project::{Project, stop};
 use crate::server::{self, Database, Server, fingerprint};
@@ -160,27 +160,12 @@ fn a_drill_puts_rows_back_out_of_a_copy() {
     drop(guest);
 }
 
-/// Waits until the second forward of a drill applies migrations.
-fn await_second_forward(project: &Project) {
-    let begun = Instant::now();
-    let is_there = || -> Option<bool> {
-        let folder = std::fs::read_dir(project.path("feedback/evidence")).ok()?.flatten();
-        let run = folder.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("-drill-"))?;
-        let record: Value = serde_json::from_str(&std::fs::read_to_string(run.join("run.json")).ok()?).ok()?;
-        Some(record["stages"][2]["steps"].as_array()?.iter().any(|step| step["name"] == "migrate deploy"))
-    };
-    while is_there() != Some(true) {
-        assert!(begun.elapsed() < Duration::from_secs(120), "the second forward never began");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_drill_that_was_killed_goes_on_with_its_copy_unless_that_was_written_to() {
     let (project, database) = kept("copies_resume");
     let rows = state(&database);
     let child = project.start(&["drill", "--no-mirror", "--accept-data-loss"]);
-    await_second_forward(&project);
+    project.await_second_forward();
     stop(child, Signal::KILL);
     let copy = database.named(copies(server::shared(), &database).swap_remove(0));
     let wait = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
@@ -200,12 +185,7 @@ fn a_drill_that_was_killed_goes_on_with_its_copy_unless_that_was_written_to() {
 #[test]
 fn what_is_written_while_the_copy_is_made_is_in_the_snapshot() {
     let (project, database, server) = staging("copies_back_written");
-    let gate = [
-        "^create database \"drill_copy",
-        "lock table pg_catalog.pg_shdescription in share mode",
-        "comment on database \"drill_copy",
-    ];
-    let (child, mut holder) = hold_at(&server, &project, &["backward", "--accept-data-loss", "--json"], gate);
+    let (child, mut holder) = hold_at(&server, &project, &["backward", "--accept-data-loss", "--json"], MADE);
     database.execute("update \"Session\" set collaborator = true where id = '7'");
     let rows = fingerprint(&database);
     holder.batch_execute("rollback").unwrap();
@@ -234,16 +214,8 @@ fn a_kill_while_backward_makes_a_copy_or_after_it_leaves_nothing_that_nobody_kno
     let (project, database, server) = staging("copies_back_killed");
     let rows = fingerprint(&database);
     let args = ["backward", "--accept-data-loss"];
-    let before = format!("comment on database {} is 'wait'", database.name);
-    let gates = [
-        ["", before.as_str(), "^create database \"drill_copy"],
-        [
-            "^create database \"drill_copy",
-            "lock table pg_catalog.pg_shdescription in share mode",
-            "comment on database \"drill_copy",
-        ],
-    ];
-    for gate in gates {
+    let before = waits(&database);
+    for gate in [["", before.as_str(), BEGINS], MADE] {
         kill_at(&server, &project, &args, gate);
         assert_eq!(fingerprint(&database), rows);
         assert_eq!(copies(&server, &database).len(), 1, "what was sent is done");

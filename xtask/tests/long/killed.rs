@@ -2,9 +2,14 @@
 //! CI's tests try a few of the places.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
-use crate::killing::Staging;
-use crate::server;
+use rustix::process::Signal;
+
+use crate::killing::{Staging, end_sessions};
+use crate::made_history::with_history;
+use crate::project::stop;
+use crate::server::{self, fingerprint};
 
 #[test]
 fn the_whole_way_back_that_a_failed_reset_prints_is_true_and_each_command_of_it_works() {
@@ -110,4 +115,50 @@ fn a_reset_that_is_killed_while_prisma_is_at_work_loses_nothing() {
       new: constraint people.users users_session_fkey FOREIGN KEY (session) REFERENCES "Session"(id) NOT VALID f
       new: sequence DecisionLog_id_seq
     "#);
+}
+
+/// Names, kinds of tables and rows of a stranger's; the second migration takes its time on the target alone.
+const STRANGE: [(&str, &str, &str); 2] = [
+    (
+        "1_shop",
+        r#"create type "Mo""od" as enum ('so so', 'gut'); create table "ApiKey" (id int generated always as identity primary key, "select" text, mood "Mo""od");
+           create table "Ta ble" (day date not null, n int, twice int generated always as (n * 2) stored) partition by range (day);
+           create table "Ta ble_2026" partition of "Ta ble" for values from ('2026-01-01') to ('2027-01-01');
+           create view "all" as select * from "ApiKey"; insert into "ApiKey" ("select") values ('a migration''s own')"#,
+        "",
+    ),
+    (
+        "2_slow",
+        r"select pg_sleep(3) where current_database() not like 'drill\_%'; create table later (id uuid primary key default gen_random_uuid());",
+        "",
+    ),
+];
+
+#[test]
+fn a_strangers_rows_are_back_by_one_command_after_a_kill_in_the_middle_of_a_migration() {
+    for way in ["files", "database"] {
+        let (project, database) = with_history(&format!("killed_strange_{way}"), &STRANGE);
+        let toml = project.read("drill.toml");
+        project.write("drill.toml", &format!("{toml}\n[snapshots]\nkeep_as = \"{way}\"\n"));
+        database.execute(
+            r#"insert into "ApiKey" ("select", mood) select repeat('x', i % 5), 'gut' from generate_series(1, 40) i;
+               insert into "Ta ble" (day, n) select '2026-01-01'::date + i, nullif(i, 3) from generate_series(1, 60) i; insert into later select from generate_series(1, 7)"#,
+        );
+        let rows = fingerprint(&database);
+        let child = project.start(&["reset", "--confirm"]);
+        let begun = Instant::now();
+        let sleeps =
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+        while database.one::<i64>(sleeps) == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "never in the migration");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(stop(child, Signal::KILL).code, -1);
+        end_sessions(&database);
+        assert!(project.run(&["status"]).expect(5).stderr.contains("cargo xtask restore --confirm"));
+        let answer = project.run(&["restore", "--confirm", "--json"]).expect(0).json();
+        assert_eq!(answer["hint_command"], serde_json::Value::Null);
+        assert_eq!(fingerprint(&database), rows, "{way}");
+        project.run(&["status"]).expect(0);
+    }
 }

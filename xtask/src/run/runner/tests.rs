@@ -22,6 +22,8 @@ use crate::run::ended::Ended;
 use crate::run::plan::{Action, Step};
 use crate::run::runner::*;
 use crate::run::stage::Running;
+use crate::schema::owed::{Owed, Taken};
+use crate::schema::privileges::privileges_of;
 use crate::settings::EvidenceSettings;
 use crate::settings::colour::Colour;
 use crate::settings::flags::Global;
@@ -413,4 +415,26 @@ fn what_lasts_counts_the_rows_that_it_has_done() {
     })
     .1;
     assert!(unknown.keys().all(|(total, _)| total.is_none()) && !unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn no_snapshot_goes_while_a_reset_that_was_cut_short_owes_something() {
+    let mut project = Project::new();
+    project.database.run("create table public.empty (id int)");
+    let (console, interrupt) = (Console::new(project.settings.output), Interrupt::default());
+    let runner = project.runner(&console, &interrupt);
+    let declared = runner.declare().unwrap();
+    let mut outcome = Outcome::begin("breaks", clock::rfc3339(clock::now()));
+    let session = runner.reach(&declared, &declared.redactor(), Demand::Additive, &mut outcome).unwrap();
+    let take = || snapshot::take_of(&session, "reset", &session.target.schemas(), &Counts::default()).unwrap();
+    // One of long ago, dated by its name since it is not whole.
+    let old = take().folder.with_file_name("20000101T000000Z-abcdef");
+    fs::create_dir(&old).unwrap();
+    let privileges = privileges_of(&mut session.connect().unwrap(), &["public"]).unwrap();
+    Owed::write_down(&session, Taken { privileges, ..Taken::default() }).unwrap();
+    take();
+    assert!(old.exists());
+    Owed::settle(&session).unwrap();
+    assert_eq!(take().pruned, ["20000101T000000Z-abcdef"]);
+    assert!(!old.exists());
 }

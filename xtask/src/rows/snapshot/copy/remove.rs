@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::snapshot::copy::mark::{Found, Mark};
 use crate::rows::snapshot::{Copy, Origin, Snapshot, Store};
+use crate::schema::owed::Owed;
 use crate::session::Session;
 
 /// Drops the copy with that number, where it is there and is it.
@@ -69,11 +70,14 @@ fn unknown(session: &Session<'_>) -> Result<Vec<String>> {
 }
 
 /// Removes what the rule no longer keeps at the time of `newest`, with its databases, and notes it there. A copy that cannot be dropped
-/// stays, and so does its record.
+/// stays, and so does its record. While a reset that was cut short owes something, nothing goes: an old one may be what is to be put back.
 ///
 /// # Errors
-/// `failed` when a folder cannot be removed.
+/// `failed` when a folder cannot be removed; `blocked` when what is owed cannot be read.
 pub fn prune(session: &Session<'_>, newest: &mut Snapshot) -> Result<()> {
+    if Owed::read(session)?.is_some_and(|owed| owed.is_cut_short()) {
+        return Ok(());
+    }
     let mut kept = Vec::new();
     let dropped = |copy: &Copy| {
         let forgotten = session.connect().and_then(|mut one| forget(&mut one, &copy.name, &copy.id, Some(copy.oid)));
