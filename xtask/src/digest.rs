@@ -10,6 +10,18 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// Of `parts` with `between` between each two.
+pub fn of_joined<'a>(parts: impl Iterator<Item = &'a str>, between: &str) -> String {
+    let mut hasher = Sha256::new();
+    for (number, part) in parts.enumerate() {
+        if number > 0 {
+            hasher.update(between);
+        }
+        hasher.update(part);
+    }
+    hex(&hasher.finalize())
+}
+
 /// # Errors
 /// The file cannot be read.
 pub fn of_file(path: &Path) -> io::Result<String> {

@@ -228,7 +228,7 @@ pub struct Restore {
     /// Confirm: replace the rows that are in those tables now
     #[arg(long)]
     pub confirm: bool,
-    /// Skip tables that are in the snapshot and no longer in the schema
+    /// Leave the schema as it is, and skip tables of the snapshot that it no longer has
     #[arg(long)]
     pub skip_missing: bool,
     /// List the target's snapshots, without connecting

@@ -152,7 +152,7 @@ fn write_history(folder: &Path, history: &History) -> io::Result<()> {
     for migration in &history.migrations {
         let folder = folder.join(&migration.name);
         fs::create_dir(&folder)?;
-        fs::write(folder.join("migration.sql"), &migration.sql)?;
+        fs::write(folder.join("migration.sql"), migration.sql.as_str())?;
     }
     Ok(())
 }

@@ -227,8 +227,8 @@ fn without_values(transaction: &mut Transaction<'_>, tables: &[Empty]) -> Result
     Ok(sentences)
 }
 
-/// A row a column, or one for a table that has none.
-fn columns(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Row>> {
+/// A row a column of these tables, or one for a table that has none.
+fn columns(transaction: &mut Transaction<'_>, tables: &[u32]) -> Result<Vec<Row>> {
     const COLUMNS: &str = "
         select pg_catalog.format('%I.%I', n.nspname, c.relname), a.attname::text, a.atttypid,
                pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull or t.typnotnull, a.atthasdef or a.attidentity <> '',
@@ -250,15 +250,14 @@ fn columns(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String
                     join pg_catalog.pg_inherits i on i.inhrelid = p.oid and p.relispartition
                     join pg_catalog.pg_partitioned_table q on q.partrelid = i.inhparent
                    where i.inhparent = c.oid and a.attnum = any(q.partattrs))),
-               a.attgenerated <> '' as is_generated, pg_catalog.row_security_active(c.oid)
+               a.attgenerated <> '' as is_generated
           from pg_catalog.pg_class c
           join pg_catalog.pg_namespace n on n.oid = c.relnamespace
           left join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
           left join pg_catalog.pg_type t on t.oid = a.atttypid
-         where n.nspname = any($1) and c.relname <> $2 and n.nspname || '.' || c.relname <> all($3) and c.relkind in ('r', 'p') and not c.relispartition
-           and c.relpersistence <> 't'
+         where c.oid = any($1)
          order by 1, a.attnum";
-    transaction.query(COLUMNS, &[&schemas, &LEDGER_TABLE, &except]).could_not("look at the tables to fill")
+    transaction.query(COLUMNS, &[&tables]).could_not("look at the tables to fill")
 }
 
 /// The ways to make one row of a table, whatever it holds; as `Empty::ways` has them.
@@ -274,35 +273,54 @@ pub fn ways_of(transaction: &mut Transaction<'_>, schema: &str, table: &str) -> 
 /// # Errors
 /// `failed` when the server cannot be asked.
 pub fn table_of(transaction: &mut Transaction<'_>, schema: &str, table: &str) -> Result<Empty> {
-    let name = transaction.query_one("select pg_catalog.format('%I.%I', $1::text, $2::text)", &[&schema, &table]);
-    let name: String = name.could_not("look at a table")?.get(0);
-    let columns = columns(transaction, &[schema], &[])?;
+    const TABLE: &str = "
+        select pg_catalog.format('%I.%I', $1::text, $2::text),
+               array(select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                      where n.nspname = $1 and c.relname = $2)";
+    let row = transaction.query_one(TABLE, &[&schema, &table]).could_not("look at a table")?;
+    let columns = columns(transaction, &row.get::<_, Vec<u32>>(1))?;
     let kinds = Kinds::read(transaction)?;
-    let of_it = columns.iter().filter(|row| row.get::<_, &str>(0) == name);
-    Ok(empty(name.clone(), of_it, &kinds))
+    Ok(empty(row.get(0), &columns, &kinds))
+}
+
+/// Tables of one question.
+const ASKED: usize = 500;
+
+/// Those that have no row, by OID. One question for many: this is asked again after each migration of a history.
+fn without_rows(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<u32>> {
+    const TABLES: &str = "
+        select c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname)
+          from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = any($1) and c.relname <> $2 and n.nspname || '.' || c.relname <> all($3) and c.relkind in ('r', 'p')
+           and not c.relispartition and c.relpersistence <> 't' and not pg_catalog.row_security_active(c.oid)";
+    let tables = transaction.query(TABLES, &[&schemas, &LEDGER_TABLE, &except]).could_not("list the tables to fill")?;
+    let mut without = Vec::new();
+    for some in tables.chunks(ASKED) {
+        let look = |row: &Row| format!("exists (select from {})", row.get::<_, &str>(1));
+        let looks: Vec<String> = some.iter().map(look).collect();
+        let row =
+            transaction.query_one(&format!("select array[{}]", looks.join(", ")), &[]).could_not("look for rows")?;
+        let any: Vec<bool> = row.get(0);
+        without.extend(some.iter().zip(any).filter(|(_, any)| !any).map(|(table, _)| table.get::<_, u32>(0)));
+    }
+    Ok(without)
 }
 
 fn empty_tables(transaction: &mut Transaction<'_>, schemas: &[&str], except: &[String]) -> Result<Vec<Empty>> {
-    let rows = columns(transaction, schemas, except)?;
+    let without = without_rows(transaction, schemas, except)?;
+    if without.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = columns(transaction, &without)?;
     let mut tables: Vec<(String, Vec<&Row>)> = Vec::new();
-    for row in rows.iter().filter(|row| !row.get::<_, bool>(10)) {
+    for row in &rows {
         match tables.last_mut() {
             Some((name, columns)) if *name == row.get::<_, String>(0) => columns.push(row),
             _ => tables.push((row.get(0), vec![row])),
         }
     }
-    let mut without = Vec::new();
-    for (name, columns) in tables {
-        let any = transaction.query(&format!("select from {name} limit 1"), &[]);
-        if any.could_not("look for rows")?.is_empty() {
-            without.push((name, columns));
-        }
-    }
-    if without.is_empty() {
-        return Ok(Vec::new());
-    }
     let kinds = Kinds::read(transaction)?;
-    Ok(without.into_iter().map(|(name, columns)| empty(name, columns, &kinds)).collect())
+    Ok(tables.into_iter().map(|(name, columns)| empty(name, columns, &kinds)).collect())
 }
 
 fn empty<'a>(name: String, columns: impl IntoIterator<Item = &'a Row>, kinds: &Kinds) -> Empty {

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::evidence::outcome::Counts;
 use crate::hint::Hint;
 use crate::process::Invocation;
-use crate::words::in_line;
+use crate::words::{in_line, size};
 
 /// `A` is what the stage does itself, beside the programs that it calls.
 #[derive(Debug, Serialize)]
@@ -25,11 +25,41 @@ pub struct Plan<A> {
     pub groups: Vec<Vec<Step<A>>>,
 }
 
+/// As it is shown and recorded: the file itself is in git, and a data migration may have a hundred megabytes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Script {
     pub name: String,
+    /// Of all of it.
     pub sha256: String,
     pub sql: String,
+    /// Bytes behind `sql`.
+    #[serde(skip_serializing_if = "is_none")]
+    pub left_out: usize,
+}
+
+/// Bytes of one script that a plan shows.
+const SHOWN: usize = 1 << 20;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none(bytes: &usize) -> bool {
+    *bytes == 0
+}
+
+impl Script {
+    /// A long one is cut where a line ends, since half of a secret is no secret that is known.
+    pub fn new(name: String, sha256: String, sql: &str) -> Script {
+        let end = match sql.len() {
+            0..=SHOWN => sql.len(),
+            _ => sql.as_bytes()[..SHOWN].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1),
+        };
+        Script { name, sha256, sql: sql[..end].to_owned(), left_out: sql.len() - end }
+    }
+
+    fn in_words(&self) -> String {
+        let more =
+            (self.left_out > 0).then(|| format!("\n-- and {} more, which are not shown", size(self.left_out as u64)));
+        format!("\n-- {}\n{}{}", in_line(&self.name), self.sql.trim_end(), more.unwrap_or_default())
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -124,9 +154,29 @@ impl<A> Plan<A> {
             lines.extend(self.losses.iter().map(|loss| format!("  {}", in_line(loss))));
         }
         for script in &self.scripts {
-            lines.push(format!("\n-- {}\n{}", in_line(&script.name), script.sql.trim_end()));
+            lines.push(script.in_words());
         }
         lines.push("\nNothing was changed.".to_owned());
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_script_whole_lines_are_shown_and_how_much_is_not() {
+        let script = |sql: &str| Script::new("1_a".to_owned(), String::new(), sql);
+        let line = "insert into t values ('x');\n";
+        let short = script(&line.repeat(SHOWN / line.len()));
+        assert_eq!((short.left_out, serde_json::to_value(&short).unwrap().get("left_out")), (0, None));
+        let long = line.repeat(SHOWN / line.len() + 2);
+        let cut = script(&long);
+        assert_eq!((cut.sql.len(), cut.left_out), (short.sql.len(), line.len() * 2));
+        assert!(cut.sql.ends_with(line) && cut.in_words().ends_with("-- and 56 bytes more, which are not shown"));
+        // Half of a line could be half of a secret.
+        let one = script(&"x".repeat(SHOWN + 1));
+        assert_eq!((one.sql.as_str(), one.left_out), ("", SHOWN + 1));
     }
 }

@@ -4,8 +4,9 @@
 //! It lives beside the ledger because it is the other half of every comparison; it reads files and asks no server.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::digest::sha256;
+use crate::digest::{of_joined, sha256};
 use crate::error::{Failure, Result};
 
 use crate::error::OrFail;
@@ -18,7 +19,8 @@ use pin::file;
 pub struct Migration {
     /// The folder's name, such as `20250110120000_sessions`.
     pub name: String,
-    pub sql: String,
+    /// Shared, since it may be long and histories are many.
+    pub sql: Arc<String>,
     /// Lower-case hexadecimal SHA-256 of the file's bytes, as Prisma writes it to the ledger.
     pub checksum: String,
 }
@@ -26,15 +28,15 @@ pub struct Migration {
 impl Migration {
     pub fn new(name: impl Into<String>, sql: impl Into<String>) -> Migration {
         let sql = sql.into();
-        Migration { name: name.into(), checksum: sha256(&sql), sql }
+        Migration { name: name.into(), checksum: sha256(&sql), sql: Arc::new(sql) }
     }
 
     /// Whether `recorded` is this script's checksum by Prisma's rule: git may have changed the line endings since, so
     /// those of the other platform are accepted too (prisma-engines, `checksum.rs`).
     pub fn has_checksum(&self, recorded: &str) -> bool {
         self.checksum == recorded
-            || sha256(self.sql.replace("\r\n", "\n")) == recorded
-            || sha256(self.sql.replace('\n', "\r\n")) == recorded
+            || of_joined(self.sql.split("\r\n"), "\n") == recorded
+            || of_joined(self.sql.split('\n'), "\r\n") == recorded
     }
 }
 

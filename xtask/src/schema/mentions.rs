@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
+
 /// What a relation, a type or a function stands behind where a statement needs it: `audit.log` behind `select` may be a column.
 const BEFORE_WHAT_IS_NEEDED: [&str; 16] = [
     "table",
@@ -48,55 +50,79 @@ const BEFORE_A_NAME: [&str; 20] = [
 ];
 
 pub struct Mentions {
-    words: Vec<String>,
+    /// Each as its place in `known`: a script of a hundred megabytes has tens of millions, and few different ones.
+    words: Vec<u32>,
+    /// Every word, and where it stands first.
+    known: IndexMap<String, usize>,
     /// Where each script ends.
     ends: Vec<usize>,
-    /// Where each word stands first.
-    first: HashMap<String, usize>,
     /// Where `a.b` stands first.
-    qualified: HashMap<(String, String), usize>,
+    qualified: HashMap<(u32, u32), usize>,
 }
 
 impl Mentions {
     pub fn of<'a>(scripts: impl Iterator<Item = &'a str>) -> Mentions {
-        let (mut all, mut ends) = (Vec::new(), Vec::new());
+        let (mut words, mut known, mut ends) = (Vec::new(), IndexMap::new(), Vec::new());
+        let mut add = |words: &mut Vec<u32>, word: &str| {
+            let at = match known.get_index_of(word) {
+                Some(at) => at,
+                None => known.insert_full(word.to_owned(), words.len()).0,
+            };
+            words.push(u32::try_from(at).unwrap_or(u32::MAX));
+        };
         for script in scripts {
-            all.extend(words(script));
+            each_word(script, |word| add(&mut words, word));
             // A script's end ends a statement.
-            ends.push(all.len());
-            all.push(";".to_owned());
+            ends.push(words.len());
+            add(&mut words, ";");
         }
-        let words = all;
-        let (mut first, mut qualified) = (HashMap::new(), HashMap::new());
-        for (index, word) in words.iter().enumerate() {
-            first.entry(word.clone()).or_insert(index);
-            if let (Some("."), Some(name)) = (words.get(index + 1).map(String::as_str), words.get(index + 2)) {
-                qualified.entry((word.clone(), name.clone())).or_insert(index);
-            }
+        let mut qualified = HashMap::new();
+        let dot = known.get_index_of(".").and_then(|at| u32::try_from(at).ok());
+        for (index, three) in words.windows(3).enumerate().filter(|(_, three)| Some(three[1]) == dot) {
+            qualified.entry((three[0], three[2])).or_insert(index);
         }
-        Mentions { words, ends, first, qualified }
+        Mentions { words, known, ends, qualified }
     }
 
     pub fn word(&self, word: &str) -> bool {
-        self.first.contains_key(word)
+        self.known.contains_key(word)
+    }
+
+    fn id(&self, word: &str) -> Option<u32> {
+        self.known.get_index_of(word).and_then(|at| u32::try_from(at).ok())
+    }
+
+    /// Empty beyond the end.
+    fn at(&self, index: usize) -> &str {
+        self.words.get(index).map_or("", |&id| self.text(id))
+    }
+
+    fn text(&self, id: u32) -> &str {
+        self.known.get_index(id as usize).map_or("", |(word, _)| word)
+    }
+
+    /// Every place of `word`.
+    fn places(&self, word: &str) -> impl Iterator<Item = usize> {
+        let id = self.id(word);
+        self.words.iter().enumerate().filter(move |(_, word)| Some(**word) == id).map(|(at, _)| at)
     }
 
     /// Whether the history refers to `schema`, be it to something in it.
     pub fn schema(&self, schema: &str) -> bool {
-        self.qualified.keys().any(|(first, _)| first == schema) || self.follows("schema", schema)
+        let id = self.id(schema);
+        self.qualified.keys().any(|(first, _)| Some(*first) == id) || self.follows("schema", schema)
     }
 
     /// Whether the history refers to `schema.name` before it makes it.
     pub fn needs(&self, schema: &str, name: &str) -> bool {
-        let at = self.qualified.get(&(schema.to_owned(), name.to_owned()));
+        let at = self.id(schema).zip(self.id(name)).and_then(|both| self.qualified.get(&both));
         at.is_some_and(|&at| !self.is_made(at))
     }
 
     /// Whether the history makes the table or type `schema.name` at some place, also by its name alone.
     pub fn makes(&self, schema: &str, name: &str) -> bool {
-        let at_name = (0..self.words.len()).filter(|&at| self.words[at] == name);
-        at_name.into_iter().any(|at| match at.checked_sub(1).map(|before| self.words[before].as_str()) {
-            Some(".") => at > 1 && self.words[at - 2] == schema && self.is_made(at - 2),
+        self.places(name).any(|at| match at.checked_sub(1).map(|before| self.at(before)) {
+            Some(".") => at > 1 && self.at(at - 2) == schema && self.is_made(at - 2),
             _ => self.is_made(at),
         })
     }
@@ -104,8 +130,9 @@ impl Mentions {
     /// Whether the history refers to the role of this name before it makes it, be it in a statement that builds the command:
     /// `execute format('create role %I', 'reader')`.
     pub fn needs_role(&self, name: &str) -> bool {
-        let creates = |pair: &[String]| pair[0] == "create" && matches!(pair[1].as_str(), "role" | "user" | "group");
-        self.first.get(name).is_some_and(|&at| !self.is_made(at) && !self.statement(at).windows(2).any(creates))
+        let creates =
+            |pair: &[u32]| self.text(pair[0]) == "create" && matches!(self.text(pair[1]), "role" | "user" | "group");
+        self.known.get(name).is_some_and(|&at| !self.is_made(at) && !self.statement(at).windows(2).any(creates))
     }
 
     /// How the history makes the extension `name`, wherever it does.
@@ -121,9 +148,8 @@ impl Mentions {
 
     /// Where the history makes `name` first, and how.
     fn made(&self, kind: &str, name: &str) -> Option<(usize, Made)> {
-        let word = |at: usize| self.words.get(at).map_or("", String::as_str);
-        let creates = (0..self.words.len()).filter(|&at| word(at) == "create" && word(at + 1) == kind);
-        creates.into_iter().find_map(|at| {
+        let word = |at: usize| self.at(at);
+        self.places("create").filter(|&at| word(at + 1) == kind).find_map(|at| {
             let is_conditional = ["if", "not", "exists"].iter().zip(at + 2..).all(|(part, at)| word(at) == *part);
             let made = if is_conditional { Made::IfMissing } else { Made::Anew };
             let behind = at + 2 + if is_conditional { 3 } else { 0 };
@@ -134,19 +160,20 @@ impl Mentions {
 
     /// Whether the statement at `at` puts a name together, from what its script has as a text: `format('create schema %I', name)`.
     fn is_built(&self, at: usize, name: &str) -> bool {
-        let is_sign = |word: &String| !word.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let is_sign = |word: &u32| !self.text(*word).starts_with(|c: char| c.is_alphanumeric() || c == '_');
         // A word without double quotes was folded, also where it is a text.
         let folded = name.to_lowercase();
-        let is_text = |words: &[String]| words[0] == "'" && words[1] == folded && words[2] == "'";
+        let quoted = [self.id("'"), self.id(&folded), self.id("'")];
+        let is_text = |words: &[u32]| words.iter().zip(quoted).all(|(word, quoted)| Some(*word) == quoted);
         let begin = self.ends.iter().rev().find(|&&end| end < at).map_or(0, |end| end + 1);
         let end = self.ends.iter().find(|&&end| end >= at).copied().unwrap_or(self.words.len());
         self.words.get(at).is_some_and(is_sign) && self.words[begin..end].windows(3).any(is_text)
     }
 
     fn needs_schema_before(&self, end: usize, name: &str) -> bool {
-        let before = |at: usize, back: usize| at.checked_sub(back).map_or("", |at| self.words[at].as_str());
-        (0..end).filter(|&at| self.words[at] == name).any(|at| {
-            let is_qualifier = self.words.get(at + 1).is_some_and(|sign| sign == ".");
+        let before = |at: usize, back: usize| at.checked_sub(back).map_or("", |at| self.at(at));
+        self.places(name).take_while(|&at| at < end).any(|at| {
+            let is_qualifier = self.at(at + 1) == ".";
             let is_expected = before(at, 1) == "exists" && before(at, 2) == "not";
             match before(at, 1) {
                 "schema" => before(at, 2) != "create",
@@ -157,19 +184,21 @@ impl Mentions {
 
     /// Whether `name` comes right behind `before`.
     pub fn follows(&self, before: &str, name: &str) -> bool {
-        self.words.windows(2).any(|pair| pair[0] == before && pair[1] == name)
+        let Some(pair) = self.id(before).zip(self.id(name)) else { return false };
+        self.words.windows(2).any(|two| (two[0], two[1]) == pair)
     }
 
     /// The words between the semicolons around the one at `at`.
-    fn statement(&self, at: usize) -> &[String] {
-        let is_end = |word: &String| word == ";";
+    fn statement(&self, at: usize) -> &[u32] {
+        let end = self.id(";");
+        let is_end = |word: &u32| Some(*word) == end;
         let begin = self.words[..at].iter().rposition(is_end).map_or(0, |end| end + 1);
         let end = self.words[at..].iter().position(is_end).map_or(self.words.len(), |length| at + length);
         &self.words[begin..end]
     }
 
     fn is_made(&self, at: usize) -> bool {
-        let mut before = self.words[..at].iter().rev().map(String::as_str);
+        let mut before = self.words[..at].iter().rev().map(|&word| self.text(word));
         before.find(|word| !BEFORE_A_NAME.contains(word)) == Some("create")
     }
 }
@@ -180,28 +209,41 @@ pub enum Made {
     IfMissing,
 }
 
-/// Names and keywords as Postgres folds them, and every other sign by itself.
-fn words(script: &str) -> Vec<String> {
-    let mut found = Vec::new();
+/// No name is longer, in bytes (`NAMEDATALEN`, as Postgres is built).
+const LONGEST_NAME: usize = 63;
+
+/// Names and keywords as Postgres folds them, and every other sign by itself. What is no name, a number or a long text, is `0`.
+fn each_word(script: &str, mut found: impl FnMut(&str)) {
     let mut rest = script;
     while let Some(sign) = rest.chars().next() {
-        let (word, length) = match sign {
-            '-' if rest.starts_with("--") => (None, rest.find('\n').unwrap_or(rest.len())),
-            '/' if rest.starts_with("/*") => (None, rest.find("*/").map_or(rest.len(), |end| end + 2)),
+        let length = match sign {
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
             '"' => {
                 let end = rest[1..].find('"').map_or(rest.len(), |end| end + 1);
-                (Some(rest[1..end].to_owned()), (end + 1).min(rest.len()))
+                found(&rest[1..end]);
+                (end + 1).min(rest.len())
             }
             _ if sign.is_alphanumeric() || sign == '_' => {
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                (Some(rest[..end].to_lowercase()), end)
+                let word = &rest[..end];
+                let is_name = end <= LONGEST_NAME && !word.bytes().all(|byte| byte.is_ascii_digit());
+                if is_name {
+                    found(&word.to_lowercase())
+                } else {
+                    found("0")
+                }
+                end
             }
-            _ => ((!sign.is_whitespace()).then(|| sign.to_string()), sign.len_utf8()),
+            _ => {
+                if !sign.is_whitespace() {
+                    found(&rest[..sign.len_utf8()]);
+                }
+                sign.len_utf8()
+            }
         };
-        found.extend(word);
         rest = &rest[length..];
     }
-    found
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 /// A script of no more is one piece.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 1 << 17;
 
 pub type Tokens = Result<Vec<TokenWithSpan>, TokenizerError>;
 
 /// Pieces that end behind a semicolon at a line's end, with the lines of the whole script. Where the tokenizer finds a piece complete and a
 /// semicolon last in it, no string, comment or body is open there: what follows reads the same with it or without it.
+#[derive(Clone)]
 pub struct Pieces<'a> {
     rest: &'a str,
     lines: u64,
@@ -26,12 +27,22 @@ pub fn of_size(script: &str, size: usize) -> Pieces<'_> {
     Pieces { rest: script, lines: 0, size }
 }
 
-/// Whether `pieces` gives several.
-pub fn is_long(script: &str) -> bool {
-    script.len() > PIECE
-}
-
 impl Pieces<'_> {
+    /// The same from here on, in longer ones; None where the next one is the last.
+    pub fn longer(&self, times: usize) -> Option<Self> {
+        let size = self.size.saturating_mul(times).max(times);
+        (self.rest.len() > self.size).then_some(Pieces { size, ..self.clone() })
+    }
+
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// From here on in those of `size` again.
+    pub fn again(self, size: usize) -> Self {
+        Pieces { size, ..self }
+    }
+
     fn take(&mut self, length: usize, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         for token in &mut tokens {
             token.span.start.line += self.lines;

@@ -121,25 +121,47 @@ fn parse<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<Pa
         text.strip_prefix("sql parser error: ").unwrap_or(&text).to_owned()
     };
     thread::scope(|scope| {
-        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || {
-            match parse_here(pieces::pieces(script), &look) {
-                // A statement that has semicolons of its own may lie in two of them.
-                Err(_) if pieces::is_long(script) => parse_here(pieces::of_size(script, usize::MAX), &look),
-                parsed => parsed,
-            }
-        });
+        let parser =
+            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(pieces::pieces(script), &look));
         let parser = parser.map_err(|error| format!("no thread to parse it in: {error}"))?;
         parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(in_words)
     })
 }
 
-fn parse_here<T>(script: Pieces<'_>, look: impl Fn(Sql) -> T) -> Result<Vec<Parsed<T>>, ParserError> {
-    let dialect = PostgreSqlDialect {};
+/// A statement that has semicolons of its own may lie in two pieces: what the parser refuses it gets again with more behind it, so many times as
+/// much. It ends somewhere, since the tokens of all of a long script would be more than the memory there is.
+const MORE: [usize; 2] = [4, 16];
+
+fn parse_here<T>(mut script: Pieces<'_>, look: impl Fn(Sql) -> T) -> Result<Vec<Parsed<T>>, ParserError> {
     let mut parsed = Vec::new();
-    for tokens in script {
-        parse_piece(Parser::new(&dialect).with_tokens_with_locations(tokens?), &look, &mut parsed)?;
+    loop {
+        let here = script.clone();
+        let (known, mut done) = (parsed.len(), parse_next(&mut script, &look, &mut parsed));
+        for longer in MORE.iter().map_while(|&times| here.longer(times)) {
+            if done.is_ok() {
+                break;
+            }
+            parsed.truncate(known);
+            script = longer;
+            done = parse_next(&mut script, &look, &mut parsed);
+        }
+        script = script.again(here.size());
+        if !done? {
+            return Ok(parsed);
+        }
     }
-    Ok(parsed)
+}
+
+/// Whether there was another piece.
+fn parse_next<T>(
+    script: &mut Pieces<'_>,
+    look: impl Fn(Sql) -> T,
+    parsed: &mut Vec<Parsed<T>>,
+) -> Result<bool, ParserError> {
+    let Some(tokens) = script.next() else { return Ok(false) };
+    let dialect = PostgreSqlDialect {};
+    parse_piece(Parser::new(&dialect).with_tokens_with_locations(tokens?), look, parsed)?;
+    Ok(true)
 }
 
 fn parse_piece<T>(
@@ -357,6 +379,28 @@ mod tests {
         let whole = shown(usize::MAX);
         assert_eq!(whole.len(), 8, "{whole:#?}");
         (0..script.len()).for_each(|size| assert_eq!(shown(size), whole, "of {size} bytes"));
+    }
+
+    #[test]
+    fn a_statement_with_semicolons_of_its_own_may_lie_in_two_pieces() {
+        let script =
+            "select 1;\ncreate table t (a text);\nif true then\n  select 2;\n  select 3;\nend if;\nselect 4;\n";
+        let shown = |size: usize| {
+            let parsed = parse_here(pieces::of_size(script, size), |sql| sql.to_string())?;
+            Ok::<_, ParserError>(parsed.into_iter().map(|one| format!("{} {}", one.line, one.said)).collect::<Vec<_>>())
+        };
+        let whole = shown(usize::MAX).unwrap();
+        assert_eq!(whole.len(), 4, "{whole:#?}");
+        // Of 30 bytes it needs two more lines, which are within what is tried.
+        for size in [10, 20, 30, 40, 60] {
+            assert_eq!(shown(size).unwrap(), whole, "of {size} bytes");
+        }
+        // A statement that the parser does not know ends it, wherever the cut is, and says its line.
+        let wrong = script.replace("select 4;", "do $$ begin; end $$;\nselect 4;");
+        for size in [20, 40, usize::MAX] {
+            let error = parse_here(pieces::of_size(&wrong, size), |_| ()).err().unwrap().to_string();
+            assert!(error.contains("found: do at Line: 7"), "of {size} bytes: {error}");
+        }
     }
 
     #[test]

@@ -136,11 +136,7 @@ impl Stage for Backward {
         let refusal = (!inspection.way.drafts.is_empty()).then(|| vec![refuse_leftovers()]);
         let snapshot = self.snapshot(session, inspection).map(|step| vec![step]);
         let losses = inspection.losses.iter().flatten().filter(|loss| loss.values > 0);
-        let script = |down: &Down| Script {
-            name: format!("down/{}.sql", down.migration),
-            sha256: down.sha256(),
-            sql: down.sql.clone(),
-        };
+        let script = |down: &Down| Script::new(format!("down/{}.sql", down.migration), down.sha256(), &down.sql);
         let draft = |down: &Down| Script { name: format!("draft of {}/down.sql", down.migration), ..script(down) };
         Ok(Plan {
             stage: "backward",

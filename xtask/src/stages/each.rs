@@ -66,11 +66,7 @@ impl Stage for Rehearse {
     }
 
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
-        let script = |down: &Down| Script {
-            name: format!("down/{}.sql", down.migration),
-            sha256: down.sha256(),
-            sql: down.sql.clone(),
-        };
+        let script = |down: &Down| Script::new(format!("down/{}.sql", down.migration), down.sha256(), &down.sql);
         let count = counted(inspection.downs.len(), "migration");
         Ok(Plan {
             stage: "rehearse",

@@ -135,11 +135,8 @@ impl Stage for Forward {
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let pending = &inspection.before.standing.pending;
         let migrations = inspection.history.migrations.iter().filter(|migration| pending.contains(&migration.name));
-        let script = |migration: &Migration| Script {
-            name: migration.name.clone(),
-            sha256: migration.checksum.clone(),
-            sql: migration.sql.clone(),
-        };
+        let script =
+            |migration: &Migration| Script::new(migration.name.clone(), migration.checksum.clone(), &migration.sql);
         let what = match pending.len() {
             0 if inspection.client.is_some() => "nothing is pending; verify".to_owned(),
             0 => "nothing is pending; generate the client and verify".to_owned(),

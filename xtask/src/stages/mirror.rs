@@ -81,7 +81,7 @@ impl Stage for Mirror {
         Ok(Plan {
             stage: "mirror",
             summary: format!("mirror on {}: run `{path}` and verify.", session.settings.target.name),
-            scripts: vec![Script { name: path.clone(), sha256: sha256(&inspection.sql), sql: inspection.sql.clone() }],
+            scripts: vec![Script::new(path.clone(), sha256(&inspection.sql), &inspection.sql)],
             rows: inspection.before.counts.clone(),
             losses: Vec::new(),
             groups: [

@@ -24,6 +24,7 @@ mod release_in_git;
 pub mod reset;
 pub mod resolve_failed;
 pub mod restore;
+mod restore_way;
 mod snapshot_step;
 mod squawk_step;
 mod standpoint;

@@ -113,8 +113,7 @@ impl Stage for ResolveFailed {
             Resolution::Applied => ("all of it is there".to_owned(), self.resolve(session, inspection)?, Vec::new()),
             Resolution::TakenBack(down) => {
                 let left: Vec<String> = left.iter().map(Difference::to_string).collect();
-                let script =
-                    Script { name: format!("down/{failed}.sql"), sha256: down.sha256(), sql: down.sql.clone() };
+                let script = Script::new(format!("down/{failed}.sql"), down.sha256(), &down.sql);
                 (format!("it left this behind: {}", left.join("; ")), take_back(failed), vec![script])
             }
         };

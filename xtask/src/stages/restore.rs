@@ -1,4 +1,5 @@
-//! Restore: puts a snapshot's rows back into the schema as it is, verified by the server before it is committed.
+//! Restore: puts a snapshot's rows back into the schema as it is, verified by the server before it is committed. Where a database keeps them
+//! and the schema has no place for all of them, that database takes the name, with its schema.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,8 +13,8 @@ use crate::hint::Hint;
 use crate::migrations::database_state::record_counts;
 use crate::postgres::counts::{Counts, counts};
 use crate::postgres::fence;
-use crate::rows::snapshot::copy::{FromCopy, is_comment_of_schema, obstacle, prove, settle_pending, swap, verify};
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, choose, fit, put_back, put_back_from};
+use crate::rows::snapshot::copy::{FromCopy, is_comment_of_schema, prove, settle_pending, swap, verify};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, beside, choose, put_back, put_back_from};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -27,6 +28,7 @@ use crate::schema::privileges;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::dependents_step::make_again;
+use crate::stages::restore_way::{Way, Whole};
 use crate::stages::still_owed;
 use crate::words::{counted, in_line};
 
@@ -67,15 +69,6 @@ pub struct Inspection {
     way: Way,
 }
 
-/// How the rows go back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Way {
-    Files,
-    Rename,
-    /// Table by table out of the copy: why.
-    Copy(String),
-}
-
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
@@ -107,7 +100,7 @@ impl Stage for Restore {
             summary: inspection.summary(&session.settings.target.name),
             scripts: Vec::new(),
             rows: inspection.counts.clone(),
-            losses: if inspection.way == Way::Rename { Vec::new() } else { inspection.replaced() },
+            losses: if inspection.way.is_rename() { Vec::new() } else { inspection.replaced() },
             groups: inspection.steps(),
         })
     }
@@ -126,11 +119,12 @@ impl Stage for Restore {
         let stale = |view: &String| format!("`{view}` shows what it did before: refresh materialized view {view}");
         let mut record = journal.record();
         record.outcome.extra.insert("snapshot".to_owned(), view);
-        if let Way::Copy(why) = &inspection.way {
-            record.outcome.notes.push(by_tables(why));
-        }
+        record.outcome.notes.extend(inspection.way.by_tables());
         record.outcome.notes.extend(reasons.iter().chain(gaps).cloned().chain(stale_views.iter().map(stale)));
         drop(record);
+        if let Some(whole) = inspection.way.whole() {
+            journal.write_json("catalog-of-the-copy.json", &whole.catalog)?;
+        }
         journal.write_json("catalog-before.json", &inspection.catalog)
     }
 
@@ -157,7 +151,7 @@ impl Stage for Restore {
     fn record(running: &Running<'_, Self>, result: &Result<()>) -> Result<()> {
         let Running { session, journal, inspection, .. } = running;
         if let (Ok(()), Some(owed)) = (result, &inspection.owed) {
-            owed.give_back(session, running.memory.get().unwrap_or(&inspection.catalog))?;
+            owed.give_back(session, running.memory.get().unwrap_or_else(|| inspection.expected()))?;
         }
         // Where the run failed it says itself what to do.
         let owed = if result.is_ok() { Owed::read(session)? } else { None };
@@ -205,17 +199,18 @@ impl Restore {
         let (counts, mut catalog) = (counts(&mut connection, &schemas)?, catalog(&mut connection, &schemas)?);
         catalog.objects.retain(|object, _| !fence::owns(&object.path));
         let name = format!("the snapshot `{}`", snapshot.name);
-        let fit = fit(&mut connection, &name, snapshot.contents(), self.skip_missing)?;
+        let fit = beside(&mut connection, snapshot.contents(), self.skip_missing)?;
         // What is put back of an empty snapshot is nothing but privileges.
         let fit = if snapshot.rows() == 0 && self.snapshot.is_none() { fit.nothing() } else { fit };
+        let missing = owed.as_ref().map(|owed| owed.missing(session, &catalog)).transpose()?;
+        let way = Way::of(session, &snapshot, &fit, owed.as_ref(), missing.as_ref(), self.skip_missing)?;
+        let fit = way.fitted(fit, &name)?;
         let gaps = gaps(session, &fit)?;
         let stale_views = fit.stale_views(&mut connection)?;
         let obstacles = fit.obstacles(&mut connection)?;
         check_permissions(&obstacles.forbidden)?;
         let doubtful = obstacles.checks.into_iter().map(|check| check.shown).collect();
-        let missing = owed.as_ref().map(|owed| owed.missing(session, &catalog)).transpose()?;
-        let way = way(session, &snapshot, &fit, missing.as_ref())?;
-        let (stale_views, doubtful) = if way == Way::Rename { Default::default() } else { (stale_views, doubtful) };
+        let (stale_views, doubtful) = if way.is_rename() { Default::default() } else { (stale_views, doubtful) };
         Ok(Inspection {
             fit,
             gaps,
@@ -275,21 +270,6 @@ impl Restore {
     }
 }
 
-impl Way {
-    fn in_words(&self, tables: usize) -> String {
-        match self {
-            Way::Rename => {
-                "in one transaction: give the copy the database's name, rights and settings, and keep the database under another name; \
-                 nobody may be in it for that moment, or the rows go back table by table"
-                    .to_owned()
-            }
-            Way::Files | Way::Copy(_) => {
-                format!("in one transaction: empty {tables} tables, fill them, compare counts and checksums")
-            }
-        }
-    }
-}
-
 /// What the snapshot has and the schema has not, and the other way round: such a column gets its default in every row.
 fn gaps(session: &Session<'_>, fit: &Fit) -> Result<Vec<String>> {
     let left_out = fit.left_out.iter().map(|what| format!("not put back: {what}"));
@@ -345,26 +325,9 @@ fn verify_copy(session: &Session<'_>, snapshot: &Snapshot) -> Result<String> {
     }
 }
 
-/// # Errors
-/// `failed` where the server does not answer.
-fn way(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit, missing: Option<&Missing>) -> Result<Way> {
-    let Some(copy) = &snapshot.manifest.database else { return Ok(Way::Files) };
-    if !fit.is_whole() {
-        return Ok(Way::Copy("the schema is not the copy's".to_owned()));
-    }
-    if missing.is_some_and(|missing| !missing.is_empty()) {
-        return Ok(Way::Copy("not all that a reset took is back".to_owned()));
-    }
-    Ok(obstacle(session, snapshot, copy)?.map_or(Way::Rename, Way::Copy))
-}
-
-fn by_tables(why: &str) -> String {
-    format!("The rows go back table by table, and not with the whole database: {why}.")
-}
-
 fn put_all_back(running: &Running<'_, Restore>) -> Result<String> {
     let Running { session, journal, inspection, .. } = running;
-    let copy = inspection.snapshot.manifest.database.as_ref().filter(|_| inspection.way == Way::Rename);
+    let copy = inspection.snapshot.manifest.database.as_ref().filter(|_| inspection.way.is_rename());
     if let (Some(copy), Some(lock)) = (copy, journal.run_lock()) {
         match swap(session, lock, &inspection.snapshot, copy)? {
             Ok(kept) => {
@@ -374,8 +337,8 @@ fn put_all_back(running: &Running<'_, Restore>) -> Result<String> {
                 record.outcome.notes.extend(kept.pruning());
                 return Ok(format!("`{}` has the target's name now, in one transaction", copy.name));
             }
-            // The plan said that they are kept.
-            Err(why) if !inspection.replaced().is_empty() => {
+            // The plan said that they are kept, or that they have no place.
+            Err(why) if inspection.way.whole().is_some() || !inspection.replaced().is_empty() => {
                 return Err(Failure::blocked(
                     "the copy could not take the target's name, and table by table rows would be lost",
                 )
@@ -410,7 +373,7 @@ fn current_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Coun
 
 fn verify_counts(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
     let after = current_counts(session, inspection)?;
-    let mut expected = inspection.counts.clone();
+    let mut expected = inspection.way.whole().map_or(&inspection.counts, |whole| &whole.counts).clone();
     expected.extend(inspection.fit.tables());
     let wrong: Vec<String> = expected
         .iter()
@@ -442,16 +405,26 @@ impl Chosen {
 impl Inspection {
     /// What goes back, why from that snapshot, and what is doubtful, a line each.
     fn summary(&self, target: &str) -> String {
-        let (rows, tables) = (self.fit.tables().map(|(_, rows)| rows).sum::<u64>(), self.fit.tables().count());
+        let all = self.snapshot.manifest.tables.len();
+        let (rows, tables) = match &self.way {
+            Way::Whole(_) => (self.snapshot.rows(), all),
+            _ => (self.fit.tables().map(|(_, rows)| rows).sum(), self.fit.tables().count()),
+        };
         let summary = format!("restore on {target}: {}.", in_words(&self.snapshot, rows, tables));
         std::iter::once(summary)
             .chain(self.reasons.iter().cloned())
+            .chain(self.way.whole().into_iter().flat_map(Whole::in_words))
             .chain(self.taken_away())
-            .chain(if let Way::Copy(why) = &self.way { Some(by_tables(why)) } else { None })
+            .chain(self.way.by_tables())
             .chain(self.doubtful.iter().map(|check| format!("The check {check} {JUDGED_AGAIN}")))
             .map(|line| in_line(&line))
             .collect::<Vec<_>>()
             .join("\n")
+    }
+
+    /// The schema when the run is through.
+    fn expected(&self) -> &Catalog {
+        self.way.whole().map_or(&self.catalog, |whole| &whole.catalog)
     }
 
     /// What is gone when the rows have gone back table by table.
@@ -466,7 +439,7 @@ impl Inspection {
 
     /// What is not lost, but out of sight.
     fn taken_away(&self) -> Option<String> {
-        if self.way != Way::Rename {
+        if !self.way.is_rename() {
             return None;
         }
         let filled = self.counts.iter().filter(|(_, rows)| **rows > 0);
@@ -516,7 +489,10 @@ impl Inspection {
         );
         let catalog = step(
             "verify catalog",
-            "compare the schema with what it was before".to_owned(),
+            format!(
+                "compare the schema with what {}",
+                if self.way.whole().is_some() { "the copy's was" } else { "it was before" }
+            ),
             "the schema is not what it was",
             Builtin::VerifyCatalog,
         );
@@ -557,11 +533,11 @@ fn give_back(running: &Running<'_, Restore>) -> Result<String> {
 
 fn verify_catalog(running: &Running<'_, Restore>) -> Result<String> {
     let Running { session, inspection, .. } = running;
-    let before = running.memory.get().unwrap_or(&inspection.catalog);
+    let before = running.memory.get().unwrap_or_else(|| inspection.expected());
     let schemas: Vec<&str> = before.schemas.iter().map(String::as_str).collect();
     let after = catalog(&mut session.connect()?, &schemas)?;
     let mut differences = diff(before, &after);
-    if inspection.way == Way::Rename {
+    if inspection.way.is_rename() {
         differences.retain(|one| !is_comment_of_schema(one));
     }
     if differences.is_empty() {

@@ -51,7 +51,7 @@ const COMMANDS: [Tried; 6] = [
 const SIGNALS: [(Signal, &str); 4] =
     [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP"), (Signal::KILL, "SIGKILL")];
 
-/// Spread over a run. Each has one of the signals in turn, where a step's begin has all; with `SIGNALS=all` each has every one.
+/// Spread over a run.
 const MOMENTS: usize = 20;
 
 #[derive(Clone, Copy)]
@@ -105,8 +105,8 @@ fn a_signal_in_a_drill_leaves_nothing_behind() {
     hold("signals-drill", "a_signal_in_a_drill_leaves_nothing_behind", &COMMANDS[5]);
 }
 
-const ABOUT: &str = "Each signal comes as each step of the run begins, to each program as it starts and 250 ms later, and the signals in turn at twenty \
-    moments spread over the run (`SIGNALS=all`: each at each). After each no process and no session of ours is left, and so no lock; no temporary folder; the record is closed and says how the run ended, or the next run \
+const ABOUT: &str = "Each signal comes as each step of the run begins, at twenty moments spread over the run, and to each program as it starts and \
+    250 ms later. After each no process and no session of ours is left, and so no lock; no temporary folder; the record is closed and says how the run ended, or the next run \
     tells that it was killed; what it says of the ledger is so. Then what the run asks for is typed, or what stands below after a kill, and whatever that \
     asks for, until nothing is: `forward` finds ledger and catalog to be what the migrations make, every row is as it was, and `evidence verify` ends with 0.";
 
@@ -196,14 +196,9 @@ impl Tried {
     }
 
     fn cases(&self, steps: usize, programs: usize) -> Vec<Case> {
-        let all = std::env::var("SIGNALS").is_ok_and(|signals| signals == "all");
-        let mut cases = Vec::new();
-        for at in 0..MOMENTS {
-            let when = When::Share((at as f64 + 0.5) / MOMENTS as f64);
-            let signals = if all { vec![0, 1, 2, 3] } else { vec![at % SIGNALS.len()] };
-            cases.extend(signals.into_iter().map(|signal| Case { who: OURS, signal, when, twice: false }));
-        }
         let every = |who, when| (0..SIGNALS.len()).map(move |signal| Case { who, signal, when, twice: false });
+        let moments = (0..MOMENTS).map(|at| When::Share((at as f64 + 0.5) / MOMENTS as f64));
+        let mut cases: Vec<Case> = moments.flat_map(|when| every(OURS, when)).collect();
         cases.extend((0..=steps).flat_map(|step| every(OURS, When::Step(step))));
         let starts = (0..programs).flat_map(|program| [0, 250].map(|ms| When::Program(program, ms)));
         cases.extend(starts.flat_map(|when| every(CHILD, when)));

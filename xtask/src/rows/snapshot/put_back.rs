@@ -55,6 +55,8 @@ pub struct Fit {
     pub left_out: Vec<String>,
     /// Columns that the snapshot does not have, of tables that it fills: table and column. The server fills them with their defaults.
     pub filled: Vec<(String, String)>,
+    /// What keeps rows out, each as a sentence: a table that is missing, a new column that must not be empty.
+    pub misfits: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -142,8 +144,17 @@ impl Fitted {
 /// Lays `contents`, which `what` names, beside the schema. With `skip_missing`, tables that are not there are left out.
 ///
 /// # Errors
-/// `blocked`, naming everything that cannot go in: a table that is missing, a new column that must not be empty.
+/// `blocked`, naming everything that cannot go in.
 pub fn fit(connection: &mut Connection, what: &str, contents: Contents<'_>, skip_missing: bool) -> Result<Fit> {
+    let fit = beside(connection, contents, skip_missing)?;
+    if fit.misfits.is_empty() { Ok(fit) } else { Err(fit.refused(what)) }
+}
+
+/// As `fit`, and says in the answer what cannot go in.
+///
+/// # Errors
+/// `failed` with the server's words.
+pub fn beside(connection: &mut Connection, contents: Contents<'_>, skip_missing: bool) -> Result<Fit> {
     let schemas: Vec<&str> = contents.schemas.iter().map(String::as_str).collect();
     let (mut there, sequences) = connection.read(|transaction| {
         Ok((tables(transaction, &schemas)?, crate::rows::snapshot::contents::sequences(transaction, &schemas)?))
@@ -154,30 +165,26 @@ pub fn fit(connection: &mut Connection, what: &str, contents: Contents<'_>, skip
         present: Vec::new(),
         left_out: Vec::new(),
         filled: Vec::new(),
+        misfits: Vec::new(),
     };
-    let mut misfits = Vec::new();
     for table in contents.tables {
         let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
         match found.map(|index| there.swap_remove(index)) {
-            Some(target) => fit.add(table, target, &mut misfits),
+            Some(target) => fit.add(table, target),
             None if table.rows == 0 => {}
             None if skip_missing => {
                 fit.left_out.push(format!("{} rows of `{}`, which is not there", table.rows, table.full_name()))
             }
-            None => misfits.push(format!("the table `{}` ({} rows) is not there", table.full_name(), table.rows)),
+            None => {
+                fit.misfits.push(format!("the table `{}` ({} rows) is not there", table.full_name(), table.rows));
+            }
         }
     }
     let names_one_there =
         |one: &&Sequence| sequences.iter().any(|other| other.schema == one.schema && other.name == one.name);
     fit.sequences = contents.sequences.iter().filter(names_one_there).cloned().collect();
     fit.present = sequences;
-    if misfits.is_empty() {
-        return Ok(fit);
-    }
-    Err(Failure::blocked(format!("{what} does not fit the schema as it is now"))
-        .because_all(misfits)
-        .note("nothing was changed; `--skip-missing` leaves out the tables that are missing")
-        .hint("bring the schema back to where it was: forward, backward or mirror"))
+    Ok(fit)
 }
 
 impl Fit {
@@ -205,13 +212,33 @@ impl Fit {
 
     /// Leaves every table as it is.
     pub fn nothing(self) -> Fit {
-        Fit { tables: Vec::new(), sequences: Vec::new(), present: Vec::new(), left_out: Vec::new(), filled: Vec::new() }
+        Fit {
+            tables: Vec::new(),
+            sequences: Vec::new(),
+            present: Vec::new(),
+            left_out: Vec::new(),
+            filled: Vec::new(),
+            misfits: self.misfits,
+        }
     }
 
-    fn add(&mut self, table: &Table, target: Source, misfits: &mut Vec<String>) {
+    /// Whether the schema, as it is, has a place for all that the snapshot holds.
+    pub fn takes_all(&self) -> bool {
+        self.misfits.is_empty() && self.left_out.is_empty()
+    }
+
+    /// Of what `what` names.
+    pub fn refused(&self, what: &str) -> Failure {
+        Failure::blocked(format!("{what} does not fit the schema as it is now"))
+            .because_all(self.misfits.iter().cloned())
+            .note("nothing was changed; `--skip-missing` leaves out the tables that are missing")
+            .hint("bring the schema back to where it was: forward, backward or mirror")
+    }
+
+    fn add(&mut self, table: &Table, target: Source) {
         let is_new = |column: &&String| !table.columns.contains(column);
         if let Some(column) = target.required.iter().find(is_new).filter(|_| table.rows > 0) {
-            misfits.push(format!(
+            self.misfits.push(format!(
                 "the column `{column}` of `{}` must not be null, has no default, and the snapshot does not have it",
                 table.full_name()
             ));

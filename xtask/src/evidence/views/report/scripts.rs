@@ -50,7 +50,7 @@ impl Script {
                 summary { code { (self.name) } span class="aside" { (counted(self.sql.lines().count(), "line")) } }
                 pre { (self.sql) }
                 @if self.left_out > 0 {
-                    p class="cut" { (number(self.left_out as u64)) " more bytes are in the evidence folder." }
+                    p class="cut" { (number(self.left_out as u64)) " more bytes are not shown." }
                 }
             }
         }

@@ -23,7 +23,7 @@ mod swap;
 pub use allowed::{Keeping, keeping};
 pub use keep::{Kept, keep};
 pub use mark::prove;
-pub use renaming::{is_comment_of_schema, obstacle};
+pub use renaming::{Along, along, is_comment_of_schema, obstacle};
 pub use rows::FromCopy;
 pub use seal::seal;
 pub use settle::settle_pending;

@@ -1,5 +1,7 @@
-//! Whether a copy may take the target's place as a whole, by its name. A restore changes no schema and takes nothing along that the snapshot is
-//! not of: so whatever is not the rows of the snapshot has to be the same in both, or its rows go back table by table.
+//! Whether a copy may take the target's place as a whole, by its name. Nothing is taken along that the snapshot is not of: whatever is not its
+//! rows has to be the same in both, or the rows go back table by table. Where the schema has no place for them, it goes back with them.
+
+use std::collections::BTreeSet;
 
 use crate::error::Result;
 use crate::postgres::activity::strangers;
@@ -20,38 +22,94 @@ use crate::session::Session;
 /// # Errors
 /// `failed` where the server does not answer.
 pub fn obstacle(session: &Session<'_>, snapshot: &Snapshot, copy: &Copy) -> Result<Option<String>> {
+    let (own, of_copy) = match look(session, snapshot, copy)? {
+        Ok(both) => both,
+        Err(why) => return Ok(Some(why)),
+    };
+    match own.of_the_snapshot(&of_copy).or_else(|| own.of_others(&of_copy)) {
+        None => other_rows(session, copy, &own.others),
+        why => Ok(why),
+    }
+}
+
+/// The schema of the snapshot and the applied migrations, where they go back with the rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Along {
+    /// From the schema as it is to the copy's.
+    pub differences: Vec<Difference>,
+    pub applied_again: Vec<String>,
+    pub not_applied: Vec<String>,
+}
+
+/// What would come along, if the copy took the place of a database whose schema is another; or why it may not, in a line. Reads only.
+///
+/// # Errors
+/// `failed` where the server does not answer.
+pub fn along(session: &Session<'_>, snapshot: &Snapshot, copy: &Copy) -> Result<std::result::Result<Along, String>> {
+    let (own, of_copy) = match look(session, snapshot, copy)? {
+        Ok(both) => both,
+        Err(why) => return Ok(Err(why)),
+    };
+    let differences = diff(&own.catalog, &of_copy.catalog);
+    let elsewhere = |schema: &String| own.elsewhere.contains(schema) || of_copy.elsewhere.contains(schema);
+    let of_another = |one: &&Difference| one.object.path.first().is_some_and(elsewhere);
+    if let Some(one) = differences.iter().find(of_another) {
+        return Ok(Err(format!("a schema that is not of the snapshot is not the copy's: {one}")));
+    }
+    let why = match own.of_others(&of_copy) {
+        None => other_rows(session, copy, &own.others)?,
+        why => why,
+    };
+    Ok(why.map_or_else(
+        || {
+            Ok(Along {
+                differences,
+                applied_again: of_copy.applied_beyond(&own),
+                not_applied: own.applied_beyond(&of_copy),
+            })
+        },
+        Err,
+    ))
+}
+
+/// What is within both, where nothing else is in the way.
+fn look(
+    session: &Session<'_>,
+    snapshot: &Snapshot,
+    copy: &Copy,
+) -> Result<std::result::Result<(Inside, Inside), String>> {
     let (mut here, mut there) = (session.connect()?, session.connect_to(&copy.name)?);
     if let Some(why) = outside(session, &mut here, copy)? {
-        return Ok(Some(why));
+        return Ok(Err(why));
     }
     let is_ours = |claim: claim::Claim| {
         let oids = [snapshot.manifest.origin.database_oid, copy.oid];
         claim.database == session.identity.database && oids.contains(&claim.database_oid)
     };
     if !claim::read(&mut there)?.is_some_and(is_ours) {
-        return Ok(Some("the copy has no claim of this database".to_owned()));
+        return Ok(Err("the copy has no claim of this database".to_owned()));
     }
     if !may_claim(&mut there)? {
-        return Ok(Some("this role may not write its claim anew".to_owned()));
+        return Ok(Err("this role may not write its claim anew".to_owned()));
     }
     let schemas = &snapshot.manifest.schemas;
     let read = |connection: &mut Connection| Inside::read(connection, schemas);
-    let (own, of_copy) = match (read(&mut here), read(&mut there)) {
-        (Ok(own), Ok(of_copy)) => (own, of_copy),
+    Ok(match (read(&mut here), read(&mut there)) {
+        (Ok(own), Ok(of_copy)) => Ok((own, of_copy)),
         (Err(failure), _) | (_, Err(failure)) => {
-            return Ok(Some(format!("what is not of the snapshot cannot be compared: {}", failure.message)));
+            Err(format!("what is not of the snapshot cannot be compared: {}", failure.message))
         }
-    };
-    if let Some(why) = own.difference(&of_copy) {
-        return Ok(Some(why));
-    }
+    })
+}
+
+/// Which of `others`, tables that are not of the snapshot, has not the copy's rows, in a line.
+fn other_rows(session: &Session<'_>, copy: &Copy, others: &[Source]) -> Result<Option<String>> {
     let names = [session.identity.database.as_str(), copy.name.as_str()];
-    let sums = names.map(|database| sums(session, database, &own.others));
-    let [Ok(here), Ok(there)] = sums else {
+    let [Ok(here), Ok(there)] = names.map(|database| sums(session, database, others)) else {
         return Ok(Some("this role may not read every table that is not of the snapshot".to_owned()));
     };
     let differs = (0..here.len()).find(|&at| here[at] != there[at]);
-    Ok(differs.map(|at| format!("`{}`, which is not of the snapshot, has other rows now", own.others[at].full_name())))
+    Ok(differs.map(|at| format!("`{}`, which is not of the snapshot, has other rows now", others[at].full_name())))
 }
 
 /// A claim is dropped and made again, by whoever owns it and its schema.
@@ -110,7 +168,10 @@ pub fn is_comment_of_schema(difference: &Difference) -> bool {
 
 /// What has to be the same within both.
 struct Inside {
+    /// Of all schemas.
     catalog: Catalog,
+    /// Schemas that are not of the snapshot.
+    elsewhere: Vec<String>,
     ledger: Vec<Applied>,
     /// Tables that are not of the snapshot.
     others: Vec<Source>,
@@ -156,8 +217,7 @@ impl Inside {
             rows.iter().map(|row| row.get(0)).collect()
         };
         let names: Vec<&str> = schemas.iter().map(String::as_str).collect();
-        let elsewhere: Vec<&str> =
-            names.iter().copied().filter(|name| !of_snapshot.iter().any(|own| own == name)).collect();
+        let elsewhere: Vec<String> = schemas.iter().filter(|name| !of_snapshot.contains(name)).cloned().collect();
         let mut catalog = inside(&catalog(connection, &names)?);
         catalog.objects.retain(|object, _| !fence::owns(&object.path));
         let first = of_snapshot.first().map(String::as_str).unwrap_or_default();
@@ -176,21 +236,33 @@ impl Inside {
         let others = rows.iter().map(source).collect();
         let any = "select exists (select from pg_catalog.pg_largeobject_metadata)";
         let large_objects = connection.client().query_one(any, &[]).could_not(intent)?.get(0);
-        let sequences = connection.read(|transaction| sequences(transaction, &elsewhere))?;
-        Ok(Inside { catalog, ledger, others, sequences, large_objects })
+        let names: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+        let sequences = connection.read(|transaction| sequences(transaction, &names))?;
+        Ok(Inside { catalog, elsewhere, ledger, others, sequences, large_objects })
     }
 
-    fn difference(&self, other: &Inside) -> Option<String> {
+    fn of_the_snapshot(&self, other: &Inside) -> Option<String> {
         if let Some(first) = diff(&other.catalog, &self.catalog).iter().find(|one| !is_comment_of_schema(one)) {
             return Some(format!("the schema is not the copy's: {first}"));
         }
+        (self.ledger != other.ledger).then(|| "the ledger is not the copy's".to_owned())
+    }
+
+    fn of_others(&self, other: &Inside) -> Option<String> {
         let names = |side: &Inside| side.others.iter().map(Source::full_name).collect::<Vec<_>>();
         let parts = [
-            ("the ledger is not the copy's", self.ledger != other.ledger),
             ("other tables are there", names(self) != names(other)),
             ("a sequence that is not of the snapshot has moved", self.sequences != other.sequences),
             ("there are large objects, which are not compared", self.large_objects || other.large_objects),
         ];
         parts.into_iter().find(|(_, differs)| *differs).map(|(what, _)| what.to_owned())
+    }
+
+    /// Migrations that are applied here and not in `other`.
+    fn applied_beyond(&self, other: &Inside) -> Vec<String> {
+        let applied = |side: &Inside| -> BTreeSet<String> {
+            side.ledger.iter().filter(|entry| entry.applied).map(|entry| entry.name.clone()).collect()
+        };
+        applied(self).difference(&applied(other)).cloned().collect()
     }
 }
