@@ -79,6 +79,27 @@ impl Connection {
         Ok(answer)
     }
 
+    /// As `read`, of the moment that another session has exported; None where the server does not take it over.
+    pub fn read_at<T>(
+        &mut self,
+        moment: &str,
+        query: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let settings = self.settings_in_transaction();
+        let repeatable = IsolationLevel::RepeatableRead;
+        let transaction = self.client.build_transaction().isolation_level(repeatable).read_only(true).start();
+        let Ok(mut transaction) = transaction else { return Ok(None) };
+        // Before any other statement, or the transaction has a moment of its own.
+        if transaction
+            .batch_execute(&format!("set transaction snapshot {}", postgres_protocol::escape::escape_literal(moment)))
+            .is_err()
+        {
+            return Ok(None);
+        }
+        transaction.batch_execute(&settings).could_not("set up a read-only transaction")?;
+        query(&mut transaction).map(Some)
+    }
+
     /// Runs `change` in one transaction; nothing of it stays if it fails.
     pub fn write<T>(&mut self, change: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
         let mut transaction = self.client.transaction().could_not("begin a transaction")?;
@@ -229,6 +250,27 @@ mod tests {
         let refused = database.connection.read(write).unwrap_err();
         assert!(text(&refused).contains("25006"), "{refused:?}");
         database.connection.write(write).unwrap();
+    }
+
+    #[test]
+    fn two_sessions_see_one_moment_or_the_second_nothing() {
+        let mut database = Database::new();
+        database.run("create table t (n int); insert into t values (1)");
+        let (mut beside, mut writer) = (open_as("postgres", &database.name), open_as("postgres", &database.name));
+        let count = |transaction: &mut Transaction<'_>| {
+            let row = transaction.query_one("select pg_catalog.count(*) from public.t", &[]).could_not("count")?;
+            Ok(row.get::<_, i64>(0))
+        };
+        let seen = database.connection.read(|transaction| {
+            let moment = transaction.query_one("select pg_catalog.pg_export_snapshot()", &[]).could_not("export")?;
+            writer.client().batch_execute("insert into public.t values (2)").could_not("write")?;
+            beside.read_at(moment.get(0), count)
+        });
+        assert_eq!((seen.unwrap(), writer.read(count).unwrap()), (Some(1), 2));
+        // A moment that is over, and what is none.
+        assert_eq!(beside.read_at("00000003-00000001-1", count).unwrap(), None);
+        assert_eq!(beside.read_at("it's", count).unwrap(), None);
+        assert_eq!(beside.read(count).unwrap(), 2, "and the session is as before");
     }
 
     #[test]

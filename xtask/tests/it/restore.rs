@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::interrupt::await_statement;
+use crate::made_history::with_history;
 use crate::project::{Answer, Project, claim, stop};
 use crate::server::{self, Database, fingerprint};
 
@@ -425,4 +428,45 @@ fn what_this_role_may_not_put_back_is_named_before_consent() {
     server.batch_execute(&format!("grant restore_dba to {}; truncate theirs", database.user)).unwrap();
     project.run(&["restore", "--confirm"]).expect(0);
     assert_eq!(database.one::<i64>("select count(*) from theirs"), 1);
+}
+
+#[test]
+fn what_two_sessions_copy_into_files_is_of_one_moment() {
+    let newest = ("2_c", "alter table small add column c text", "alter table small drop column c");
+    let made = "create table a (n int, t text); create table b (n int, t text); create table small (n int)";
+    let (project, database) = with_history("restore_moment", &[("1_t", made, ""), newest]);
+    // More than what one session copies alone.
+    database.execute(
+        "insert into small values (1, 'x'); insert into a select i, repeat('x', 200) from generate_series(1, 42000) i; insert into b select * from a",
+    );
+    let (stop, mut writer) = (Arc::new(AtomicBool::new(false)), database.connect());
+    let stopped = Arc::clone(&stop);
+    let writing = std::thread::spawn(move || {
+        let mut written = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            writer.batch_execute("begin; insert into a values (0); insert into b values (0); commit").unwrap();
+            written += 1;
+        }
+        written
+    });
+    let json = project.run(&["backward", "--accept-data-loss", "--json"]).expect(0).json();
+    stop.store(true, Ordering::Relaxed);
+    assert!(writing.join().unwrap() > 10, "nobody wrote meanwhile");
+    let name = json["snapshot"]["name"].as_str().unwrap_or_else(|| panic!("{json:#}"));
+    let sealed = project.read(&format!(".drill/snapshots/staging/{name}/manifest.json"));
+    let manifest = serde_json::from_str::<Value>(&sealed).unwrap()["manifest"].clone();
+    let rows = |table: &str| {
+        let tables = manifest["tables"].as_array().unwrap();
+        tables.iter().find(|one| one["name"] == table).unwrap_or_else(|| panic!("{manifest:#}"))["rows"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(rows("a"), rows("b"), "{manifest:#}");
+    assert!(rows("a") >= 42000);
+    let order: Vec<&str> =
+        manifest["tables"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(order, ["a", "b", "small"], "as they are in the database, whoever was done first");
+    database.execute("truncate a, b");
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from a"), i64::try_from(rows("a")).unwrap());
 }

@@ -308,9 +308,9 @@ fn no_flood_costs_more_than_its_length_allows() {
 
 fn assert_linear(redactor: &Redactor, block: &str, most: usize) {
     let cost = |len: usize| redactor.0.work(block.repeat(len.div_ceil(block.len())).as_bytes());
-    // Longer than a rule reads at once.
-    let [short, long] = [32 << 10, 128 << 10].map(cost);
-    assert!(long <= most * (128 << 10) && long <= 5 * short, "{block:?} costs {short} and {long}");
+    // Several times what is searched at once, or the short one's share of what is searched twice, where two of these meet, is another.
+    let [short, long] = [2 * REGION, 8 * REGION].map(cost);
+    assert!(long <= most * 8 * REGION && long <= 5 * short, "{block:?} costs {short} and {long}");
 }
 
 proptest! {

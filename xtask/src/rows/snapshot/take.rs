@@ -1,6 +1,10 @@
-//! Copies all rows into files, in one read-only transaction, in pieces: memory stays flat whatever the size.
+//! Copies all rows into files, of one moment, in pieces: memory stays flat whatever the size.
 
+use std::cmp::Reverse;
 use std::io::{self, BufRead};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -52,8 +56,7 @@ fn in_transaction(
     let draft = store.begin(created_at, sources.iter().map(|source| source.bytes).sum())?;
     let known: Option<u64> = sources.iter().map(|source| rows.get(&source.full_name())).sum::<Option<u64>>();
     let mut passing = Passing::new(session.headway.rows(known));
-    let copied = |(index, source)| copy_table(transaction, &draft, index, source, &mut passing);
-    let tables = sources.iter().enumerate().map(copied).collect::<Result<Vec<Table>>>()?;
+    let tables = Taking::of(&draft, &sources, session).run(transaction, &mut passing)?;
     let manifest = Manifest {
         format: FORMAT_OF_FILES,
         drill: env!("CARGO_PKG_VERSION").to_owned(),
@@ -70,6 +73,77 @@ fn in_transaction(
         database: None,
     };
     draft.seal(manifest)
+}
+
+/// Tables on their way into files, by several sessions that see the same moment.
+struct Taking<'a> {
+    draft: &'a Draft,
+    sources: &'a [Source],
+    session: &'a Session<'a>,
+    /// The largest first, so that no session is left alone with it at the end.
+    order: Vec<usize>,
+    next: AtomicUsize,
+    taken: Mutex<Vec<Option<Table>>>,
+    failed: AtomicBool,
+}
+
+/// In bytes, together: less is copied before a second session has logged in.
+const WORTH_ANOTHER: u64 = 16 << 20;
+
+impl<'a> Taking<'a> {
+    fn of(draft: &'a Draft, sources: &'a [Source], session: &'a Session<'a>) -> Taking<'a> {
+        let mut order: Vec<usize> = (0..sources.len()).collect();
+        order.sort_by_key(|&at| Reverse(sources[at].bytes));
+        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Taking { draft, sources, session, order, next, taken: Mutex::new(vec![None; sources.len()]), failed }
+    }
+
+    /// In `transaction`, and in a second one beside it where that is worth it and the server lets it in.
+    fn run(self, transaction: &mut Transaction<'_>, passing: &mut Passing) -> Result<Vec<Table>> {
+        let small = self.sources.iter().map(|source| source.bytes).sum::<u64>() < WORTH_ANOTHER;
+        let moment = if small || self.sources.len() < 2 { None } else { Some(export(transaction)?) };
+        let mut another = passing.beside();
+        thread::scope(|scope| {
+            let beside = moment.map(|moment| {
+                let (taking, another) = (&self, &mut another);
+                scope.spawn(move || taking.beside(&moment, another))
+            });
+            let own = self.take(transaction, passing);
+            let panicked = |_| Err(Failure::bug("a copy panicked"));
+            own.and(beside.map_or(Ok(()), |beside| beside.join().unwrap_or_else(panicked)))
+        })?;
+        let taken = self.taken.into_inner().unwrap_or_else(PoisonError::into_inner);
+        taken.into_iter().map(|table| table.ok_or_else(|| Failure::bug("a table was not copied"))).collect()
+    }
+
+    /// The server or the role may let in no more, or the moment may not be taken over: then the first does it alone.
+    fn beside(&self, moment: &str, passing: &mut Passing) -> Result<()> {
+        let Ok(mut connection) = self.session.connect() else { return Ok(()) };
+        let taken = connection.read_at(moment, |transaction| {
+            interruptible(transaction, self.session.interrupt, |transaction| {
+                allow_time(transaction, self.session.settings.timeouts.snapshot)?;
+                self.take(transaction, passing)
+            })
+        });
+        taken.map(drop)
+    }
+
+    fn take(&self, transaction: &mut Transaction<'_>, passing: &mut Passing) -> Result<()> {
+        while let Some(&at) = self.order.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            if self.failed.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let table = copy_table(transaction, self.draft, at, &self.sources[at], passing);
+            let table = table.inspect_err(|_| self.failed.store(true, Ordering::Relaxed))?;
+            self.taken.lock().unwrap_or_else(PoisonError::into_inner)[at] = Some(table);
+        }
+        Ok(())
+    }
+}
+
+fn export(transaction: &mut Transaction<'_>) -> Result<String> {
+    let moment = transaction.query_one("select pg_catalog.pg_export_snapshot()", &[]);
+    Ok(moment.could_not("share the moment of a snapshot")?.get(0))
 }
 
 /// This machine's clock may be days off.

@@ -15,7 +15,8 @@ use super::time;
 /// them: `put back` compares each row and value with the snapshot before it commits; pg_restore compares nothing.
 /// Files against `pg_restore --data-only`: the budget is 1.2 for each. An undo, alone and with the taking, is against `pg_dump -Fc` and `pg_restore -j2` of all into an empty
 /// database: the budget is 0.2 by a copy, which is counted and checked before it takes the name, and 0.9 by files. What a `backward` waits for its
-/// copy is against its files.
+/// copy is against its files. What one session and one transaction cost at least is measured, too: psql's COPY out, TRUNCATE and COPY in of the same
+/// tables, with nothing compressed, compared or checked; and with the rows read back once, as whoever compares them has to.
 #[derive(clap::Args)]
 pub struct Options {
     /// Rows a table
@@ -38,6 +39,8 @@ allow_databases = ["*_test"]
 keep_as = "KIND"
 "#;
 
+const TABLES: [&str; 3] = ["Session", "DashboardFact", "DecisionLog"];
+
 const RESET: [&str; 2] = ["reset", "--confirm"];
 const RESTORE: [&str; 2] = ["restore", "--confirm"];
 const BACKWARD: [&str; 2] = ["backward", "--accept-data-loss"];
@@ -51,7 +54,7 @@ impl Options {
         bench.fill(self.rows)?;
         let [mut dump, mut take, mut restore, mut put_back] = [(); 4].map(|()| Samples::default());
         let [mut theirs, mut renamed, mut by_copy, mut by_files] = [(); 4].map(|()| Samples::default());
-        let [mut back_files, mut back_copy] = [(); 2].map(|()| Samples::default());
+        let [mut back_files, mut back_copy, mut bare, mut bare_read] = [(); 4].map(|()| Samples::default());
         for _ in 0..self.runs {
             bench.keep_as("files")?;
             dump.push(time(|| bench.dump())?);
@@ -66,6 +69,9 @@ impl Options {
             renamed.push(copy[1]);
             by_copy.push(copy.iter().sum());
             theirs.push(bench.undo()?);
+            let [there_and_back, read] = bench.bare()?;
+            bare.push(there_and_back);
+            bare_read.push(there_and_back + read);
             for (kind, times) in [("files", &mut back_files), ("database", &mut back_copy)] {
                 bench.keep_as(kind)?;
                 times.push(bench.steps_ms(&["snapshot"], BACKWARD)?);
@@ -82,6 +88,8 @@ impl Options {
             ("taken and undone by the copy", &by_copy, ""),
             ("undo after a reset by files", &put_back, ""),
             ("taken and undone by files", &by_files, " (budget 0.90)"),
+            ("the same by psql, nothing compared", &bare, ""),
+            ("the same by psql, rows read back", &bare_read, ""),
         ] {
             let (ratio, ours, theirs) = (ours.ratio_to(&theirs), ours.median(), theirs.median());
             println!("{name}: ours median {ours:.0} ms, theirs {theirs:.0} ms for {rows} rows; {ratio}{budget}");
@@ -160,6 +168,19 @@ impl Bench<'_> {
         let restore = time(|| Ok(self.program("pg_restore").args(["-j2", "-d", &copy, "all.dump"]).run()?))?;
         self.psql(&["-c", "drop database theirs_test"]).run()?;
         Ok(dump + restore)
+    }
+
+    /// Out and in, in one session and one transaction; and out once more.
+    fn bare(&self) -> Result<[f64; 2]> {
+        let copy = |how: &dyn Fn(&str) -> String| {
+            TABLES.iter().map(|table| format!("\\copy public.\"{table}\" {}\n", how(table))).collect::<String>()
+        };
+        let run = |script: String| time(|| Ok(self.psql(&["-v", "ON_ERROR_STOP=1"]).stdin(script).run()?));
+        let out = run(copy(&|table| format!("to '{table}.copy'")))?;
+        let into = copy(&|table| format!("from '{table}.copy'"));
+        let names: Vec<String> = TABLES.iter().map(|table| format!("public.\"{table}\"")).collect();
+        let back = run(format!("begin;\ntruncate {};\n{into}commit;\n", names.join(", ")))?;
+        Ok([out + back, run(copy(&|_| "to '/dev/null'".to_owned()))?])
     }
 
     /// The durations of steps of a command, added up.
