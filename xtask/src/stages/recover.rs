@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
+use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -174,6 +175,15 @@ impl Unfinished {
         let Some(restore) = &self.rows else { return journal.skip("restore", "no snapshot holds any rows") };
         journal.subfolder("2-restore");
         let inspection = journal.console.during("plan", || restore.inspect(session))?;
+        if let Some(why) = inspection.schema_goes_along() {
+            // The plan that was agreed to had no word of it.
+            return Err(Failure::blocked(
+                "the schema that the migrations make has no place for all rows of the snapshot",
+            )
+            .because_all(why.iter().cloned())
+            .note("the reset is at its end, and the rows are not back")
+            .hint(Hint::run("restore --plan").arg(&self.chosen.snapshot.name)));
+        }
         let plan = restore.plan(session, &inspection)?;
         restore.open(journal, &inspection)?;
         restore.run(session, journal, &inspection, &plan)

@@ -422,6 +422,11 @@ impl Inspection {
             .join("\n")
     }
 
+    /// Where the schema goes back with the rows: what the one that is there has no place for.
+    pub fn schema_goes_along(&self) -> Option<&[String]> {
+        self.way.whole().map(|whole| whole.why.as_slice())
+    }
+
     /// The schema when the run is through.
     fn expected(&self) -> &Catalog {
         self.way.whole().map_or(&self.catalog, |whole| &whole.catalog)

@@ -88,6 +88,12 @@ impl Staging {
         staging
     }
 
+    /// Another one, for killing alone.
+    #[allow(dead_code, reason = "not all of CI's tests")]
+    pub fn of(project: Project, database: Database) -> Staging {
+        Staging { project, database, before: String::new() }
+    }
+
     /// The same, where rows are kept as `way`. A key from another schema would keep a copy from taking the name.
     #[allow(dead_code, reason = "not all of CI's tests")]
     pub fn kept_as(mut self, way: &str) -> Staging {

@@ -1,11 +1,13 @@
 //! A `backward`, a `forward` and a drill that keep the state before as a database: what `restore` makes of it at each point of the way.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::copies::{BEGINS, MADE, copies, hold_at, kill_at, notes, staging, waits};
+use crate::killing::Staging;
 use crate::made_history::{applied, with_history};
 use crate::project::{Project, stop};
 use crate::server::{self, Database, Server, fingerprint};
@@ -178,6 +180,39 @@ fn a_schema_goes_back_with_its_rows_only_where_nothing_else_would() {
     drop(guest);
     project.run(&["restore", &name, "--confirm"]).expect(0);
     assert_eq!(applied(&database), ["1_shop", "2_more"]);
+}
+
+/// A migration is taken out of the folder between a reset that is killed and the restore: the plan of that said nothing of another schema.
+#[test]
+fn a_schema_that_the_migrations_no_longer_make_goes_back_only_when_the_plan_says_so() {
+    let history = [("1_t", "create table t (n int)", ""), ("2_more", "create table \"Ex tra\" (n int)", "")];
+    let (project, database) = with_history("copies_taken_out", &history);
+    keep_as(&project, "database");
+    database.grant_supabase_roles();
+    let mirror = fs::read_to_string(server::workspace().join("supabase/sql/analytics_facts_table.sql")).unwrap();
+    project.write("supabase/sql/analytics_facts_table.sql", &mirror);
+    database.execute(&mirror);
+    database.execute("insert into t values (1); insert into \"Ex tra\" values (1), (2)");
+    let rows = fingerprint(&database);
+    let staging = Staging::of(project, database);
+    assert!(staging.kill_in_step("reset", "supabase db query"));
+    let (project, database) = (&staging.project, &staging.database);
+    let (newest, aside) = (project.path("prisma/postgres/migrations/2_more"), project.path("prisma/postgres/aside"));
+    fs::rename(&newest, &aside).unwrap();
+    let refused = project.run(&["restore", "--confirm"]).expect(4);
+    let name = regex::Regex::new(r"\d{8}T\d{6}Z-[0-9a-f]{6}").unwrap();
+    insta::assert_snapshot!(name.replace_all(&refused.failure(), "NAME"), @"
+    error: the schema that the migrations make has no place for all rows of the snapshot
+    caused by: the table `public.Ex tra` (2 rows) is not there
+    note: the reset is at its end, and the rows are not back
+    hint: cargo xtask restore --plan RUN
+    ");
+    assert_eq!(applied(database), ["1_t"], "the reset is at its end");
+    let plan = project.run(&["restore", "--plan"]).expect(0).stdout;
+    assert!(plan.contains("The schema goes back with the rows"), "{plan}");
+    assert!(plan.contains("Applied again will be `2_more`."), "{plan}");
+    project.run(&["restore", "--confirm"]).expect(0);
+    assert_eq!((fingerprint(database), applied(database).len()), (rows, 2));
 }
 
 #[test]
