@@ -23,10 +23,11 @@ pub fn interruptible<T>(
 ) -> Result<T> {
     let token = transaction.cancel_token();
     let result = watched(std::slice::from_ref(&token), interrupt, || work(transaction));
-    result.map_err(|failure| {
+    if result.is_err() {
         let _ = token.cancel_query(NoTls);
-        interrupt.status().map_or(failure, Failure::interrupted)
-    })
+    }
+    // Also of work that was done by then: a cancellation that was sent would hit what comes next, the commit.
+    interrupt.status().map_or(result, |status| Err(Failure::interrupted(status)))
 }
 
 /// Does `work`, and cancels the statements of `sessions` when a signal comes.
@@ -67,6 +68,27 @@ fn watch(sessions: &[CancelToken], interrupt: &Interrupt, done: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Status;
+    use crate::postgres::connection::CouldNot;
+    use crate::postgres::server::{Database, open_as};
+
+    #[test]
+    fn what_is_done_as_the_signal_comes_is_not_committed_and_was_stopped_by_it() {
+        let (mut database, interrupt) = (Database::new(), Interrupt::default());
+        let made = database.connection.write(|transaction| {
+            interruptible(transaction, &interrupt, |transaction| {
+                transaction.batch_execute("create table public.t ()").could_not("make a table")?;
+                interrupt.pretend(signal_hook::consts::SIGINT);
+                // The cancellation comes while nothing runs that it could hit.
+                std::thread::sleep(3 * LOOK);
+                Ok(())
+            })
+        });
+        assert_eq!(made.unwrap_err().status, Status::Interrupted);
+        let there = "select pg_catalog.to_regclass('public.t') is null";
+        let mut other = open_as("postgres", &database.name);
+        assert!(other.client().query_one(there, &[]).unwrap().get::<_, bool>(0));
+    }
 
     #[test]
     fn a_panic_in_the_work_is_no_reason_to_wait_for_ever() {
