@@ -65,13 +65,7 @@ impl Connection {
     /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
     pub fn read<T>(&mut self, query: impl FnOnce(&mut Transaction<'_>) -> Result<T>) -> Result<T> {
         let settings = self.settings_in_transaction();
-        let mut transaction = self
-            .client
-            .build_transaction()
-            .isolation_level(IsolationLevel::RepeatableRead)
-            .read_only(true)
-            .start()
-            .could_not("begin a read-only transaction")?;
+        let mut transaction = self.begin_to_read().could_not("begin a read-only transaction")?;
         // Again, because a migration run in this session may have changed them.
         transaction.batch_execute(&settings).could_not("set up a read-only transaction")?;
         let answer = query(&mut transaction)?;
@@ -86,9 +80,7 @@ impl Connection {
         query: impl FnOnce(&mut Transaction<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let settings = self.settings_in_transaction();
-        let repeatable = IsolationLevel::RepeatableRead;
-        let transaction = self.client.build_transaction().isolation_level(repeatable).read_only(true).start();
-        let Ok(mut transaction) = transaction else { return Ok(None) };
+        let Ok(mut transaction) = self.begin_to_read() else { return Ok(None) };
         // Before any other statement, or the transaction has a moment of its own.
         if transaction
             .batch_execute(&format!("set transaction snapshot {}", postgres_protocol::escape::escape_literal(moment)))
@@ -98,6 +90,10 @@ impl Connection {
         }
         transaction.batch_execute(&settings).could_not("set up a read-only transaction")?;
         query(&mut transaction).map(Some)
+    }
+
+    fn begin_to_read(&mut self) -> Result<Transaction<'_>, postgres::Error> {
+        self.client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start()
     }
 
     /// Runs `change` in one transaction; nothing of it stays if it fails.

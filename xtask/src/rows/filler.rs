@@ -276,7 +276,7 @@ pub fn table_of(transaction: &mut Transaction<'_>, schema: &str, table: &str) ->
     const TABLE: &str = "
         select pg_catalog.format('%I.%I', $1::text, $2::text),
                array(select c.oid from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                      where n.nspname = $1 and c.relname = $2)";
+                      where n.nspname = $1 and c.relname = $2 and c.relkind in ('r', 'p') and not c.relispartition)";
     let row = transaction.query_one(TABLE, &[&schema, &table]).could_not("look at a table")?;
     let columns = columns(transaction, &row.get::<_, Vec<u32>>(1))?;
     let kinds = Kinds::read(transaction)?;

@@ -33,7 +33,7 @@ pub struct Script {
     pub sha256: String,
     pub sql: String,
     /// Bytes behind `sql`.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub left_out: usize,
 }
 
@@ -41,7 +41,7 @@ pub struct Script {
 const SHOWN: usize = 1 << 20;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_none(bytes: &usize) -> bool {
+fn is_zero(bytes: &usize) -> bool {
     *bytes == 0
 }
 

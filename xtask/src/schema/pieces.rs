@@ -28,19 +28,14 @@ pub fn of_size(script: &str, size: usize) -> Pieces<'_> {
 }
 
 impl Pieces<'_> {
-    /// The same from here on, in longer ones; None where the next one is the last.
+    /// The same from here on, in so many times as long ones; None where the next one is the last.
     pub fn longer(&self, times: usize) -> Option<Self> {
-        let size = self.size.saturating_mul(times).max(times);
-        (self.rest.len() > self.size).then_some(Pieces { size, ..self.clone() })
+        (self.rest.len() > self.size).then(|| Pieces { size: self.size.saturating_mul(times), ..self.clone() })
     }
 
-    pub fn size(&self) -> usize {
-        self.size
-    }
-
-    /// From here on in those of `size` again.
-    pub fn again(self, size: usize) -> Self {
-        Pieces { size, ..self }
+    /// From here on in those of `other`'s size.
+    pub fn like(self, other: &Self) -> Self {
+        Pieces { size: other.size, ..self }
     }
 
     fn take(&mut self, length: usize, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {

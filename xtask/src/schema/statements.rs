@@ -145,7 +145,7 @@ fn parse_here<T>(mut script: Pieces<'_>, look: impl Fn(Sql) -> T) -> Result<Vec<
             script = longer;
             done = parse_next(&mut script, &look, &mut parsed);
         }
-        script = script.again(here.size());
+        script = script.like(&here);
         if !done? {
             return Ok(parsed);
         }

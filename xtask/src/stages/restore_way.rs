@@ -1,6 +1,6 @@
 //! How the rows of a snapshot go back: out of files, with a copy that takes the database's name, or table by table out of that.
 
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::postgres::counts::{Counts, counts};
 use crate::postgres::fence;
 use crate::rows::snapshot::copy::{Along, along, obstacle};
@@ -10,7 +10,6 @@ use crate::schema::owed::{Missing, Owed};
 use crate::session::Session;
 use crate::words::listed;
 
-#[derive(Debug, PartialEq, Eq)]
 pub enum Way {
     Files,
     /// The copy takes the target's name; its schema is the target's.
@@ -19,12 +18,12 @@ pub enum Way {
     Whole(Box<Whole>),
     /// Table by table out of the copy: why.
     Tables(String),
-    /// The schema has no place for all rows, and the copy's may not go back with them: why.
+    /// As `Tables`, of a schema that has no place for all of them, where the copy's may not go back with them: why. Nothing goes back where a
+    /// whole table has none.
     None(String),
 }
 
 /// What the target will be.
-#[derive(Debug, PartialEq, Eq)]
 pub struct Whole {
     pub counts: Counts,
     pub catalog: Catalog,
@@ -84,18 +83,14 @@ impl Way {
     /// # Errors
     /// `blocked` where rows have no place.
     pub fn fitted(&self, fit: Fit, what: &str) -> Result<Fit> {
-        let why = match self {
-            Way::Whole(_) => return Ok(fit.nothing()),
-            Way::None(why) if !fit.misfits.is_empty() => Some(why),
-            _ => None,
-        };
-        if fit.misfits.is_empty() {
-            return Ok(fit);
+        match self {
+            Way::Whole(_) => Ok(fit.nothing()),
+            _ if fit.misfits.is_empty() => Ok(fit),
+            Way::None(why) => {
+                Err(fit.refused(what).note(format!("nor can the whole database go back, with its schema: {why}")))
+            }
+            _ => Err(fit.refused(what)),
         }
-        let refused = fit.refused(what);
-        Err(why.into_iter().fold(refused, |refused: Failure, why| {
-            refused.note(format!("nor can the whole database go back, with its schema: {why}"))
-        }))
     }
 
     /// Whether the database as it is stays, under another name.

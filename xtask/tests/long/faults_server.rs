@@ -319,11 +319,12 @@ fn what_happens_to_the_network_ends_a_run_in_order() {
         if run.name == "forward" {
             table.row(["bytes trickle: 256 at a time", &name, "0"], over(Break::Trickles, &[(0, "")]));
         }
-        for direction in ["to the server", "from it"] {
+        type Way = fn(i64) -> Break;
+        let ways: [(&str, Way); 2] = [("to the server", Break::Up), ("from it", Break::Down)];
+        for (direction, way) in ways {
             for (bytes, said, ends) in CUTS {
-                let way = if direction == "from it" { Break::Down(bytes) } else { Break::Up(bytes) };
                 let what = format!("every connection is cut after {bytes} bytes {direction}");
-                table.row([&what, &name, said], over(way, ends));
+                table.row([&what, &name, said], over(way(bytes), ends));
             }
         }
     }

@@ -5,7 +5,7 @@
 //! version of Postgres reads and writes alike; generated columns are left out, since the server computes them.
 //!
 //! Not in a snapshot: the ledger's rows as rows (the manifest keeps them for a reader, and a restore never writes them: they say what the
-//! schema is, and a restore does not change the schema), tables that an extension owns, foreign tables, temporary tables, the contents of
+//! schema is, and a restore out of files does not change the schema), tables that an extension owns, foreign tables, temporary tables, the contents of
 //! materialized views, and large objects.
 
 mod choice;

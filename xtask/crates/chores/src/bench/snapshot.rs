@@ -170,7 +170,7 @@ impl Bench<'_> {
         Ok(dump + restore)
     }
 
-    /// Out and in, in one session and one transaction; and out once more.
+    /// Out, and in by one session in one transaction; and out once more.
     fn bare(&self) -> Result<[f64; 2]> {
         let copy = |how: &dyn Fn(&str) -> String| {
             TABLES.iter().map(|table| format!("\\copy public.\"{table}\" {}\n", how(table))).collect::<String>()

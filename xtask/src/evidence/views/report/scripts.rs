@@ -19,13 +19,20 @@ struct Script {
 
 pub fn section(reading: &Reading) -> Option<Section> {
     let plan = reading.json("plan.json");
-    let script = |script: &Value| (text(&script["name"]).to_owned(), text(&script["sql"]).to_owned());
-    let planned: Vec<(String, String)> = list(&plan["scripts"]).iter().map(script).collect();
-    let is_planned = |name: &str| planned.iter().any(|(planned, _)| planned == name);
+    // The plan may lack the end of a long one, too.
+    let lacks = |script: &Value| script["left_out"].as_u64().and_then(|bytes| usize::try_from(bytes).ok());
+    let script = |script: &Value| {
+        (text(&script["name"]).to_owned(), text(&script["sql"]).to_owned(), lacks(script).unwrap_or_default())
+    };
+    let planned: Vec<(String, String, usize)> = list(&plan["scripts"]).iter().map(script).collect();
+    let is_planned = |name: &str| planned.iter().any(|(planned, ..)| planned == name);
     let ways_back: Vec<&str> =
         reading.names(".sql").filter(|name| name.starts_with("down/") && !is_planned(&inert_name(name))).collect();
     let share = (BUDGET / (planned.len() + ways_back.len()).max(1)).max(4 * 1024);
-    let planned = planned.into_iter().map(|(name, sql)| Script::cut(name, &sql, share));
+    let planned = planned.into_iter().map(|(name, sql, lacking)| {
+        let cut = Script::cut(name, &sql, share);
+        Script { left_out: cut.left_out + lacking, ..cut }
+    });
     let back = ways_back.into_iter().filter_map(|name| {
         let text = reading.text(name, BUDGET as u64)?;
         Some(Script::cut(inert_name(name), &text.head, share))

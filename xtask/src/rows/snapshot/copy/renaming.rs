@@ -33,7 +33,6 @@ pub fn obstacle(session: &Session<'_>, snapshot: &Snapshot, copy: &Copy) -> Resu
 }
 
 /// The schema of the snapshot and the applied migrations, where they go back with the rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Along {
     /// From the schema as it is to the copy's.
     pub differences: Vec<Difference>,
