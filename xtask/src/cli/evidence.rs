@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::error::{Failure, OrFail, Result};
 use crate::evidence::outcome::{Outcome, StageView, StepView};
 use crate::evidence::past::{Past, State, find, read_all};
-use crate::evidence::record::{Operator, Record, Server};
+use crate::evidence::record::{Link, Operator, Record, Server};
 use crate::evidence::verify::{Finding, Kind, Verification};
 use crate::evidence::views::reading::Reading;
 use crate::evidence::views::report;
@@ -189,7 +189,7 @@ fn listed(past: &Past, verification: &Verification) -> Value {
         "target": outcome.map(|outcome| &outcome.target),
         "operator": past.record.as_ref().map(|record| &record.operator),
         "started_at": outcome.map(|outcome| &outcome.started_at),
-        "closed_at": past.record.as_ref().and_then(Record::closed_at),
+        "closed_at": past.link.as_ref().and_then(Link::closed_at),
         "findings": verification.findings_of(&past.name).collect::<Vec<_>>(),
     })
 }

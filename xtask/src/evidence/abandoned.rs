@@ -12,7 +12,7 @@ use crate::error::{OrFail, Result};
 use crate::evidence::folder::Run;
 use crate::evidence::lock;
 use crate::evidence::outcome::Outcome;
-use crate::evidence::past::{Past, State, read_all};
+use crate::evidence::past::{Past, State, read_links};
 use crate::evidence::record::RECORD;
 use crate::evidence::record::{Abandonment, Record};
 use crate::evidence::views;
@@ -33,7 +33,7 @@ pub struct Adopted {
 
 /// Closes every record beside `run` that its process left open. What cannot be closed is named, and stops no run.
 pub fn close_all(run: &Run) -> Vec<Adopted> {
-    let runs = read_all(run.dir()).unwrap_or_default();
+    let runs = read_links(run.dir()).unwrap_or_default();
     let left = runs.iter().filter(|past| past.state == State::Unclosed);
     left.filter_map(|past| {
         let folder = past.folder.clone();

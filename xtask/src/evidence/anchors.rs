@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::evidence::past::Past;
-use crate::evidence::record::Pruned;
+use crate::evidence::record::{Link, Pruned};
 
 /// Before the name of a run that is being removed. Hidden files are no part of the evidence.
 pub const GOING: &str = ".pruned-";
@@ -27,7 +27,7 @@ pub fn anchored(runs: &[Past]) -> BTreeMap<&str, Anchored<'_>> {
 }
 
 fn named_by(anchor: &Past) -> &[Pruned] {
-    anchor.record.as_ref().map_or(&[], |record| &record.pruned)
+    anchor.link.as_ref().map_or(&[], |link| &link.pruned)
 }
 
 /// Folders that a prune was about to remove when it was ended.
@@ -42,7 +42,7 @@ pub fn notes(runs: &[Past], dir: &Path) -> Vec<String> {
     let mut notes = Vec::new();
     for anchor in runs.iter().filter(|past| past.is_anchor()) {
         let (count, name) = (named_by(anchor).len(), &anchor.name);
-        let at = anchor.record.as_ref().and_then(|record| record.closed_at()).unwrap_or("its end");
+        let at = anchor.link.as_ref().and_then(Link::closed_at).unwrap_or("its end");
         let were = if count == 1 { "1 run that was" } else { &format!("{count} runs that were") };
         notes.push(format!(
             "the chain begins after {were} pruned at {at}: `{name}` names each with its digest; nobody vouches for the words of their entries any more"

@@ -34,9 +34,9 @@ pub fn collect(settings: &Settings, runs: &[Past]) -> Vouchers {
     let mut vouchers = Vouchers::new();
     let mut add = |run: &str, voucher: Voucher| vouchers.entry(run.to_owned()).or_default().push(voucher);
     for past in runs.iter().filter(|past| past.state == State::Closed) {
-        let Some(record) = &past.record else { continue };
-        for previous in record.followed() {
-            let (by, at) = (past.name.clone(), record.closed_at().map(str::to_owned));
+        let Some(link) = &past.link else { continue };
+        for previous in link.followed() {
+            let (by, at) = (past.name.clone(), link.closed_at().map(str::to_owned));
             add(&previous.run, Voucher { by, at, sha256: previous.sha256.clone(), outside: true });
         }
     }

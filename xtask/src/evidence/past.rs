@@ -11,8 +11,7 @@ use regex::Regex;
 use crate::digest::sha256;
 use crate::error::{Failure, Result};
 use crate::evidence::lock;
-use crate::evidence::record::RECORD;
-use crate::evidence::record::Record;
+use crate::evidence::record::{Link, RECORD, Record};
 use crate::files::read_plain;
 use crate::hint::Hint;
 
@@ -31,6 +30,8 @@ pub struct Past {
     /// Of `run.json`; None where there is none.
     pub sha256: Option<String>,
     /// None where it cannot be read.
+    pub link: Option<Link>,
+    /// None where it cannot be read, and where no more than the link was.
     pub record: Option<Record>,
 }
 
@@ -53,6 +54,18 @@ pub enum State {
 /// # Errors
 /// The folder is there and cannot be read.
 pub fn read_all(dir: &Path) -> io::Result<Vec<Past>> {
+    all(dir, Past::read)
+}
+
+/// As `read_all`, of each run no more than its link: what takes as much time and memory with every run that was ever made must be little.
+///
+/// # Errors
+/// As `read_all`.
+pub fn read_links(dir: &Path) -> io::Result<Vec<Past>> {
+    all(dir, Past::read_link)
+}
+
+fn all(dir: &Path, read: fn(&Path, &str) -> Past) -> io::Result<Vec<Past>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -65,7 +78,7 @@ pub fn read_all(dir: &Path) -> io::Result<Vec<Past>> {
         }
     }
     names.sort();
-    let mut runs: Vec<Past> = names.iter().map(|name| Past::read(dir, name)).collect();
+    let mut runs: Vec<Past> = names.iter().map(|name| read(dir, name)).collect();
     sort(&mut runs);
     Ok(runs)
 }
@@ -97,7 +110,7 @@ pub fn before_alike(dir: &Path, name: &str, record: &Record) -> Option<Past> {
         let is_alike = other.outcome.command == record.outcome.command
             && other.outcome.target.as_ref().is_some_and(|view| view.name == *target)
             && has_stages_alike(other, record);
-        is_alike && !other.followed().any(|previous| previous.run == name)
+        is_alike && !past.link.iter().flat_map(Link::followed).any(|previous| previous.run == name)
     })
 }
 
@@ -131,9 +144,8 @@ fn stamp(name: &str) -> &str {
 
 /// How many runs each one came after, by their links.
 fn depths(runs: &[Past]) -> BTreeMap<String, usize> {
-    let links = runs
-        .iter()
-        .filter_map(|past| Some((past.name.as_str(), past.record.as_ref()?.previous.as_ref()?.run.as_str())));
+    let links =
+        runs.iter().filter_map(|past| Some((past.name.as_str(), past.link.as_ref()?.previous.as_ref()?.run.as_str())));
     let links: BTreeMap<&str, &str> = links.collect();
     let mut known = BTreeMap::new();
     for past in runs {
@@ -185,8 +197,8 @@ pub const PRUNE: &str = "prune";
 impl Past {
     /// Whether it is a run that took those away which it names. One that was killed before it was closed has taken nothing.
     pub fn is_anchor(&self) -> bool {
-        let record = self.record.as_ref().filter(|_| self.state == State::Closed);
-        record.is_some_and(|record| record.outcome.command == PRUNE && record.outcome.status == "ok")
+        let link = self.link.as_ref().filter(|_| self.state == State::Closed);
+        link.is_some_and(|link| link.command == PRUNE && link.status == "ok")
     }
 
     /// What ends the name, and is enough to name the run by.
@@ -195,14 +207,31 @@ impl Past {
     }
 
     pub fn read(dir: &Path, name: &str) -> Past {
+        Past::read_as(dir, name, |past, bytes| {
+            let record: Record = serde_json::from_slice(bytes)?;
+            past.link = Some(record.link());
+            past.record = Some(record);
+            Ok(())
+        })
+    }
+
+    fn read_link(dir: &Path, name: &str) -> Past {
+        Past::read_as(dir, name, |past, bytes| {
+            past.link = Some(serde_json::from_slice(bytes)?);
+            Ok(())
+        })
+    }
+
+    fn read_as(dir: &Path, name: &str, take: Take) -> Past {
         let folder = dir.join(name);
-        let mut past = Past { name: name.to_owned(), folder, state: State::Foreign, sha256: None, record: None };
+        let state = State::Foreign;
+        let mut past = Past { name: name.to_owned(), folder, state, sha256: None, link: None, record: None };
         let is_folder = past.folder.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
         if is_folder && is_run(name) {
-            past.look();
+            past.look(take);
             // It may have been closed between the look at its record and the look at its lock.
             if past.state == State::Running && lock::is_free(&past.folder) {
-                past.look();
+                past.look(take);
                 if past.state == State::Running {
                     past.state = State::Unclosed;
                 }
@@ -211,7 +240,7 @@ impl Past {
         past
     }
 
-    fn look(&mut self) {
+    fn look(&mut self, take: Take) {
         let bytes = match read_plain(&self.folder.join(RECORD)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -224,15 +253,16 @@ impl Past {
             }
         };
         self.sha256 = Some(sha256(&bytes));
-        match serde_json::from_slice::<Record>(&bytes) {
-            Ok(record) => {
-                self.state = if record.outcome.status == "running" { State::Running } else { State::Closed };
-                self.record = Some(record);
-            }
-            Err(error) => self.state = State::Unreadable(format!("`{RECORD}` is not a record of a run: {error}")),
-        }
+        self.state = match take(self, &bytes) {
+            Ok(()) if self.link.as_ref().is_some_and(|link| link.status == "running") => State::Running,
+            Ok(()) => State::Closed,
+            Err(error) => State::Unreadable(format!("`{RECORD}` is not a record of a run: {error}")),
+        };
     }
 }
+
+/// Takes out of the bytes of a record what is asked.
+type Take = fn(&mut Past, &[u8]) -> serde_json::Result<()>;
 
 #[cfg(test)]
 mod tests {

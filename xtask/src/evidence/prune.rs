@@ -15,7 +15,7 @@ use crate::evidence::anchors::{self, GOING, anchored};
 use crate::evidence::entry::evidence_of;
 use crate::evidence::folder::Run;
 use crate::evidence::past::{PRUNE, Past, State};
-use crate::evidence::record::{Previous, Pruned, Record};
+use crate::evidence::record::{Link, Previous, Pruned, Record};
 use crate::evidence::seal::seal;
 use crate::evidence::values;
 use crate::evidence::verify::Verification;
@@ -182,8 +182,8 @@ fn orphans<'a>(runs: &'a [Past], going: impl Iterator<Item = &'a str>) -> Vec<Pr
     let going: BTreeSet<&str> = going.chain(anchored(runs).into_keys()).collect();
     let followed = |of: &dyn Fn(&Past) -> bool| {
         let followers = runs.iter().filter(|past| past.state == State::Closed && of(past));
-        let records = followers.filter_map(|past| past.record.as_ref());
-        records.flat_map(Record::followed).map(|previous| previous.run.as_str()).collect::<BTreeSet<_>>()
+        let links = followers.filter_map(|past| past.link.as_ref());
+        links.flat_map(Link::followed).map(|previous| previous.run.as_str()).collect::<BTreeSet<_>>()
     };
     let lost = followed(&|past| going.contains(past.name.as_str()));
     let still = followed(&|past| !going.contains(past.name.as_str()));
@@ -295,7 +295,8 @@ mod tests {
     fn past(name: &str, changes: Value) -> Past {
         let record = Record::of(changes);
         let sha256 = Some("7".repeat(64));
-        Past { name: name.to_owned(), folder: name.into(), state: State::Closed, sha256, record: Some(record) }
+        let link = Some(record.link());
+        Past { name: name.to_owned(), folder: name.into(), state: State::Closed, sha256, link, record: Some(record) }
     }
 
     fn names(runs: &[&Past]) -> String {

@@ -45,16 +45,44 @@ pub struct Record {
     pub abandoned: Option<Abandonment>,
 }
 
-impl Record {
+/// What of a record the order of the runs is known by: of all the runs that a new one follows, no more is read.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Link {
+    pub command: String,
+    pub status: String,
+    finished_at: Option<String>,
+    pub previous: Option<Previous>,
+    #[serde(default)]
+    merged: Vec<Previous>,
+    #[serde(default)]
+    pub pruned: Vec<Pruned>,
+    abandoned: Option<Abandonment>,
+}
+
+impl Link {
     /// When it got its last state; None while the run is at work.
     pub fn closed_at(&self) -> Option<&str> {
-        let finished_at = self.outcome.finished_at.as_deref();
+        let finished_at = self.finished_at.as_deref();
         finished_at.or_else(|| self.abandoned.as_ref().map(|abandoned| abandoned.closed_at.as_str()))
     }
 
     /// The runs that this one followed.
     pub fn followed(&self) -> impl Iterator<Item = &Previous> {
         self.previous.iter().chain(&self.merged)
+    }
+}
+
+impl Record {
+    pub fn link(&self) -> Link {
+        Link {
+            command: self.outcome.command.clone(),
+            status: self.outcome.status.clone(),
+            finished_at: self.outcome.finished_at.clone(),
+            previous: self.previous.clone(),
+            merged: self.merged.clone(),
+            pruned: self.pruned.clone(),
+            abandoned: self.abandoned.clone(),
+        }
     }
 
     /// A record as far as a test cares.

@@ -23,8 +23,7 @@ use crate::evidence::feedback::KEPT;
 use crate::evidence::folder::pretty;
 use crate::evidence::lock;
 use crate::evidence::past::{Past, State, read_all};
-use crate::evidence::record::RECORD;
-use crate::evidence::record::Record;
+use crate::evidence::record::{Link, RECORD, Record};
 use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::views::attestation::{ATTESTATION, statement};
 use crate::files::{is_too_large, plain, read_linked, read_plain, strange};
@@ -162,7 +161,7 @@ impl Past {
 
 fn wrong_signature(past: &Past, signed: Option<&Signed>, demanded: bool) -> Option<Finding> {
     let name = &past.name;
-    let since = past.record.as_ref().and_then(Record::closed_at);
+    let since = past.link.as_ref().and_then(Link::closed_at);
     let message = match signed {
         Some(Signed::Wrong) => {
             let message = format!("`{name}/{SIGNATURE}` does not sign the record beside it");
@@ -201,7 +200,7 @@ pub(super) fn check(past: &Past, vouchers: Option<&Vec<Voucher>>, is_summary: bo
 
 /// The attestation is derived from the record, so it is a measure only where that is right.
 fn changed_folder(past: &Past, record: &Record, record_is_right: bool, is_summary: bool) -> Vec<Finding> {
-    let since = record.closed_at();
+    let since = past.link.as_ref().and_then(Link::closed_at);
     let attestation = if record_is_right { altered_attestation(past, record) } else { None };
     let is_known = |kind: &Kind| is_summary && *kind == Kind::Missing;
     let altered = altered(past, record).into_iter().filter(|(_, kind, _)| !is_known(kind)).chain(attestation);
