@@ -73,12 +73,19 @@ impl Store {
 
     /// Newest first, and at the end what cannot be put back. Folders that are not snapshots are left out.
     pub fn list(&self) -> Result<Vec<Listed>> {
+        let mut listed = self.each(|listed| listed)?;
+        listed.sort_by(|a, b| b.rank().cmp(&a.rank()));
+        Ok(listed)
+    }
+
+    /// What `take` takes of each, in no order: of a sandbox that was drilled a thousand times, no more than one manifest at a time.
+    fn each<T>(&self, take: impl Fn(Listed) -> T) -> Result<Vec<T>> {
         let unreadable = || format!("cannot read the snapshots in `{}`", self.shown);
         let entries = match fs::read_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.blocked(unreadable)?,
         };
-        let mut listed = Vec::new();
+        let mut taken = Vec::new();
         for entry in entries {
             let name = entry.blocked(unreadable)?.file_name().to_string_lossy().into_owned();
             if let Some(named) = time_of(&name) {
@@ -86,11 +93,10 @@ impl Store {
                 let bytes = size_of(&folder).blocked(unreadable)?;
                 let state = state_of(&folder);
                 let taken_at = if let Kept::Whole(manifest) = &state { manifest.created_at } else { named };
-                listed.push(Listed { taken_at, bytes, state, name });
+                taken.push(take(Listed { taken_at, bytes, state, name }));
             }
         }
-        listed.sort_by(|a, b| b.rank().cmp(&a.rank()));
-        Ok(listed)
+        Ok(taken)
     }
 
     /// Those that can be put back, newest first.
@@ -122,7 +128,7 @@ impl Store {
     /// # Errors
     /// `blocked` when the store cannot be read.
     pub fn next_number(&self) -> Result<u64> {
-        Ok(self.list()?.iter().filter_map(Listed::number).max().unwrap_or_default() + 1)
+        Ok(self.each(|listed| listed.number())?.into_iter().flatten().max().unwrap_or_default() + 1)
     }
 
     /// The snapshot `name`.
@@ -149,16 +155,22 @@ impl Store {
     /// # Errors
     /// `failed` when a folder cannot be removed.
     pub fn prune(&self, now: Timestamp, mut dropped: impl FnMut(&Copy) -> bool) -> Result<Vec<String>> {
-        let list = self.list()?;
-        let candidates: Vec<Candidate> = list.iter().map(|listed| listed.candidate(now)).collect();
+        let mut list = self.each(|listed| {
+            let (is_whole, number, name) = listed.rank();
+            let rank = (is_whole, number, name.to_owned());
+            (rank, listed.candidate(now), listed.copy().cloned())
+        })?;
+        list.sort_by(|(a, ..), (b, ..)| b.cmp(a));
+        let (list, candidates): (Vec<_>, Vec<Candidate>) =
+            list.into_iter().map(|((.., name), candidate, copy)| ((name, copy), candidate)).unzip();
         let mut removed = Vec::new();
-        for (listed, _) in list.into_iter().zip(expired(&candidates)).filter(|(_, expired)| *expired) {
-            if listed.copy().is_some_and(|copy| !dropped(copy)) {
+        for ((name, copy), _) in list.into_iter().zip(expired(&candidates)).filter(|(_, expired)| *expired) {
+            if copy.is_some_and(|copy| !dropped(&copy)) {
                 continue;
             }
-            fs::remove_dir_all(self.dir.join(&listed.name))
-                .failed(|| format!("cannot remove the old snapshot `{}/{}`", self.shown, listed.name))?;
-            removed.push(listed.name);
+            fs::remove_dir_all(self.dir.join(&name))
+                .failed(|| format!("cannot remove the old snapshot `{}/{name}`", self.shown))?;
+            removed.push(name);
         }
         Ok(removed)
     }
@@ -168,12 +180,11 @@ impl Store {
     /// # Errors
     /// `blocked` when the store cannot be read.
     pub fn begun(&self) -> Result<Vec<(String, Begun)>> {
-        let cut_short = self.list()?.into_iter().filter(|listed| matches!(listed.state, Kept::CutShort));
-        let begun = |listed: Listed| {
-            let text = fs::read(self.dir.join(&listed.name).join(BEGUN)).ok()?;
-            Some((listed.name, serde_json::from_slice(&text).ok()?))
+        let begun = |name: String| {
+            let text = fs::read(self.dir.join(&name).join(BEGUN)).ok()?;
+            Some((name, serde_json::from_slice(&text).ok()?))
         };
-        Ok(cut_short.filter_map(begun).collect())
+        Ok(self.cut_short()?.into_iter().filter_map(begun).collect())
     }
 
     /// The random numbers of all databases that a record speaks of, whole or not.
@@ -181,7 +192,7 @@ impl Store {
     /// # Errors
     /// `blocked` when the store cannot be read.
     pub fn databases(&self) -> Result<Vec<String>> {
-        let whole = self.list()?.into_iter().filter_map(|listed| Some(listed.copy()?.id.clone()));
+        let whole = self.each(|listed| Some(listed.copy()?.id.clone()))?.into_iter().flatten();
         let begun = self.begun()?.into_iter().map(|(_, begun)| begun.id);
         let pending = self.pending()?.into_iter().filter_map(|pending| Some(pending.manifest.database?.id));
         Ok(whole.chain(begun).chain(pending).collect())
@@ -192,13 +203,17 @@ impl Store {
     /// # Errors
     /// `blocked` when the store cannot be read.
     pub fn pending(&self) -> Result<Vec<Pending>> {
-        let cut_short = self.list()?.into_iter().filter(|listed| matches!(listed.state, Kept::CutShort));
-        let pending = |listed: Listed| {
-            let text = fs::read(self.dir.join(&listed.name).join(PENDING)).ok()?;
+        let pending = |name: String| {
+            let text = fs::read(self.dir.join(&name).join(PENDING)).ok()?;
             let Content { consumed, manifest } = serde_json::from_slice(&text).ok()?;
-            Some(Pending { name: listed.name, consumed, manifest })
+            Some(Pending { name, consumed, manifest })
         };
-        Ok(cut_short.filter_map(pending).collect())
+        Ok(self.cut_short()?.into_iter().filter_map(pending).collect())
+    }
+
+    fn cut_short(&self) -> Result<Vec<String>> {
+        let names = self.each(|listed| matches!(listed.state, Kept::CutShort).then_some(listed.name))?;
+        Ok(names.into_iter().flatten().collect())
     }
 
     /// It happened: the record counts, and the snapshot whose database has the target's name now is none any more.

@@ -22,11 +22,21 @@ with within as (
       from pg_catalog.pg_index i join pg_catalog.pg_class x on x.oid = i.indexrelid
       left join pg_catalog.pg_constraint k on k.conrelid = i.indrelid and k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x')
      where x.relispartition or k.oid is not null)
+-- The server's own schemas and extensions are within nothing.
+select 'pg_namespace ' || n.oid || ' 0' as address, 'comment' as name, d.description as said
+  from pg_catalog.pg_namespace n
+  join pg_catalog.pg_description d on d.objoid = n.oid and d.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and d.objsubid = 0
+ where n.oid < 16384
+union all
+select 'pg_extension ' || e.oid || ' 0', 'comment', d.description
+  from pg_catalog.pg_extension e
+  join pg_catalog.pg_description d on d.objoid = e.oid and d.classoid = 'pg_catalog.pg_extension'::pg_catalog.regclass and d.objsubid = 0
+ where e.oid < 16384
+union all
 select coalesce(w.container, s.address) as address, s.name || coalesce(w.name, '') as name, s.said
   from (select d.classoid::pg_catalog.regclass || ' ' || d.objoid || ' ' || d.objsubid as address, 'comment' as name, d.description as said
           from pg_catalog.pg_description d
          where d.objoid >= 16384
-            or d.classoid in ('pg_catalog.pg_namespace'::pg_catalog.regclass, 'pg_catalog.pg_extension'::pg_catalog.regclass)
         union all
         select l.classoid::pg_catalog.regclass || ' ' || l.objoid || ' ' || l.objsubid, 'security label by ' || l.provider, l.label
           from pg_catalog.pg_seclabel l

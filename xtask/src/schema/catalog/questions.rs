@@ -40,9 +40,8 @@ pub type Identities = HashMap<String, ObjectKey>;
 
 pub struct Questions {
     major: i32,
-    role: Statement,
-    implied: Statement,
-    annotations: Statement,
+    /// What is said of objects from outside of them.
+    said: Statement,
     /// All kinds at once: most of a question is the way there and back.
     objects: Statement,
 }
@@ -52,13 +51,7 @@ impl Questions {
         const MAJOR: &str = "select pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000";
         let major = transaction.query_one(MAJOR, &[]).could_not("read the catalog")?.get(0);
         let mut prepare = |sql: &str| transaction.prepare(&of_major(sql, major)).could_not("read the catalog");
-        Ok(Questions {
-            major,
-            role: prepare("select current_user::text")?,
-            implied: prepare(IMPLIED)?,
-            annotations: prepare(ANNOTATIONS)?,
-            objects: prepare(&all_objects())?,
-        })
+        Ok(Questions { major, said: prepare(&all_said())?, objects: prepare(&all_objects())? })
     }
 
     pub fn ask(&self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
@@ -71,10 +64,8 @@ impl Questions {
         schemas: &[&str],
         mut known: Option<&mut Known>,
     ) -> Result<Found> {
-        let mut rows = |query: &Statement| transaction.query(query, &[]).could_not("read the catalog");
-        let role: String = rows(&self.role)?[0].get(0);
-        let implied: BTreeSet<String> = rows(&self.implied)?.iter().map(|row| row.get(0)).collect();
-        let annotations = annotations(&rows(&self.annotations)?);
+        let Said { role, implied, annotations } =
+            Said::of(&transaction.query(&self.said, &[]).could_not("read the catalog")?);
         let schemas = asked(schemas);
         // Row by row: all of them take as much as what is made of them.
         let mut rows = transaction.query_raw(&self.objects, [&schemas]).could_not("read the catalog")?;
@@ -148,12 +139,36 @@ fn all_objects() -> String {
     format!("select told from (\n{}\n) told", OBJECTS.iter().map(select).collect::<Vec<_>>().join("\nunion all\n"))
 }
 
-fn annotations(rows: &[Row]) -> Annotations {
-    let mut annotations = Annotations::new();
-    for row in rows {
-        annotations.entry(row.get(0)).or_default().push((row.get(1), row.get(2)));
+/// One row for the role, then those of what is implied, then the annotations.
+fn all_said() -> String {
+    format!(
+        "select 'role' as what, current_user::text as address, null::text as name, null::text as said
+         union all select 'implied', q.address, null, null from (\n{IMPLIED}\n) q (address)
+         union all select 'annotation', q.address, q.name, q.said from (\n{ANNOTATIONS}\n) q (address, name, said)"
+    )
+}
+
+#[derive(Default)]
+struct Said {
+    role: String,
+    /// Addresses of what comes with something else.
+    implied: BTreeSet<String>,
+    annotations: Annotations,
+}
+
+impl Said {
+    fn of(rows: &[Row]) -> Said {
+        let mut said = Said::default();
+        for row in rows {
+            let address: String = row.get("address");
+            match row.get("what") {
+                "role" => said.role = address,
+                "implied" => _ = said.implied.insert(address),
+                _ => said.annotations.entry(address).or_default().push((row.get("name"), row.get("said"))),
+            }
+        }
+        said
     }
-    annotations
 }
 
 /// Looks at one database again and again in one session.
