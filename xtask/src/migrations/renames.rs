@@ -46,14 +46,14 @@ pub fn renamed_back(then: Seen<'_>, now: Seen<'_>) -> Option<Vec<String>> {
     Some(statements)
 }
 
-/// What has the same identity: as it was, and as it is.
+/// What has the same identity and another name: as it was, and as it is.
 fn pairs<'a>(then: Seen<'a>, now: Seen<'a>) -> impl Iterator<Item = (&'a ObjectKey, &'a ObjectKey)> {
-    let both = then.identities.iter().filter_map(move |(address, key)| Some((key, now.identities.get(address)?)));
+    let both = now.identities.pairs(then.identities);
     let is_ours = move |(before, after): &(&ObjectKey, &ObjectKey)| {
         let there = now.catalog.objects.get(*after);
         then.catalog.objects.contains_key(*before) && there.is_some_and(|object| !is_inherited(after, object))
     };
-    both.filter(is_ours).filter(|(before, after)| before.kind == after.kind)
+    both.filter(|(before, after)| before != after).filter(is_ours).filter(|(before, after)| before.kind == after.kind)
 }
 
 /// A partition's column has the name of its parent's.

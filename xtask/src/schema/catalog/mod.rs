@@ -33,7 +33,7 @@ mod told;
 mod word;
 mod wording;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use postgres::Transaction;
 
@@ -48,9 +48,10 @@ use crate::postgres::connection::Connection;
 pub use object::CATALOG_VERSION;
 
 use questions::Questions;
+use told::Address;
 
-/// By address: what it is, and its text.
-type Annotations = HashMap<String, Vec<(String, String)>>;
+/// Of an object: what it is, and its text.
+type Annotations = BTreeMap<Address, Vec<(String, String)>>;
 
 /// Reads the catalog of `schemas`: one snapshot, some twenty catalog queries, 20 to 30 ms for 100 tables.
 pub fn catalog(connection: &mut Connection, schemas: &[&str]) -> Result<Catalog> {

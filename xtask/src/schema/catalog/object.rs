@@ -1,7 +1,9 @@
 //! A catalog as a value: objects by name, and how it looks as JSON.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -18,15 +20,69 @@ pub const CATALOG_VERSION: u32 = 3;
 #[serde(transparent)]
 pub struct ObjectKey(Arc<Name>);
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(from = "Parts")]
 pub struct Name {
     /// Schema first, where the object has one; then a table's name for what is inside a table; then its own.
     pub path: Path,
     /// In Postgres' own words: `table`, `materialized view`, `default privileges`.
     pub kind: String,
     /// What tells namesakes apart: a function's argument types, an operator class's method.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub signature: String,
+    /// In the order of the three above, in one comparison.
+    #[serde(skip)]
+    order: Box<[u8]>,
+}
+
+#[derive(Deserialize)]
+struct Parts {
+    path: Path,
+    kind: String,
+    #[serde(default)]
+    signature: String,
+}
+
+impl From<Parts> for Name {
+    fn from(Parts { path, kind, signature }: Parts) -> Name {
+        // A text of the server has no zero byte, so that nothing in one is taken for an end, and a shorter one comes first.
+        let mut order = Vec::new();
+        for part in path.iter() {
+            order.extend_from_slice(part.as_bytes());
+            order.extend([0, 1]);
+        }
+        order.extend([0, 0]);
+        order.extend_from_slice(kind.as_bytes());
+        order.push(0);
+        order.extend_from_slice(signature.as_bytes());
+        Name { path, kind, signature, order: order.into() }
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        self.order == other.order
+    }
+}
+
+impl Eq for Name {}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        self.order.cmp(&other.order)
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.order.hash(state);
+    }
 }
 
 /// Shared by all that follow the object.
@@ -42,7 +98,7 @@ impl Deref for ObjectKey {
 
 impl ObjectKey {
     pub fn new(kind: impl Into<String>, path: Vec<String>, signature: impl Into<String>) -> ObjectKey {
-        ObjectKey(Arc::new(Name { path: Arc::new(path), kind: kind.into(), signature: signature.into() }))
+        ObjectKey(Arc::new(Parts { path: Arc::new(path), kind: kind.into(), signature: signature.into() }.into()))
     }
 
     /// `"public"."T"."c"`, as it would be written in SQL.
@@ -171,5 +227,37 @@ impl TryFrom<Document> for Catalog {
         }
         let objects = document.objects.into_iter().map(|listed| (listed.key, listed.object)).collect();
         Ok(Catalog { schemas: document.schemas, objects, major: document.major })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Parts that nearly are each other.
+    fn part() -> impl Strategy<Value = String> {
+        "[a\u{1}\u{2}é ]{0,3}"
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_ordered_by_path_then_kind_then_signature(
+            keys in proptest::collection::vec((proptest::collection::vec(part(), 0..3), part(), part()), 2..30)
+        ) {
+            let mut made: Vec<ObjectKey> =
+                keys.iter().map(|(path, kind, signature)| ObjectKey::new(kind.as_str(), path.clone(), signature.as_str())).collect();
+            let mut keys = keys;
+            keys.sort();
+            made.sort();
+            let parts = |key: &ObjectKey| (key.path.to_vec(), key.kind.clone(), key.signature.clone());
+            prop_assert_eq!(made.iter().map(parts).collect::<Vec<_>>(), keys);
+            for pair in made.windows(2) {
+                prop_assert_eq!(pair[0] == pair[1], parts(&pair[0]) == parts(&pair[1]));
+                let again: ObjectKey = serde_json::from_str(&serde_json::to_string(&pair[0]).unwrap()).unwrap();
+                prop_assert!(again == pair[0]);
+            }
+        }
     }
 }

@@ -1,13 +1,13 @@
 //! The catalog's queries as one session knows them: to plan them takes three times as long as to run them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use postgres::fallible_iterator::FallibleIterator;
 use postgres::{Row, Statement, Transaction};
 
 use super::object::{Catalog, ObjectKey};
-use super::told::{Record, Told, resolved};
+use super::told::{Address, Addresses, Record, Told, resolved};
 use super::{Annotations, of_major};
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
@@ -35,8 +35,15 @@ pub(super) const OBJECTS: [(&str, &str); 17] = [
 pub(super) const ANNOTATIONS: &str = include_str!("annotations.sql");
 pub(super) const IMPLIED: &str = include_str!("implied.sql");
 
-/// By the server's own address: which objects are the same at another moment of one database, whatever they are called then.
-pub type Identities = HashMap<String, ObjectKey>;
+/// Which objects are the same at another moment of one session, whatever they are called then.
+pub struct Identities(BTreeMap<Address, ObjectKey>);
+
+impl Identities {
+    /// What is at both moments: as it was `then`, and as it is.
+    pub fn pairs<'a>(&'a self, then: &'a Identities) -> impl Iterator<Item = (&'a ObjectKey, &'a ObjectKey)> {
+        then.0.iter().filter_map(|(address, key)| Some((key, self.0.get(address)?)))
+    }
+}
 
 pub struct Questions {
     major: i32,
@@ -55,27 +62,18 @@ impl Questions {
     }
 
     pub fn ask(&self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Catalog> {
-        Ok(self.found(transaction, schemas, None)?.catalog)
+        Ok(self.found(transaction, schemas, &mut Known::default())?.catalog)
     }
 
-    fn found(
-        &self,
-        transaction: &mut Transaction<'_>,
-        schemas: &[&str],
-        mut known: Option<&mut Known>,
-    ) -> Result<Found> {
-        let Said { role, implied, annotations } =
-            Said::of(&transaction.query(&self.said, &[]).could_not("read the catalog")?);
+    fn found(&self, transaction: &mut Transaction<'_>, schemas: &[&str], known: &mut Known) -> Result<Found> {
+        let rows = transaction.query(&self.said, &[]).could_not("read the catalog")?;
+        let Said { role, implied, annotations } = Said::of(&rows, &mut known.addresses);
         let schemas = asked(schemas);
         // Row by row: all of them take as much as what is made of them.
         let mut rows = transaction.query_raw(&self.objects, [&schemas]).could_not("read the catalog")?;
         let mut told = Vec::new();
         while let Some(row) = rows.next().could_not("read the catalog")? {
-            let record: Record<'_> = row.get(0);
-            let one = match &mut known {
-                Some(known) => known.read(&record, &role)?,
-                None => Arc::new(Told::read(&record, &role)?),
-            };
+            let one = known.read(&row.get(0), &role)?;
             if !implied.contains(&one.address) {
                 told.push(one);
             }
@@ -91,35 +89,79 @@ struct Found {
     told: Vec<Arc<Told>>,
 }
 
-/// What was read at earlier looks, by the bytes of its row: of two looks in a history nearly all is the same.
+/// What a session was told.
 #[derive(Default)]
 struct Known {
-    /// Whose access is not noted as everybody else's.
-    role: String,
-    told: HashMap<Box<[u8]>, Arc<Told>>,
-    /// At the last look, and so far at this one.
-    rows: [usize; 2],
+    addresses: Addresses,
+    /// None in a session that looks once.
+    kept: Option<Kept>,
 }
 
 impl Known {
     fn read(&mut self, record: &Record<'_>, role: &str) -> Result<Arc<Told>> {
+        let mut read = || Ok(Arc::new(Told::read(record, role, &mut self.addresses)?));
+        match &mut self.kept {
+            Some(kept) => kept.get_or(record.0, role, read),
+            None => read(),
+        }
+    }
+}
+
+/// What was read at earlier looks, by the bytes of its row: of two looks in a history nearly all is the same, and comes in the same order.
+#[derive(Default)]
+struct Kept {
+    /// Whose access is not noted as everybody else's.
+    role: String,
+    told: HashMap<Arc<[u8]>, Arc<Told>>,
+    /// At the last look, in its order, and so far at this one.
+    looks: [Vec<KeptRow>; 2],
+    /// Where in the last look the next row is expected.
+    next: usize,
+}
+
+/// Its bytes, and what they say.
+type KeptRow = (Arc<[u8]>, Arc<Told>);
+
+/// So many rows of the last look may be gone one after the other before the next one is looked up by all of its bytes.
+const GONE: usize = 8;
+
+impl Kept {
+    fn get_or(&mut self, row: &[u8], role: &str, read: impl FnOnce() -> Result<Arc<Told>>) -> Result<Arc<Told>> {
         if self.role != role {
-            (self.role, self.told) = (role.to_owned(), HashMap::new());
+            *self = Kept { role: role.to_owned(), ..Kept::default() };
         }
-        self.rows[1] += 1;
-        if let Some(told) = self.told.get(record.0) {
-            return Ok(Arc::clone(told));
-        }
-        let told = Arc::new(Told::read(record, role)?);
-        self.told.insert(record.0.into(), Arc::clone(&told));
+        let [last, now] = &mut self.looks;
+        let expected = last.iter().skip(self.next).take(GONE).position(|(known, _)| **known == *row);
+        let (row, told) = match expected {
+            Some(ahead) => {
+                self.next += ahead + 1;
+                last[self.next - 1].clone()
+            }
+            None => match self.told.get_key_value(row) {
+                Some((row, told)) => (Arc::clone(row), Arc::clone(told)),
+                None => {
+                    let (row, told) = (Arc::from(row), read()?);
+                    self.told.insert(Arc::clone(&row), Arc::clone(&told));
+                    (row, told)
+                }
+            },
+        };
+        now.push((row, Arc::clone(&told)));
         Ok(told)
     }
 
-    /// Forgets all once most of it is gone from the database.
+    /// Again from the first row; of a look that failed nothing is expected.
+    fn begin_look(&mut self) {
+        self.looks[1].clear();
+        self.next = 0;
+    }
+
+    /// Forgets what is gone from the database once that is most of it.
     fn end_look(&mut self) {
-        self.rows = [self.rows[1], 0];
-        if self.told.len() > 2 * self.rows[0] {
-            self.told.clear();
+        self.looks.swap(0, 1);
+        let now = &self.looks[0];
+        if self.told.len() > 2 * now.len() {
+            self.told = now.iter().cloned().collect();
         }
     }
 }
@@ -151,20 +193,23 @@ fn all_said() -> String {
 #[derive(Default)]
 struct Said {
     role: String,
-    /// Addresses of what comes with something else.
-    implied: BTreeSet<String>,
+    /// What comes with something else.
+    implied: BTreeSet<Address>,
     annotations: Annotations,
 }
 
 impl Said {
-    fn of(rows: &[Row]) -> Said {
+    fn of(rows: &[Row], addresses: &mut Addresses) -> Said {
         let mut said = Said::default();
         for row in rows {
-            let address: String = row.get("address");
+            let address: &str = row.get("address");
             match row.get("what") {
-                "role" => said.role = address,
-                "implied" => _ = said.implied.insert(address),
-                _ => said.annotations.entry(address).or_default().push((row.get("name"), row.get("said"))),
+                "role" => address.clone_into(&mut said.role),
+                "implied" => _ = said.implied.insert(addresses.number(address)),
+                _ => {
+                    let said = said.annotations.entry(addresses.number(address)).or_default();
+                    said.push((row.get("name"), row.get("said")));
+                }
             }
         }
         said
@@ -172,10 +217,16 @@ impl Said {
 }
 
 /// Looks at one database again and again in one session.
-#[derive(Default)]
 pub struct Looker {
     questions: Option<Questions>,
     known: Known,
+}
+
+impl Default for Looker {
+    fn default() -> Looker {
+        let known = Known { kept: Some(Kept::default()), ..Known::default() };
+        Looker { questions: None, known }
+    }
 }
 
 impl Looker {
@@ -197,7 +248,8 @@ impl Looker {
     /// As `catalog_in`.
     pub fn identify(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<(Catalog, Identities)> {
         let Found { catalog, told } = self.found(transaction, schemas)?;
-        Ok((catalog, told.iter().map(|told| (told.address.clone(), told.key.clone())).collect()))
+        let identities = told.iter().map(|told| (told.address, told.key.clone())).collect();
+        Ok((catalog, Identities(identities)))
     }
 
     fn found(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Found> {
@@ -206,8 +258,9 @@ impl Looker {
             None => Questions::prepare(transaction)?,
         };
         transaction.batch_execute("set local plan_cache_mode = force_generic_plan").could_not("read the catalog")?;
-        let found = questions.found(transaction, schemas, Some(&mut self.known))?;
-        self.known.end_look();
+        self.known.kept.iter_mut().for_each(Kept::begin_look);
+        let found = questions.found(transaction, schemas, &mut self.known)?;
+        self.known.kept.iter_mut().for_each(Kept::end_look);
         self.questions = Some(questions);
         Ok(found)
     }

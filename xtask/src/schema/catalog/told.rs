@@ -1,9 +1,10 @@
 //! An object as the server tells it, in one value: a row that was read before is known by its bytes, and is not read again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use indexmap::IndexSet;
 use postgres::types::{FromSql, Type};
 
 use super::object::{Object, ObjectKey, Path, Properties};
@@ -24,21 +25,37 @@ impl<'a> FromSql<'a> for Record<'a> {
     }
 }
 
+/// What the server calls its objects by, each with a number of its own: an object has the same in all looks of a session.
+#[derive(Default)]
+pub struct Addresses(IndexSet<String>);
+
+/// An object's number.
+pub type Address = usize;
+
+impl Addresses {
+    pub fn number(&mut self, address: &str) -> Address {
+        match self.0.get_index_of(address) {
+            Some(number) => number,
+            None => self.0.insert_full(address.to_owned()).0,
+        }
+    }
+}
+
 /// Its relations to others are still addresses: catalog, OID and column number, which mean nothing outside of the snapshot.
 pub struct Told {
-    pub address: String,
+    pub address: Address,
     pub key: ObjectKey,
     properties: Arc<Properties>,
-    container: Option<String>,
-    follows: Vec<String>,
-    /// As it was first made of this; while it follows the same, it is the same.
-    object: OnceLock<Object>,
+    container: Option<Address>,
+    follows: Vec<Address>,
+    /// As it was last made of this, and of these paths: while they are the same, it is the same.
+    made: Mutex<Option<(Vec<Path>, Object)>>,
 }
 
 impl Told {
     /// # Errors
     /// `bug` where the record is none of `all_objects`.
-    pub fn read(record: &Record<'_>, role: &str) -> Result<Told> {
+    pub fn read(record: &Record<'_>, role: &str, addresses: &mut Addresses) -> Result<Told> {
         let fields =
             Fields::of(record.0).ok_or_else(|| Failure::bug("the server told of an object otherwise than asked"))?;
         let owner: Option<&str> = fields.get(6)?;
@@ -47,27 +64,36 @@ impl Told {
         properties.extend(access.into_iter().map(|(name, value)| (name.into(), value.into())));
         properties.extend(owner.map(|owner| ("owner".into(), grants::role_name(owner, role).into())));
         let key = ObjectKey::new(fields.get::<&str>(0)?, fields.get(1)?, fields.get::<&str>(2)?);
+        let follows = fields.get::<Vec<&str>>(5)?;
         Ok(Told {
-            address: fields.get(3)?,
+            address: addresses.number(fields.get(3)?),
             key,
             properties: properties.into(),
-            container: fields.get(4)?,
-            follows: fields.get(5)?,
-            object: OnceLock::new(),
+            container: fields.get::<Option<&str>>(4)?.map(|container| addresses.number(container)),
+            follows: follows.into_iter().map(|address| addresses.number(address)).collect(),
+            made: Mutex::default(),
         })
     }
 
-    fn object(&self, annotations: &Annotations, paths: &HashMap<&str, &Path>) -> Object {
+    fn object(&self, annotations: &Annotations, found: &Found<'_>) -> Object {
         let addresses = self.container.iter().chain(&self.follows);
-        let follows: BTreeSet<Path> =
-            addresses.filter_map(|address| paths.get(address.as_str()).copied().cloned()).collect();
+        let paths: Vec<Path> = addresses.filter_map(|address| Some(found.get(*address)?.key.path.clone())).collect();
         if let Some(said) = annotations.get(&self.address) {
             let mut properties = Properties::clone(&self.properties);
             properties.extend(said.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())));
-            return Object::new(properties, follows);
+            return Object::new(properties, paths.into_iter().collect());
         }
-        let first = self.object.get_or_init(|| Object::new(self.properties.clone(), follows.clone()));
-        if first.follows == follows { first.clone() } else { Object::new(self.properties.clone(), follows) }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*made {
+            Some((of, object)) if of.len() == paths.len() && of.iter().zip(&paths).all(|(a, b)| Arc::ptr_eq(a, b)) => {
+                object.clone()
+            }
+            _ => {
+                let object = Object::new(self.properties.clone(), paths.iter().cloned().collect());
+                *made = Some((paths, object.clone()));
+                object
+            }
+        }
     }
 }
 
@@ -80,27 +106,42 @@ fn properties(list: &[Option<&str>]) -> Properties {
     list.chunks(2).filter_map(set).collect()
 }
 
+/// By number.
+struct Found<'a>(Vec<Option<&'a Told>>);
+
+impl<'a> Found<'a> {
+    fn of(all: &'a [Arc<Told>]) -> Found<'a> {
+        let mut found = vec![None; all.iter().map(|told| told.address + 1).max().unwrap_or_default()];
+        for told in all {
+            found[told.address] = Some(&**told);
+        }
+        Found(found)
+    }
+
+    fn get(&self, address: Address) -> Option<&'a Told> {
+        self.0.get(address).copied().flatten()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a Told> {
+        self.0.iter().copied().flatten()
+    }
+}
+
 /// Turns addresses into paths. What is inside of something left out (the ledger, an extension's table) is left out with
 /// it.
 pub fn resolved(all: &[Arc<Told>], annotations: &Annotations) -> BTreeMap<ObjectKey, Object> {
-    let mut found: HashMap<&str, &Told> = all.iter().map(|told| (told.address.as_str(), &**told)).collect();
+    let mut found = Found::of(all);
     loop {
-        let is_orphan =
-            |told: &Told| told.container.as_ref().is_some_and(|container| !found.contains_key(container.as_str()));
-        let orphans: Vec<&str> =
-            found.values().filter(|told| is_orphan(told)).map(|told| told.address.as_str()).collect();
+        let is_orphan = |told: &&Told| told.container.is_some_and(|container| found.get(container).is_none());
+        let orphans: Vec<Address> = found.iter().filter(is_orphan).map(|told| told.address).collect();
         if orphans.is_empty() {
             break;
         }
         for address in orphans {
-            found.remove(address);
+            found.0[address] = None;
         }
     }
-    // Few of all: a table is named by each of its columns.
-    let named: HashSet<&String> = found.values().flat_map(|told| told.container.iter().chain(&told.follows)).collect();
-    let named = named.into_iter().filter_map(|address| found.get(address.as_str()));
-    let paths: HashMap<&str, &Path> = named.map(|told| (told.address.as_str(), &told.key.path)).collect();
-    found.values().map(|told| (told.key.clone(), told.object(annotations, &paths))).collect()
+    found.iter().map(|told| (told.key.clone(), told.object(annotations, &found))).collect()
 }
 
 /// The fields of a record.

@@ -45,7 +45,7 @@ select case t.typtype when 'd' then 'domain' else 'type' end as kind,
        ]::text[] as properties
   from pg_catalog.pg_type t
   join pg_catalog.pg_namespace n on n.oid = t.typnamespace
- where n.nspname = any($1) and t.oid >= 16384
+ where n.nspname = any($1)
    and (t.typtype in ('e', 'd', 'r', 'p')
         or t.typtype = 'c' and exists (select from pg_catalog.pg_class c where c.oid = t.typrelid and c.relkind = 'c')
         or t.typtype = 'b' and not exists (select from pg_catalog.pg_type e where e.typarray = t.oid))
