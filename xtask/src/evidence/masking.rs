@@ -4,6 +4,9 @@
 //! no secrets, even where one is called as a secret is; digests and words of ours are compared again. All else may quote
 //! a program or a server, so an unknown key is masked.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use redact::Redactor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -31,9 +34,12 @@ const NAMES: &[&str] = &[
 /// Keys of objects whose own keys are free text: what is in them is judged by the outer key alone.
 const MAPS: &[&str] = &["environment", "files", "inputs", "properties"];
 
+/// Every text of a record asks, each time that the record is written.
+static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| NAMES.iter().copied().collect());
+
 /// Whether what stands under `key` is a name, a digest, a moment or a word of ours.
 pub fn is_name(key: &str) -> bool {
-    NAMES.contains(&key) || MAPS.contains(&key)
+    KNOWN.contains(key) || MAPS.contains(&key)
 }
 
 /// `value` as JSON that may be written or printed.
@@ -59,7 +65,7 @@ pub fn leaks(redactor: &Redactor, file: &Value) -> bool {
 
 /// The text that stands under `key`.
 pub fn shown(redactor: &Redactor, key: &str, text: String) -> String {
-    if NAMES.contains(&key) { text } else { redactor.text(&text) }
+    if KNOWN.contains(key) { text } else { redactor.text(&text) }
 }
 
 /// By which key is judged what stands under `own` in the object under `key`.
