@@ -49,9 +49,10 @@ fn packages(release: &str) -> PathBuf {
     if !packages.join(".package-lock.json").is_file() {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("package.json"), "{}").unwrap();
-        let wanted = ["prisma", "@prisma/client"].map(|package| format!("{package}@{release}"));
-        let engine = format!("@prisma/schema-engine-wasm@{ENGINE_OF_6_6}");
-        let wanted = wanted.iter().chain(OF_NATIVE_ENGINES.contains(&release).then_some(&engine));
+        // The generator of the others writes a client that nobody loads here.
+        let client = [format!("@prisma/client@{release}"), format!("@prisma/schema-engine-wasm@{ENGINE_OF_6_6}")];
+        let of_old = OF_NATIVE_ENGINES.contains(&release).then_some(client);
+        let wanted = [format!("prisma@{release}")].into_iter().chain(of_old.into_iter().flatten());
         let words = ["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"];
         assert!(Command::new("npm").args(words).args(wanted).current_dir(&folder).status().unwrap().success());
     }
