@@ -13,9 +13,6 @@
 //! another server, and an object with another owner should stand out. The owner's own privileges are noted
 //! only where they are not the default.
 //!
-//! Nothing that initdb made lies in a schema of ours, and all of it has an OID below 16384 (`FirstNormalObjectId` in the server's
-//! access/transam.h): a query that says so leaves thousands of rows unread.
-//!
 //! Postgres 14 and later. What a line of a query names that came later bears `-- since 15`, and is left out before.
 
 mod difference;

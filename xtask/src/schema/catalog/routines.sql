@@ -34,4 +34,4 @@ select case p.prokind when 'p' then 'procedure' when 'a' then 'aggregate' else '
        ]::text[] as properties
   from pg_catalog.pg_proc p
   join pg_catalog.pg_namespace n on n.oid = p.pronamespace
- where n.nspname = any($1) and p.oid >= 16384
+ where n.nspname = any($1)

@@ -498,3 +498,15 @@ fn whoever_looks_again_sees_what_a_row_that_is_as_it_was_now_belongs_to() {
         seen(&mut looker, &mut database);
     }
 }
+
+/// Their OIDs are below those of whatever else lies in a schema of ours.
+#[test]
+fn what_initdb_made_is_seen_where_a_superuser_has_moved_it() {
+    let mut database = Database::new();
+    let before = read(&mut database);
+    database.run("alter function pg_catalog.ascii(text) set schema public");
+    database.run("alter text search configuration pg_catalog.danish set schema public");
+    let said = said(&before, &read(&mut database));
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].contains("\"public\".\"ascii\"(text)") && said[1].contains("\"public\".\"danish\""), "{said:?}");
+}
