@@ -1,6 +1,5 @@
 //! One embedded Postgres for the whole test binary, and a database and a role of its own for each test.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +55,7 @@ pub fn second() -> &'static Server {
 }
 
 pub fn free_port(address: &str) -> u16 {
-    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
+    chores::ports::free(address).unwrap()
 }
 
 impl Server {

@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod faults;
 pub mod fuzz;
 pub mod pg_dump;
+pub mod ports;
 pub mod reliability;
 pub mod setup;
 mod wheel;

@@ -1,4 +1,3 @@
-use std::net::TcpListener;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -212,7 +211,7 @@ impl Server {
     fn start(pgbin: PathBuf) -> Result<Server> {
         let shell = Shell::new()?;
         let folder = shell.create_temp_dir()?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = chores::ports::free("127.0.0.1")?;
         let root = cmd!(shell, "id -u").quiet().read()? == "0";
         if root {
             let folder = folder.path();

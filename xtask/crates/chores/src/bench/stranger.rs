@@ -1,5 +1,4 @@
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -230,7 +229,7 @@ impl Drop for Served {
 impl Staging {
     fn start(folder: &Path) -> Result<Staging> {
         let data = folder.join("staging");
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = chores::ports::free("127.0.0.1")?;
         let options = ["-U", "postgres", "-A", "trust", "--no-sync", "-D"];
         let made = postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status()?;
         ensure!(made.success(), "initdb failed");

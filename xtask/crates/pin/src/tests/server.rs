@@ -1,7 +1,6 @@
 //! A scratch Postgres from the embedded binaries, for tests that only a real server can answer.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -117,7 +116,7 @@ fn launch(dir: &Path, data: &Path, port: u16) -> Child {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    chores::ports::free("127.0.0.1").unwrap()
 }
 
 /// The rules behind the roles of `shared`: each role is one way to log in.
