@@ -70,8 +70,7 @@ fn wide_suffix(suffix: &str) -> Option<String> {
             provider.name
         ));
     }
-    let is_public = psl::suffix_str(suffix) == Some(suffix);
-    is_public.then(|| format!("a domain of yours: everybody can have a name below `{suffix}`"))
+    public_suffix::is_public(suffix).then(|| format!("a domain of yours: everybody can have a name below `{suffix}`"))
 }
 
 /// What to write for `dsn` into `allow_hosts`: as narrow as its host needs.

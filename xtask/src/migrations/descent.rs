@@ -247,11 +247,12 @@ fn try_step(
 mod tests {
     use std::sync::Mutex;
 
+    use script::statements::Version;
+
     use super::*;
     use crate::postgres::server::{open_as, open_as_migrator};
     use crate::schema::history::Migration;
     use crate::schema::replay::in_throw_away_database;
-    use crate::schema::statements::Version;
     use crate::session::groundwork::Groundwork;
 
     const PRISMA: AsPrisma<'_> =

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use postgres::Transaction;
 use postgres_protocol::escape::escape_identifier;
+use script::row_changes::{Column, RowChange, row_changes};
 
 use crate::digest::sha256;
 use crate::error::Result;
@@ -18,7 +19,6 @@ use crate::schema::history::History;
 use crate::schema::place::Place;
 use crate::schema::platform;
 use crate::schema::replay::cache_key;
-use crate::schema::row_changes::{Column, RowChange, row_changes};
 use crate::schema::scratch_server;
 use crate::session::Session;
 
@@ -192,11 +192,12 @@ fn count(transaction: &mut Transaction<'_>, sql: &str) -> Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
+    use script::statements::Version;
+
     use super::*;
     use crate::postgres::server::{Database, open_as};
     use crate::schema::history::Migration;
     use crate::schema::replay::AsPrisma;
-    use crate::schema::statements::Version;
     use crate::session::groundwork::Groundwork;
 
     const TABLES: &str = "

@@ -143,12 +143,13 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
+    use script::statements::Version;
+
     use super::*;
     use crate::migrations::prints::values;
     use crate::postgres::server::Database;
     use crate::schema::drift;
     use crate::schema::replay::AsPrisma;
-    use crate::schema::statements::Version;
     use crate::session::groundwork::Groundwork;
 
     const PRISMA: AsPrisma<'_> = AsPrisma {

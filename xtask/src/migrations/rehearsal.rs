@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use script::row_changes::row_changes;
+
 use crate::error::{Failure, Result};
 use crate::migrations::awaited::Awaited;
 use crate::migrations::descent::{Descent, Known, Scripts, descent};
@@ -20,7 +22,6 @@ use crate::rows::filler::fill_empty;
 use crate::schema::history::History;
 use crate::schema::place::Place;
 use crate::schema::replay::{AsPrisma, apply, apply_all, in_throw_away_database};
-use crate::schema::row_changes::row_changes;
 use postgres::{Row, Transaction};
 
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
@@ -341,11 +342,12 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use script::statements::Version;
+
     use super::*;
     use crate::migrations::down::Origin;
     use crate::postgres::server::open_as;
     use crate::schema::history::Migration;
-    use crate::schema::statements::Version;
 
     const PRISMA: AsPrisma<'_> = AsPrisma {
         schemas: &["public"],

@@ -185,10 +185,11 @@ fn loss(print: &Print, before: &BTreeMap<Place, Print>, after: &BTreeMap<Place, 
 
 #[cfg(test)]
 mod tests {
+    use script::statements::Version;
+
     use super::*;
     use crate::migrations::down::Origin;
     use crate::postgres::server::{open, open_as_migrator};
-    use crate::schema::statements::Version;
 
     /// What becomes of migrations that are an up and a down each, named `1`, `2` and so on.
     fn tried(scripts: &[(&str, &str)]) -> Result<Vec<MigrationTrial>> {

@@ -5,6 +5,7 @@
 
 use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
+use script::statements::Version;
 
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
@@ -12,7 +13,6 @@ use crate::postgres::connection::CouldNot;
 use crate::schema::history::History;
 use crate::schema::mentions::{Made, Mentions};
 use crate::schema::replay::AsPrisma;
-use crate::schema::statements::Version;
 use crate::session::Session;
 use crate::session::groundwork::{External, Groundwork};
 use crate::session::prisma_config::{self, PrismaConfig};

@@ -7,6 +7,7 @@
 use postgres::SimpleQueryMessage;
 use postgres::error::{DbError, ErrorPosition, SqlState};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
+use script::statements::{Script, Statement, Version, split};
 
 use crate::digest::sha256;
 use crate::error::{Failure, OrFail, Result, Status};
@@ -16,7 +17,6 @@ use crate::schema::catalog::{CATALOG_VERSION, Catalog};
 use crate::schema::external::managed;
 use crate::schema::history::{History, Migration};
 use crate::schema::server_wide::{Shared, server_name};
-use crate::schema::statements::{Script, Statement, Version, split};
 use crate::session::groundwork::Groundwork;
 
 const PREFIX: &str = "drill_replay_";

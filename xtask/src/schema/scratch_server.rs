@@ -2,6 +2,7 @@
 //! of their own where a script would change the server itself.
 
 use postgres_protocol::escape::escape_identifier;
+use script::whole_server;
 
 use crate::error::{Failure, Result};
 use crate::guard::Demand;
@@ -44,7 +45,7 @@ pub fn started_sandbox(session: &Session<'_>) -> Result<Sandbox> {
 pub fn acts_on_server(session: &Session<'_>, history: &History) -> Option<String> {
     let down = |migration: &Migration| {
         let path = session.settings.prisma.migrations.join(&migration.name).join("down.sql");
-        let found = server_wide::first(&pin::file::read_text(&path, pin::file::LONGEST).ok()?)?;
+        let found = whole_server::first(&pin::file::read_text(&path, pin::file::LONGEST).ok()?)?;
         Some(format!("`{}/down.sql` ({found}) acts on the whole server", migration.name))
     };
     server_wide::first_in(history).or_else(|| history.migrations.iter().find_map(down))

@@ -147,10 +147,11 @@ fn not_again(failure: Failure, migration: &str, outlived: &[&Outlasting], droppe
 
 #[cfg(test)]
 mod tests {
+    use script::statements::Version;
+
     use super::*;
     use crate::postgres::server::{Database, open, open_as_migrator};
     use crate::schema::history::Migration;
-    use crate::schema::statements::Version;
     use crate::session::groundwork::Groundwork;
 
     const PUBLIC: AsPrisma<'_> =

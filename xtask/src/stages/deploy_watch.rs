@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
+use script::without_values::without_values;
+
 use crate::error::{Failure, Result};
 use crate::evidence::deploy::{Blocked, Deploy, Wait};
 use crate::postgres::connection::Connection;
 use crate::postgres::lock_wait::lock_waits;
 use crate::postgres::queue::{Queue, Waiting, last_statement, queue};
 use crate::run::console::Console;
-use crate::schema::without_values::without_values;
 use crate::session::Session;
 use pin::Lease;
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use script::only_adds::only_add;
 use serde::Deserialize;
 
 use crate::error::{Failure, Result};
@@ -14,7 +15,6 @@ use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Explanation, Step};
 use crate::schema::history::History;
-use crate::schema::only_adds::only_add;
 use crate::session::Session;
 use crate::stages::probed_client::ProbedClient;
 use crate::stages::release_in_git::{Git, check_major, here};

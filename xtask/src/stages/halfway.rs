@@ -1,6 +1,8 @@
 //! After which statement a migration stopped. From 7.4 on Prisma sends most scripts statement by statement, and what came before
 //! the failing one stays: a replay tells which beginning of the script makes the schema that is there.
 
+use script::statements::split;
+
 use crate::error::{Failure, Result};
 use crate::migrations::status::MigrationStatus;
 use crate::schema::catalog::Catalog;
@@ -10,7 +12,6 @@ use crate::schema::history::History;
 use crate::schema::platform;
 use crate::schema::replay::replay_by_statement;
 use crate::schema::scratch_server;
-use crate::schema::statements::split;
 use crate::session::Session;
 
 /// A script whose beginning is in the schema.

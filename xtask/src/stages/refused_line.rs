@@ -1,10 +1,11 @@
 //! At which line of a migration's script the server refused it, as far as that can be known: Prisma says it where the server points at a
 //! place, and of a script that it sent statement by statement the schema shows which of them is the first that is not there.
 
+use script::statements::{Version, split};
+
 use crate::error::Failure;
 use crate::migrations::database_state::DatabaseState;
 use crate::schema::history::{History, Migration};
-use crate::schema::statements::{Version, split};
 use crate::session::Session;
 use crate::stages::halfway;
 use crate::tools::prisma_error;

@@ -11,9 +11,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use script::statements::{Version, split};
 use serde_json::json;
-
-use crate::schema::statements::{Version, split};
 
 /// For the engine program: where we are, and which release of Prisma calls it.
 const ADVERTISED: &str = "STAGING_DRILL_SPLITTER";

@@ -1,6 +1,6 @@
 //! What somebody says in a migration that a statement of it may do: `-- drill-accept: blocks-writes because REASON` above it.
 
-use crate::schema::comments::{Comment, comments};
+use script::comments::{Comment, comments};
 
 const MARK: &str = "drill-accept";
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use script::statements::{Version, split};
+
 use crate::evidence::impact::{Blocks, Impact, Work};
 use crate::evidence::limits::OverLimit;
 use crate::migrations::impact::exceptions::{Exception, Exceptions, KEYS};
 use crate::schema::history::Migration;
-use crate::schema::statements::{Version, split};
 use crate::settings::limits::{Limits, Longest};
 use crate::words::{counted, duration, listed, number, size};
 

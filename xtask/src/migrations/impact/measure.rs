@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use postgres::error::SqlState;
+use script::statements::{Statement, Version, split};
 
 use crate::error::Result;
 use crate::evidence::impact::Impact;
@@ -11,7 +12,6 @@ use crate::migrations::impact::probe::{Probe, There};
 use crate::postgres::connection::Connection;
 use crate::schema::history::Migration;
 use crate::schema::replay::{AsPrisma, Refused, apply_with};
-use crate::schema::statements::{Statement, Version, split};
 
 /// Letters of a statement that are shown.
 const SHOWN: usize = 120;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use postgres::error::SqlState;
+use script::statements::{Version, split};
 
 use super::measure::Watch;
 use super::*;
@@ -13,7 +14,6 @@ use crate::migrations::impact::at_size::AtSize;
 use crate::postgres::server::{open_as, open_as_migrator, open_heard};
 use crate::rows::filler::fill_empty;
 use crate::schema::history::Migration;
-use crate::schema::statements::{Version, split};
 use crate::session::groundwork::Groundwork;
 use crate::settings::production::ProductionRows;
 

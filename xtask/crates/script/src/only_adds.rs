@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{AlterTable, AlterTableOperation, AlterTypeOperation, ColumnOption, Statement as Sql};
 
-use super::statements::parsed;
+use crate::statements::parsed;
 
 /// New tables and all that is done to them, indexes that are not unique, types and values of them, and columns that need no value. In doubt
 /// not: what is not understood may do anything.

@@ -2,7 +2,7 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
-use super::pieces::pieces;
+use crate::pieces::pieces;
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Comment {

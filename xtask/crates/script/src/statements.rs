@@ -13,7 +13,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token};
 
-use super::pieces::{self, Pieces};
+use crate::pieces::{self, Pieces};
 
 /// The first release that takes a file apart.
 const SPLITS: Version = Version(7, 4);
@@ -111,7 +111,7 @@ struct Parsed<T> {
 ///
 /// # Errors
 /// What the parser does not understand.
-pub(super) fn parsed<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<T>, String> {
+pub(crate) fn parsed<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<T>, String> {
     parse(script, look).map(|all| all.into_iter().map(|one| one.said).collect())
 }
 

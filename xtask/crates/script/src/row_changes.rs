@@ -7,7 +7,7 @@ use sqlparser::ast::{
     UpdateTableFromKind,
 };
 
-use crate::schema::statements::{moves_rows, parsed};
+use crate::statements::{moves_rows, parsed};
 
 /// One UPDATE or DELETE, or what is like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
