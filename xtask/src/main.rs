@@ -17,6 +17,7 @@ mod headway;
 mod hint;
 mod init;
 mod interrupt;
+mod meanwhile;
 mod migrations;
 mod parity;
 mod postgres;

@@ -1,13 +1,13 @@
 //! Long work on the server that ends soon after the user asks to stop: a statement is cancelled there, not just forgotten here.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::Thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use postgres::{CancelToken, NoTls, Transaction};
 
 use crate::error::{Failure, Result};
 use crate::interrupt::Interrupt;
+use crate::meanwhile::meanwhile;
 
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -32,36 +32,17 @@ pub fn interruptible<T>(
 
 /// Does `work`, and cancels the statements of `sessions` when a signal comes.
 pub fn watched<T>(sessions: &[CancelToken], interrupt: &Interrupt, work: impl FnOnce() -> T) -> T {
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| watch(sessions, interrupt, &done));
-        let _told = Told { done: &done, watcher: watcher.thread() };
-        work()
-    })
+    meanwhile(&|ended| watch(sessions, interrupt, ended), work)
 }
 
-/// Tells the watcher at the end of the work, a panic included: the scope waits for it.
-struct Told<'a> {
-    done: &'a AtomicBool,
-    watcher: &'a Thread,
-}
-
-impl Drop for Told<'_> {
-    fn drop(&mut self) {
-        self.done.store(true, Ordering::Relaxed);
-        self.watcher.unpark();
-    }
-}
-
-fn watch(sessions: &[CancelToken], interrupt: &Interrupt, done: &AtomicBool) {
-    while !done.load(Ordering::Relaxed) {
+fn watch(sessions: &[CancelToken], interrupt: &Interrupt, ended: &Receiver<()>) {
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         // Again and again: a cancellation that comes between two statements is lost.
         if interrupt.status().is_some() {
             for session in sessions {
                 let _ = session.cancel_query(NoTls);
             }
         }
-        std::thread::park_timeout(LOOK);
     }
 }
 

@@ -156,9 +156,9 @@ impl Connection {
         self.client.batch_execute(&sql).could_not("set a time limit")
     }
 
-    /// A way to stop what this session is doing, for another thread.
-    pub fn canceller(&self) -> Canceller {
-        Canceller(self.client.cancel_token())
+    /// What stops the statement that this session is at, from another thread; its transaction fails then.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
     }
 
     fn prepare_session(&mut self) -> Result<(), postgres::Error> {
@@ -170,17 +170,6 @@ impl Connection {
             }
         }
         prepared
-    }
-}
-
-/// Asks the server to stop the statement that a session is at; its transaction fails then.
-pub struct Canceller(CancelToken);
-
-impl Canceller {
-    /// A request that does not arrive changes nothing: the statement ends by itself.
-    pub fn cancel(&self) {
-        #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
-        let _ = self.0.cancel_query(NoTls);
     }
 }
 

@@ -2,10 +2,11 @@
 //! it waiting, and again in the failure that came of it.
 
 use std::collections::BTreeSet;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::error::Result;
+use crate::meanwhile::meanwhile;
 use crate::postgres::lock_wait::{LockWait, lock_waits};
 use crate::run::console::Console;
 use crate::session::Session;
@@ -21,13 +22,7 @@ pub const RECENT: Duration = Duration::from_millis(800);
 /// # Errors
 /// Those of `work`; `blocked` where they came of a wait.
 pub fn watched<T>(session: &Session<'_>, console: &Console, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    let result = std::thread::scope(|scope| {
-        let (working, ended) = channel();
-        scope.spawn(move || watch(session, console, &ended));
-        let result = work();
-        drop(working);
-        result
-    });
+    let result = meanwhile(&|ended| watch(session, console, ended), work);
     result.map_err(|failure| session.waits.explain(failure, RECENT))
 }
 

@@ -27,6 +27,7 @@ use crate::evidence::outcome::{BeforeAfter, Outcome};
 use crate::headway::Headway;
 use crate::hint::Hint;
 use crate::interrupt::Interrupt;
+use crate::meanwhile::meanwhile;
 use crate::parity::by_row::verdict::RowVerdict;
 use crate::parity::comparison::{Comparison, percent};
 use crate::settings::Output;
@@ -197,13 +198,7 @@ impl Console {
         if self.output.quiet {
             return work();
         }
-        std::thread::scope(|scope| {
-            let (working, ended) = channel();
-            scope.spawn(move || self.follow(name, how, &ended));
-            let result = work();
-            drop(working);
-            result
-        })
+        meanwhile(&|ended| self.follow(name, how, ended), work)
     }
 
     fn follow(&self, name: &str, (headway, spins): (Option<&Headway>, bool), ended: &Receiver<()>) {
