@@ -1,4 +1,4 @@
--- What `drop schema … cascade` of the schemas $1 reaches outside of them, found as the server finds it: from the schema to all that depends on it, and
+-- What `drop schema ... cascade` of the schemas $1 reaches outside of them, found as the server finds it: from the schema to all that depends on it, and
 -- from a part to the whole that cannot be without it (a view's rule, a generated column's expression, an extension's member). Its own
 -- objects, and what is only part of another row of the answer, are left out.
 with recursive gone(classid, objid, objsubid) as (

@@ -13,8 +13,8 @@ use crate::hint::Hint;
 use crate::migrations::database_state::record_counts;
 use crate::postgres::counts::{Counts, counts};
 use crate::postgres::fence;
-use crate::rows::snapshot::copy::{FromCopy, is_comment_of_schema, prove, settle_pending, swap, verify};
-use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, beside, choose, put_back, put_back_from};
+use crate::rows::snapshot::copy::{is_comment_of_schema, prove, settle_pending, swap, verify};
+use crate::rows::snapshot::{Fit, Origin, Snapshot, Store, beside, choose, put_back};
 use crate::run::consent::Question;
 use crate::run::console::Console;
 use crate::run::ended::Ended;
@@ -354,16 +354,8 @@ fn put_all_back(running: &Running<'_, Restore>) -> Result<String> {
             }
         }
     }
-    let rows = put_rows_back(session, inspection)?;
+    let rows = put_back(session, &inspection.snapshot, &inspection.fit)?;
     Ok(format!("{rows} rows, as many and the same as in the snapshot"))
-}
-
-fn put_rows_back(session: &Session<'_>, inspection: &Inspection) -> Result<u64> {
-    let Inspection { snapshot, fit, .. } = inspection;
-    match &snapshot.manifest.database {
-        None => put_back(session, snapshot, fit),
-        Some(copy) => put_back_from(session, &snapshot.manifest.schemas, &FromCopy { session, copy }, fit),
-    }
 }
 
 fn current_counts(session: &Session<'_>, inspection: &Inspection) -> Result<Counts> {

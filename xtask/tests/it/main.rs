@@ -22,6 +22,7 @@ mod copies;
 mod docs;
 mod doctor;
 mod drill;
+mod encodings;
 mod evidence;
 mod forward;
 mod guard;

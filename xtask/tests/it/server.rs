@@ -193,6 +193,15 @@ impl Server {
         database
     }
 
+    /// As `database`, in another encoding.
+    pub fn database_in(&self, name: &str, encoding: &str) -> Database {
+        let database = self.role_for(name);
+        let (name, user) = (&database.name, &database.user);
+        let create = format!("create database {name} owner {user} encoding '{encoding}' template template0");
+        self.superuser("postgres").batch_execute(&create).unwrap();
+        database
+    }
+
     /// The role of a database that is not there yet, and its name.
     pub fn role_for(&self, name: &str) -> Database {
         self.role_of(&numbered(name))

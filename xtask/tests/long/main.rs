@@ -33,6 +33,7 @@ mod copies;
 mod copies_back;
 mod deployed;
 mod doctor;
+mod encodings;
 mod engine;
 mod faults_server;
 mod fidelity;

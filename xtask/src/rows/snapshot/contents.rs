@@ -1,12 +1,12 @@
 //! What there is to copy: the tables with their columns, and the sequences with their values.
 
 use postgres::Transaction;
-use postgres_protocol::escape::escape_identifier;
+use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::{Failure, Result};
 use crate::postgres::claim::CLAIM_SCHEMA;
 use crate::postgres::connection::CouldNot;
-use crate::rows::snapshot::manifest::Sequence;
+use crate::rows::snapshot::manifest::{Encoding, Sequence};
 use crate::schema::ledger::LEDGER_TABLE;
 
 /// A table as the server has it now.
@@ -21,6 +21,8 @@ pub struct Source {
     pub required: Vec<String>,
     /// With indexes and all partitions.
     pub bytes: u64,
+    /// In which its rows are copied; None for UTF-8.
+    pub encoding: Encoding,
 }
 
 impl Source {
@@ -38,18 +40,19 @@ impl Source {
         let list = self.columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");
         // The rows of heirs are theirs; those of partitions are the table's.
         let only = if self.partitioned { "" } else { "only " };
-        format!("copy (select {list} from {only}{} {clause}) to stdout", self.sql_name())
+        format!("copy (select {list} from {only}{} {clause}) to stdout{}", self.sql_name(), self.options(false))
     }
 
     /// Prints `columns` of all rows in text form.
     pub fn copy_out(&self, columns: &[String]) -> String {
         let list = columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");
-        match (self.partitioned, columns.is_empty()) {
+        let rows = match (self.partitioned, columns.is_empty()) {
             // COPY itself reads no partitioned table, and of a table with heirs only the table's own rows.
-            (true, _) => format!("copy (select {list} from {}) to stdout", self.sql_name()),
-            (false, true) => format!("copy {} to stdout", self.sql_name()),
-            (false, false) => format!("copy {} ({list}) to stdout", self.sql_name()),
-        }
+            (true, _) => format!("(select {list} from {})", self.sql_name()),
+            (false, true) => self.sql_name(),
+            (false, false) => format!("{} ({list})", self.sql_name()),
+        };
+        format!("copy {rows} to stdout{}", self.options(false))
     }
 
     /// Fills a table that this transaction has emptied. No other session can see its rows before the transaction ends, so they are
@@ -57,8 +60,13 @@ impl Source {
     pub fn copy_in(&self, columns: &[String]) -> String {
         let list = columns.iter().map(|column| escape_identifier(column)).collect::<Vec<_>>().join(", ");
         let list = if columns.is_empty() { String::new() } else { format!(" ({list})") };
-        let freeze = if self.partitioned { "" } else { " with (freeze)" };
-        format!("copy {}{list} from stdin{freeze}", self.sql_name())
+        format!("copy {}{list} from stdin{}", self.sql_name(), self.options(!self.partitioned))
+    }
+
+    fn options(&self, freeze: bool) -> String {
+        let encoding = self.encoding.as_ref().map(|name| format!("encoding {}", escape_literal(name)));
+        let options: Vec<String> = freeze.then(|| "freeze".to_owned()).into_iter().chain(encoding).collect();
+        if options.is_empty() { String::new() } else { format!(" with ({})", options.join(", ")) }
     }
 }
 
@@ -75,7 +83,9 @@ const TABLES: &str = "
              else (select coalesce(sum(pg_catalog.pg_total_relation_size(p.relid)), 0)::int8 from pg_catalog.pg_partition_tree(c.oid) p)
            end,
            (select min(p.relid::pg_catalog.regclass::text) from pg_catalog.pg_partition_tree(c.oid) p
-              join pg_catalog.pg_class f on f.oid = p.relid where f.relkind = 'f')
+              join pg_catalog.pg_class f on f.oid = p.relid where f.relkind = 'f'),
+           (select nullif(pg_catalog.pg_encoding_to_char(d.encoding), 'UTF8')::text from pg_catalog.pg_database d
+             where d.datname = pg_catalog.current_database())
       from pg_catalog.pg_class c
       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      where n.nspname = any($1) and n.nspname <> $2 and (n.nspname, c.relname) <> ($3, $4)
@@ -113,6 +123,7 @@ fn source(row: &postgres::Row) -> Result<Source> {
         columns: row.get(3),
         required: row.get(4),
         bytes: row.get::<_, i64>(5).unsigned_abs(),
+        encoding: row.get(7),
     })
 }
 

@@ -11,12 +11,17 @@ use crate::rows::snapshot::succession::before;
 use crate::schema::ledger::{Entry, LEDGER_TABLE};
 use crate::session::Session;
 
-/// Raised when older programs could not read a new snapshot. 2: a number, and the server's clock. 3: kept as a database.
-pub const FORMAT: u32 = 3;
-/// Of one that is kept in files.
-pub const FORMAT_OF_FILES: u32 = 2;
+/// Raised when older programs could not read a new snapshot. 2: a number, and the server's clock. 3: kept as a database. 4: rows in an encoding
+/// that is not UTF-8.
+pub const FORMAT: u32 = 4;
+const FORMAT_OF_COPIES: u32 = 3;
+const FORMAT_OF_FILES: u32 = 2;
 /// The oldest format that is still read.
 pub const OLDEST_FORMAT: u32 = 1;
+
+/// The database's own, so that the bytes that are there come out and go in as they are: SQL_ASCII has any, and of other encodings a letter may
+/// have none in UTF-8. None is UTF-8.
+pub type Encoding = Option<String>;
 
 /// What a snapshot holds, and of what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +49,9 @@ pub struct Manifest {
     /// Where the rows are, if they are not in files: then a table has no file, and its checksum is the server's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Copy>,
+    /// Of the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Encoding,
 }
 
 /// A database of the target's own server that is as the target was.
@@ -98,6 +106,7 @@ pub struct Contents<'a> {
     pub schemas: &'a [String],
     pub tables: &'a [Table],
     pub sequences: &'a [Sequence],
+    pub encoding: &'a Encoding,
 }
 
 /// A whole snapshot on this machine.
@@ -123,8 +132,8 @@ impl Snapshot {
     }
 
     pub fn contents(&self) -> Contents<'_> {
-        let Manifest { schemas, tables, sequences, .. } = &self.manifest;
-        Contents { schemas, tables, sequences }
+        let Manifest { schemas, tables, sequences, encoding, .. } = &self.manifest;
+        Contents { schemas, tables, sequences, encoding }
     }
 
     /// For a person: where the rows are.
@@ -145,6 +154,15 @@ impl Snapshot {
         let names = self.pruned.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
         let gone = (!names.is_empty()).then(|| format!("old snapshots were removed: {}", names.join(", ")));
         gone.into_iter().chain(self.kept.iter().cloned()).collect()
+    }
+}
+
+/// The oldest whose programs can read it.
+pub fn format_of(copy: Option<&Copy>, encoding: &Encoding) -> u32 {
+    match (encoding, copy) {
+        (Some(_), _) => FORMAT,
+        (None, Some(_)) => FORMAT_OF_COPIES,
+        (None, None) => FORMAT_OF_FILES,
     }
 }
 

@@ -27,8 +27,8 @@ mod take;
 mod trial;
 
 pub use choice::choose;
-pub use manifest::{Copy, FORMAT, Manifest, Origin, Sequence, Snapshot, Table};
-pub use put_back::{Fit, Rows, beside, fit, put_back, put_back_from};
+pub use manifest::{Copy, Encoding, Manifest, Origin, Sequence, Snapshot, Table, format_of};
+pub use put_back::{Fit, Rows, beside, fit, put_back};
 pub use store::{Begun, Draft, Listed, Pending, Store, free_bytes, megabytes};
 pub use take::{allow_time, copy_out, server_time, take_of};
 pub use trial::{Trial, try_way_back};

@@ -20,7 +20,7 @@ use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
 use crate::rows::snapshot::copy::FromCopy;
-use crate::rows::snapshot::manifest::{Contents, Sequence, Snapshot, Table};
+use crate::rows::snapshot::manifest::{Contents, Manifest, Sequence, Snapshot, Table};
 use crate::rows::snapshot::obstacles::{LARGE, Obstacles};
 use crate::rows::snapshot::passing::Passing;
 use crate::rows::snapshot::stale_views::stale_views;
@@ -170,7 +170,7 @@ pub fn beside(connection: &mut Connection, contents: Contents<'_>, skip_missing:
     for table in contents.tables {
         let found = there.iter().position(|target| target.schema == table.schema && target.name == table.name);
         match found.map(|index| there.swap_remove(index)) {
-            Some(target) => fit.add(table, target),
+            Some(target) => fit.add(table, Source { encoding: contents.encoding.clone(), ..target }),
             None if table.rows == 0 => {}
             None if skip_missing => {
                 fit.left_out.push(format!("{} rows of `{}`, which is not there", table.rows, table.full_name()))
@@ -261,10 +261,10 @@ impl Fit {
 /// # Errors
 /// `different` when the server then holds something other than the snapshot; `failed` when a row does not go in. The database is as it was.
 pub fn put_back(session: &Session<'_>, snapshot: &Snapshot, fit: &Fit) -> Result<u64> {
-    let schemas = &snapshot.manifest.schemas;
+    let Manifest { schemas, encoding, .. } = &snapshot.manifest;
     match &snapshot.manifest.database {
         None => put_back_from(session, schemas, snapshot, fit),
-        Some(copy) => put_back_from(session, schemas, &FromCopy { session, copy }, fit),
+        Some(copy) => put_back_from(session, schemas, &FromCopy { session, copy, encoding }, fit),
     }
 }
 

@@ -9,13 +9,13 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use postgres::Transaction;
-use postgres_protocol::escape::{escape_identifier, escape_literal};
+use postgres_protocol::escape::escape_identifier;
 
 use crate::error::Result;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, sequences, tables};
-use crate::rows::snapshot::manifest::{Contents, Sequence, Table};
+use crate::rows::snapshot::manifest::{Contents, Encoding, Sequence, Table};
 use crate::rows::snapshot::put_back::Rows;
 use crate::rows::snapshot::take::{allow_time, copy_text};
 use rowfile::RowSum;
@@ -80,6 +80,7 @@ pub struct Sample {
     schemas: Vec<String>,
     tables: Vec<Table>,
     sequences: Vec<Sequence>,
+    encoding: Encoding,
     /// By the table's full name.
     rows: BTreeMap<String, Vec<u8>>,
     /// All rows of all tables are in it.
@@ -118,10 +119,12 @@ impl Sample {
 
     fn of(schemas: &[&str], drawn: Vec<Drawn>, sequences: Vec<Sequence>) -> Sample {
         let is_whole = drawn.iter().all(|one| one.is_whole);
+        let encoding = drawn.first().and_then(|one| one.source.encoding.clone());
         let text = |one: &Drawn| (one.source.full_name(), one.rows.concat());
         let rows: BTreeMap<String, Vec<u8>> = drawn.iter().map(text).collect();
         let tables = drawn.into_iter().map(Drawn::table).collect();
-        Sample { schemas: schemas.iter().map(|&schema| schema.to_owned()).collect(), tables, sequences, rows, is_whole }
+        let schemas = schemas.iter().map(|&schema| schema.to_owned()).collect();
+        Sample { schemas, tables, sequences, encoding, rows, is_whole }
     }
 
     /// How many tables have rows in it.
@@ -130,7 +133,8 @@ impl Sample {
     }
 
     pub fn contents(&self) -> Contents<'_> {
-        Contents { schemas: &self.schemas, tables: &self.tables, sequences: &self.sequences }
+        let Sample { schemas, tables, sequences, encoding, .. } = self;
+        Contents { schemas, tables, sequences, encoding }
     }
 }
 
@@ -228,7 +232,7 @@ impl<'a> Link<'a> {
     fn condition(&self, wanted: &[Fields]) -> String {
         let (columns, operators) = (&self.key.referred, &self.key.operators);
         let equal = |((column, operator), field): ((&String, &String), &Vec<u8>)| {
-            format!("{} {operator} {}", escape_identifier(column), escape_literal(&plain(field)))
+            format!("{} {operator} {}", escape_identifier(column), literal(&plain(field)))
         };
         let row =
             |fields: &Fields| columns.iter().zip(operators).zip(fields).map(equal).collect::<Vec<_>>().join(" and ");
@@ -245,7 +249,7 @@ fn fields(row: &Row, places: &[usize]) -> Option<Fields> {
 }
 
 /// A field without the escapes of COPY.
-fn plain(field: &[u8]) -> String {
+fn plain(field: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len());
     let mut bytes = field.iter();
     while let Some(&byte) = bytes.next() {
@@ -263,7 +267,18 @@ fn plain(field: &[u8]) -> String {
             },
         });
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
+}
+
+/// In letters that every encoding has: what others stand for is the database's to say.
+fn literal(value: &[u8]) -> String {
+    let letter = |&byte: &u8| match byte {
+        b'\'' => "''".to_owned(),
+        b'\\' => r"\\".to_owned(),
+        0x20..0x7f => char::from(byte).to_string(),
+        other => format!(r"\x{other:02x}"),
+    };
+    format!("E'{}'", value.iter().map(letter).collect::<String>())
 }
 
 /// Draws rows that drawn ones refer to, one step further; whether there were any.

@@ -552,10 +552,10 @@ mod tests {
     fn a_snapshot_of_before_is_still_read_and_one_of_later_is_not() {
         let Kept::Whole(manifest) = state_of(folder(FORMAT_1).path()) else { panic!("not whole") };
         assert_eq!((manifest.rows(), manifest.number), (2, None));
-        let Kept::Unreadable(why) = state_of(folder(&FORMAT_1.replace("\"format\":1", "\"format\":4")).path()) else {
+        let Kept::Unreadable(why) = state_of(folder(&FORMAT_1.replace("\"format\":1", "\"format\":5")).path()) else {
             panic!()
         };
-        assert_eq!(why, "has format 4, and this program reads 1 to 3");
+        assert_eq!(why, "has format 5, and this program reads 1 to 4");
     }
 
     #[test]

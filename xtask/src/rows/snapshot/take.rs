@@ -17,7 +17,7 @@ use crate::postgres::connection::{CouldNot, failure};
 use crate::postgres::counts::{Counts, check_all_seen};
 use crate::rows::snapshot::contents::{Source, sequences, tables};
 use crate::rows::snapshot::copy::remove::prune;
-use crate::rows::snapshot::manifest::{FORMAT_OF_FILES, Manifest, Origin, Snapshot, Table};
+use crate::rows::snapshot::manifest::{Manifest, Origin, Snapshot, Table, format_of};
 use crate::rows::snapshot::passing::Passing;
 use crate::rows::snapshot::store::{Draft, Store};
 use crate::schema::catalog::catalog_in;
@@ -57,8 +57,9 @@ fn in_transaction(
     let known: Option<u64> = sources.iter().map(|source| rows.get(&source.full_name())).sum::<Option<u64>>();
     let mut passing = Passing::new(session.headway.rows(known));
     let tables = Taking::of(&draft, &sources, session).run(transaction, &mut passing)?;
+    let encoding = sources.first().and_then(|source| source.encoding.clone());
     let manifest = Manifest {
-        format: FORMAT_OF_FILES,
+        format: format_of(None, &encoding),
         drill: env!("CARGO_PKG_VERSION").to_owned(),
         number: Some(store.next_number()?),
         created_at,
@@ -71,6 +72,7 @@ fn in_transaction(
         ledger: ledger_in(transaction, schemas[0])?.map(|ledger| ledger.rows),
         catalog: catalog_in(transaction, schemas)?.digest(),
         database: None,
+        encoding,
     };
     draft.seal(manifest)
 }

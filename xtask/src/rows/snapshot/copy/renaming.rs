@@ -231,6 +231,8 @@ impl Inside {
             columns: Vec::new(),
             required: Vec::new(),
             bytes: row.get::<_, i64>(2).unsigned_abs(),
+            // Summed on the server, and not copied.
+            encoding: None,
         };
         let others = rows.iter().map(source).collect();
         let any = "select exists (select from pg_catalog.pg_largeobject_metadata)";

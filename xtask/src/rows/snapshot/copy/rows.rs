@@ -7,7 +7,7 @@ use crate::error::{Failure, Result};
 use crate::postgres::connection::Connection;
 use crate::rows::snapshot::contents::Source;
 use crate::rows::snapshot::copy::sums::is_partitioned;
-use crate::rows::snapshot::{Copy, Rows, Table, copy_out};
+use crate::rows::snapshot::{Copy, Encoding, Rows, Table, copy_out};
 use crate::session::Session;
 
 /// The server sends a row at a time.
@@ -18,6 +18,8 @@ const AHEAD: usize = 16;
 pub struct FromCopy<'a> {
     pub session: &'a Session<'a>,
     pub copy: &'a Copy,
+    /// In which they are wanted.
+    pub encoding: &'a Encoding,
 }
 
 impl Rows for FromCopy<'_> {
@@ -31,6 +33,7 @@ impl Rows for FromCopy<'_> {
             columns: table.columns.clone(),
             required: Vec::new(),
             bytes: 0,
+            encoding: self.encoding.clone(),
         };
         let (sender, receiver) = sync_channel(AHEAD);
         std::thread::spawn(move || {

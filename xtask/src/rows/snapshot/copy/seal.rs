@@ -8,7 +8,7 @@ use crate::rows::snapshot::copy::keep::Kept;
 use crate::rows::snapshot::copy::make::Made;
 use crate::rows::snapshot::copy::remove::prune;
 use crate::rows::snapshot::copy::sums::{Sum, sums};
-use crate::rows::snapshot::{Copy, FORMAT, Manifest, Origin, Sequence, Snapshot, Store, Table, server_time};
+use crate::rows::snapshot::{Copy, Manifest, Origin, Sequence, Snapshot, Store, Table, format_of, server_time};
 use crate::schema::catalog::{Catalog, catalog_in};
 use crate::schema::ledger::{Entry, ledger_in};
 use crate::session::Session;
@@ -114,8 +114,9 @@ impl Side {
 
     fn manifest(self, session: &Session<'_>, sums: Vec<Sum>, reason: &str, copy: Copy) -> Result<Manifest> {
         let Side { schemas, created_at, sources, sequences, ledger, catalog } = self;
+        let encoding = sources.first().and_then(|source| source.encoding.clone());
         Ok(Manifest {
-            format: FORMAT,
+            format: format_of(Some(&copy), &encoding),
             drill: env!("CARGO_PKG_VERSION").to_owned(),
             number: Some(Store::of(session.settings).next_number()?),
             created_at,
@@ -128,6 +129,7 @@ impl Side {
             ledger,
             catalog: catalog.digest(),
             database: Some(copy),
+            encoding,
         })
     }
 
