@@ -9,7 +9,7 @@ use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
 use crate::error::{Failure, Result, Status};
 use crate::hint::Hint;
 use crate::postgres::causes::{self, Whose};
-use crate::postgres::own_settings;
+use crate::postgres::{own_settings, role_setting};
 use redact::Secret;
 
 /// The marker in definitions and grants for the role that we are connected as: the throw-away database of a replay and
@@ -29,6 +29,8 @@ const TRUSTED: Duration = Duration::from_millis(200);
 pub struct Connection {
     client: Client,
     statement_timeout: Duration,
+    /// Sets what a session of another database begins with; empty for one that is not in its place.
+    in_place_of: String,
     /// When it was last known to be there.
     seen: Instant,
     /// By us.
@@ -51,7 +53,7 @@ impl Connection {
             match connection.prepare_session() {
                 Ok(()) => return Ok(connection),
                 Err(_) if connection.client.is_closed() && begun < SESSIONS => begun += 1,
-                Err(error) => return Err(not_prepared(config.get_user().unwrap_or_default(), error)),
+                Err(error) => return Err(not_prepared(&mut connection.client, error)),
             }
         }
     }
@@ -59,7 +61,13 @@ impl Connection {
     fn begin(config: &postgres::Config, timeout: Duration) -> Result<Connection> {
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
         let client = config.connect(NoTls).map_err(refused_by_server)?;
-        Ok(Connection { client, statement_timeout: timeout, seen: Instant::now(), ended: false })
+        Ok(Connection {
+            client,
+            statement_timeout: timeout,
+            in_place_of: String::new(),
+            seen: Instant::now(),
+            ended: false,
+        })
     }
 
     /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
@@ -109,12 +117,20 @@ impl Connection {
         &mut self.client
     }
 
+    /// From now on Prisma's session, which this one is to a migration, is one of a database that has set all this. What this role may not set is
+    /// left as it is.
+    pub fn stand_in(&mut self, settings: &[(String, String)]) {
+        self.in_place_of = own_settings::as_elsewhere(settings);
+    }
+
     /// Makes a clean session what Prisma's is to a migration: the server's defaults, and `schema` alone on the search path.
     pub fn impersonate_prisma(&mut self, schema: &str) -> Result<(), postgres::Error> {
         let path = postgres_protocol::escape::escape_identifier(schema);
         let timeout = self.statement_timeout.as_millis();
         let stays = own_settings::STAYS;
-        self.client.batch_execute(&format!("set statement_timeout = {timeout}; {stays}; set search_path = {path}"))
+        let begins = &self.in_place_of;
+        self.client
+            .batch_execute(&format!("set statement_timeout = {timeout}; {stays}; {begins}; set search_path = {path}"))
     }
 
     /// Our own settings for the rest of a transaction, as SQL: what a script in it may have changed.
@@ -200,14 +216,15 @@ pub fn server_words(answer: &DbError) -> String {
     format!("{}: {} (SQLSTATE {})", answer.severity(), answer.message(), answer.code().code())
 }
 
-/// A superuser may have set for a role what the role may not set back.
-fn not_prepared(user: &str, error: postgres::Error) -> Failure {
+/// A superuser may have set for a role or a database what the role may not set back.
+fn not_prepared(client: &mut Client, error: postgres::Error) -> Failure {
     let answer = error.as_db_error().filter(|answer| *answer.code() == SqlState::INSUFFICIENT_PRIVILEGE);
     let setting = answer.and_then(|answer| answer.message().split('"').nth(1)).map(str::to_owned);
     let failure = failure("set up a session", error).with_status(Status::Blocked);
-    let Some(setting) = setting else { return failure };
-    let role = postgres_protocol::escape::escape_identifier(user);
-    failure.note("a superuser may run the SQL below").hint(Hint::sql(format!("alter role {role} reset {setting}")))
+    match setting.and_then(|setting| role_setting::to_default(client, &setting)) {
+        Some(remedy) => failure.note("a superuser may run the SQL below").hint(Hint::sql(remedy)),
+        None => failure,
+    }
 }
 
 fn refused_by_server(error: postgres::Error) -> Failure {

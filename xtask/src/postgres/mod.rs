@@ -18,6 +18,7 @@ mod own_settings;
 pub mod queue;
 pub mod ready;
 pub mod rights;
+pub mod role_setting;
 pub mod run_lock;
 pub mod service_role;
 pub mod table_locks;

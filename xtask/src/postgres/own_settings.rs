@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use postgres_protocol::escape::escape_literal;
+
 /// Longest wait for a lock that another session holds: long enough for a short transaction, short enough not to queue
 /// others behind us.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,6 +68,24 @@ pub fn sql(statement_timeout: Duration, is_local: bool) -> String {
         LOCK_TIMEOUT.as_millis(),
         rows.join(", ")
     )
+}
+
+/// Sets each of `settings` that may be set, for the session.
+pub fn as_elsewhere(settings: &[(String, String)]) -> String {
+    let row = |(name, value): &(String, String)| format!("({}, {})", escape_literal(name), escape_literal(value));
+    let rows: Vec<String> = settings.iter().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let each = format!(
+        "declare s record; begin
+           for s in select * from (values {}) v (name, value) loop
+             begin perform pg_catalog.set_config(s.name, s.value, false); exception when others then null; end;
+           end loop;
+         end",
+        rows.join(", ")
+    );
+    format!("do {}", escape_literal(&each))
 }
 
 /// For a session that is otherwise a child's: it is ours to hold, also while nothing is asked of it.
@@ -222,16 +242,22 @@ mod tests {
     #[test]
     fn what_only_a_superuser_may_turn_back_refuses_and_names_the_statement() {
         let mut database = Database::new();
-        database.run("create role replays login; alter role replays set session_replication_role = replica");
-        let url = Secret::new(url("replays", &database.name));
-        let refused = Connection::open(&url, "xtask tests", Duration::from_secs(60)).err().unwrap();
-        let told = format!("{refused:?}");
-        assert!(told.contains("permission denied to set parameter"), "{told}");
-        assert_eq!(refused.status, crate::error::Status::Blocked);
-        let fix = refused.hint.unwrap().line(&crate::hint::Aim::default());
-        assert_eq!(fix, r#"alter role "replays" reset session_replication_role"#);
-        database.run(&fix);
-        Connection::open(&url, "xtask tests", Duration::from_secs(60)).unwrap();
+        let name = database.name.clone();
+        database.run("create role replays login");
+        let url = Secret::new(url("replays", &name));
+        let whose =
+            ["role \"replays\"", &format!("database \"{name}\""), &format!("role \"replays\" in database \"{name}\"")];
+        for whose in whose {
+            database.run(&format!("alter {whose} set session_replication_role = replica"));
+            let refused = Connection::open(&url, "xtask tests", Duration::from_secs(60)).err().unwrap();
+            let told = format!("{refused:?}");
+            assert!(told.contains("permission denied to set parameter"), "{told}");
+            assert_eq!(refused.status, crate::error::Status::Blocked);
+            let fix = refused.hint.unwrap().line(&crate::hint::Aim::default());
+            assert_eq!(fix, format!("alter {whose} reset session_replication_role"));
+            database.run(&fix);
+            Connection::open(&url, "xtask tests", Duration::from_secs(60)).unwrap();
+        }
     }
 
     /// Who a session acts as is the database's business, and a child's session would act as the same one.

@@ -1,9 +1,8 @@
 //! What the role that we are connected as may do in the database, and what is set for its sessions.
 
-use postgres_protocol::escape::escape_identifier;
-
 use crate::error::Result;
 use crate::postgres::connection::{Connection, CouldNot};
+use crate::postgres::role_setting::{self, Place};
 
 /// Of the role, the database and the server; sessions that are there now are counted with ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,26 +123,19 @@ pub struct Begins {
 }
 
 /// Those of `names` that are not off. What our own session has set says nothing: `reset_val` is what it began with.
-const SETTINGS: &str = "
-    select s.name, s.reset_val, x.setrole, x.setdatabase
-      from pg_catalog.pg_settings s
-      left join lateral (
-        select r.setrole, r.setdatabase
-          from pg_catalog.pg_db_role_setting r
-         where (r.setrole = 0 or r.setrole = (select oid from pg_catalog.pg_roles where rolname = session_user))
-           and (r.setdatabase = 0 or r.setdatabase = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()))
-           and exists (select from pg_catalog.unnest(r.setconfig) c
-                        where pg_catalog.lower(pg_catalog.split_part(c, '=', 1)) = pg_catalog.lower(s.name))
-         order by r.setdatabase <> 0 and r.setrole <> 0 desc, r.setrole <> 0 desc, r.setdatabase <> 0 desc
-         limit 1) x on true
-     where s.name = any($1) and s.reset_val not in ('0', 'off')
-     order by 1";
+fn settings() -> String {
+    format!(
+        "select s.name, s.reset_val, x.setrole, x.setdatabase from pg_catalog.pg_settings s left join lateral ({}) x on true
+          where s.name = any($1) and s.reset_val not in ('0', 'off') order by 1",
+        role_setting::place("s.name")
+    )
+}
 
 /// # Errors
 /// As the server's.
 pub fn begins_with(connection: &mut Connection, names: &[&str], role: &str, database: &str) -> Result<Vec<Begins>> {
     connection.read(|transaction| {
-        let rows = transaction.query(SETTINGS, &[&names]).could_not("ask what sessions of the role begin with")?;
+        let rows = transaction.query(&settings(), &[&names]).could_not("ask what sessions of the role begin with")?;
         Ok(rows
             .iter()
             .map(|row| {
@@ -156,18 +148,10 @@ pub fn begins_with(connection: &mut Connection, names: &[&str], role: &str, data
     })
 }
 
-/// `place`: whose the setting is, by role and database, with 0 for all; None for the server's own, which the role's beats.
-fn remedy(name: &str, place: Option<(u32, u32)>, role: &str, database: &str) -> String {
-    let (role, database) = (escape_identifier(role), escape_identifier(database));
+fn remedy(name: &str, place: Option<Place>, role: &str, database: &str) -> String {
     let is_read_only = name == "default_transaction_read_only";
     let off = if is_read_only { "off" } else { "0" };
-    let statement = match place {
-        None => format!("alter role {role} set {name} = {off}"),
-        Some((0, 0)) => format!("alter role all reset {name}"),
-        Some((0, _)) => format!("alter database {database} reset {name}"),
-        Some((_, 0)) => format!("alter role {role} reset {name}"),
-        Some(_) => format!("alter role {role} in database {database} reset {name}"),
-    };
+    let statement = role_setting::remedy(name, place, role, database, off);
     // Else it would not run where it is pasted.
     if is_read_only { format!("begin read write; {statement}; commit") } else { statement }
 }

@@ -117,6 +117,7 @@ pub fn in_throw_away_database<T>(
 ) -> Result<T> {
     with_throw_away_database(admin, prisma.groundwork, |name| {
         let mut connection = open(name)?;
+        connection.stand_in(&prisma.groundwork.settings);
         create_schemas(&mut connection, prisma)?;
         discard(&mut connection)?;
         prisma.groundwork.lay(&mut connection, main_schema(prisma)?)?;

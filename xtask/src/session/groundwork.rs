@@ -18,6 +18,8 @@ pub struct Groundwork {
     /// Of the migrations' own schemas, those that they make: not there before them.
     pub made: Vec<String>,
     pub external: External,
+    /// Names and values of what a session in the target's database begins with and one in another database would not.
+    pub settings: Vec<(String, String)>,
 }
 
 /// What the Prisma config leaves to others: `tables.external` and `enums.external`, each of a schema and a name.
@@ -62,6 +64,7 @@ impl Groundwork {
         skeleton: Vec::new(),
         made: Vec::new(),
         external: External::NONE,
+        settings: Vec::new(),
     };
 
     /// Names all of it, for whoever keeps the result of a replay. Empty where there is none.
@@ -69,8 +72,9 @@ impl Groundwork {
         if self == Groundwork::NONE {
             return String::new();
         }
-        let Groundwork { init_shadow_db, roles, skeleton, made, external } = self;
-        sha256(format!("{init_shadow_db:?}\n{}\n{}\n{made:?}\n{external:?}", roles.join("\n"), skeleton.join("\n")))
+        let Groundwork { init_shadow_db, roles, skeleton, made, external, settings } = self;
+        let (roles, skeleton) = (roles.join("\n"), skeleton.join("\n"));
+        sha256(format!("{init_shadow_db:?}\n{roles}\n{skeleton}\n{made:?}\n{external:?}\n{settings:?}"))
     }
 
     /// As one script for a Prisma that empties the schemas before; empty where there is nothing to make.
