@@ -29,8 +29,8 @@ const TRUSTED: Duration = Duration::from_millis(200);
 pub struct Connection {
     client: Client,
     statement_timeout: Duration,
-    /// Sets what a session of another database begins with; empty for one that is not in its place.
-    in_place_of: String,
+    /// What a session of another database begins with, for one in its place.
+    elsewhere: Vec<(String, String)>,
     /// When it was last known to be there.
     seen: Instant,
     /// By us.
@@ -61,13 +61,7 @@ impl Connection {
     fn begin(config: &postgres::Config, timeout: Duration) -> Result<Connection> {
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
         let client = config.connect(NoTls).map_err(refused_by_server)?;
-        Ok(Connection {
-            client,
-            statement_timeout: timeout,
-            in_place_of: String::new(),
-            seen: Instant::now(),
-            ended: false,
-        })
+        Ok(Connection { client, statement_timeout: timeout, elsewhere: Vec::new(), seen: Instant::now(), ended: false })
     }
 
     /// Runs `query` in one REPEATABLE READ READ ONLY transaction, so that all it reads is of one moment.
@@ -120,7 +114,17 @@ impl Connection {
     /// From now on Prisma's session, which this one is to a migration, is one of a database that has set all this. What this role may not set is
     /// left as it is.
     pub fn stand_in(&mut self, settings: &[(String, String)]) {
-        self.in_place_of = own_settings::as_elsewhere(settings);
+        self.elsewhere = settings.to_vec();
+    }
+
+    /// As SQL, what `stand_in` was told.
+    pub fn settings_elsewhere(&self) -> String {
+        own_settings::as_elsewhere(&self.elsewhere)
+    }
+
+    /// The search path that the other database's sessions begin with, where it has set one.
+    pub fn path_elsewhere(&self) -> Option<&str> {
+        self.elsewhere.iter().find(|(name, _)| name == "search_path").map(|(_, path)| path.as_str())
     }
 
     /// Makes a clean session what Prisma's is to a migration: the server's defaults, and `schema` alone on the search path.
@@ -128,7 +132,7 @@ impl Connection {
         let path = postgres_protocol::escape::escape_identifier(schema);
         let timeout = self.statement_timeout.as_millis();
         let stays = own_settings::STAYS;
-        let begins = &self.in_place_of;
+        let begins = self.settings_elsewhere();
         self.client
             .batch_execute(&format!("set statement_timeout = {timeout}; {stays}; {begins}; set search_path = {path}"))
     }

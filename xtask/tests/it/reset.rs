@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::interrupt::await_statement;
+use crate::made_history::with_history;
 use crate::project::{Answer, Project};
 use crate::project::{claim, stop};
 use crate::restore::claimed;
@@ -461,4 +462,18 @@ fn a_deploy_at_work_refuses_the_reset_and_is_named() {
     assert!(refused.stderr.contains("`the deploy`, idle since"), "{}", refused.stderr);
     assert_eq!(sessions(&database), 5);
     drop(deploy);
+}
+
+/// What a check calls finds its names on the path that users' sessions begin with, and that may be set for the database alone.
+#[test]
+fn a_way_back_is_tried_on_the_path_that_is_set_for_the_database() {
+    let script = "create schema if not exists outside;
+        create or replace function outside.plain(t text) returns text language sql immutable as 'select lower(t)';
+        create function is_named(t text) returns boolean language plpgsql immutable as 'begin return plain(t) <> ''''; end';
+        create table notes (body text check (is_named(body)))";
+    let (project, database) = with_history("reset_path", &[("20260101000000_notes", script, "")]);
+    database.execute(&format!("alter database {} set search_path = public, outside", database.name));
+    database.execute("insert into notes values ('a'), ('B')");
+    let plan = project.run(&["reset"]).expect(3);
+    assert!(plan.stderr.contains("Tried beforehand: every row of 1 table was put back"), "{}", plan.stderr);
 }

@@ -276,7 +276,7 @@ pub fn put_back_from(session: &Session<'_>, schemas: &[String], rows: &impl Rows
     let limit = session.settings.timeouts.snapshot;
     let done = session.connect()?.write(|transaction| {
         interruptible(transaction, session.interrupt, |transaction| {
-            in_transaction(transaction, (limit, &session.headway), schemas, rows, fit)
+            in_transaction(transaction, (limit, &session.headway), (schemas, None), rows, fit)
         })
         .map_err(|failure| failure.note("the database is as it was before: all of it was one transaction"))
     });
@@ -294,11 +294,12 @@ pub fn try_out(
     rows: &impl Rows,
     fit: &Fit,
 ) -> Result<PutBack> {
-    let settings = connection.settings_in_transaction();
+    let settings = [connection.settings_elsewhere(), connection.settings_in_transaction()];
+    let path = connection.path_elsewhere().map(str::to_owned);
     let mut transaction = connection.client().transaction().could_not("begin a transaction")?;
-    run(&mut transaction, "set up a trial", &[settings])?;
+    run(&mut transaction, "set up a trial", &settings)?;
     interruptible(&mut transaction, interrupt, |transaction| {
-        in_transaction(transaction, (limit, &Headway::default()), schemas, rows, fit)
+        in_transaction(transaction, (limit, &Headway::default()), (schemas, path.as_deref()), rows, fit)
     })
 }
 
@@ -312,7 +313,7 @@ pub struct PutBack {
 fn in_transaction(
     transaction: &mut Transaction<'_>,
     (limit, headway): (Duration, &Headway),
-    schemas: &[String],
+    users: (&[String], Option<&str>),
     rows: &impl Rows,
     fit: &Fit,
 ) -> Result<PutBack> {
@@ -324,7 +325,7 @@ fn in_transaction(
     let obstacles = fit.obstacles_in(transaction)?;
     run(transaction, "clear the way", &obstacles.drop)?;
     run(transaction, "empty the tables", &[truncate(fit)])?;
-    look_where_the_users_look(transaction, schemas)?;
+    look_where_the_users_look(transaction, users)?;
     let all = fit.tables().map(|(_, rows)| rows).sum();
     let mut passing = Passing::new(headway.rows(Some(all)).named("before indexes, keys and a comparison"));
     let copied = fit.tables.iter().map(|fitted| copy_in(transaction, rows, fitted, &mut passing));
@@ -349,12 +350,16 @@ fn in_transaction(
 }
 
 /// A function that a check, a generated column or an index calls may name tables without their schema: it finds them as it did when the
-/// rows were written, in the datasource's schemas and on the role's own path.
-fn look_where_the_users_look(transaction: &mut Transaction<'_>, schemas: &[String]) -> Result<()> {
-    let path = "select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', $1::text,
-                  (select nullif(reset_val, '') from pg_catalog.pg_settings where name = 'search_path')), true)";
+/// rows were written, in the datasource's schemas and on the path that a session begins with: on `path` where that is another database's.
+fn look_where_the_users_look(
+    transaction: &mut Transaction<'_>,
+    (schemas, path): (&[String], Option<&str>),
+) -> Result<()> {
+    let set =
+        "select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', $1::text, nullif(coalesce($2::text,
+                  (select reset_val from pg_catalog.pg_settings where name = 'search_path')), '')), true)";
     let schemas = schemas.iter().map(|schema| escape_identifier(schema)).collect::<Vec<_>>().join(", ");
-    transaction.execute(path, &[&schemas]).could_not("set the search path").map(drop)
+    transaction.execute(set, &[&schemas, &path]).could_not("set the search path").map(drop)
 }
 
 fn run(transaction: &mut Transaction<'_>, intent: &str, statements: &[String]) -> Result<()> {
