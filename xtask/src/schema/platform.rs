@@ -72,23 +72,18 @@ fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
     })
 }
 
-/// What decides how a script is read is set for a database, too, which a throw-away one is not: how a literal is written, which path or
-/// storage is the default, what a project made up. What the role has set itself it has everywhere; whom it acts as, and how long something
-/// may take, is no part of what a script means.
+/// What decides how a script is read is set for a database and a role, too, which a throw-away one is not, or not on the sandbox: how a literal is
+/// written, which path or storage is the default, what a project made up. Whom the role acts as, and how long something may take, is no
+/// part of what a script means.
 fn settings(transaction: &mut Transaction<'_>) -> Result<Vec<(String, String)>> {
     const SETTINGS: &str = "
-        with set_here as (
-          select pg_catalog.split_part(c, '=', 1) as name, pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) as value,
-                 s.setrole <> 0 as of_role, s.setdatabase <> 0 as of_database
-            from pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
-           where (s.setrole = 0 or s.setrole = (select r.oid from pg_catalog.pg_roles r where r.rolname = session_user))
-             and (s.setdatabase = 0 or s.setdatabase = (select d.oid from pg_catalog.pg_database d
-                                                         where d.datname = pg_catalog.current_database())))
-        select name, value from set_here h
-         where of_database and name !~ '_timeout$' and name not in ('role', 'session_authorization', 'default_transaction_read_only')
-           and (of_role or not exists (select from set_here o where o.of_role and o.name = h.name))
-         order by 1";
-    let rows = transaction.query(SETTINGS, &[]).could_not("read the database's settings")?;
+        select distinct on (1) pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
+          from pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
+         where s.setrole in (0, (select r.oid from pg_catalog.pg_roles r where r.rolname = session_user))
+           and s.setdatabase in (0, (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()))
+           and c !~ '^([^=]*_timeout|role|session_authorization|default_transaction_read_only)='
+         order by 1, s.setrole <> 0 desc, s.setdatabase <> 0 desc";
+    let rows = transaction.query(SETTINGS, &[]).could_not("read what sessions begin with")?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 

@@ -18,7 +18,7 @@ pub struct Groundwork {
     /// Of the migrations' own schemas, those that they make: not there before them.
     pub made: Vec<String>,
     pub external: External,
-    /// Names and values of what a session in the target's database begins with and one in another database would not.
+    /// Names and values that are set for the sessions of the role in the target's database.
     pub settings: Vec<(String, String)>,
 }
 

@@ -143,3 +143,16 @@ fn what_the_config_calls_external_is_no_drift_and_named_before_a_reset() {
     note: where the history needs one of these tables, have it in a schema that the reset does not drop
     "#);
 }
+
+/// The sandbox does not know the role, nor what is set for it.
+#[test]
+fn what_is_set_for_the_role_decides_in_a_replay_on_the_sandbox_too() {
+    let (project, database) = Project::on_staging("role_setting");
+    let role = &database.user;
+    let set = format!("alter role {role} nocreatedb; alter role {role} set standard_conforming_strings = off");
+    server::shared().superuser("postgres").batch_execute(&set).unwrap();
+    project.migration("20990101000000_notes", r"create table notes (a text not null default 'x\ty')");
+    project.run(&["forward"]).expect(0);
+    database.execute("insert into notes values (default)");
+    assert_eq!(database.one::<String>("select a from notes"), "x\ty");
+}
