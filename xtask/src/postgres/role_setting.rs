@@ -32,8 +32,9 @@ pub fn remedy(name: &str, place: Option<Place>, role: &str, database: &str, off:
     }
 }
 
-/// What gives `name` back the value that servers have by themselves; None where the session of `client` cannot say.
+/// What gives `name` back the value that servers have by themselves; None where the session of `client` cannot say. Its path is another then.
 pub fn to_default(client: &mut Client, name: &str) -> Option<String> {
+    client.batch_execute("set search_path = pg_catalog, pg_temp").ok()?;
     let sql = format!(
         "select session_user::text, pg_catalog.current_database()::text, s.boot_val, x.setrole, x.setdatabase
            from pg_catalog.pg_settings s left join lateral ({}) x on true where s.name = pg_catalog.lower($1)",
