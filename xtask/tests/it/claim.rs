@@ -92,7 +92,7 @@ fn a_claim_takes_the_databases_name_and_is_verified_on_the_server() {
       user: claim_name_N_test_owner
       claim: its own, made of `claim_name_N_test` at MOMENT by unknown
     claim:
-      ✓ verify claim: the claim names this database of this server  (TIME)
+      ✓ verify claim: the claim names this database of this server
     ");
     assert_eq!(stored(&database).unwrap().2, since);
     project.run(&["claim", "--confirm", "other_test"]).expect(3);

@@ -266,7 +266,9 @@ impl Answer {
 
     /// `prose` with what differs between two runs of a test left out: ports, times, names that are made up.
     pub fn said(&self) -> String {
-        const VARYING: [(&str, &str); 8] = [
+        const VARYING: [(&str, &str); 9] = [
+            // A step says how long it took from a millisecond on.
+            (r"(?m)  [(]\d+([.]\d+)? m?s[)]$", ""),
             (r"\d{8}T\d{6}Z(-[a-z-]+)?-[0-9a-f]{6}", "RUN"),
             (r"_\d+_test", "_N_test"),
             (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),

@@ -106,7 +106,7 @@ fn leftovers_and_failures_are_told_apart_and_do_not_stop_the_rest() {
     Target: staging is database `each_verdicts_N_test` on 127.0.0.1:PORT (Postgres 17.10, claimed as disposable)
     Tools: Prisma 7.10.0, engine wasm (7.10.0-4.0edf323efd1d98336f3f0a68684b56f689b900d3)
     rehearse:
-      ✗ rehearse: not every migration can be rolled back: 3 reversible, 1 lossy, 1 need an empty table, 1 leave something behind, 1 cannot be rolled back  (TIME)
+      ✗ rehearse: not every migration can be rolled back: 3 reversible, 1 lossy, 1 need an empty table, 1 leave something behind, 1 cannot be rolled back
       1_table   reversible
       2_leaves  leftovers          function "public"."f"() is not expected
       3_fails   failed             `3_fails/down.sql` does not work: a rehearsal of it failed

@@ -189,18 +189,18 @@ fn sigterm_while_prisma_resets_ends_with_143_and_says_where_the_rows_are() {
     Then put back 5 rows of 3 tables from `RUN` (taken THEN).
       lost: 5 rows of `public._prisma_migrations`
     reset:
-      ✓ snapshot: 0 rows of 4 tables in `RUN`  (TIME)
-      ✓ write down privileges: kept until they are back  (TIME)
-      ✓ migrate reset: done  (TIME)
-      ✓ restore privileges: as before; 3 statements were needed  (TIME)
-      ✓ verify ledger: all 5 migrations are applied, none failed  (TIME)
+      ✓ snapshot: 0 rows of 4 tables in `RUN`
+      ✓ write down privileges: kept until they are back
+      ✓ migrate reset: done
+      ✓ restore privileges: as before; 3 statements were needed
+      ✓ verify ledger: all 5 migrations are applied, none failed
       ✓ verify rows: all 6 tables are new and empty
       ✓ verify catalog: 52 objects are exactly what the migrations make; 39 kinds compared
-      ✓ verify claim: still there, and it names this database  (TIME)
+      ✓ verify claim: still there, and it names this database
     restore:
-      ✓ put back: 5 rows, as many and the same as in the snapshot  (TIME)
-      ✓ verify counts: 6 tables have the rows that they should  (TIME)
-      ✓ verify catalog: 51 objects are as before  (TIME)
+      ✓ put back: 5 rows, as many and the same as in the snapshot
+      ✓ verify counts: 6 tables have the rows that they should
+      ✓ verify catalog: 51 objects are as before
        table                 before  after  change
        public.DashboardFact       0      0       =
        public.DecisionLog         0      0       =

@@ -92,14 +92,14 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     let answer = project.run(&["forward", "--json"]).expect(4);
     insta::assert_snapshot!(told(&answer), @r#"
       prisma migrate deploy waits: backend pid N (role `deploy_waits_N_test_owner`, `nightly`, idle in transaction since MOMENT) holds a lock on `Session`, and was last sent `begin; select ? from "Session" where id = ?`
-      ✗ migrate deploy: exited with code 1  (TIME)
+      ✗ migrate deploy: exited with code 1
       it waited TIME for locks
-      ✓ migrate resolve: done  (TIME)
+      ✓ migrate resolve: done
       it gave up its place in the queue, and nothing of that migration was applied: try 2 of 2
       prisma migrate deploy waits: backend pid N (role `deploy_waits_N_test_owner`, `nightly`, idle in transaction since MOMENT) holds a lock on `Session`, and was last sent `begin; select ? from "Session" where id = ?`
-      ✗ migrate deploy 2: exited with code 1  (TIME)
+      ✗ migrate deploy 2: exited with code 1
       it waited TIME for locks
-      ✓ migrate resolve: done  (TIME)
+      ✓ migrate resolve: done
       - not tried: verify ledger, verify catalog, verify waits
     error: the migrations were not applied: `migrate deploy` exited with code 1
     caused by: P3018: A migration failed to apply. New migrations cannot be applied before the error is recovered from. Read more about how to resolve migration issues in a production database: https://pris.ly/d/migrate-resolve
@@ -125,10 +125,10 @@ fn a_deploy_leaves_the_queue_in_time_or_its_run_says_who_waited_behind_it() {
     insta::assert_snapshot!(told(&answer), @r#"
       prisma migrate deploy waits: backend pid N (role `deploy_waits_N_test_owner`, `nightly`, idle in transaction since MOMENT) holds a lock on `Session`, and was last sent `begin; select ? from "Session" where id = ?`
       prisma migrate deploy waits: backend pid N (role `deploy_waits_N_test_owner`, `nightly`, idle in transaction since MOMENT) holds a lock on `Session`, and was last sent `begin; select ? from "Session" where id = ?`; behind it backend pid N (role `deploy_waits_N_test_owner`, `web`) waits TIME for `Session`
-      ✓ migrate deploy: done  (TIME)
+      ✓ migrate deploy: done
       it waited TIME for locks; behind it backend pid N (role `deploy_waits_N_test_owner`, `web`) waited TIME for `Session`
-      ✓ verify ledger: all 5 migrations are applied, none failed  (TIME)
-      ✓ verify catalog: 49 objects are exactly what the migrations make; 39 kinds compared  (TIME)
+      ✓ verify ledger: all 5 migrations are applied, none failed
+      ✓ verify catalog: 49 objects are exactly what the migrations make; 39 kinds compared
       ✗ verify waits: others waited up to TIME behind `migrate deploy`, and `blocked_behind` allows TIME
     error: others waited up to TIME behind `migrate deploy`, and `blocked_behind` allows TIME
     caused by: backend pid N (role `deploy_waits_N_test_owner`, `web`) waited TIME for `Session`
