@@ -73,15 +73,16 @@ fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
 }
 
 /// What decides how a script is read is set for a database and a role, too, which a throw-away one is not, or not on the sandbox: how a literal is
-/// written, which path or storage is the default. Whom the role acts as, and how long something may take, is no part of what a script means; what a
-/// project made up (`app.jwt_secret`) may be a secret, which a statement of ours would bring into the server's log.
+/// written, which path or storage is the default. Not what is no part of a script's meaning: whom the role acts as, how long something may
+/// take, and the encoding, which a driver chooses itself. What a project made up (`app.jwt_secret`) may be a secret, which a statement of
+/// ours would bring into the server's log.
 fn settings(transaction: &mut Transaction<'_>) -> Result<Vec<(String, String)>> {
     const SETTINGS: &str = "
         select distinct on (1) pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
           from pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
          where s.setrole in (0, (select r.oid from pg_catalog.pg_roles r where r.rolname = session_user))
            and s.setdatabase in (0, (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()))
-           and c !~* '^([^=]*(_timeout|[.]|pass|secret|token|key)[^=]*|role|session_authorization|default_transaction_read_only)='
+           and c !~* '^([^=]*(_timeout|[.]|pass|secret|token|key)[^=]*|role|session_authorization|default_transaction_read_only|client_encoding)='
          order by 1, s.setrole <> 0 desc, s.setdatabase <> 0 desc";
     let rows = transaction.query(SETTINGS, &[]).could_not("read what sessions begin with")?;
     Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::project::{Project, claim};
-use crate::restore::snapshot;
+use crate::project::Project;
+use crate::restore::{migrate, snapshot};
 use crate::server::{self, Database, fingerprint, workspace};
 
 /// An encoding of servers, and bytes that are a letter there: any in SQL_ASCII, which is what `initdb` chooses in the locale C; one that an
@@ -27,12 +27,7 @@ fn rows_in_any_encoding_of_a_server_come_back_byte_for_byte() {
         let (project, _) = Project::on_staging("encodings");
         let database = server::shared().database_in("encodings", encoding);
         project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
-        let mut folders: Vec<_> = fs::read_dir(project.path("prisma/postgres/migrations")).unwrap().flatten().collect();
-        folders.sort_by_key(fs::DirEntry::file_name);
-        for folder in folders.iter().filter(|folder| folder.path().is_dir()) {
-            database.execute(&fs::read_to_string(folder.path().join("migration.sql")).unwrap());
-        }
-        claim(&project, &database);
+        migrate(&project, &database);
         fill(&database, letter);
         let rows = fingerprint(&database);
         snapshot(&project);

@@ -532,13 +532,14 @@ fn what_is_set_for_the_database_decides_in_the_replay_too() {
     let (project, database) = Project::on_staging("settings");
     let mut superuser = server::shared().superuser("postgres");
     let secret = "app.jwt_secret = 'jwt-7Hq2'";
-    for setting in ["standard_conforming_strings = off", "xmloption = document", "log_statement = 'all'", secret] {
+    for setting in ["standard_conforming_strings = off", "xmloption = document", "client_encoding = latin1", secret] {
         superuser.batch_execute(&format!("alter database {} set {setting}", database.name)).unwrap();
     }
-    project.migration("20990101000000_notes", r"create table notes (a text not null default 'x\ty')");
+    project
+        .migration("20990101000000_notes", r"create table notes (a text not null default 'x\ty', b text default 'é…')");
     project.run(&["forward"]).expect(0);
     database.execute("insert into notes values (default)");
-    assert_eq!(database.one::<String>("select a from notes"), "x\ty");
+    assert_eq!(database.one::<String>("select a || b from notes"), "x\tyé…");
     project.migration("20990103000000_documents", "insert into notes values ('<a/>b'::xml::text)");
     // Foretold: else the target would find out.
     let forward = project.run(&["forward"]).expect(4);

@@ -16,13 +16,18 @@ use crate::server::{self, Database, fingerprint};
 /// A database as its migrations make it, claimed, without the price of a Prisma call.
 pub fn claimed(name: &str) -> (Project, Database) {
     let (project, database) = Project::on_staging(name);
+    migrate(&project, &database);
+    (project, database)
+}
+
+/// As the migrations make it, and claimed.
+pub fn migrate(project: &Project, database: &Database) {
     let mut folders: Vec<_> = fs::read_dir(project.path("prisma/postgres/migrations")).unwrap().flatten().collect();
     folders.sort_by_key(fs::DirEntry::file_name);
     for folder in folders.iter().filter(|folder| folder.path().is_dir()) {
         database.execute(&fs::read_to_string(folder.path().join("migration.sql")).unwrap());
     }
-    claim(&project, &database);
-    (project, database)
+    claim(project, database);
 }
 
 /// Copies the rows as `reset` does before it drops them, and then stops it: a migration that does not apply keeps it from the rest.
