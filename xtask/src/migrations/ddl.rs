@@ -29,10 +29,43 @@ pub fn address(key: &ObjectKey) -> Option<String> {
     let kind = key.kind.to_uppercase();
     Some(match key.kind.as_str() {
         "trigger" | "policy" | "rule" => inside(key).map(|(name, table)| format!("{kind} {name} ON {table}"))?,
-        "table" | "view" | "materialized view" | "foreign table" | "sequence" | "index" | "statistics" | "function"
-        | "procedure" | "aggregate" | "type" | "domain" | "schema" | "extension" | "column" | "event trigger" => {
-            format!("{kind} {}", key.name())
+        "table"
+        | "view"
+        | "materialized view"
+        | "foreign table"
+        | "sequence"
+        | "index"
+        | "statistics"
+        | "function"
+        | "procedure"
+        | "aggregate"
+        | "type"
+        | "domain"
+        | "schema"
+        | "extension"
+        | "column"
+        | "event trigger"
+        | "collation"
+        | "conversion"
+        | "operator class"
+        | "operator family"
+        | "text search configuration"
+        | "text search dictionary"
+        | "text search parser"
+        | "text search template"
+        | "publication"
+        | "foreign data wrapper"
+        | "language"
+        | "access method" => format!("{kind} {}", key.name()),
+        "foreign server" => format!("SERVER {}", key.name()),
+        "user mapping" => {
+            format!("USER MAPPING FOR {} SERVER {}", role(key.signature.strip_prefix(" for ")?), quoted(&*key.path))
         }
+        "operator" => {
+            let (name, schema) = key.path.split_last()?;
+            format!("OPERATOR {}.{name} {}", quoted(schema), key.signature.replacen("(-,", "(NONE,", 1))
+        }
+        "cast" | "transform" => format!("{kind}{}", key.signature),
         _ => return None,
     })
 }
@@ -77,7 +110,7 @@ pub fn create(key: &ObjectKey, catalog: &Catalog) -> Option<String> {
         "policy" => inside(key).map(|(name, table)| policy(&name, &table, object))?,
         "column" => {
             let (_, table) = inside(key)?;
-            format!("ALTER TABLE {table} ADD COLUMN {};", column(key, object)?)
+            format!("ALTER TABLE {table} ADD COLUMN {};", column(key, object, catalog)?)
         }
         "table" => table(key, catalog)?,
         // Of a partitioned table the server writes ONLY, whatever its partitions have.
@@ -96,25 +129,65 @@ pub fn create(key: &ObjectKey, catalog: &Catalog) -> Option<String> {
             let null = if property(object, "nullable") == Some("no") { " NOT NULL" } else { "" };
             format!("CREATE DOMAIN {name} AS {}{collation}{default}{null};", property(object, "type")?)
         }
-        "sequence" => format!("CREATE SEQUENCE {name}{};", parameters(object)?),
+        "sequence" => format!("CREATE SEQUENCE {name} AS {}{};", property(object, "type")?, parameters(object)?),
         "schema" => format!("CREATE SCHEMA {name};"),
         "extension" => format!("CREATE EXTENSION {name} SCHEMA {};", escape_identifier(property(object, "schema")?)),
         _ => return None,
     })
 }
 
-/// The parameters of a sequence.
+/// The parameters of a sequence, but for its type.
 pub fn parameters(object: &Object) -> Option<String> {
     let of = |name: &str| property(object, name);
     let cycle = if of("cycle") == Some("yes") { "CYCLE" } else { "NO CYCLE" };
     Some(format!(
-        " AS {} INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {} CACHE {} {cycle}",
-        of("type")?,
+        " INCREMENT BY {} MINVALUE {} MAXVALUE {} START WITH {} CACHE {} {cycle}",
         of("increment")?,
         of("minimum")?,
         of("maximum")?,
         of("start")?,
         of("cache")?
+    ))
+}
+
+/// What counts the column that `key` names.
+pub fn sequence_of<'a>(key: &ObjectKey, catalog: &'a Catalog) -> Option<(&'a ObjectKey, &'a Object)> {
+    let counts = |object: &Object| object.follows.iter().any(|path| path[..] == key.path[..]);
+    catalog.objects.iter().find(|(other, object)| other.kind == "sequence" && counts(object))
+}
+
+/// ` GENERATED … AS IDENTITY`, with whatever of its sequence is not as the server would make it.
+pub fn identity(key: &ObjectKey, column: &Object, catalog: &Catalog) -> Option<String> {
+    let kind = property(column, "identity")?.to_uppercase();
+    let usual = |kind: &str| match kind {
+        "smallint" => i64::from(i16::MAX),
+        "integer" => i64::from(i32::MAX),
+        _ => i64::MAX,
+    };
+    let options = sequence_of(key, catalog).map_or(Some(String::new()), |(sequence, object)| {
+        let [schema, table, column] = &key.path[..] else { return None };
+        let is_usual = sequence.path[..] == [schema.clone(), format!("{table}_{column}_seq")];
+        let name = if is_usual { String::new() } else { format!("SEQUENCE NAME {} ", sequence.name()) };
+        let maximum = usual(property(object, "type")?);
+        let plain = format!(" INCREMENT BY 1 MINVALUE 1 MAXVALUE {maximum} START WITH 1 CACHE 1 NO CYCLE");
+        let parameters = Some(parameters(object)?).filter(|parameters| *parameters != plain).unwrap_or_default();
+        Some(format!("{name}{}", parameters.trim_start()).trim_end().to_owned())
+    })?;
+    let options = if options.is_empty() { options } else { format!(" ({options})") };
+    Some(format!(" GENERATED {kind} AS IDENTITY{options}"))
+}
+
+/// Has a sequence that was made anew go on behind the values that are in the column; None where it cannot be what counts them.
+pub fn count_on(sequence: &ObjectKey, parameters: &Object, key: &ObjectKey, column: &Object) -> Option<String> {
+    let of = |name: &str| property(parameters, name);
+    let (name, table) = inside(key)?;
+    let is_number = matches!(property(column, "type")?, "smallint" | "integer" | "bigint");
+    let last = if of("increment")?.starts_with('-') { "min" } else { "max" };
+    is_number.then_some(format!(
+        "SELECT pg_catalog.setval({}, pg_catalog.{last}({name})) FROM {table} HAVING pg_catalog.{last}({name}) BETWEEN {} AND {};",
+        escape_literal(&sequence.name()),
+        of("minimum")?,
+        of("maximum")?
     ))
 }
 
@@ -150,14 +223,14 @@ const RARE_OF_COLUMN: [&str; 7] =
     ["storage", "compression", "statistics target", "options", "foreign options", "not null", "also its own"];
 
 /// As CREATE TABLE and ADD COLUMN write it.
-pub fn column(key: &ObjectKey, object: &Object) -> Option<String> {
+pub fn column(key: &ObjectKey, object: &Object, catalog: &Catalog) -> Option<String> {
     if RARE_OF_COLUMN.iter().any(|name| property(object, name).is_some()) {
         return None;
     }
     let collation = property(object, "collation").map(|name| format!(" COLLATE {name}")).unwrap_or_default();
     let value = match (property(object, "generated"), property(object, "identity"), property(object, "default")) {
         (Some(kind), _, Some(value)) => format!(" GENERATED ALWAYS AS ({value}) {}", kind.to_uppercase()),
-        (_, Some(identity), _) => format!(" GENERATED {} AS IDENTITY", identity.to_uppercase()),
+        (_, Some(_), _) => identity(key, object, catalog)?,
         (_, _, Some(value)) => format!(" DEFAULT {value}"),
         _ => String::new(),
     };
@@ -188,7 +261,7 @@ fn table(key: &ObjectKey, catalog: &Catalog) -> Option<String> {
     let position =
         |one: &&ObjectKey| property(&catalog.objects[*one], "position").and_then(|at| at.parse::<u32>().ok());
     columns.sort_by_key(position);
-    let columns: Option<Vec<String>> = columns.iter().map(|one| column(one, &catalog.objects[*one])).collect();
+    let columns: Option<Vec<String>> = columns.iter().map(|one| column(one, &catalog.objects[*one], catalog)).collect();
     let columns: Vec<String> = columns?.into_iter().map(|column| format!("\n  {column}")).collect();
     Some(format!("CREATE TABLE {} ({}\n){by}{options};", key.name(), columns.join(",")))
 }

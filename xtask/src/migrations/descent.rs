@@ -315,8 +315,8 @@ mod tests {
         let migrations = [
             ("create table a (id int)", None),
             // Only "Prisma" knows this one.
-            ("create type e as enum ('a'); alter type e add value 'b'", Some("drop type e")),
-            ("alter type e add value 'c'", None),
+            ("create type e as (a int); alter type e add attribute b int", Some("drop type e")),
+            ("alter type e add attribute c int", None),
             ("create view v as select id from a", Some("drop view nowhere")),
             ("alter table a rename to b; deallocate all", None),
         ];

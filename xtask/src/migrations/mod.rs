@@ -1,5 +1,6 @@
 //! Where a database stands in its history, and the ways back: down scripts, what they cost, and their rehearsal.
 
+mod altered;
 pub mod awaited;
 pub mod database_state;
 mod ddl;
@@ -26,9 +27,11 @@ pub mod prisma_status;
 mod proposal;
 pub mod rehearsal;
 pub mod rehearsed;
+mod relabel;
 mod renames;
 pub mod roll_back;
 pub mod status;
+mod step;
 mod stock;
 pub mod unseen;
 pub mod up_down_up;

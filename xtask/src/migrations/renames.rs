@@ -35,9 +35,13 @@ pub fn renamed_back(then: Seen<'_>, now: Seen<'_>) -> Option<Vec<String>> {
             let key = away.get(key).map_or(key.clone(), |aside| named(key, aside));
             statements.push(rename(&key, now.catalog, name)?);
         }
-        for (then, now) in
-            pairs(then, now).filter(|(then, now)| depth == 2 && depth_of(then) == 2 && home(now) != then.path[0])
-        {
+        let moved = |(before, after): &(&ObjectKey, &ObjectKey)| {
+            depth == 2
+                && depth_of(before) == 2
+                && home(after) != before.path[0]
+                && !goes_with_its_table(after, now.catalog)
+        };
+        for (then, now) in pairs(then, now).filter(moved) {
             let schema =
                 schemas.iter().find(|(_, name)| **name == &then.path[0]).map_or(&then.path[0], |(now, _)| *now);
             statements.push(move_to(&named(now, then.path.last()?), schema)?);
@@ -59,6 +63,12 @@ fn pairs<'a>(then: Seen<'a>, now: Seen<'a>) -> impl Iterator<Item = (&'a ObjectK
 /// A partition's column has the name of its parent's.
 fn is_inherited(key: &ObjectKey, object: &Object) -> bool {
     key.kind == "column" && object.follows.iter().any(|path| path.len() == 3)
+}
+
+/// An index, and a sequence that a column owns, are where their table is.
+fn goes_with_its_table(key: &ObjectKey, catalog: &Catalog) -> bool {
+    let is_owned = || catalog.objects.get(key).is_some_and(|object| object.follows.iter().any(|path| path.len() == 3));
+    key.kind == "index" || key.kind == "sequence" && is_owned()
 }
 
 fn depth_of(key: &ObjectKey) -> usize {

@@ -257,6 +257,44 @@ fn an_enum_value_in_use_cannot_be_taken_back_and_one_that_is_not_can() {
     assert_eq!(database.one::<String>("select enum_range(null::\"Size\")::text"), "{s,m}");
 }
 
+/// Prisma, which has to be asked of what the catalogs do not tell, knows neither of these changes, nor what stands on the enum.
+#[test]
+fn what_a_migration_altered_is_as_it_was_and_a_counter_goes_on() {
+    let (project, database) = with_history(
+        "backward_altered",
+        &[
+            (
+                "1_t",
+                "create type kind as enum ('a'); \
+                 create table t (id serial primary key, k kind default 'a', n int, twice int generated always as (n * 2) stored); \
+                 create index few on t (n) where k = 'a'; create view seen as select k from t; \
+                 create function is_a(kind) returns boolean language sql as $$ select $1 = 'a' $$",
+                "",
+            ),
+            (
+                "2_altered",
+                "alter type kind add value 'b'; alter table t replica identity full; \
+                 alter table t add column more int, add column most int generated always as (more + 1) stored; \
+                 alter table t alter twice drop expression, alter n set storage plain; alter table t set (fillfactor = 70); \
+                 alter table t alter id drop default; drop sequence t_id_seq; alter table t alter id add generated always as identity",
+                "",
+            ),
+        ],
+    );
+    database
+        .execute("insert into t (id, n, twice) overriding system value select i, i, i from generate_series(1, 3) i");
+    let refused = project.run(&["backward"]).expect(3);
+    says(&refused, &["column \"public\".\"t\".\"twice\": 3 values that are not null, in 3 rows"]);
+    let json = project.run(&["backward", "--accept-data-loss", "--json"]).expect(0).json();
+    assert_eq!(strings(&json["migrations"]["rolled_back"]), ["2_altered"]);
+    database.execute("insert into t (n) values (7)");
+    let rows =
+        "select string_agg(concat_ws(' ', id, k, n, twice), ', ' order by id) from t where k in (select k from seen)";
+    assert_eq!(database.one::<String>(rows), "1 a 1 2, 2 a 2 4, 3 a 3 6, 4 a 7 14");
+    project.run(&["forward", "-q"]).expect(0);
+    project.run(&["backward", "--accept-data-loss", "-q"]).expect(0);
+}
+
 #[test]
 fn rows_that_a_script_deletes_need_the_same_word() {
     let (project, database) = with_history(
