@@ -129,7 +129,7 @@ causes! {
         name: "role-denied",
         title: "The user may not connect to this database",
         codes: &["28000"],
-        fix: Advice("let the role connect: `alter role {user} login`, `grant connect on database`, or a line of pg_hba.conf, as the server's words say"),
+        fix: Advice("let the role connect: `create role {user} login`, `alter role {user} login`, `grant connect on database`, or a line of pg_hba.conf, as the server's words say"),
         more: "The password was not the question: the role may not log in, has no CONNECT on the database, or `pg_hba.conf` has no line for this \
                user, database and address.",
     }

@@ -199,6 +199,22 @@ causes! {
         fix: Advice("above that statement, correct or shorten those values, or choose a wider type"),
         more: "Too long (22001), out of range (22003), or not in the form of the type (22P02, 22007, 22008).",
     }
+    OTHER_ENCODING {
+        name: "text-of-another-encoding",
+        title: "The script has characters that the database's encoding does not",
+        codes: &["22021", "22P05"],
+        fix: Advice("write that text with characters which the database's encoding has, or make the database anew in UTF-8"),
+        more: "`select pg_encoding_to_char(encoding) from pg_database where datname = current_database()` says which it is. A database keeps its encoding: \
+               `create database … template template0 encoding 'UTF8'`, then move the rows by pg_dump.",
+    }
+    NOT_UTF8 {
+        name: "text-not-utf8",
+        title: "A name, a comment or a default in the database is no UTF-8",
+        codes: &[],
+        fix: Advice("give what has these bytes another name, comment or default, in UTF-8: rows may keep theirs"),
+        more: "SQLSTATE 22021 in a session of the drill: a database in SQL_ASCII takes any bytes, and says nothing of what they mean. In psql \
+               `set client_encoding = 'sql_ascii'` shows them: `select objoid::regclass, objsubid, description from pg_description` has the comments.",
+    }
     NOT_CONVERTIBLE {
         name: "type-not-converted",
         title: "The server does not know how to turn one type into the other",

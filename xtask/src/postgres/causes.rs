@@ -4,8 +4,8 @@
 use postgres_protocol::escape::escape_identifier;
 
 use crate::causes::server::{
-    DATABASE_CROWDED, EXTENSION_MISSING, OWN_STATEMENT_TIMEOUT, PENDING_TRIGGERS, RESERVED_SLOTS, ROLE_CROWDED,
-    STATEMENT_TIMEOUT, USED_BY_A_VIEW,
+    DATABASE_CROWDED, EXTENSION_MISSING, NOT_UTF8, OWN_STATEMENT_TIMEOUT, PENDING_TRIGGERS, RESERVED_SLOTS,
+    ROLE_CROWDED, STATEMENT_TIMEOUT, USED_BY_A_VIEW,
 };
 use crate::causes::{Cause, of_code, server};
 use crate::hint::Hint;
@@ -36,6 +36,7 @@ fn cause(sqlstate: &str, message: &str, whose: Whose) -> Option<&'static Cause> 
         "53300" if says("reserved") => Some(&RESERVED_SLOTS),
         "57014" if says("statement timeout") && whose == Whose::Ours => Some(&OWN_STATEMENT_TIMEOUT),
         "57014" if says("statement timeout") => Some(&STATEMENT_TIMEOUT),
+        "22021" if whose == Whose::Ours => Some(&NOT_UTF8),
         _ if whose == Whose::Ours && !is_the_servers(sqlstate) => None,
         "0A000" if says("used by a view") || says("used by a generated column") || says("used in a policy") => {
             Some(&USED_BY_A_VIEW)
@@ -142,6 +143,10 @@ mod tests {
             ("53100", "could not extend file \"base/5/1\": No space left on device"),
             ("57014", "canceling statement due to statement timeout"),
             ("42P01", "relation \"x\" does not exist"),
+            (
+                "22P05",
+                "character with byte sequence 0xe2 0x80 0xa6 in encoding \"UTF8\" has no equivalent in encoding \"LATIN1\"",
+            ),
         ];
         let lines = table.map(|(sqlstate, message)| {
             let hint = fix(sqlstate, message, Whose::Childs).map(|hint| hint.line(&crate::hint::Aim::default()));
@@ -156,6 +161,7 @@ mod tests {
         53100 could not extend file "base/5/1": No space left on device: make room on the server's disk (not on this machine's), then run this again; see docs/failures/server-disk-full
         57014 canceling statement due to statement timeout: alter role <role> set statement_timeout = 0; -- see docs/failures/statement-timeout
         42P01 relation "x" does not exist: make it above that statement, or correct its name (`"User"` and `User` are two); see docs/failures/script-names-what-is-missing
+        22P05 character with byte sequence 0xe2 0x80 0xa6 in encoding "UTF8" has no equivalent in encoding "LATIN1": write that text with characters which the database's encoding has, or make the database anew in UTF-8; see docs/failures/text-of-another-encoding
         "#);
     }
 
@@ -165,7 +171,7 @@ mod tests {
                      create view seen as select n from parent; create schema here;
                      create type level as enum ('low'); create function f() returns int language sql as 'select 1';
                      create table deferred (id int references parent deferrable initially deferred)";
-    const SCRIPTS: [&str; 32] = [
+    const SCRIPTS: [&str; 33] = [
         "alter table child alter kind set not null",
         "alter table child add foreign key (parent_id) references parent",
         "create unique index on child (id)",
@@ -174,6 +180,7 @@ mod tests {
         "alter table child alter big type int",
         "alter table child alter kind type int using kind::int",
         "alter table child alter kind type int",
+        r"alter table child alter kind set default E'\xe9'",
         "alter table child alter parent_id set default 'x'",
         "drop table parent",
         "alter table parent alter n type varchar(9)",
@@ -224,6 +231,7 @@ mod tests {
         22003 integer out of range: values-do-not-fit (script)
         22P02 invalid input syntax for type integer: "long": values-do-not-fit (script)
         42804 column "kind" cannot be cast automatically to type integer: type-not-converted (script)
+        22021 invalid byte sequence for encoding "UTF8": 0xe9: text-of-another-encoding (script)
         22P02 invalid input syntax for type integer: "x": values-do-not-fit (script)
         2BP01 cannot drop table parent because other objects depend on it: others-depend-on-it (script)
         0A000 cannot alter type of a column used by a view or rule: column-used-by-a-view (script)

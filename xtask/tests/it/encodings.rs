@@ -22,6 +22,24 @@ fn fill(database: &Database, letter: &str) {
 }
 
 #[test]
+fn a_comment_that_is_no_utf_8_is_told_with_what_to_do_and_changes_nothing() {
+    let (project, _) = Project::on_staging("ascii_comment");
+    let database = server::shared().database_in("ascii_comment", "SQL_ASCII");
+    project.write(".env.staging", &format!("DATABASE_URL={}\n", database.url()));
+    migrate(&project, &database);
+    database.execute(r#"comment on table "Session" is E'caf\xe9'"#);
+    let rows = fingerprint(&database);
+    let answer = project.run(&["forward"]).expect(1);
+    let said = answer.stderr.lines().skip_while(|line| !line.starts_with("error:")).take(3);
+    insta::assert_snapshot!(said.collect::<Vec<_>>().join("\n"), @r#"
+    error: could not read the catalog
+    caused by: ERROR: invalid byte sequence for encoding "UTF8": 0xe9 (SQLSTATE 22021)
+    note: give what has these bytes another name, comment or default, in UTF-8: rows may keep theirs; see docs/failures/text-not-utf8
+    "#);
+    assert_eq!(fingerprint(&database), rows);
+}
+
+#[test]
 fn rows_in_any_encoding_of_a_server_come_back_byte_for_byte() {
     let all = ENCODINGS.map(|(encoding, letter)| {
         let (project, _) = Project::on_staging("encodings");
