@@ -2,7 +2,9 @@
 
 use postgres_protocol::escape::escape_identifier;
 
-use crate::migrations::ddl::{column as declared, count_on, identity, inside, parameters, property, sequence_of};
+use crate::migrations::ddl::{
+    column as declared, count_on, identity, inside, parameters, property, published as parameters_of, sequence_of,
+};
 use crate::migrations::step::{Rank, Step};
 use crate::schema::catalog::{Catalog, Object, ObjectKey, quoted};
 
@@ -35,7 +37,7 @@ pub fn column(altered: Altered<'_>, name: &str, value: Option<&str>) -> Option<S
     }
     let is_computed = property(then, "generated").is_some();
     match name {
-        "type" => retyped(altered, value?),
+        "type" | "collation" => retyped(altered, property(then, "type")?),
         "identity" => counted(altered),
         "default" if is_computed => {
             let again = again(altered)?.sql;
@@ -251,6 +253,11 @@ fn publications(list: &str) -> Option<Vec<(String, String)>> {
         all.push((name.to_owned(), format!("{columns}{rows}")));
     }
     Some(all)
+}
+
+/// What gives the publication its parameters again; which tables are in it, these tell.
+pub fn publication(Altered { key, then, .. }: Altered<'_>) -> Step {
+    Step::new(Rank::Beside, key, format!("ALTER PUBLICATION {} SET ({});", key.name(), parameters_of(then)))
 }
 
 /// What gives the sequence's property `name` its `value` again.

@@ -131,6 +131,11 @@ pub fn create(key: &ObjectKey, catalog: &Catalog) -> Option<String> {
         }
         "sequence" => format!("CREATE SEQUENCE {name} AS {}{};", property(object, "type")?, parameters(object)?),
         "schema" => format!("CREATE SCHEMA {name};"),
+        "publication" => {
+            let all = property(object, "all tables").map(|_| " FOR ALL TABLES").unwrap_or_default();
+            format!("CREATE PUBLICATION {name}{all} WITH ({});", published(object))
+        }
+        "event trigger" => event_trigger(&name, object)?,
         "extension" => format!("CREATE EXTENSION {name} SCHEMA {};", escape_identifier(property(object, "schema")?)),
         _ => return None,
     })
@@ -216,6 +221,20 @@ fn role(role: &str) -> String {
         MIGRATING_ROLE => "CURRENT_USER".to_owned(),
         other => escape_identifier(other),
     }
+}
+
+/// The parameters of a publication that every server knows.
+pub fn published(object: &Object) -> String {
+    let root = property(object, "via root").is_some();
+    let publishes = escape_literal(property(object, "publishes").unwrap_or_default());
+    format!("publish = {publishes}, publish_via_partition_root = {root}")
+}
+
+fn event_trigger(name: &str, object: &Object) -> Option<String> {
+    let of = |name: &str| property(object, name);
+    let tags = of("tags").map(|tags| tags.split(", ").map(escape_literal).collect::<Vec<_>>().join(", "));
+    let tags = tags.map(|tags| format!(" WHEN TAG IN ({tags})")).unwrap_or_default();
+    Some(format!("CREATE EVENT TRIGGER {name} ON {}{tags} EXECUTE FUNCTION {};", of("event")?, of("function")?))
 }
 
 /// What a column can be besides what `column` writes; comments and grants follow.
@@ -319,9 +338,8 @@ pub fn row_security(key: &ObjectKey, state: Option<&str>) -> String {
     format!("ALTER TABLE {} {enable} ROW LEVEL SECURITY, {force} ROW LEVEL SECURITY;", key.name())
 }
 
-/// When a trigger or rule fires.
+/// When a trigger, an event trigger or a rule fires.
 pub fn fires(key: &ObjectKey, when: Option<&str>) -> Option<String> {
-    let (name, table) = inside(key)?;
     let how = match when {
         None => "ENABLE",
         Some("never") => "DISABLE",
@@ -329,6 +347,10 @@ pub fn fires(key: &ObjectKey, when: Option<&str>) -> Option<String> {
         Some("always") => "ENABLE ALWAYS",
         _ => return None,
     };
+    if key.kind == "event trigger" {
+        return Some(format!("ALTER EVENT TRIGGER {} {how};", key.name()));
+    }
+    let (name, table) = inside(key)?;
     Some(format!("ALTER TABLE {table} {how} {} {name};", key.kind.to_uppercase()))
 }
 

@@ -61,7 +61,7 @@ fn is_made_by(kind: &str, migration: &str) -> bool {
     let words = words(migration);
     let made: Vec<&str> = ["create"].into_iter().chain(called(kind).split(' ')).collect();
     let makes = words.windows(made.len()).any(|words| words == made);
-    makes && !words.iter().any(|word| ["exists", "do", "execute"].contains(&word.as_str()))
+    makes && !words.iter().any(|word| ["exists", "do"].contains(&word.as_str()))
 }
 
 /// As SQL calls it.
@@ -74,7 +74,9 @@ fn words(script: &str) -> Vec<String> {
 }
 
 /// Kinds that belong to the database alone: of one that nobody misses, a comparison only takes note.
-const DATABASE_WIDE: [&str; 8] = [
+const DATABASE_WIDE: [&str; 10] = [
+    "extension",
+    "cast",
     "publication",
     "event trigger",
     "foreign data wrapper",
@@ -147,6 +149,7 @@ impl<'a> Way<'a> {
             "type" | "domain" => Rank::CreateType,
             "extension" => Rank::CreateExtension,
             "schema" => Rank::CreateSchema,
+            "publication" | "event trigger" => Rank::CreateOther,
             _ => return None,
         };
         Some(Step::new(rank, key, create(key, self.then)?))
@@ -235,7 +238,12 @@ impl<'a> Way<'a> {
             ("column", _) if !self.is_of_view(key) => altered::column(altered, name, value),
             ("table", "row security") => beside(Some(row_security(key, value))),
             ("table", _) => altered::table(altered, name, value),
-            ("trigger" | "rule", "fires") => beside(fires(key, value)),
+            ("trigger" | "rule" | "event trigger", "fires") => beside(fires(key, value)),
+            ("publication", "publishes" | "via root") => Some(altered::publication(altered)),
+            ("publication" | "event trigger", _) => step(Rank::Change, again()?),
+            ("statistics", "target") => {
+                beside(Some(format!("ALTER STATISTICS {} SET STATISTICS {};", key.name(), value.unwrap_or("-1"))))
+            }
             ("view", "definition") => {
                 let replaced = create(key, self.then)?.replacen("CREATE VIEW", "CREATE OR REPLACE VIEW", 1);
                 Some(Step { otherwise: vec![again()?], ..Step::new(Rank::Change, key, replaced) })

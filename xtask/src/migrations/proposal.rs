@@ -182,6 +182,8 @@ mod tests {
         create index on counted (made); create statistics on id, plain from counted; create policy open on counted using (true);
         create table base (a int, b text); create table heir (c int) inherits (base); create unlogged table quick (id int) with (fillfactor = 80);
         create function log_ddl() returns event_trigger language plpgsql as $$ begin end $$; create sequence loose;
+        create event trigger guard on ddl_command_end when tag in ('CREATE CAST', 'CREATE DOMAIN') execute function log_ddl();
+        create publication everything for all tables with (publish = 'insert'); create schema aside;
         create table ranged (k int not null, v int default nextval('loose'), primary key (k)) partition by range (k);
         create table low partition of ranged for values from (0) to (100); create publication there for table only base (a) where (a > 1), more."select";
         create type "Odd Kind" as enum ('a', 'b'); create type other_kind as enum ('a');
@@ -343,6 +345,12 @@ mod tests {
             "alter table ranged detach partition low; alter table ranged attach partition low for values from (0) to (50)",
             "alter table counted set schema more",
             "create publication late for table counted; alter publication there set table only base (b) where (a > 5); alter publication there add table counted",
+            "alter publication there set (publish = 'update', publish_via_partition_root = true); drop publication everything",
+            "drop publication everything; create publication everything; drop event trigger guard",
+            "alter event trigger guard disable; alter statistics counted_id_plain_stat set statistics 9",
+            "drop event trigger guard; create event trigger guard on sql_drop execute function log_ddl()",
+            "create cast (bigint as point) with inout; create extension hstore schema aside",
+            "alter table counted alter t type text collate \"C\"",
             "alter publication there drop table more.\"select\"; create event trigger watch on ddl_command_end execute function log_ddl()",
             "create foreign data wrapper own; create server away foreign data wrapper own; create user mapping for current_user server away",
             r#"create operator "more".=== (function = int4eq, leftarg = int, rightarg = int); create cast (mood as int) with inout;

@@ -59,6 +59,7 @@ pub enum Rank {
     CreateTrigger,
     CreatePolicy,
     CreateRule,
+    CreateOther,
     /// What stands beside an object: comments, grants, switches.
     Beside,
 }
