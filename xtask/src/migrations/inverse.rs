@@ -28,7 +28,7 @@ pub fn taken_back(then: &Catalog, now: &Catalog, migration: &str) -> Option<Vec<
         if key.kind == "extension" && !is_extension_made_by(migration) {
             return None;
         }
-        if !goes_along(key, object, &gone) {
+        if !goes_along(key, object, &gone) && !way.is_taken_over(key, object) {
             steps.push(way.dropped(key, object)?);
         }
     }
@@ -190,6 +190,20 @@ impl<'a> Way<'a> {
             self.then.objects.contains_key(&parent) && !self.now.objects.contains_key(&parent)
         };
         property(column, "also its own").is_none() && column.follows.iter().any(|path| is_made(path))
+    }
+
+    /// On a table that becomes a partition or an heir again, which takes over what its parent has: what is left then, the next look drops.
+    fn is_taken_over(&self, key: &ObjectKey, object: &Object) -> bool {
+        let is_on = |path: &[String]| {
+            let table = ObjectKey::new("table", path.iter().take(2).cloned().collect::<Vec<_>>(), "");
+            let parents = |catalog: &Catalog| property(catalog.objects.get(&table)?, "parents").map(str::to_owned);
+            parents(self.then).is_some_and(|then| parents(self.now) != Some(then))
+        };
+        match key.kind.as_str() {
+            "constraint" | "trigger" => is_on(&key.path),
+            "index" => object.follows.iter().any(|path| is_on(path)),
+            _ => false,
+        }
     }
 
     /// What belongs to the database, and was made by `migration`.
