@@ -4,7 +4,7 @@ use postgres::Transaction;
 
 use crate::error::{Failure, Result};
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::schema::catalog::{Catalog, Identities, Looker};
+use crate::schema::catalog::{Catalog, Identities, Looker, ObjectKey};
 use crate::schema::external::parted;
 use crate::schema::replay::{AsPrisma, discard};
 
@@ -43,6 +43,11 @@ impl<'a> Look<'a> {
         let schemas = self.prisma.schemas;
         let mut look = || connection.read(|transaction| self.looker.look(transaction, schemas));
         look().or_else(|_| look())
+    }
+
+    /// As `Looker::gone`.
+    pub fn gone<'b>(&self, then: Seen<'b>, now: Seen<'_>) -> Vec<(&'b ObjectKey, String)> {
+        self.looker.gone(then.identities, now.identities)
     }
 
     /// In a transaction that is under our own settings.

@@ -1,13 +1,13 @@
 //! A script that leads from the catalog after a migration to the one before it, in the database in which both were seen. Where the kinds of
 //! the statements do not tell in which order they succeed, the server does: they are tried, and undone.
 
-use postgres::Transaction;
+use postgres::{Row, Transaction};
 
 use crate::error::Result;
 use crate::migrations::inventory::peek;
 use crate::migrations::inverse::{aside, taken_back};
 use crate::migrations::look::{Look, Seen};
-use crate::migrations::renames::renamed_back;
+use crate::migrations::renames::{brought_back, goes_with_its_table, renamed_back};
 use crate::migrations::step::Step;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::catalog::{Catalog, ObjectKey, quoted};
@@ -37,7 +37,7 @@ pub fn proposed(
     look.begin(connection)?;
     let ours = connection.settings_in_transaction();
     let mut trial = connection.client().transaction().could_not("begin a transaction")?;
-    let found = tried(&mut trial, look, &ours, renames, migration, then.catalog);
+    let found = tried(&mut trial, look, &ours, migration, (then, now), renames);
     trial.rollback().could_not("undo a script")?;
     look.end(connection)?;
     Ok(found?.map(|lines| script(lines.iter())))
@@ -51,12 +51,14 @@ fn tried(
     trial: &mut Transaction<'_>,
     look: &mut Look<'_>,
     ours: &str,
-    renames: Vec<String>,
     migration: &Migration,
-    then: &Catalog,
+    (then, now): (Seen<'_>, Seen<'_>),
+    renames: Vec<String>,
 ) -> Result<Option<Vec<String>>> {
-    let mut lines = Vec::new();
-    for sql in renames {
+    let moved = elsewhere(trial, ours, look, then, now)?;
+    let Some(moves) = brought_back(&moved, now.catalog) else { return Ok(None) };
+    let (then, mut lines) = (then.catalog, Vec::new());
+    for sql in moves.into_iter().chain(renames) {
         if !runs(trial, &sql)? {
             return Ok(None);
         }
@@ -82,6 +84,37 @@ fn tried(
         }
     }
     Ok(None)
+}
+
+/// What was moved into a schema that is not looked at, and where it is.
+fn elsewhere<'a>(
+    trial: &mut Transaction<'_>,
+    ours: &str,
+    look: &Look<'_>,
+    then: Seen<'a>,
+    now: Seen<'_>,
+) -> Result<Vec<(&'a ObjectKey, [String; 2])>> {
+    // A function's name is not told by itself.
+    const PLACES: &str = "
+        select a.at::int4 - 1, (pg_catalog.parse_ident(o.schema))[1], (pg_catalog.parse_ident(o.name))[1]
+          from pg_catalog.unnest($1::text[]) with ordinality a (address, at)
+         cross join lateral pg_catalog.pg_identify_object(pg_catalog.to_regclass('pg_catalog.' || pg_catalog.split_part(a.address, ' ', 1)),
+                                                          pg_catalog.split_part(a.address, ' ', 2)::oid, 0) o
+         where o.schema is not null and o.schema !~ '^pg_'";
+    let is_free = |key: &ObjectKey| key.path.len() == 2 && !goes_with_its_table(key, then.catalog);
+    let gone: Vec<_> = look.gone(then, now).into_iter().filter(|(key, _)| is_free(key)).collect();
+    if gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let addresses: Vec<&str> = gone.iter().map(|(_, address)| address.as_str()).collect();
+    let rows =
+        peek(trial, ours, |transaction| transaction.query(PLACES, &[&addresses]).could_not("look for what was moved"))?;
+    let place = |row: &Row| {
+        let (key, _) = gone.get(usize::try_from(row.get::<_, i32>(0)).ok()?)?;
+        let name: Option<String> = row.get(2);
+        Some((*key, [row.get(1), name.unwrap_or_else(|| key.path[1].clone())]))
+    };
+    Ok(rows.iter().filter_map(place).collect())
 }
 
 /// What drops the views that stand on what `steps` change; None where one is not in `found`, and would not come back.
@@ -347,6 +380,9 @@ mod tests {
             "create table high (k int not null primary key, v int, constraint ranged_v_check check (v > -9)); alter table ranged attach partition high for values from (100) to (200)",
             "alter table ranged detach partition low; alter table ranged attach partition low for values from (0) to (50)",
             "alter table counted set schema more",
+            r#"alter table counted set schema aside; alter table aside.counted rename to "An archive"; alter type mood set schema aside;
+               alter function pick(text) set schema aside; alter sequence tickets set schema aside; create sequence tickets"#,
+            r#"drop view two, shops; alter table "Shop" set schema aside; create view "Shop" as select 1 as id"#,
             "create publication late for table counted; alter publication there set table only base (b) where (a > 5); alter publication there add table counted",
             "alter publication there set (publish = 'update', publish_via_partition_root = true); drop publication everything",
             "drop publication everything; create publication everything; drop event trigger guard",

@@ -50,6 +50,23 @@ pub fn renamed_back(then: Seen<'_>, now: Seen<'_>) -> Option<Vec<String>> {
     Some(statements)
 }
 
+/// What is `elsewhere`, each with the schema and the name that it has there, comes back from there.
+pub fn brought_back(elsewhere: &[(&ObjectKey, [String; 2])], now: &Catalog) -> Option<Vec<String>> {
+    let mut statements = Vec::new();
+    for (key, [schema, name]) in elsewhere {
+        let (home, own) = (key.path.first()?, key.path.last()?);
+        if let Some(occupant) = occupant(key, own, now) {
+            statements.push(rename(occupant, now, &format!("drill_aside_{}", statements.len()))?);
+        }
+        let there = ObjectKey::new(key.kind.as_str(), vec![schema.clone(), own.clone()], key.signature.as_str());
+        if name != own {
+            statements.push(rename(&named(&there, name), now, own)?);
+        }
+        statements.push(move_to(&there, home)?);
+    }
+    Some(statements)
+}
+
 /// What has the same identity and another name: as it was, and as it is.
 fn pairs<'a>(then: Seen<'a>, now: Seen<'a>) -> impl Iterator<Item = (&'a ObjectKey, &'a ObjectKey)> {
     let both = now.identities.pairs(then.identities);
@@ -66,7 +83,7 @@ fn is_inherited(key: &ObjectKey, object: &Object) -> bool {
 }
 
 /// An index, and a sequence that a column owns, are where their table is.
-fn goes_with_its_table(key: &ObjectKey, catalog: &Catalog) -> bool {
+pub fn goes_with_its_table(key: &ObjectKey, catalog: &Catalog) -> bool {
     let is_owned = || catalog.objects.get(key).is_some_and(|object| object.follows.iter().any(|path| path.len() == 3));
     key.kind == "index" || key.kind == "sequence" && is_owned()
 }

@@ -252,6 +252,12 @@ impl Looker {
         Ok((catalog, Identities(identities)))
     }
 
+    /// What was there `then` and is not in the schemas now, and the server's address of it: it may be in another schema.
+    pub fn gone<'a>(&self, then: &'a Identities, now: &Identities) -> Vec<(&'a ObjectKey, String)> {
+        let gone = then.0.iter().filter(|(address, _)| !now.0.contains_key(*address));
+        gone.map(|(address, key)| (key, self.known.addresses.shown(*address).to_owned())).collect()
+    }
+
     fn found(&mut self, transaction: &mut Transaction<'_>, schemas: &[&str]) -> Result<Found> {
         let questions = match self.questions.take() {
             Some(questions) => questions,

@@ -39,6 +39,11 @@ impl Addresses {
             None => self.0.insert_full(address.to_owned()).0,
         }
     }
+
+    /// The catalog, the OID and the column's number; empty for a number that was not given.
+    pub fn shown(&self, number: Address) -> &str {
+        self.0.get_index(number).map_or("", String::as_str)
+    }
 }
 
 /// Its relations to others are still addresses: catalog, OID and column number, which mean nothing outside of the snapshot.
