@@ -54,6 +54,7 @@ impl Options {
         let [mut dump, mut take, mut restore, mut put_back] = [(); 4].map(|()| Samples::default());
         let [mut theirs, mut renamed, mut by_copy, mut by_files] = [(); 4].map(|()| Samples::default());
         let [mut back_files, mut back_copy, mut bare, mut bare_read] = [(); 4].map(|()| Samples::default());
+        let [mut bare_undo, mut bare_undo_read] = [(); 2].map(|()| Samples::default());
         for _ in 0..self.runs {
             bench.keep_as("files")?;
             dump.push(time(|| bench.dump())?);
@@ -68,9 +69,11 @@ impl Options {
             renamed.push(copy[1]);
             by_copy.push(copy.iter().sum());
             theirs.push(bench.undo()?);
-            let [there_and_back, read] = bench.bare()?;
-            bare.push(there_and_back);
-            bare_read.push(there_and_back + read);
+            let [out, back, read] = bench.bare()?;
+            bare.push(out + back);
+            bare_read.push(out + back + read);
+            bare_undo.push(back);
+            bare_undo_read.push(back + read);
             for (kind, times) in [("files", &mut back_files), ("database", &mut back_copy)] {
                 bench.keep_as(kind)?;
                 times.push(bench.steps_ms(&["snapshot"], BACKWARD)?);
@@ -85,8 +88,10 @@ impl Options {
         for (name, ours, budget) in [
             ("undo after a reset by the copy", &renamed, " (budget 0.20)"),
             ("taken and undone by the copy", &by_copy, ""),
-            ("undo after a reset by files", &put_back, ""),
-            ("taken and undone by files", &by_files, " (budget 0.90)"),
+            ("undo after a reset by files", &put_back, " (budget 0.90)"),
+            ("the same by psql, nothing compared", &bare_undo, ""),
+            ("the same by psql, rows read back", &bare_undo_read, ""),
+            ("taken and undone by files", &by_files, ""),
             ("the same by psql, nothing compared", &bare, ""),
             ("the same by psql, rows read back", &bare_read, ""),
         ] {
@@ -169,8 +174,8 @@ impl Bench<'_> {
         Ok(dump + restore)
     }
 
-    /// Out, and in by one session in one transaction; and out once more.
-    fn bare(&self) -> Result<[f64; 2]> {
+    /// Out, in by one session in one transaction, and out once more.
+    fn bare(&self) -> Result<[f64; 3]> {
         let copy = |how: &dyn Fn(&str) -> String| {
             TABLES.iter().map(|table| format!("\\copy public.\"{table}\" {}\n", how(table))).collect::<String>()
         };
@@ -179,7 +184,7 @@ impl Bench<'_> {
         let into = copy(&|table| format!("from '{table}.copy'"));
         let names: Vec<String> = TABLES.iter().map(|table| format!("public.\"{table}\"")).collect();
         let back = run(format!("begin;\ntruncate {};\n{into}commit;\n", names.join(", ")))?;
-        Ok([out + back, run(copy(&|_| "to '/dev/null'".to_owned()))?])
+        Ok([out, back, run(copy(&|_| "to '/dev/null'".to_owned()))?])
     }
 
     /// The durations of steps of a command, added up.
