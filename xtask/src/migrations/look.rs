@@ -56,6 +56,12 @@ impl<'a> Look<'a> {
         Ok(self.ours(catalog))
     }
 
+    /// As `catalog`, and which object is which.
+    pub fn identified(&mut self, transaction: &mut Transaction<'_>) -> Result<(Catalog, Identities)> {
+        let (catalog, identities) = self.looker.identify(transaction, self.prisma.schemas)?;
+        Ok((self.ours(catalog), identities))
+    }
+
     fn ours(&self, catalog: Catalog) -> Catalog {
         parted(catalog, &self.prisma.groundwork.external).0
     }

@@ -55,15 +55,8 @@ fn tried(
     (then, now): (Seen<'_>, Seen<'_>),
     renames: Vec<String>,
 ) -> Result<Option<Vec<String>>> {
-    let moved = elsewhere(trial, ours, look, then, now)?;
-    let Some(moves) = brought_back(&moved, now.catalog) else { return Ok(None) };
-    let (then, mut lines) = (then.catalog, Vec::new());
-    for sql in moves.into_iter().chain(renames) {
-        if !runs(trial, &sql)? {
-            return Ok(None);
-        }
-        lines.push(sql);
-    }
+    let Some(mut lines) = moved_and_renamed(trial, look, ours, (then, now), renames)? else { return Ok(None) };
+    let then = then.catalog;
     for _ in 0..PASSES {
         let found = peek(trial, ours, |transaction| look.catalog(transaction))?;
         let Some(steps) = taken_back(then, &found, &migration.sql) else { return Ok(None) };
@@ -84,6 +77,31 @@ fn tried(
         }
     }
     Ok(None)
+}
+
+/// Runs what brings everything back into its schema and under its name; None where the server refuses that.
+fn moved_and_renamed(
+    trial: &mut Transaction<'_>,
+    look: &mut Look<'_>,
+    ours: &str,
+    (then, now): (Seen<'_>, Seen<'_>),
+    renames: Vec<String>,
+) -> Result<Option<Vec<String>>> {
+    let moved = elsewhere(trial, ours, look, then, now)?;
+    if moved.is_empty() {
+        return Ok(run_all(trial, &renames)?.then_some(renames));
+    }
+    let Some(mut lines) = brought_back(&moved, now.catalog) else { return Ok(None) };
+    if !run_all(trial, &lines)? {
+        return Ok(None);
+    }
+    // What they hold may have other names, too.
+    let (catalog, identities) = peek(trial, ours, |transaction| look.identified(transaction))?;
+    let now = Seen { catalog: &catalog, identities: &identities };
+    let Some(renames) = renamed_back(then, now) else { return Ok(None) };
+    let runs = run_all(trial, &renames)?;
+    lines.extend(renames);
+    Ok(runs.then_some(lines))
 }
 
 /// What was moved into a schema that is not looked at, and where it is.
@@ -163,6 +181,15 @@ fn first_that_runs(trial: &mut Transaction<'_>, step: &Step) -> Result<Option<St
         }
     }
     Ok(None)
+}
+
+fn run_all(trial: &mut Transaction<'_>, statements: &[String]) -> Result<bool> {
+    for sql in statements {
+        if !runs(trial, sql)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn runs(trial: &mut Transaction<'_>, sql: &str) -> Result<bool> {
@@ -382,7 +409,8 @@ mod tests {
             "alter table counted set schema more",
             r#"alter table counted set schema aside; alter table aside.counted rename to "An archive"; alter type mood set schema aside;
                alter function pick(text) set schema aside; alter sequence tickets set schema aside; create sequence tickets"#,
-            r#"drop view two, shops; alter table "Shop" set schema aside; create view "Shop" as select 1 as id"#,
+            r#"drop view two, shops; alter table "Shop" rename column "order" to swap; alter table "Shop" rename column "a ""b""" to "order";
+               alter table "Shop" rename column swap to "a ""b"""; alter table "Shop" set schema aside; create view "Shop" as select 1 as id"#,
             "create publication late for table counted; alter publication there set table only base (b) where (a > 5); alter publication there add table counted",
             "alter publication there set (publish = 'update', publish_via_partition_root = true); drop publication everything",
             "drop publication everything; create publication everything; drop event trigger guard",
