@@ -210,7 +210,6 @@ fn descent(Altered { key, then, now, .. }: Altered<'_>) -> Option<Step> {
     let action = |word: &str, parent: &String| format!("ALTER TABLE {} {word} {parent};", key.name());
     lines.extend(now.iter().filter(|parent| !then.contains(parent)).map(|parent| action("NO INHERIT", parent)));
     lines.extend(then.iter().filter(|parent| !now.contains(parent)).map(|parent| action("INHERIT", parent)));
-    // Attaching makes what the partition lacks, and takes over what it has: both come last.
     (!lines.is_empty()).then(|| Step::new(Rank::Change, key, lines.join("\n")))
 }
 
@@ -236,7 +235,7 @@ fn publications(list: &str) -> Option<Vec<(String, String)>> {
     for (at, c) in list.char_indices() {
         depth += i32::from(c == '(') - i32::from(c == ')');
         if c == ',' && depth == 0 {
-            parts.push(&list[start..at]);
+            parts.push(list.get(start..at)?);
             start = at + 2;
         }
     }

@@ -248,8 +248,8 @@ mod tests {
         create table ranged (k int not null, v int default nextval('loose'), primary key (k)) partition by range (k);
         alter table ranged add check (v > -9), add unique (k, v), add foreign key (v) references quick_ids; create index on ranged (v);
         create table low partition of ranged for values from (0) to (100); create publication there for table only base (a) where (a > 1), more."select";
-        create type "Odd Kind" as enum ('a', 'b'); create type other_kind as enum ('a');
-        create table kinds (id int primary key, k "Odd Kind" not null default 'a', ks "Odd Kind"[] default '{b}', o other_kind, check (k <> 'b' or id > 1));
+        create type "Odd Kind" as enum ('a', 'b'); create type other_kind as enum ('a'); create type "order" as enum ('a');
+        create table kinds (id int primary key, k "Odd Kind" not null default 'a', ks "Odd Kind"[] default '{b}', o other_kind, w "order" default 'a', check (k <> 'b' or id > 1));
         create table kinds_by (id int, k "Odd Kind" default 'b') partition by list (id); create table kinds_1 partition of kinds_by for values in (1);
         create index some_kinds on kinds (id) where k = 'a'; create index on kinds (k); create index on kinds (o);
         create view kinds_seen as select k, count(*) from kinds group by k; grant select on kinds_seen to reader; comment on type "Odd Kind" is 'odd';
@@ -257,7 +257,7 @@ mod tests {
         create function is_odd("Odd Kind") returns boolean immutable language sql as 'select $1 = $$a$$'; grant usage on type "Odd Kind" to reader;
         create function next_kind(k text) returns text language sql as $$ select 'a'::"Odd Kind"::text $$;
         create policy odd on kinds using (k = 'a'); create trigger odd before update on kinds for each row when (new.k = 'b') execute function touch();
-        insert into kinds values (1, 'a', '{a,b}', 'a'), (2, 'b', null, null); insert into kinds_by values (1, 'a');
+        insert into kinds values (1, 'a', '{a,b}', 'a', 'a'), (2, 'b', null, null, null); insert into kinds_by values (1, 'a');
         insert into counted (id, plain, t) select i, i, 'x' from generate_series(1, 7) i; insert into heir values (1, 'b', 2);
         insert into quick values (1), (2); insert into ranged (k) values (1), (2), (3);
         insert into "Shop" ("order", "a ""b""", "user") values ('a', 1, 3), ('b', null, null);
@@ -396,7 +396,7 @@ mod tests {
             "alter table counted set unlogged; alter table quick set logged, set (autovacuum_enabled = off, fillfactor = 60)",
             r#"alter table counted replica identity full; alter table more."select" replica identity using index "select_pkey"; alter table quick replica identity nothing"#,
             r#"alter table more."select" cluster on "select_pkey""#,
-            r#"alter type "Odd Kind" add value 'c'; alter type mood add value 'neu' before 'ok'"#,
+            r#"alter type "Odd Kind" add value 'c'; alter type mood add value 'neu' before 'ok'; alter type "order" add value 'b'"#,
             r#"alter type "Odd Kind" add value 'c'; alter table kinds alter o type "Odd Kind" using o::text::"Odd Kind", alter k drop default;
                alter table kinds add column more "Odd Kind" default 'b'; create view on_c as select id from kinds where k = 'b';
                create table on_kind (k "Odd Kind" primary key); drop function next_kind; alter table kinds add check (more <> 'a')"#,

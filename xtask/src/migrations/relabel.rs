@@ -96,24 +96,23 @@ fn mentions(key: &ObjectKey, object: &Object, names: &[String]) -> bool {
         "function" | "procedure" => text.split("\nAS ").next().unwrap_or_default().to_owned(),
         _ => text.to_owned(),
     };
-    let texts = object.properties.values().map(|value| declared(value.as_str()));
-    let texts: Vec<String> = texts.chain([key.signature.to_string()]).collect();
+    let texts = object.properties.values().map(|value| bare(&declared(value.as_str())));
+    let texts: Vec<String> = texts.chain([bare(&key.signature)]).collect();
     names.iter().any(|name| texts.iter().any(|text| contains(text, name)))
 }
 
-/// As the server prints it.
+/// As the server prints it, but for the quotes: which names have them, it knows.
 fn shown(path: &[String]) -> String {
-    let plain = |part: &String| {
-        let starts = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-        let is_plain = starts && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if is_plain { part.clone() } else { quoted([part]) }
-    };
-    path.iter().map(plain).collect::<Vec<_>>().join(".")
+    bare(&path.join("."))
+}
+
+fn bare(text: &str) -> String {
+    text.replace('"', "")
 }
 
 /// As a whole name.
 fn contains(text: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '"' | '.');
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '.');
     text.match_indices(name).any(|(at, _)| {
         let after = text[at + name.len()..].chars().next();
         !text[..at].ends_with(is_part) && !after.is_some_and(is_part)
@@ -135,7 +134,9 @@ fn columns<'a>(kind: &ObjectKey, then: &'a Catalog, now: &'a Catalog) -> Vec<Col
         let before = then.objects.get(key).filter(|_| key.kind == "column")?;
         // A partition's is changed with its parent's.
         let is_inherited = object.follows.iter().any(|path| path.len() == 3);
-        let is = |text: &str| [before, object].iter().all(|object| property(object, "type") == Some(text));
+        let is = |text: &str| {
+            [before, object].iter().all(|object| property(object, "type").map(bare).as_deref() == Some(text))
+        };
         let array = if is(&name) { "" } else { Some("[]").filter(|array| is(&format!("{name}{array}")))? };
         (!is_inherited).then_some(Column { key, then: before, now: object, array })
     };
