@@ -24,7 +24,8 @@ impl TableLock {
     }
 }
 
-/// Between two looks at a session that does not show its state: what only reads or writes at this moment has ended then.
+/// Between two looks at a session that does not show its state, or is between two statements: what only reads or writes at this moment has
+/// ended then.
 const MOMENT: Duration = Duration::from_millis(250);
 
 /// Of each other session in one of `schemas`, the strongest lock first. What reads or writes at this moment is about to end, and the
@@ -50,7 +51,7 @@ pub fn of_others(connection: &mut Connection, schemas: &[&str]) -> Result<Vec<Ta
 struct Seen {
     lock: TableLock,
     transaction: String,
-    /// None where the session's state is hidden from this role.
+    /// None where that is not known yet: the session's state is hidden from this role, or it may send the next statement at once.
     lasts: Option<bool>,
 }
 
@@ -61,7 +62,9 @@ fn look(connection: &mut Connection, schemas: &[&str]) -> Result<Vec<Seen>> {
                   p.gid, p.owner::text, p.prepared, l.pid, {OF_SESSION},
                   l.virtualtransaction,
                   case when l.mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') or l.pid is null then true
-                       else a.state like 'idle in transaction%' or a.xact_start < pg_catalog.clock_timestamp() - interval '10 s' end as lasts
+                       when a.state like 'idle in transaction%'
+                       then nullif(a.state_change < pg_catalog.clock_timestamp() - interval '10 s', false)
+                       else a.xact_start < pg_catalog.clock_timestamp() - interval '10 s' end as lasts
              from pg_catalog.pg_locks l
              join pg_catalog.pg_class c on c.oid = l.relation and c.relkind in ('r', 'p')
              join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -106,6 +109,23 @@ pub fn has_tables(connection: &mut Connection, schemas: &[&str]) -> Result<bool>
 mod tests {
     use super::*;
     use crate::postgres::server::{Database, open, open_as};
+
+    #[test]
+    fn who_is_between_two_statements_is_not_named_and_who_stays_there_is() {
+        let mut database = Database::new();
+        database.run("create table one (); create table two ()");
+        let mut left_open = open(&database.name);
+        left_open.client().batch_execute("begin; select from public.two").unwrap();
+        let mut at_work = open(&database.name);
+        at_work.client().batch_execute("begin; select from public.one").unwrap();
+        let work = std::thread::spawn(move || {
+            std::thread::sleep(MOMENT / 5);
+            at_work.client().batch_execute("commit").unwrap();
+        });
+        let found = of_others(&mut database.connection, &["public"]).unwrap();
+        work.join().unwrap();
+        assert_eq!(found.iter().map(|it| it.table.as_str()).collect::<Vec<_>>(), ["two"]);
+    }
 
     #[test]
     fn who_keeps_a_table_is_named_and_who_only_reads_is_not() {
