@@ -48,12 +48,12 @@ pub fn aside(view: &ObjectKey, catalog: &Catalog) -> Option<Step> {
     Some(Step::new(Rank::DropView, view, drop(view, catalog)?))
 }
 
-/// Where a platform may have an extension already, it is not the migration's to drop.
+/// Where a platform may have an extension already, it is not the migration's to drop: one that is made in a block may have been there.
 fn is_extension_made_by(migration: &str) -> bool {
     let words = words(migration);
-    let makes = words.windows(2).filter(|words| *words == ["create", "extension"]).count();
-    let asks = words.windows(3).filter(|words| *words == ["create", "extension", "if"]).count();
-    makes > 0 && asks == 0
+    let makes = words.windows(2).any(|words| *words == ["create", "extension"]);
+    let asks = words.windows(3).any(|words| *words == ["create", "extension", "if"]);
+    makes && !asks && !is_any(&words, &["do", "exception"])
 }
 
 /// The same of what belongs to the database, for which a script may ask in any words before it makes it.
@@ -61,7 +61,7 @@ fn is_made_by(kind: &str, migration: &str) -> bool {
     let words = words(migration);
     let made: Vec<&str> = ["create"].into_iter().chain(called(kind).split(' ')).collect();
     let makes = words.windows(made.len()).any(|words| words == made);
-    makes && !words.iter().any(|word| ["exists", "do"].contains(&word.as_str()))
+    makes && !is_any(&words, &["do", "exception", "exists"])
 }
 
 /// As SQL calls it.
@@ -69,8 +69,15 @@ fn called(kind: &str) -> &str {
     if kind == "foreign server" { "server" } else { kind }
 }
 
+fn is_any(words: &[String], wanted: &[&str]) -> bool {
+    words.iter().any(|word| wanted.contains(&word.as_str()))
+}
+
+/// Whatever stands between them: `DO$$` is a word, too.
 fn words(script: &str) -> Vec<String> {
-    script.to_lowercase().split_whitespace().map(str::to_owned).collect()
+    let script = script.to_lowercase();
+    let words = script.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
 }
 
 /// Kinds that belong to the database alone: of one that nobody misses, a comparison only takes note.
@@ -105,14 +112,7 @@ impl<'a> Way<'a> {
     fn dropped(&self, key: &ObjectKey, object: &Object) -> Option<Step> {
         let beside = |sql: Option<String>| Some(Step::new(Rank::Beside, key, sql?));
         let rank = match key.kind.as_str() {
-            "trigger" => Rank::DropTrigger,
-            "policy" => Rank::DropPolicy,
-            "rule" => Rank::DropRule,
-            "view" | "materialized view" => Rank::DropView,
-            "constraint" => Rank::DropConstraint,
-            "index" => Rank::DropIndex,
-            "statistics" => Rank::DropStatistics,
-            "function" | "procedure" | "aggregate" => Rank::DropFunction,
+            "aggregate" => Rank::DropFunction,
             "column" if self.is_of_view(key) => return beside(comment(key, None, self.now)),
             "column" if property(object, "generated").is_some() => Rank::DropComputed,
             "column" => Rank::DropColumn,
@@ -125,7 +125,7 @@ impl<'a> Way<'a> {
             "extension" => Rank::DropExtension,
             "schema" => Rank::DropSchema,
             "default privileges" => return None,
-            _ => Rank::DropOther,
+            kind => Rank::of_what_is_made_again(kind).unwrap_or(Rank::DropOther),
         };
         Some(Step::new(rank, key, drop(key, self.now)?))
     }
@@ -406,6 +406,28 @@ ALTER TABLE "public"."Item" ADD CONSTRAINT "u" UNIQUE (shop, mood);
 ALTER TABLE "public"."Item" ADD CONSTRAINT "Item_shop_fkey" FOREIGN KEY (shop) REFERENCES public."Shop"(id) DEFERRABLE INITIALLY DEFERRED;
 "#;
         assert_eq!((sql.as_str(), is_back), (wanted, true));
+    }
+
+    /// A platform may have had it before.
+    #[test]
+    fn what_a_script_may_have_found_there_is_not_its_own() {
+        for script in [
+            "DO $$ BEGIN CREATE PUBLICATION p; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+            "do$$begin create publication p; end$$",
+            "do $$ begin if not exists(select from pg_publication) then create publication p; end if; end $$",
+            "drop publication if exists p; create publication p",
+            "create function f() returns void language plpgsql as $$begin create publication p; exception when others then null; end$$",
+            "alter publication p add table t",
+        ] {
+            assert!(!is_made_by("publication", script), "{script}");
+        }
+        assert!(is_made_by("publication", "CREATE PUBLICATION\tp;") && is_made_by("foreign server", "create server s"));
+        let blocks = [
+            "do$$begin create extension citext; exception when duplicate_object then null; end$$",
+            "create extension/**/if not exists citext",
+        ];
+        assert!(blocks.iter().all(|script| !is_extension_made_by(script)));
+        assert!(is_extension_made_by("drop table if exists t; CREATE EXTENSION citext"));
     }
 
     #[test]

@@ -47,21 +47,6 @@ fn literals(list: &str) -> Option<Vec<String>> {
     Some(all)
 }
 
-/// What can be made again without loss, and in which place it goes.
-fn makes_way(key: &ObjectKey) -> Option<Rank> {
-    Some(match key.kind.as_str() {
-        "trigger" => Rank::DropTrigger,
-        "policy" => Rank::DropPolicy,
-        "rule" => Rank::DropRule,
-        "view" | "materialized view" => Rank::DropView,
-        "constraint" => Rank::DropConstraint,
-        "index" => Rank::DropIndex,
-        "statistics" => Rank::DropStatistics,
-        "function" | "procedure" => Rank::DropFunction,
-        _ => return None,
-    })
-}
-
 /// What is declared with the type, what stands on a table of which a column changes, and what stands on that.
 fn in_the_way<'a>(key: &ObjectKey, columns: &[Column<'_>], now: &'a Catalog) -> BTreeMap<&'a ObjectKey, Rank> {
     let tables: BTreeSet<&[String]> = columns.iter().map(|column| &column.key.path[..2]).collect();
@@ -74,7 +59,9 @@ fn in_the_way<'a>(key: &ObjectKey, columns: &[Column<'_>], now: &'a Catalog) -> 
     loop {
         let before = found.len();
         for (other, object) in &now.objects {
-            let Some(rank) = makes_way(other).filter(|_| !found.contains_key(other)) else { continue };
+            let Some(rank) = Rank::of_what_is_made_again(&other.kind).filter(|_| !found.contains_key(other)) else {
+                continue;
+            };
             let is_view = rank == Rank::DropView;
             if is_on_table(other) || mentions(other, object, &names) || is_view && mentions(other, object, &tables) {
                 found.insert(other, rank);

@@ -65,6 +65,21 @@ pub enum Rank {
 }
 
 impl Rank {
+    /// Where an object of this kind goes that can be made again without the loss of a row.
+    pub fn of_what_is_made_again(kind: &str) -> Option<Rank> {
+        Some(match kind {
+            "trigger" => Rank::DropTrigger,
+            "policy" => Rank::DropPolicy,
+            "rule" => Rank::DropRule,
+            "view" | "materialized view" => Rank::DropView,
+            "constraint" => Rank::DropConstraint,
+            "index" => Rank::DropIndex,
+            "statistics" => Rank::DropStatistics,
+            "function" | "procedure" => Rank::DropFunction,
+            _ => return None,
+        })
+    }
+
     /// Whether statements of this kind succeed in their order, whatever the schema.
     pub fn is_sure(self) -> bool {
         use Rank::{
