@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use postgres::error::{DbError, SqlState};
-use postgres::{CancelToken, Client, IsolationLevel, NoTls, Transaction};
+use postgres::{CancelToken, Client, IsolationLevel, Transaction};
 
 use crate::error::{Failure, Result, Status};
 use crate::hint::Hint;
@@ -60,7 +60,7 @@ impl Connection {
 
     fn begin(config: &postgres::Config, timeout: Duration) -> Result<Connection> {
         #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
-        let client = config.connect(NoTls).map_err(refused_by_server)?;
+        let client = driver::connect(config).map_err(refused_by_server)?;
         Ok(Connection { client, statement_timeout: timeout, elsewhere: Vec::new(), seen: Instant::now(), ended: false })
     }
 

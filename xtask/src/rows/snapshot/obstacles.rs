@@ -8,10 +8,7 @@
 //!   may find nothing there yet, or judge otherwise than they did. The constraints of the columns' domains are held to the same rule, but for those
 //!   that could not be added again, since a column holds the domain within another type: they stay, and judge the rows that go in. Where
 //!   the rows no longer satisfy such a check it is added NOT VALID: the rows count for more than the mark;
-//! - indexes of large tables that hold nothing but the rows' order are made again by their own definitions, since building one is faster
-//!   than adding to it row by row. One that is more than its definition says (a constraint, a mark, a setting, something that depends on
-//!   it) stays, as does one that calls a function of a user, which may find less while an index is made, and as do all where the role could
-//!   not make them again;
+//! - indexes of large tables, primary keys among them, are made again after the rows (`indexes`), before anything looks for one by them;
 //! - triggers of users are disabled, since the rows already went through them, and put back into the state that each had;
 //! - row security that binds the owner too is lifted from the owner.
 //!
@@ -22,16 +19,16 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::error::Result;
 use crate::postgres::connection::CouldNot;
+use crate::rows::snapshot::indexes::{INDEXES, Indexes};
 use crate::rows::snapshot::manifest::{Sequence, Table};
-
-/// Rows from which on making an index again is faster than adding to it.
-pub const LARGE: u64 = 10_000;
 
 /// Statements that take obstacles away, and those that bring exactly the same back.
 #[derive(Default)]
 pub struct Obstacles {
     pub drop: Vec<String>,
-    /// Once the rows are there, before anything of `recreate`.
+    /// Once the rows are there: what comes after may look for some of them.
+    pub indexes: Vec<String>,
+    /// After those, before anything of `recreate`.
     pub checks: Vec<Check>,
     pub recreate: Vec<String>,
     /// Binds the owner again, who cannot read the rows from then on.
@@ -122,27 +119,6 @@ const TRIGGERS: &str = "
      where not t.tgisinternal and t.tgenabled <> 'D' and t.tgrelid in (select oid from members)
      order by 1, 2";
 
-/// Of plain tables alone: a partition's index belongs to its root's. An index without a tablespace of its own is in the
-/// database's, and so it is made again.
-const INDEXES: &str = "
-    select i.indexrelid::pg_catalog.regclass::text, pg_catalog.pg_get_indexdef(i.indexrelid),
-           pg_catalog.obj_description(i.indexrelid, 'pg_class')
-      from pg_catalog.pg_index i
-      join pg_catalog.pg_class c on c.oid = i.indexrelid
-      join pg_catalog.pg_class t on t.oid = i.indrelid
-     where i.indrelid in (select oid from members) and t.relkind = 'r' and not t.relispartition
-       and not i.indisunique and not i.indisexclusion and i.indisvalid and i.indisready
-       and not i.indisclustered and not i.indisreplident and c.reltablespace = 0
-       and pg_catalog.pg_has_role(c.relowner, 'usage') and pg_catalog.has_schema_privilege(c.relnamespace, 'create')
-       and not exists (select from pg_catalog.regexp_matches(pg_catalog.concat(i.indexprs, i.indpred), ':(?:opfuncid|funcid) ([0-9]+)', 'g') as called(oid)
-                        where called.oid[1]::oid >= 16384)
-       and not exists (select from pg_catalog.pg_attribute a where a.attrelid = c.oid and coalesce(a.attstattarget, -1) >= 0)
-       and not exists (select from pg_catalog.pg_depend d where d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                                                            and d.refobjid = c.oid)
-       and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-                                                            and d.objid = c.oid and d.deptype in ('e', 'x', 'i'))
-     order by 1";
-
 /// `named` are sequences here.
 const FOREIGN_SEQUENCES: &str = "
     select c.oid::pg_catalog.regclass::text, c.relowner::pg_catalog.regrole::text from pg_catalog.pg_class c
@@ -162,16 +138,15 @@ impl Obstacles {
         };
         let mut obstacles = Obstacles::default();
         ask(FOREIGN, tables)?.iter().for_each(|row| obstacles.forbid("empty and fill", row.get(0), row.get(1)));
-        let indexes = ask(INDEXES, large)?;
-        if !indexes.is_empty() {
-            obstacles.recreate.push("set local default_tablespace = ''".to_owned());
-        }
-        indexes.iter().for_each(|row| obstacles.add_index(row.get(0), row.get(1), row.get(2)));
         ask(FORCED, tables)?.iter().for_each(|row| obstacles.add_forced(row.get(0)));
         ask(TRIGGERS, tables)?.iter().for_each(|row| obstacles.add_trigger(row));
         ask(&format!("{DOMAINS}{WITHIN_OTHERS}{CONSTRAINTS}"), tables)?
             .iter()
             .for_each(|row| obstacles.add_constraint(row));
+        // At last: keys that point to a table depend on its index.
+        let Indexes { drop, make } = Indexes::of(&ask(INDEXES, large)?);
+        obstacles.drop.extend(drop);
+        obstacles.indexes = make;
         Ok(obstacles)
     }
 
@@ -189,13 +164,6 @@ impl Obstacles {
 
     fn forbid(&mut self, deed: &str, what: &str, owner: &str) {
         self.forbidden.push(format!("this role may not {deed} `{what}`, which is `{owner}`'s: grant {owner} to it"));
-    }
-
-    /// `name` is quoted already.
-    fn add_index(&mut self, name: &str, definition: String, comment: Option<&str>) {
-        self.drop.push(format!("drop index {name}"));
-        self.recreate.push(definition);
-        self.recreate.extend(comment.map(|text| format!("comment on index {name} is {}", escape_literal(text))));
     }
 
     fn add_forced(&mut self, table: &str) {

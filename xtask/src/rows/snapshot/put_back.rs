@@ -20,8 +20,9 @@ use crate::postgres::connection::{Connection, CouldNot};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::contents::{Source, tables};
 use crate::rows::snapshot::copy::FromCopy;
+use crate::rows::snapshot::indexes::LARGE;
 use crate::rows::snapshot::manifest::{Contents, Manifest, Sequence, Snapshot, Table};
-use crate::rows::snapshot::obstacles::{LARGE, Obstacles};
+use crate::rows::snapshot::obstacles::Obstacles;
 use crate::rows::snapshot::passing::Passing;
 use crate::rows::snapshot::stale_views::stale_views;
 use crate::rows::snapshot::take::{allow_time, copy_out, server_failure};
@@ -333,6 +334,7 @@ fn in_transaction(
     drop(passing);
     // What a deferred key still has to check stands in the way of changing a table.
     run(transaction, "check the rows", &["set constraints all immediate".to_owned()])?;
+    make_again(transaction, headway, &obstacles.indexes)?;
     let mut unsatisfied = Vec::new();
     for check in &obstacles.checks {
         unsatisfied.extend((!check.add(transaction)?).then(|| check.shown.clone()));
