@@ -37,7 +37,7 @@ pub struct Compared {
     /// Its rows, where they were compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<RowVerdict>,
-    /// Why they were not, where they were to be.
+    /// Why they were not, or which alone were, where all were to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_not_compared: Option<String>,
 }

@@ -201,6 +201,9 @@ impl State<'_> {
     }
 }
 
+/// What the rows of a pair came to, and which alone were compared.
+type Rows = Result<(RowVerdict, Option<String>), NotCompared>;
+
 /// What its steps find out for each other.
 pub struct Memory<'a> {
     /// None for SQL alone.
@@ -275,7 +278,8 @@ impl<'a> Running<'a, Parity> {
 
     /// What was not compared, and was to be, is not told as done.
     fn ended(&self, comparison: &Comparison, said: String) -> Ended {
-        let by_row = comparison.pairs.iter().any(|pair| !pair.is_empty() && pair.rows.is_some());
+        let compared = || comparison.pairs.iter().filter(|pair| !pair.is_empty() && pair.rows.is_some());
+        let by_row = compared().next().is_some() && compared().all(|pair| pair.rows_not_compared.is_none());
         match () {
             () if comparison.is_empty() => Ended::NotTried(said),
             () if self.state().unanswered => {
@@ -293,7 +297,7 @@ impl<'a> Running<'a, Parity> {
         let counts = moment.counts(self.pairs())?;
         let threshold_pct = self.session.settings.parity.threshold_pct;
         let rows = self.rows(&mut moment, &counts)?;
-        let compare = |((pair, counted), rows): ((&Pair, Counted), Option<Result<RowVerdict, NotCompared>>)| {
+        let compare = |((pair, counted), rows): ((&Pair, Counted), Option<Rows>)| {
             let Counted { prisma, mirror, over_rest } = counted;
             let compared = Compared::new(&pair.name, prisma, mirror, threshold_pct);
             let compared = match over_rest {
@@ -302,7 +306,7 @@ impl<'a> Running<'a, Parity> {
             };
             match rows {
                 None => compared,
-                Some(Ok(rows)) => compared.with_rows(rows),
+                Some(Ok((rows, partly))) => Compared { rows_not_compared: partly, ..compared.with_rows(rows) },
                 Some(Err(why)) => Compared { rows_not_compared: Some(why.to_string()), ..compared },
             }
         };
@@ -318,11 +322,7 @@ impl<'a> Running<'a, Parity> {
     }
 
     /// What each pair's rows come to; a row differs where it did in the look before, too.
-    fn rows(
-        &self,
-        moment: &mut CountSource<'_>,
-        counts: &[Counted],
-    ) -> Result<Vec<Option<Result<RowVerdict, NotCompared>>>, Obstacle> {
+    fn rows(&self, moment: &mut CountSource<'_>, counts: &[Counted]) -> Result<Vec<Option<Rows>>, Obstacle> {
         let schema = &self.session.target.dsn().schema;
         let pairs = || self.pairs().iter().zip(counts).zip(self.mappings());
         let question = |((pair, counted), mapping): ((&'a Pair, &Counted), Option<&'a Mapping>)| {
@@ -346,13 +346,10 @@ impl<'a> Running<'a, Parity> {
             });
             self.state().unanswered |= matches!(found, Err(NotCompared::Failed(_)));
             verdicts.push(Some(found.as_ref().map_err(Clone::clone).map(|found| {
-                RowVerdict::new(
-                    mapping.how(self.inspection.source != Source::Rest),
-                    mapping.value_names(),
-                    found,
-                    counted.prisma,
-                    [threshold, mapping.threshold_pct],
-                )
+                let how = mapping.how(self.inspection.source != Source::Rest);
+                let thresholds = [threshold, mapping.threshold_pct];
+                let verdict = RowVerdict::new(how, mapping.value_names(), found, counted.prisma, thresholds);
+                (verdict, found.partly.clone())
             })));
             self.state().differences.push(found.ok());
         }

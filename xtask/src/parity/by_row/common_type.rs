@@ -91,6 +91,12 @@ impl CommonType {
         ["int8", "numeric", "uuid", "timestamptz", "date"].into_iter().find(|ordered| *ordered == name)
     }
 
+    /// Of a second, to which a time is rounded.
+    pub fn digits(&self) -> Option<u32> {
+        let digits = self.name.strip_prefix("timestamptz(")?.strip_suffix(')')?.parse().ok()?;
+        (digits < 6).then_some(digits)
+    }
+
     /// Whether JSON holds it as text or number that the server reads back; a list's is not.
     pub fn is_in_json(&self) -> bool {
         !self.name.starts_with('_')

@@ -47,6 +47,8 @@ pub struct Differences {
     pub partners: u64,
     /// Some rows have the same key, or none, and were compared as a heap of rows.
     pub alike: bool,
+    /// What alone was compared, where it is not every row.
+    pub partly: Option<String>,
     pub listed: Vec<Difference>,
 }
 

@@ -5,4 +5,5 @@ pub mod difference;
 pub mod mapping;
 pub mod segments;
 pub mod told;
+pub mod uneven;
 pub mod verdict;

@@ -49,7 +49,8 @@ pub fn listings(rows: &[PairRows<'_>]) -> Vec<Listing> {
 impl PairRows<'_> {
     fn notes(&self) -> Vec<String> {
         let Some(mapping) = self.mapping else { return Vec::new() };
-        let not_compared = self.pair.rows_not_compared.as_ref().map(|why| format!("its rows were not compared: {why}"));
+        let which = if self.pair.rows.is_some() { "not all of its rows were" } else { "its rows were not" };
+        let not_compared = self.pair.rows_not_compared.as_ref().map(|why| format!("{which} compared: {why}"));
         let blind_spot = if not_compared.is_none() { mapping.blind_spot() } else { None };
         let alike = self.found.is_some_and(|found| found.alike);
         let alike =

@@ -7,7 +7,8 @@ use postgres::Client;
 use crate::headway::Headway;
 use crate::interrupt::Interrupt;
 use crate::parity::by_row::difference::Differences;
-use crate::parity::by_row::mapping::Mapping;
+use crate::parity::by_row::mapping::{Compared, Mapping};
+use crate::parity::by_row::uneven::Border;
 use crate::parity::obstacle::Obstacle;
 use crate::parity::sample;
 use crate::parity::sql::moment::{by_time, count, obstacle, plans, rows};
@@ -84,6 +85,20 @@ impl<'a> OneSide<'a> {
     pub fn edges(&mut self, page: &str, stretch: Stretch<'_>) -> Result<Result<Edges, NotCompared>, Obstacle> {
         let limit = self.limit;
         self.ask(|client| NotCompared::or_lost(page_join::edges(client, page, stretch), limit))
+    }
+
+    /// Where the rows of `pair` are parted by that column, and how many of them have no value there.
+    ///
+    /// # Errors
+    /// As `edges`.
+    pub fn borders(
+        &mut self,
+        pair: &Pair,
+        column: &Compared,
+        size: usize,
+    ) -> Result<Result<(Vec<Border>, u64), NotCompared>, Obstacle> {
+        let (schema, limit) = (self.schema, self.limit);
+        self.ask(|client| NotCompared::or_lost(page_join::borders(client, (schema, pair), column, size), limit))
     }
 
     /// A page of the mirror's rows against the rows of `pair` in the same stretch.

@@ -5,6 +5,7 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 
 use crate::parity::by_row::difference::Differences;
 use crate::parity::by_row::mapping::{Compared, Mapping};
+use crate::parity::by_row::uneven::Border;
 use crate::parity::sql::heaps;
 use crate::parity::sql::row_join::undone;
 use crate::parity::sql::statement::{Parameters, table};
@@ -56,6 +57,41 @@ pub fn edges(client: &mut Client, page: &str, stretch: Stretch<'_>) -> Result<Ed
             at_last: row.get::<_, i64>(3).unsigned_abs(),
         });
         Ok(edges.unwrap_or(Edges { last: None, alike: true, before: 0, at_last: 0 }))
+    })
+}
+
+/// Where Prisma's rows are parted into stretches of `size` or little more, and how many have no value in the column. A time that is rounded is parted where
+/// it is rounded the other way, so that both sides' own values, which may have more digits, lie on the same side of it.
+///
+/// # Errors
+/// The server's.
+pub fn borders(
+    client: &mut Client,
+    (schema, pair): (&str, &Pair),
+    column: &Compared,
+    size: usize,
+) -> Result<(Vec<Border>, u64), postgres::Error> {
+    let mut parameters = Parameters::default();
+    let side = &pair.prisma;
+    let value = column.common.spelled(&escape_identifier(&column.columns.prisma));
+    let half = column
+        .common
+        .digits()
+        .map_or_else(String::new, |digits| format!(" - pg_catalog.make_interval(secs => 0.5 / 10 ^ {digits})"));
+    let sql = format!(
+        "with rows as (select {value} as o from {} where {}),
+              places as (select o, pg_catalog.rank() over (order by o) - 1 as before, pg_catalog.row_number() over (order by o) - 1 as at
+                           from rows where o is not null)
+         select distinct (o{half})::text, before, (select pg_catalog.count(*) from rows where o is null)
+           from places where at % {size} = 0 and before > 0 order by before",
+        table(schema, side),
+        parameters.filter(side)
+    );
+    undone(client, |client| {
+        let answer = parameters.query(client, &sql)?;
+        let without = answer.first().map_or(0, |row| row.get::<_, i64>(2).unsigned_abs());
+        let border = |row: &postgres::Row| Border { value: row.get(0), before: row.get::<_, i64>(1).unsigned_abs() };
+        Ok((answer.iter().map(border).collect(), without))
     })
 }
 

@@ -103,6 +103,7 @@ impl Question<'_> {
             extra: number(1),
             partners: number(2),
             alike: number(3) > 0 && number(4) > 0,
+            partly: None,
             changed: number(5),
             columns: (0..values.len()).map(|at| number(6 + at)).collect(),
             listed: Vec::new(),
