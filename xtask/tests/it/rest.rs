@@ -183,7 +183,8 @@ fn of_many_rows_those_are_fetched_where_the_counts_differ() {
              from (select timestamp '2020-01-01' + i * interval '700.0005 ms' from generate_series(1, 201000) i) fact (at);
            insert into facts (project, topic, key, value, created_at)
            select "shopDomain", 'dashboard.analytics', 'view', value, "createdAt" at time zone 'UTC' - interval '300 microseconds'
-             from "DashboardFact" where "shopDomain" like 'b.%'"#,
+             from "DashboardFact" where "shopDomain" like 'b.%';
+           create index on facts (topic, key, created_at)"#,
     );
     let rows = |answer: &Answer| {
         let pair = answer.json()["parity"]["pairs"][0].clone();

@@ -1,4 +1,4 @@
-//! Indexes of large tables, made again after their rows are there: building one is faster than adding to it row by row, twice as fast where the
+//! Indexes of large tables, made again after their rows are there: building one is faster than adding to it row by row, three times where the
 //! keys come in no order, as UUIDs do.
 //!
 //! A primary key or a unique constraint is its index under another name, and is added again by its own definition. What is more than its definition
