@@ -93,8 +93,8 @@ impl Indexes {
 #[cfg(test)]
 mod tests {
     use crate::postgres::server::Database;
-    use crate::rows::snapshot::manifest::Table;
     use crate::rows::snapshot::obstacles::Obstacles;
+    use crate::rows::snapshot::obstacles::tests::tables;
 
     /// Keys and indexes that are made again.
     const MADE_AGAIN: &str = r#"
@@ -127,21 +127,6 @@ mod tests {
         union all
         select concat_ws(' ', pg_get_indexdef(indexrelid), indisprimary, indisclustered, indisreplident, obj_description(indexrelid, 'pg_class'))
           from pg_index where indrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace)) found";
-
-    fn tables(database: &mut Database) -> Vec<Table> {
-        let all = "select array_agg(relname::text order by relname) from pg_class
-                    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition";
-        let table = |name| Table {
-            schema: "public".to_owned(),
-            name,
-            columns: Vec::new(),
-            rows: 1,
-            checksum: String::new(),
-            file: String::new(),
-            file_sha256: String::new(),
-        };
-        database.ask::<Vec<String>>(all).into_iter().map(table).collect()
-    }
 
     /// Statements that drop, and that make again, with everything as it was in between.
     fn there_and_back(sql: &str) -> (Vec<String>, Vec<String>) {

@@ -236,7 +236,7 @@ fn is_about_the_rows(error: &postgres::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::postgres::server::Database;
 
@@ -272,7 +272,8 @@ mod tests {
             where connamespace = 'public'::regnamespace";
     const SECURITY: &str = "select string_agg(concat_ws(' ', relname, relrowsecurity, relforcerowsecurity), ',' order by relname) from pg_class where relrowsecurity";
 
-    fn tables(database: &mut Database) -> Vec<Table> {
+    /// All of a database, as a snapshot lists them.
+    pub fn tables(database: &mut Database) -> Vec<Table> {
         let all = "select array_agg(relname::text order by relname) from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition";
         let names: Vec<String> = database.ask(all);
         let table = |name| Table {
