@@ -127,7 +127,7 @@ impl<'a> Walk<'a> {
 
     fn too_many(&self) -> NotCompared {
         let name = &self.column.columns.prisma;
-        NotCompared::NotAsked(format!(
+        NotCompared::Failed(format!(
             "over REST no more than {MOST_FETCHED} rows are fetched, and the counts by `{name}` differ in too many places"
         ))
     }

@@ -104,7 +104,8 @@ mod tests {
         create table orders (shop uuid references "Shop" on delete cascade, n int, at date, before int, primary key (shop, n),
           constraint once unique (n), foreign key (before) references orders (n));
         create unique index open_orders on orders (shop) where at is null; create index late on orders (at desc nulls last);
-        comment on index open_orders is 'one at a time'"#;
+        comment on index open_orders is 'one at a time';
+        create table base (id int primary key); create table heir (id int primary key) inherits (base); create table other () inherits (base)"#;
 
     /// And those that have to stay, for what hangs on them.
     const STAY: &str = r"
@@ -155,6 +156,8 @@ mod tests {
         alter table only orders drop constraint once
         drop index open_orders
         drop index late
+        alter table only base drop constraint base_pkey
+        alter table only heir drop constraint heir_pkey
         "#);
         insta::assert_snapshot!(makes.join("\n"), @r#"
         set local default_tablespace = ''
@@ -167,6 +170,8 @@ mod tests {
         CREATE UNIQUE INDEX open_orders ON public.orders USING btree (shop) WHERE (at IS NULL)
         comment on index open_orders is 'one at a time'
         CREATE INDEX late ON public.orders USING btree (at DESC NULLS LAST)
+        alter table base add constraint base_pkey PRIMARY KEY (id)
+        alter table heir add constraint heir_pkey PRIMARY KEY (id)
         "#);
     }
 
