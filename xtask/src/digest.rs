@@ -10,27 +10,29 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// Of `parts` with `between` between each two.
-pub fn of_joined<'a>(parts: impl Iterator<Item = &'a str>, between: &str) -> String {
-    let mut hasher = Sha256::new();
-    for (number, part) in parts.enumerate() {
-        if number > 0 {
-            hasher.update(between);
-        }
-        hasher.update(part);
+/// Of what comes bit by bit.
+#[derive(Default)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.update(bytes);
     }
-    hex(&hasher.finalize())
+
+    pub fn hex(self) -> String {
+        hex(&self.0.finalize())
+    }
 }
 
 /// # Errors
 /// The file cannot be read.
 pub fn of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
     let mut chunk = vec![0; 64 * 1024];
     loop {
         match file.read(&mut chunk)? {
-            0 => return Ok(hex(&hasher.finalize())),
+            0 => return Ok(hasher.hex()),
             count => hasher.update(&chunk[..count]),
         }
     }

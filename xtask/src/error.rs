@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use script::text::Text;
 use serde::{Deserialize, Serialize};
 
 use crate::causes::Cause;
@@ -123,13 +124,15 @@ impl Excerpt {
     const WIDTH: usize = 400;
 
     /// What stands around `line`; the beginning, where nobody knows which one counts.
-    pub fn of(script: &str, line: Option<usize>) -> Excerpt {
+    pub fn of(script: &Text, line: Option<usize>) -> Excerpt {
         let from = line.unwrap_or(1).saturating_sub(Self::BEFORE).max(1);
         let cut = |line: &str| match line.char_indices().nth(Self::WIDTH) {
             Some((end, _)) => format!("{} …", &line[..end]),
             None => line.to_owned(),
         };
-        let lines: Vec<String> = script.lines().skip(from - 1).take(Self::LINES).map(cut).collect();
+        // It is told beside a failure; what cannot be read any more is not shown.
+        let lines = script.lines(from, Self::LINES).unwrap_or_default();
+        let lines: Vec<String> = lines.iter().map(|line| cut(line)).collect();
         Excerpt { from, text: lines.join("\n") }
     }
 }
@@ -237,7 +240,7 @@ impl Failure {
     }
 
     /// Names the migration whose script it is about, and the line where that is known.
-    pub fn at(mut self, migration: &str, script: &str, line: Option<usize>) -> Self {
+    pub fn at(mut self, migration: &str, script: &Text, line: Option<usize>) -> Self {
         let (migration, excerpt) = (migration.to_owned(), Excerpt::of(script, line));
         self.place = Some(Box::new(Place { migration, line, excerpt }));
         self
@@ -295,13 +298,13 @@ mod tests {
     fn an_excerpt_is_what_stands_around_a_line_and_no_more() {
         let script: String = (1..=60).map(|number| format!("line {number}\n")).collect();
         let lines = |line| {
-            let Excerpt { from, text } = Excerpt::of(&script, line);
+            let Excerpt { from, text } = Excerpt::of(&script.as_str().into(), line);
             (from, text.lines().count(), text.lines().next().map(str::to_owned))
         };
         assert_eq!(lines(None), (1, 24, Some("line 1".to_owned())));
         assert_eq!(lines(Some(3)), (1, 24, Some("line 1".to_owned())));
         assert_eq!(lines(Some(50)), (42, 19, Some("line 42".to_owned())));
         assert_eq!(lines(Some(900)), (892, 0, None));
-        assert_eq!(Excerpt::of(&"é".repeat(500), Some(1)).text, format!("{} …", "é".repeat(400)));
+        assert_eq!(Excerpt::of(&"é".repeat(500).into(), Some(1)).text, format!("{} …", "é".repeat(400)));
     }
 }

@@ -18,6 +18,9 @@ pub struct Impact {
     pub transaction: usize,
     /// On one line, and shortened.
     pub statement: String,
+    /// So many of its kind behind it are counted in: rows are those of all, time and WAL of the one that took most.
+    #[serde(skip_serializing_if = "is_none")]
+    pub more_like_it: u64,
     /// On what was there before, the strongest of each table.
     pub locks: Vec<TableLock>,
     /// Tables and materialized views that were written anew.
@@ -42,6 +45,11 @@ pub struct Impact {
     /// What a linter says of it, which was not measured.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lint: Vec<Lint>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

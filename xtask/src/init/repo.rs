@@ -34,6 +34,8 @@ pub struct Repo<'a> {
     pub allowed: Allowed,
     datasource: Datasource,
     history: History,
+    /// What the history makes.
+    pub extensions: BTreeSet<String>,
     /// The variables with the address of Supabase's REST API and its key.
     pub api: [String; 2],
     /// What the repo's own example of an env file names, but for what says where the database is.
@@ -63,10 +65,11 @@ pub fn read(settings: &Settings, allowed: Allowed) -> Result<Repo<'_>> {
     let manager = PackageManager::of(root);
     let release = packages::installed(settings, &prisma, manager)?;
     let history = history(settings, &prisma, &release, manager)?;
+    let extensions = extensions_of(&history)?;
     let named = named_in_example(root);
     let api = api_variables(&settings.supabase, &named);
     let variables = own_variables(named, &prisma, &api);
-    Ok(Repo { settings, prisma, release, manager, allowed, datasource, history, api, variables })
+    Ok(Repo { settings, prisma, release, manager, allowed, datasource, history, extensions, api, variables })
 }
 
 fn history(settings: &Settings, prisma: &PrismaSettings, release: &str, manager: PackageManager) -> Result<History> {
@@ -148,12 +151,6 @@ impl Repo<'_> {
         all
     }
 
-    /// What the history makes.
-    pub fn extensions(&self) -> BTreeSet<String> {
-        let scripts = self.history.migrations.iter().map(|migration| migration.sql.as_str());
-        scripts.flat_map(extensions).collect()
-    }
-
     pub fn has_direct_url(&self) -> bool {
         self.prisma.direct_url_env != "DIRECT_URL" || self.datasource.texts.contains(&self.prisma.direct_url_env)
     }
@@ -195,7 +192,7 @@ impl Repo<'_> {
             self.config().map(|config| format!("config: `{config}`")),
             Some(format!("variable: {}", self.prisma.url_env)),
             listed("schemas of the database", self.datasource.schemas.clone()),
-            listed("extensions", self.extensions().into_iter().collect()),
+            listed("extensions", self.extensions.iter().cloned().collect()),
             self.has_supabase()
                 .then(|| "Supabase: `supabase/`; name a mirror's script as `mirror_sql` where there is one".to_owned()),
         ];
@@ -215,10 +212,18 @@ impl Repo<'_> {
             "package_manager": self.manager.name(),
             "url_env": self.prisma.url_env,
             "schemas": self.datasource.schemas,
-            "extensions": self.extensions(),
+            "extensions": self.extensions,
             "supabase": self.has_supabase(),
         })
     }
+}
+
+fn extensions_of(history: &History) -> Result<BTreeSet<String>> {
+    let mut all = BTreeSet::new();
+    for part in history.migrations.iter().flat_map(|migration| migration.sql.parts()) {
+        all.extend(extensions(&part?));
+    }
+    Ok(all)
 }
 
 /// The names after `create extension`, as statements write them.

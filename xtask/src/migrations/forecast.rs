@@ -1,6 +1,8 @@
 //! What pending migrations would take away from the target, known before they run: the rehearsal on made-up rows says what they drop,
 //! empty, retype and change, their own UPDATEs and DELETEs say which rows they are about, and the target says how many there are.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use postgres::Transaction;
@@ -38,8 +40,9 @@ pub fn forecast(session: &Session<'_>, history: &History, applied: &[String], pe
 /// What of `removals`, and of what the text of `pending` says, is there now.
 fn counted(connection: &mut Connection, schema: &str, removals: &[Removal], pending: &History) -> Result<Vec<Loss>> {
     let found = losses(connection, removals)?;
-    let told = pending.migrations.iter().map(|migration| row_changes(&migration.sql));
-    let (changes, is_all): (Vec<_>, Vec<_>) = told.unzip();
+    let told: Vec<_> =
+        pending.migrations.iter().map(|migration| row_changes(&migration.sql)).collect::<Result<_, _>>()?;
+    let (changes, is_all): (Vec<_>, Vec<_>) = told.into_iter().unzip();
     let by_text = connection.read(|transaction| by_their_text(transaction, schema, &changes.concat()))?;
     Ok(merged(found, by_text, is_all.into_iter().all(|is_all| is_all)))
 }
@@ -119,11 +122,25 @@ fn by_their_text(transaction: &mut Transaction<'_>, schema: &str, changes: &[Row
     let path = format!("set local search_path = {}", escape_identifier(schema));
     transaction.batch_execute(&path).could_not("look as Prisma does")?;
     let mut found: Vec<Loss> = Vec::new();
+    // Many may be about one table, and that may be large.
+    let mut tables: BTreeMap<&str, Option<(Place, u64)>> = BTreeMap::new();
     for change in changes {
-        let Some(table) = place_of(transaction, &change.table)?.filter(|place| stock.has(place)) else { continue };
-        found.extend(losses_of(transaction, &stock, change, &table)?);
+        let known = match tables.entry(&change.table) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(table_of(transaction, &stock, &change.table)?),
+        };
+        if let Some((table, rows)) = known {
+            found.extend(losses_of(transaction, &stock, change, (table, *rows))?);
+        }
     }
     Ok(found)
+}
+
+/// And how many rows it has; None where it is not there.
+fn table_of(transaction: &mut Transaction<'_>, stock: &Stock, table: &str) -> Result<Option<(Place, u64)>> {
+    let Some(place) = place_of(transaction, table)?.filter(|place| stock.has(place)) else { return Ok(None) };
+    let all = count(transaction, &format!("select pg_catalog.count(*) from {} t", place.relation()))?;
+    Ok(Some((place, all.unwrap_or_default())))
 }
 
 fn place_of(transaction: &mut Transaction<'_>, table: &str) -> Result<Option<Place>> {
@@ -134,9 +151,12 @@ fn place_of(transaction: &mut Transaction<'_>, table: &str) -> Result<Option<Pla
     Ok(row.map(|row| Place { schema: row.get(0), table: row.get(1), column: None }))
 }
 
-fn losses_of(transaction: &mut Transaction<'_>, stock: &Stock, change: &RowChange, table: &Place) -> Result<Vec<Loss>> {
-    let all =
-        count(transaction, &format!("select pg_catalog.count(*) from {} t", table.relation()))?.unwrap_or_default();
+fn losses_of(
+    transaction: &mut Transaction<'_>,
+    stock: &Stock,
+    change: &RowChange,
+    (table, all): (&Place, u64),
+) -> Result<Vec<Loss>> {
     let loss = |place: Place, harm, exact: Option<u64>, most: u64| Loss {
         removal: Removal { then: place.clone(), now: Some(place), harm },
         rows: all,

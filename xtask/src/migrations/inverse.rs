@@ -3,6 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use script::text::Text;
+
+use crate::error::Result;
 use crate::migrations::altered::{self, Altered, of_value};
 use crate::migrations::ddl::{comment, count_on, create, drop, fires, grants, is_foreign_key, property, row_security};
 use crate::migrations::relabel::relabeled;
@@ -11,8 +14,8 @@ use crate::schema::catalog::{Catalog, Change, Difference, Object, ObjectKey, SET
 use crate::schema::drift;
 
 /// What leads from `now` to `then`, in order; empty where nothing lies between them, None where the catalogs do not tell it whole.
-/// `migration` is the script that lies between.
-pub fn taken_back(then: &Catalog, now: &Catalog, migration: &str) -> Option<Vec<Step>> {
+/// `told` is what the script that lies between says.
+pub fn taken_back(then: &Catalog, now: &Catalog, told: &Told) -> Option<Vec<Step>> {
     let differences = drift::between(then, now).definition;
     let way = Way { then, now, differences: differences.iter().map(|difference| &difference.object).collect() };
     let mut steps = Vec::new();
@@ -22,10 +25,10 @@ pub fn taken_back(then: &Catalog, now: &Catalog, migration: &str) -> Option<Vec<
         }
     }
     let mut added: BTreeMap<_, _> = way.only_in(now, then).collect();
-    added.extend(way.database_wide(migration));
+    added.extend(way.database_wide(told));
     let gone = holders(added.keys().copied());
     for (key, object) in &added {
-        if key.kind == "extension" && !is_extension_made_by(migration) {
+        if key.kind == "extension" && !told.makes_extension() {
             return None;
         }
         if !goes_along(key, object, &gone) && !way.is_taken_over(key, object) {
@@ -48,36 +51,51 @@ pub fn aside(view: &ObjectKey, catalog: &Catalog) -> Option<Step> {
     Some(Step::new(Rank::DropView, view, drop(view, catalog)?))
 }
 
-/// Where a platform may have an extension already, it is not the migration's to drop: one that is made in a block may have been there.
-fn is_extension_made_by(migration: &str) -> bool {
-    let words = words(migration);
-    let makes = words.windows(2).any(|words| *words == ["create", "extension"]);
-    let asks = words.windows(3).any(|words| *words == ["create", "extension", "if"]);
-    makes && !asks && !is_any(&words, &["do", "exception"])
-}
+/// What a migration's script says of what belongs to the database: its words, in rows of up to three that stand behind each other.
+pub struct Told(BTreeSet<String>);
 
-/// The same of what belongs to the database, for which a script may ask in any words before it makes it.
-fn is_made_by(kind: &str, migration: &str) -> bool {
-    let words = words(migration);
-    let made: Vec<&str> = ["create"].into_iter().chain(called(kind).split(' ')).collect();
-    let makes = words.windows(made.len()).any(|words| words == made);
-    makes && !is_any(&words, &["do", "exception", "exists"])
+impl Told {
+    /// # Errors
+    /// `blocked` where the script cannot be read.
+    pub fn by(migration: &Text) -> Result<Told> {
+        let mut told = BTreeSet::new();
+        for part in migration.parts() {
+            let part = part?.to_lowercase();
+            // Whatever stands between them: `DO$$` is a word, too.
+            let words = part.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+            let words: Vec<&str> = words.collect();
+            let is_said = |word: &&str| ["do", "exception", "exists"].contains(word);
+            told.extend(words.iter().copied().filter(is_said).map(str::to_owned));
+            let creates = (0..words.len()).filter(|&at| words[at] == "create");
+            told.extend(
+                creates
+                    .flat_map(|at| (at + 2..=words.len().min(at + 4)).map(move |end| (at, end)))
+                    .map(|(at, end)| words[at..end].join(" ")),
+            );
+        }
+        Ok(Told(told))
+    }
+
+    fn says(&self, words: &str) -> bool {
+        self.0.contains(words)
+    }
+
+    /// Where a platform may have an extension already, it is not the migration's to drop: one that is made in a block may have been there.
+    fn makes_extension(&self) -> bool {
+        self.says("create extension")
+            && !["create extension if", "do", "exception"].iter().any(|words| self.says(words))
+    }
+
+    /// The same of what belongs to the database, for which a script may ask in any words before it makes it.
+    fn makes(&self, kind: &str) -> bool {
+        self.says(&format!("create {}", called(kind)))
+            && !["do", "exception", "exists"].iter().any(|word| self.says(word))
+    }
 }
 
 /// As SQL calls it.
 fn called(kind: &str) -> &str {
     if kind == "foreign server" { "server" } else { kind }
-}
-
-fn is_any(words: &[String], wanted: &[&str]) -> bool {
-    words.iter().any(|word| wanted.contains(&word.as_str()))
-}
-
-/// Whatever stands between them: `DO$$` is a word, too.
-fn words(script: &str) -> Vec<String> {
-    let script = script.to_lowercase();
-    let words = script.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    words.map(str::to_owned).collect()
 }
 
 /// Kinds that belong to the database alone: of one that nobody misses, a comparison only takes note.
@@ -206,10 +224,10 @@ impl<'a> Way<'a> {
         }
     }
 
-    /// What belongs to the database, and was made by `migration`.
-    fn database_wide(&self, migration: &'a str) -> impl Iterator<Item = (&'a ObjectKey, &'a Object)> {
+    /// What belongs to the database, and was made by the migration.
+    fn database_wide(&self, told: &'a Told) -> impl Iterator<Item = (&'a ObjectKey, &'a Object)> {
         let only = self.now.objects.iter().filter(|(key, _)| !self.then.objects.contains_key(*key));
-        only.filter(move |(key, _)| DATABASE_WIDE.contains(&key.kind.as_str()) && is_made_by(&key.kind, migration))
+        only.filter(move |(key, _)| DATABASE_WIDE.contains(&key.kind.as_str()) && told.makes(&key.kind))
     }
 
     /// What has a sequence that was made anew go on behind the values of the columns that it counts.
@@ -328,6 +346,10 @@ mod tests {
         proposed_after("", migration)
     }
 
+    fn told(migration: &str) -> Told {
+        Told::by(&migration.into()).unwrap()
+    }
+
     /// What is proposed for `migration` after `begun`, and whether it leads back.
     fn proposed_after(begun: &str, migration: &str) -> Option<(String, bool)> {
         let mut database = Database::new();
@@ -336,7 +358,7 @@ mod tests {
             catalog(&mut database.connection, &["public", "more"]).unwrap()
         };
         let (before, after) = (look(&format!("{BEFORE}; {begun}")), look(migration));
-        let steps = taken_back(&before, &after, migration)?;
+        let steps = taken_back(&before, &after, &told(migration))?;
         let sql: String = steps.iter().map(|step| step.sql.clone() + "\n").collect();
         let is_back = drift::between(&before, &look(&sql)).definition.is_empty();
         Some((sql, is_back))
@@ -419,15 +441,15 @@ ALTER TABLE "public"."Item" ADD CONSTRAINT "Item_shop_fkey" FOREIGN KEY (shop) R
             "create function f() returns void language plpgsql as $$begin create publication p; exception when others then null; end$$",
             "alter publication p add table t",
         ] {
-            assert!(!is_made_by("publication", script), "{script}");
+            assert!(!told(script).makes("publication"), "{script}");
         }
-        assert!(is_made_by("publication", "CREATE PUBLICATION\tp;") && is_made_by("foreign server", "create server s"));
+        assert!(told("CREATE PUBLICATION\tp;").makes("publication") && told("create server s").makes("foreign server"));
         let blocks = [
             "do$$begin create extension citext; exception when duplicate_object then null; end$$",
             "create extension/**/if not exists citext",
         ];
-        assert!(blocks.iter().all(|script| !is_extension_made_by(script)));
-        assert!(is_extension_made_by("drop table if exists t; CREATE EXTENSION citext"));
+        assert!(blocks.iter().all(|script| !told(script).makes_extension()));
+        assert!(told("drop table if exists t; CREATE EXTENSION citext").makes_extension());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use postgres::{Row, Transaction};
 
 use crate::error::Result;
 use crate::migrations::inventory::peek;
-use crate::migrations::inverse::{aside, taken_back};
+use crate::migrations::inverse::{Told, aside, taken_back};
 use crate::migrations::look::{Look, Seen};
 use crate::migrations::renames::{brought_back, goes_with_its_table, renamed_back};
 use crate::migrations::step::Step;
@@ -28,8 +28,9 @@ pub fn proposed(
     now: Seen<'_>,
 ) -> Result<Option<String>> {
     let Some(renames) = renamed_back(then, now) else { return Ok(None) };
+    let told = Told::by(&migration.sql)?;
     if renames.is_empty() {
-        let Some(steps) = taken_back(then.catalog, now.catalog, &migration.sql) else { return Ok(None) };
+        let Some(steps) = taken_back(then.catalog, now.catalog, &told) else { return Ok(None) };
         if steps.iter().all(|step| step.rank.is_sure() && step.otherwise.is_empty()) {
             return Ok(Some(script(steps.iter().map(|step| &step.sql))));
         }
@@ -37,7 +38,7 @@ pub fn proposed(
     look.begin(connection)?;
     let ours = connection.settings_in_transaction();
     let mut trial = connection.client().transaction().could_not("begin a transaction")?;
-    let found = tried(&mut trial, look, &ours, migration, (then, now), renames);
+    let found = tried(&mut trial, look, &ours, &told, (then, now), renames);
     trial.rollback().could_not("undo a script")?;
     look.end(connection)?;
     Ok(found?.map(|lines| script(lines.iter())))
@@ -51,7 +52,7 @@ fn tried(
     trial: &mut Transaction<'_>,
     look: &mut Look<'_>,
     ours: &str,
-    migration: &Migration,
+    told: &Told,
     (then, now): (Seen<'_>, Seen<'_>),
     renames: Vec<String>,
 ) -> Result<Option<Vec<String>>> {
@@ -59,7 +60,7 @@ fn tried(
     let then = then.catalog;
     for _ in 0..PASSES {
         let found = peek(trial, ours, |transaction| look.catalog(transaction))?;
-        let Some(steps) = taken_back(then, &found, &migration.sql) else { return Ok(None) };
+        let Some(steps) = taken_back(then, &found, told) else { return Ok(None) };
         if steps.is_empty() {
             return Ok(Some(lines));
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use script::row_changes::row_changes;
+use script::text::Text;
 
 use crate::error::{Failure, Result};
 use crate::migrations::awaited::Awaited;
@@ -225,7 +226,7 @@ fn forward(
                 break;
             }
             let seen = watch.step(connection)?;
-            harms.push([untried(&migration.sql, &empty, &seen), seen].concat());
+            harms.push([untried(&migration.sql, &empty, &seen)?, seen].concat());
         }
         Ok(harms)
     })
@@ -245,16 +246,23 @@ fn tables_without_rows(transaction: &mut Transaction<'_>, stock: &Stock) -> Resu
 }
 
 /// What `script` may do to rows that were not there to show it, unless its text says all that it does.
-fn untried(script: &str, empty: &[Place], seen: &[Removal]) -> Vec<Removal> {
-    if empty.is_empty() || row_changes(script).1 {
-        return Vec::new();
+fn untried(script: &Text, empty: &[Place], seen: &[Removal]) -> Result<Vec<Removal>> {
+    if empty.is_empty() || row_changes(script)?.1 {
+        return Ok(Vec::new());
     }
-    let text = script.to_lowercase();
-    let may_change = MOVERS.into_iter().any(|word| holds_word(&text, word));
-    let is_named = |place: &&Place| may_change && holds_word(&text, &place.table.to_lowercase());
+    let (mut may_change, mut named) = (false, vec![false; empty.len()]);
+    for part in script.parts() {
+        let text = part?.to_lowercase();
+        may_change |= MOVERS.into_iter().any(|word| holds_word(&text, word));
+        for (place, is_named) in empty.iter().zip(&mut named) {
+            *is_named |= holds_word(&text, &place.table.to_lowercase());
+        }
+    }
     let is_gone = |place: &Place| seen.iter().any(|one| one.is_drop() && one.now.as_ref() == Some(place));
-    let untried = empty.iter().filter(is_named).filter(|place| !is_gone(place));
-    untried.map(|place| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried }).collect()
+    let untried = empty.iter().zip(named).filter(|(place, is_named)| may_change && *is_named && !is_gone(place));
+    let removal =
+        |(place, _): (&Place, bool)| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried };
+    Ok(untried.map(removal).collect())
 }
 
 pub fn holds_word(text: &str, word: &str) -> bool {

@@ -58,7 +58,7 @@ impl MigrationTrial {
 }
 
 /// Takes every migration of `history` up, down and up again, oldest first. `downs` are its scripts, oldest first; `go_on`
-/// is asked before each migration.
+/// is asked before each statement.
 ///
 /// # Errors
 /// `failed` when a migration applies neither to rows nor to an empty database; whatever `go_on` says.
@@ -83,7 +83,7 @@ pub fn rehearse_all(
                 work.step(trials.len() + 1, &migration.name);
                 let unproven = in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
                 let before = State::read(connection, &mut look)?;
-                let impacts = match apply_measured(connection, migration, prisma) {
+                let impacts = match apply_measured(connection, migration, prisma, &go_on) {
                     Ok(impacts) => impacts,
                     Err(refused) => return in_the_way.widen(*refused, &before.filled(prisma.schemas)),
                 };

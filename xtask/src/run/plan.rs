@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::error::Result;
 use crate::evidence::outcome::Counts;
 use crate::hint::Hint;
 use crate::process::Invocation;
+use crate::schema::history::Migration;
 use crate::words::{in_line, size};
 
 /// `A` is what the stage does itself, beside the programs that it calls.
@@ -34,30 +36,41 @@ pub struct Script {
     pub sql: String,
     /// Bytes behind `sql`.
     #[serde(skip_serializing_if = "is_zero")]
-    pub left_out: usize,
+    pub left_out: u64,
 }
 
 /// Bytes of one script that a plan shows.
 const SHOWN: usize = 1 << 20;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(bytes: &usize) -> bool {
+fn is_zero(bytes: &u64) -> bool {
     *bytes == 0
 }
 
 impl Script {
-    /// A long one is cut where a line ends, since half of a secret is no secret that is known.
     pub fn new(name: String, sha256: String, sql: &str) -> Script {
-        let end = match sql.len() {
-            0..=SHOWN => sql.len(),
-            _ => sql.as_bytes()[..SHOWN].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1),
-        };
-        Script { name, sha256, sql: sql[..end].to_owned(), left_out: sql.len() - end }
+        Script::beginning(name, sha256, sql.to_owned(), sql.len() as u64)
+    }
+
+    /// # Errors
+    /// `blocked` where the script cannot be read any more.
+    pub fn of_migration(migration: &Migration) -> Result<Script> {
+        let (name, sha256) = (migration.name.clone(), migration.checksum.clone());
+        Ok(Script::beginning(name, sha256, migration.sql.head(SHOWN)?, migration.sql.len()))
+    }
+
+    /// A long one is cut where a line ends, since half of a secret is no secret that is known.
+    fn beginning(name: String, sha256: String, mut sql: String, length: u64) -> Script {
+        if length > SHOWN as u64 {
+            let shown = &sql.as_bytes()[..SHOWN.min(sql.len())];
+            sql.truncate(shown.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1));
+        }
+        let left_out = length - sql.len() as u64;
+        Script { name, sha256, sql, left_out }
     }
 
     fn in_words(&self) -> String {
-        let more =
-            (self.left_out > 0).then(|| format!("\n-- and {} more, which are not shown", size(self.left_out as u64)));
+        let more = (self.left_out > 0).then(|| format!("\n-- and {} more, which are not shown", size(self.left_out)));
         format!("\n-- {}\n{}{}", in_line(&self.name), self.sql.trim_end(), more.unwrap_or_default())
     }
 }
@@ -173,10 +186,10 @@ mod tests {
         assert_eq!((short.left_out, serde_json::to_value(&short).unwrap().get("left_out")), (0, None));
         let long = line.repeat(SHOWN / line.len() + 2);
         let cut = script(&long);
-        assert_eq!((cut.sql.len(), cut.left_out), (short.sql.len(), line.len() * 2));
+        assert_eq!((cut.sql.len(), cut.left_out), (short.sql.len(), 2 * line.len() as u64));
         assert!(cut.sql.ends_with(line) && cut.in_words().ends_with("-- and 56 bytes more, which are not shown"));
         // Half of a line could be half of a secret.
         let one = script(&"x".repeat(SHOWN + 1));
-        assert_eq!((one.sql.as_str(), one.left_out), ("", SHOWN + 1));
+        assert_eq!((one.sql.as_str(), one.left_out), ("", SHOWN as u64 + 1));
     }
 }

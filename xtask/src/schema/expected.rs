@@ -61,7 +61,7 @@ pub fn catalog(session: &Session<'_>, history: &History) -> Result<Expected> {
     if let Some(catalog) = known(&file) {
         return Ok(Expected { catalog, origin: Origin::Known, migrations });
     }
-    let (catalog, origin) = if let Some(reason) = scratch_server::acts_on_server(session, history) {
+    let (catalog, origin) = if let Some(reason) = scratch_server::acts_on_server(session, history)? {
         let on = |workshop: &Session<'_>| {
             replay(&mut workshop.connect()?, |name| workshop.connect_to(name), history, prisma)
         };

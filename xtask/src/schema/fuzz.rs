@@ -32,7 +32,12 @@ pub fn migration_folders(bytes: &[u8]) {
         Ok(history) => {
             let found: Vec<&[u8]> = history.migrations.iter().map(|migration| migration.name.as_bytes()).collect();
             assert_eq!(found, names);
-            assert!(history.migrations.iter().all(|migration| *migration.sql == migration.name));
+            assert!(
+                history
+                    .migrations
+                    .iter()
+                    .all(|migration| migration.sql.head(256).expect("it is there") == migration.name)
+            );
             let applied = &history.first(history.migrations.len() / 2);
             assert!(applied.digest() != history.digest() || applied == &history);
         }

@@ -3,10 +3,14 @@
 //!
 //! It lives beside the ledger because it is the other half of every comparison; it reads files and asks no server.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::digest::{of_joined, sha256};
+use script::text::{Text, Unreadable};
+
+use crate::digest::{Hasher, sha256};
 use crate::error::{Failure, Result};
 
 use crate::error::OrFail;
@@ -15,28 +19,92 @@ use crate::settings::Settings;
 use pin::file;
 
 /// One migration of the folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Migration {
     /// The folder's name, such as `20250110120000_sessions`.
     pub name: String,
-    /// Shared, since it may be long and histories are many.
-    pub sql: Arc<String>,
+    pub sql: Text,
     /// Lower-case hexadecimal SHA-256 of the file's bytes, as Prisma writes it to the ledger.
     pub checksum: String,
+    /// The same with Unix' line endings, and with Windows'.
+    other_ends: [String; 2],
 }
+
+/// The checksum tells one text from another.
+impl PartialEq for Migration {
+    fn eq(&self, other: &Migration) -> bool {
+        (&self.name, &self.checksum) == (&other.name, &other.checksum)
+    }
+}
+
+impl Eq for Migration {}
 
 impl Migration {
     pub fn new(name: impl Into<String>, sql: impl Into<String>) -> Migration {
-        let sql = sql.into();
-        Migration { name: name.into(), checksum: sha256(&sql), sql: Arc::new(sql) }
+        let (sql, mut checksums) = (sql.into(), Checksums::default());
+        checksums.add(&sql);
+        Migration::of(name.into(), sql.into(), checksums)
+    }
+
+    /// # Errors
+    /// The text cannot be read, or is not UTF-8.
+    fn of_text(name: String, sql: Text) -> Result<Migration, Unreadable> {
+        let mut checksums = Checksums::default();
+        for chunk in sql.chunks() {
+            checksums.add(&chunk?);
+        }
+        Ok(Migration::of(name, sql, checksums))
+    }
+
+    fn of(name: String, sql: Text, checksums: Checksums) -> Migration {
+        let [checksum, unix, windows] = checksums.all();
+        Migration { name, sql, checksum, other_ends: [unix, windows] }
     }
 
     /// Whether `recorded` is this script's checksum by Prisma's rule: git may have changed the line endings since, so
     /// those of the other platform are accepted too (prisma-engines, `checksum.rs`).
     pub fn has_checksum(&self, recorded: &str) -> bool {
-        self.checksum == recorded
-            || of_joined(self.sql.split("\r\n"), "\n") == recorded
-            || of_joined(self.sql.split('\n'), "\r\n") == recorded
+        self.checksum == recorded || self.other_ends.iter().any(|other| other == recorded)
+    }
+}
+
+/// Of a text as it is, and with each platform's line endings.
+#[derive(Default)]
+struct Checksums {
+    hashers: [Hasher; 3],
+    /// What may be the first half of a line's end.
+    waiting: String,
+}
+
+impl Checksums {
+    fn add(&mut self, chunk: &str) {
+        self.waiting.push_str(chunk);
+        let half = if self.waiting.ends_with('\r') { self.waiting.pop() } else { None };
+        self.update();
+        self.waiting.extend(half);
+    }
+
+    fn update(&mut self) {
+        let text = std::mem::take(&mut self.waiting);
+        let [plain, unix, windows] = &mut self.hashers;
+        plain.update(&text);
+        unix.update(text.replace("\r\n", "\n"));
+        windows.update(text.replace('\n', "\r\n"));
+    }
+
+    fn all(mut self) -> [String; 3] {
+        self.update();
+        self.hashers.map(Hasher::hex)
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(Unreadable { path, error }: Unreadable) -> Failure {
+        let fix = match error.kind() {
+            io::ErrorKind::InvalidData => AS_TEXT,
+            _ => "leave the script as it is while a run reads it, then run this again",
+        };
+        Failure::blocked(format!("cannot read `{}`", path.display())).caused_by(error).hint(fix)
     }
 }
 
@@ -69,7 +137,7 @@ impl History {
         }
         for name in folders(dir)? {
             match read(&dir.join(&name).join(SCRIPT))? {
-                Some(sql) => migrations.push(Migration::new(name, sql)),
+                Some(sql) => migrations.push(Migration::of_text(name, sql)?),
                 None => without.push(name),
             }
         }
@@ -119,19 +187,28 @@ fn folders(dir: &Path) -> Result<Vec<String>> {
 /// In bytes: what Node, and so Prisma, can read as one text (V8's `String::kMaxLength`, 2^29 - 24 characters).
 const LONGEST: u64 = (1 << 29) - 24;
 
+const AS_TEXT: &str = "save the file as UTF-8 without a byte order mark";
+
 /// None where there is no such file.
-fn read(path: &Path) -> Result<Option<String>> {
+fn read(path: &Path) -> Result<Option<Text>> {
     let unreadable = || Failure::blocked(format!("cannot read `{}`", path.display()));
-    match file::read(path, LONGEST) {
-        Ok(bytes) => match refused_encoding(&bytes) {
-            Some(encoding) => {
-                Err(unreadable().because(encoding).hint("save the file as UTF-8 without a byte order mark"))
-            }
-            None => String::from_utf8(bytes).map(Some).or_fail(unreadable),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unreadable().caused_by(error)),
+    let file = match file::open(path, LONGEST) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable().caused_by(error)),
+    };
+    match refused_encoding(&beginning(&file).or_fail(unreadable)?) {
+        Some(encoding) => Err(unreadable().because(encoding).hint(AS_TEXT)),
+        None => Ok(Some(Text::of_file(path, file)?)),
     }
+}
+
+/// As much as a byte order mark has.
+fn beginning(file: &File) -> io::Result<Vec<u8>> {
+    let mut first = vec![0; 3];
+    let count = file.read_at(&mut first, 0)?;
+    first.truncate(count);
+    Ok(first)
 }
 
 /// What editors and PowerShell write in front of a text. Prisma sends the mark on, and the server takes it for a word.
@@ -147,6 +224,7 @@ fn refused_encoding(bytes: &[u8]) -> Option<&'static str> {
 
 fn provider(lock: &Path) -> Result<Option<String>> {
     let Some(text) = read(lock)? else { return Ok(None) };
+    let text: String = text.chunks().collect::<Result<_, _>>()?;
     let table: toml::Table = text.parse().blocked(|| format!("`{}` is not TOML", lock.display()))?;
     Ok(table.get("provider").and_then(|value| value.as_str()).map(str::to_owned))
 }
@@ -220,6 +298,7 @@ mod tests {
             History::load(&latin1.0, &latin1.0).unwrap_err().causes().collect::<Vec<_>>()
         };
         assert_eq!(causes(b"\xff\xfes\0"), ["it is UTF-16, not UTF-8"]);
+        assert_eq!(causes(b"select '\xe9'"), ["it is not UTF-8"]);
         assert_eq!(
             causes(b"\xef\xbb\xbfselect 1"),
             ["it begins with a byte order mark, which Postgres takes for a part of the first word"]
@@ -237,6 +316,25 @@ mod tests {
         assert_ne!(unix.checksum, windows.checksum);
         assert!(unix.has_checksum(&windows.checksum) && windows.has_checksum(&unix.checksum));
         assert!(!unix.has_checksum(&Migration::new("a", "select 1;\nselect 3;\n").checksum));
+    }
+
+    #[test]
+    fn of_a_long_script_too_the_other_line_endings_are_forgiven_and_a_change_is_no_reading() {
+        let unix = "insert into t values ('é');\n".repeat(40_000);
+        let windows = unix.replace('\n', "\r\n");
+        let folder = Folder::new("long", &[("1_a/migration.sql", &unix), ("2_b/migration.sql", &windows)]);
+        let history = History::load(&folder.0, &folder.0).unwrap();
+        let [of_unix, of_windows] = [Migration::new("1_a", unix.as_str()), Migration::new("2_b", windows.as_str())];
+        assert_eq!(history.migrations, [of_unix.clone(), of_windows.clone()]);
+        for migration in &history.migrations {
+            assert!(migration.has_checksum(&of_unix.checksum) && migration.has_checksum(&of_windows.checksum));
+            assert!(!migration.has_checksum(&sha256(unix.replace('\n', ""))));
+        }
+        fs::write(folder.0.join("2_b/migration.sql"), "select 1").unwrap();
+        let read: std::result::Result<String, _> = history.migrations[1].sql.chunks().collect();
+        let failure = Failure::from(read.unwrap_err());
+        assert_eq!(failure.causes().collect::<Vec<_>>(), ["it was changed while it was read"]);
+        assert!(failure.message.ends_with("2_b/migration.sql`") && failure.status == Status::Blocked);
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! What a history's text refers to, and what of that it makes itself. Words are looked at, not sentences: a name in a comment is
 //! skipped, one in a string or in a function's body counts.
+//!
+//! Whoever asks knows the names by then. So of a script with a hundred megabytes of rows little is kept: those names, what says how they
+//! are meant, and their neighbours.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use indexmap::IndexMap;
+use indexmap::IndexSet;
+use script::text::{Text, Unreadable};
+
+use crate::schema::script_words::{NO_NAME, each_word};
 
 /// What a relation, a type or a function stands behind where a statement needs it: `audit.log` behind `select` may be a column.
 const BEFORE_WHAT_IS_NEEDED: [&str; 16] = [
@@ -49,11 +55,16 @@ const BEFORE_A_NAME: [&str; 20] = [
     "exists",
 ];
 
+/// What else is asked for; see `Mentions::made` and the like.
+const MORE: [&str; 5] = ["create", "not", "exists", "authorization", "to"];
+
+/// What stands for a sign that nothing depends on.
+const SOME_SIGN: &str = ",";
+
 pub struct Mentions {
-    /// Each as its place in `known`: a script of a hundred megabytes has tens of millions, and few different ones.
+    /// Each as its place in `known`.
     words: Vec<u32>,
-    /// Every word, and where it stands first.
-    known: IndexMap<String, usize>,
+    known: IndexSet<String>,
     /// Where each script ends.
     ends: Vec<usize>,
     /// Where `a.b` stands first.
@@ -61,31 +72,30 @@ pub struct Mentions {
 }
 
 impl Mentions {
-    pub fn of<'a>(scripts: impl Iterator<Item = &'a str>) -> Mentions {
-        let (mut words, mut known, mut ends) = (Vec::new(), IndexMap::new(), Vec::new());
-        let mut add = |words: &mut Vec<u32>, word: &str| {
-            let at = match known.get_index_of(word) {
-                Some(at) => at,
-                None => known.insert_full(word.to_owned(), words.len()).0,
-            };
-            words.push(u32::try_from(at).unwrap_or(u32::MAX));
-        };
+    /// What `scripts` say of things that have one of `names`.
+    ///
+    /// # Errors
+    /// A script cannot be read.
+    pub fn of<'a>(
+        scripts: impl IntoIterator<Item = &'a Text>,
+        names: &BTreeSet<String>,
+    ) -> Result<Mentions, Unreadable> {
+        let mut gathered = Gathered::new(names);
         for script in scripts {
-            each_word(script, |word| add(&mut words, word));
-            // A script's end ends a statement.
-            ends.push(words.len());
-            add(&mut words, ";");
+            each_word(script, |word| gathered.add(word))?;
+            gathered.end_script();
         }
+        let Gathered { words, known, ends, .. } = gathered;
         let mut qualified = HashMap::new();
         let dot = known.get_index_of(".").and_then(|at| u32::try_from(at).ok());
         for (index, three) in words.windows(3).enumerate().filter(|(_, three)| Some(three[1]) == dot) {
             qualified.entry((three[0], three[2])).or_insert(index);
         }
-        Mentions { words, known, ends, qualified }
+        Ok(Mentions { words, known, ends, qualified })
     }
 
     pub fn word(&self, word: &str) -> bool {
-        self.known.contains_key(word)
+        self.known.contains(word)
     }
 
     fn id(&self, word: &str) -> Option<u32> {
@@ -98,7 +108,7 @@ impl Mentions {
     }
 
     fn text(&self, id: u32) -> &str {
-        self.known.get_index(id as usize).map_or("", |(word, _)| word)
+        self.known.get_index(id as usize).map_or("", String::as_str)
     }
 
     /// Every place of `word`.
@@ -132,7 +142,8 @@ impl Mentions {
     pub fn needs_role(&self, name: &str) -> bool {
         let creates =
             |pair: &[u32]| self.text(pair[0]) == "create" && matches!(self.text(pair[1]), "role" | "user" | "group");
-        self.known.get(name).is_some_and(|&at| !self.is_made(at) && !self.statement(at).windows(2).any(creates))
+        let first = self.places(name).next();
+        first.is_some_and(|at| !self.is_made(at) && !self.statement(at).windows(2).any(creates))
     }
 
     /// How the history makes the extension `name`, wherever it does.
@@ -209,40 +220,86 @@ pub enum Made {
     IfMissing,
 }
 
-/// No name is longer, in bytes (`NAMEDATALEN`, as Postgres is built).
-const LONGEST_NAME: usize = 63;
+/// Words of scripts, as far as they may be asked for.
+struct Gathered<'a> {
+    names: &'a BTreeSet<String>,
+    words: Vec<u32>,
+    known: IndexSet<String>,
+    ends: Vec<usize>,
+    /// The statement that is not over yet,
+    open: Vec<u32>,
+    /// how many words at its end are nothing by themselves,
+    idle: usize,
+    /// and those before it in its script: what a statement says for the second time adds nothing.
+    statements: HashSet<Vec<u32>>,
+}
 
-/// Names and keywords as Postgres folds them, and every other sign by itself. What is no name, a number or a long text, is `0`.
-fn each_word(script: &str, mut found: impl FnMut(&str)) {
-    let mut rest = script;
-    while let Some(sign) = rest.chars().next() {
-        let length = match sign {
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
-            '"' => {
-                let end = rest[1..].find('"').map_or(rest.len(), |end| end + 1);
-                found(&rest[1..end]);
-                (end + 1).min(rest.len())
-            }
-            _ if sign.is_alphanumeric() || sign == '_' => {
-                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                let word = &rest[..end];
-                let is_name = end <= LONGEST_NAME && !word.bytes().all(|byte| byte.is_ascii_digit());
-                if is_name {
-                    found(&word.to_lowercase())
-                } else {
-                    found("0")
-                }
-                end
-            }
-            _ => {
-                if !sign.is_whitespace() {
-                    found(&rest[..sign.len_utf8()]);
-                }
-                sign.len_utf8()
-            }
-        };
-        rest = &rest[length..];
+/// Words beside a name that say how it is meant: `schema.name`, `'name'`.
+const BESIDE: usize = 2;
+
+impl<'a> Gathered<'a> {
+    fn new(names: &'a BTreeSet<String>) -> Gathered<'a> {
+        Gathered {
+            names,
+            words: Vec::new(),
+            known: IndexSet::new(),
+            ends: Vec::new(),
+            open: Vec::new(),
+            idle: 0,
+            statements: HashSet::new(),
+        }
+    }
+
+    fn add(&mut self, word: &str) {
+        if word == ";" {
+            return self.end_statement();
+        }
+        let says = BEFORE_WHAT_IS_NEEDED.contains(&word) || BEFORE_A_NAME.contains(&word) || MORE.contains(&word);
+        if says || self.names.contains(word) {
+            self.idle = 0;
+            return self.push(word);
+        }
+        let is_sign = !word.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        self.idle += 1;
+        // Of many in a row the first ones are beside what comes before them, and the last ones beside what comes next.
+        if self.idle > 2 * BESIDE {
+            self.idle -= 1;
+            self.open.remove(self.open.len() - BESIDE);
+        }
+        self.push(match word {
+            "." | "'" => word,
+            _ if is_sign => SOME_SIGN,
+            _ => NO_NAME,
+        });
+    }
+
+    fn push(&mut self, word: &str) {
+        let id = self.id(word);
+        self.open.push(id);
+    }
+
+    fn id(&mut self, word: &str) -> u32 {
+        let at = self.known.get_index_of(word).unwrap_or_else(|| self.known.insert_full(word.to_owned()).0);
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    fn end_statement(&mut self) {
+        let statement = std::mem::take(&mut self.open);
+        self.idle = 0;
+        if !self.statements.contains(&statement) {
+            self.words.extend(&statement);
+            let end = self.id(";");
+            self.words.push(end);
+            self.statements.insert(statement);
+        }
+    }
+
+    /// A script's end ends a statement.
+    fn end_script(&mut self) {
+        self.statements.clear();
+        self.end_statement();
+        self.ends.push(self.words.len() - 1);
+        self.statements.clear();
     }
 }
 
@@ -250,10 +307,35 @@ fn each_word(script: &str, mut found: impl FnMut(&str)) {
 mod tests {
     use super::*;
 
+    fn mentions(scripts: &[&str], names: &[&str]) -> Mentions {
+        let scripts: Vec<Text> = scripts.iter().map(|sql| Text::from(*sql)).collect();
+        Mentions::of(&scripts, &names.iter().map(|name| (*name).to_owned()).collect()).unwrap()
+    }
+
     #[test]
     fn what_a_history_makes_itself_it_does_not_need() {
-        let mentions = Mentions::of(
-            [
+        let names = [
+            "auth",
+            "users",
+            "uid",
+            "old",
+            "extra",
+            "mine",
+            "comment",
+            "block",
+            "nothing",
+            "odd Name",
+            "f",
+            "extensions",
+            "reports",
+            "Shelf",
+            "uuid-ossp",
+            "keeper",
+            "writer",
+            "reader",
+        ];
+        let mentions = mentions(
+            &[
                 r#"CREATE TABLE "Shelf" (owner uuid REFERENCES auth.users(id)); -- not auth.comment
                    CREATE TABLE IF NOT EXISTS auth.extra (id int); ALTER TABLE auth.extra ADD x int; /* auth.block */
                    create policy p on "Shelf" using (Auth.uid() = owner and '"odd Name".f'::text <> '')"#,
@@ -261,8 +343,8 @@ mod tests {
                    language sql as 'select 1'; create extension if not exists \"uuid-ossp\" with schema extensions;
                  create schema reports; alter table t owner to keeper; create role writer;
                  do $$ begin execute format('create role %I', 'reader'); end $$; alter role reader set work_mem = '1MB'",
-            ]
-            .into_iter(),
+            ],
+            &names,
         );
         let needed = |name| mentions.needs("auth", name);
         let names = ["users", "uid", "old", "extra", "mine", "comment", "block", "nothing"];
@@ -280,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_schema_that_the_history_makes_is_known_however_it_does() {
-        let made = |scripts: &[&str]| Mentions::of(scripts.iter().copied()).made_schema("Audit");
+        let made = |scripts: &[&str]| mentions(scripts, &["Audit", "audit"]).made_schema("Audit");
         for script in [
             r#"CREATE SCHEMA "Audit""#,
             r#"create schema "Audit" authorization keeper create table t ()"#,
@@ -308,5 +390,30 @@ mod tests {
         ] {
             assert_eq!(made(scripts), None, "{scripts:?}");
         }
+    }
+
+    #[test]
+    fn of_many_rows_little_is_kept_and_what_stands_between_them_is_found() {
+        let rows = |from: usize| {
+            let rows = (from..from + 2_000).map(|id| format!("({id}, {id}.5, 'some text {id}', 'u{id}', now())"));
+            format!("insert into \"Log\" values {};\n", rows.collect::<Vec<_>>().join(",\n "))
+        };
+        let script = [
+            rows(0),
+            format!(
+                "insert into audit.log values ('x'), ('nextval', nextval('billing.seq')), ('drop table auth.users'){}",
+                rows(1)
+            ),
+            rows(2_000),
+            "create schema \"Audit\"; select auth.uid();".to_owned(),
+            rows(7_000),
+        ]
+        .concat();
+        let names = ["Log", "audit", "Audit", "billing", "seq", "auth", "users", "uid", "log"];
+        let found = mentions(&[&script], &names);
+        assert!(found.words.len() < 100 && found.known.len() < 40, "{} words", found.words.len());
+        assert!(found.needs("billing", "seq") && found.needs("auth", "uid") && found.needs("audit", "log"));
+        assert!(!found.needs("auth", "users"), "a row's text is none of the script's");
+        assert_eq!(found.made_schema("Audit"), Some(Made::Anew));
     }
 }

@@ -3,9 +3,12 @@
 //!
 //! None of it is compared with anything, and none of it is ever dropped: it is there so that a replay can begin.
 
+use std::collections::BTreeSet;
+
 use postgres::Transaction;
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use script::statements::Version;
+use script::text::Text;
 
 use crate::error::Result;
 use crate::postgres::claim::CLAIM_SCHEMA;
@@ -59,17 +62,40 @@ fn groundwork(session: &Session<'_>, schemas: &[&str]) -> Result<Groundwork> {
     let external = External::new(&external_tables, &external_enums);
     let history = History::of(session.settings)?;
     let mirror = session.settings.supabase.script()?;
-    let scripts = history.migrations.iter().map(|migration| migration.sql.as_str());
-    let mentions = Mentions::of(scripts.chain(mirror.as_deref()));
-    let made = made_schemas(&mentions, schemas);
-    let there: Vec<&str> = schemas.iter().copied().filter(|schema| !made.iter().any(|made| made == schema)).collect();
+    let mirror = mirror.map(Text::from);
+    let scripts = || history.migrations.iter().map(|migration| &migration.sql).chain(&mirror);
     session.connection().read(|transaction| {
+        let extensions = Extension::all(transaction)?;
+        let mentions = Mentions::of(scripts(), &names(transaction, &extensions, schemas)?)?;
+        let made = made_schemas(&mentions, schemas);
+        let there: Vec<&str> =
+            schemas.iter().copied().filter(|schema| !made.iter().any(|made| made == schema)).collect();
         let (roles, rights) = roles(transaction, &mentions, &there)?;
         let external_ones = external_ones(transaction, &mentions, schemas, &external)?;
-        let skeleton = [rights, skeleton(transaction, &mentions, schemas)?, external_ones].concat();
+        let skeleton = [rights, skeleton(transaction, &mentions, &extensions, schemas)?, external_ones].concat();
         let settings = settings(transaction)?;
         Ok(Groundwork { init_shadow_db, roles, skeleton, made, external, settings })
     })
+}
+
+/// Of all that a script may refer to: what the database has, and our own schemas, which it need not have yet.
+fn names(transaction: &mut Transaction<'_>, extensions: &[Extension], ours: &[&str]) -> Result<BTreeSet<String>> {
+    const NAMES: &str = "
+        with others as (
+            select n.oid, n.nspname from pg_catalog.pg_namespace n
+             where n.nspname <> 'information_schema' and n.nspname !~ '^pg_')
+        select nspname::text from others
+        union select c.relname::text from pg_catalog.pg_class c join others n on n.oid = c.relnamespace where c.relkind not in ('i', 'I', 't')
+        union select t.typname::text from pg_catalog.pg_type t join others n on n.oid = t.typnamespace where t.typtype in ('e', 'd')
+        union select p.proname::text from pg_catalog.pg_proc p join others n on n.oid = p.pronamespace
+        union select r.rolname::text from pg_catalog.pg_roles r where r.rolname !~ '^pg_'";
+    let rows = transaction.query(NAMES, &[]).could_not("list what a script may refer to")?;
+    let there = rows.iter().map(|row| row.get::<_, String>(0));
+    let of_extensions = extensions.iter().flat_map(|one| [&one.name].into_iter().chain(&one.members)).cloned();
+    let all: BTreeSet<String> = there.chain(of_extensions).chain(ours.iter().map(|name| (*name).to_owned())).collect();
+    // A text need not be written as the name is that it becomes.
+    let folded: Vec<String> = all.iter().map(|name| name.to_lowercase()).collect();
+    Ok(all.into_iter().chain(folded).collect())
 }
 
 /// What decides how a script is read is set for a database and a role, too, which a throw-away one is not, or not on the sandbox: how a literal is
@@ -94,16 +120,21 @@ fn made_schemas(mentions: &Mentions, ours: &[&str]) -> Vec<String> {
     others.map(|schema| (*schema).to_owned()).collect()
 }
 
-fn skeleton(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
+fn skeleton(
+    transaction: &mut Transaction<'_>,
+    mentions: &Mentions,
+    extensions: &[Extension],
+    ours: &[&str],
+) -> Result<Vec<String>> {
     let mut statements = Vec::new();
     let reached = reached(transaction, mentions, ours)?;
-    let extensions = extensions(transaction, mentions, ours)?;
     let likenesses = if reached.is_empty() { Vec::new() } else { likenesses(transaction, mentions, &reached)? };
     let needed =
         |schema: &&String| mentions.made_schema(schema).is_none() || likenesses.iter().any(|it| it.0 == **schema);
     let schemas = reached.iter().filter(needed);
     statements.extend(schemas.map(|schema| format!("create schema if not exists {}", escape_identifier(schema))));
-    statements.extend(extensions);
+    statements
+        .extend(extensions.iter().filter(|one| one.is_there_before(mentions, ours)).flat_map(|one| one.made(ours)));
     statements.extend(likenesses.into_iter().map(|(_, statement)| statement));
     Ok(statements)
 }
@@ -152,27 +183,37 @@ fn external_ones(
     Ok(meant.flat_map(|row| row.get::<_, Vec<String>>(3)).collect())
 }
 
-/// Extensions that the history uses and does not make. One that it makes only if it is missing was there before where it lies
-/// outside of our schemas. None is older than a schema that the history makes for it.
-fn extensions(transaction: &mut Transaction<'_>, mentions: &Mentions, ours: &[&str]) -> Result<Vec<String>> {
-    let rows = transaction.query(EXTENSIONS, &[]).could_not("look for extensions")?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (name, schema, members): (String, String, Vec<String>) = (row.get(0), row.get(1), row.get(2));
-        let there_before = match (mentions.made_extension(&name), mentions.made_schema(&schema)) {
+/// One that the database has.
+struct Extension {
+    name: String,
+    schema: String,
+    /// The names by which others refer to what it brings.
+    members: Vec<String>,
+}
+
+impl Extension {
+    fn all(transaction: &mut Transaction<'_>) -> Result<Vec<Extension>> {
+        let rows = transaction.query(EXTENSIONS, &[]).could_not("look for extensions")?;
+        Ok(rows.iter().map(|row| Extension { name: row.get(0), schema: row.get(1), members: row.get(2) }).collect())
+    }
+
+    /// Whether the history uses it and does not make it. One that it makes only if it is missing was there before where it lies
+    /// outside of our schemas. None is older than a schema that the history makes for it.
+    fn is_there_before(&self, mentions: &Mentions, ours: &[&str]) -> bool {
+        let there_before = match (mentions.made_extension(&self.name), mentions.made_schema(&self.schema)) {
             (_, Some(Made::Anew)) | (Some(Made::Anew), _) => false,
-            (Some(Made::IfMissing), _) => !ours.contains(&schema.as_str()),
+            (Some(Made::IfMissing), _) => !ours.contains(&self.schema.as_str()),
             (None, _) => true,
         };
-        if there_before && (mentions.word(&name) || members.iter().any(|member| mentions.word(member))) {
-            let home = escape_identifier(&schema);
-            if !ours.contains(&schema.as_str()) {
-                found.push(format!("create schema if not exists {home}"));
-            }
-            found.push(format!("create extension if not exists {} with schema {home}", escape_identifier(&name)));
-        }
+        there_before && (mentions.word(&self.name) || self.members.iter().any(|member| mentions.word(member)))
     }
-    Ok(found)
+
+    fn made(&self, ours: &[&str]) -> Vec<String> {
+        let (home, name) = (escape_identifier(&self.schema), escape_identifier(&self.name));
+        let is_elsewhere = !ours.contains(&self.schema.as_str());
+        let schema = is_elsewhere.then(|| format!("create schema if not exists {home}"));
+        schema.into_iter().chain([format!("create extension if not exists {name} with schema {home}")]).collect()
+    }
 }
 
 /// On the target's own server they are there, and nothing is granted. On the sandbox they are made, without a way to log in,
@@ -218,7 +259,9 @@ mod tests {
     /// The schemas there are when a history of a project with a second schema was replayed, or why it was not.
     fn replayed(scripts: &[&str]) -> Result<Vec<String>> {
         let ours = ["public", "Audit"];
-        let made = made_schemas(&Mentions::of(scripts.iter().copied()), &ours);
+        let texts: Vec<Text> = scripts.iter().map(|sql| Text::from(*sql)).collect();
+        let names = ["public", "Audit", "audit"].map(str::to_owned).into();
+        let made = made_schemas(&Mentions::of(&texts, &names).unwrap(), &ours);
         let groundwork = Groundwork { made, ..Groundwork::default() };
         let prisma = AsPrisma { schemas: &ours, release: Version::NEWEST, groundwork: &groundwork, headway: None };
         let migrations = scripts.iter().enumerate().map(|(n, sql)| Migration::new(n.to_string(), *sql)).collect();

@@ -82,8 +82,9 @@ pub fn replay_by_statement(
         let seen = |connection: &mut _| managed(connection, prisma.schemas, &prisma.groundwork.external);
         let mut points = vec![(0, seen(connection)?)];
         begin(connection, prisma)?;
-        for (number, statement) in split(&migration.sql, prisma.release).statements.iter().enumerate() {
-            if connection.client().batch_execute(statement.text).is_err() {
+        for (number, statement) in split(&migration.sql, prisma.release)?.statements().enumerate() {
+            let statement = statement?;
+            if connection.client().batch_execute(&statement.text).is_err() {
                 break;
             }
             if !statement.nature.in_block {
@@ -355,7 +356,7 @@ pub fn try_to_apply(
     prisma: AsPrisma<'_>,
 ) -> Result<(), Box<Refused>> {
     apply_with(connection, migration, prisma, |connection, statement| {
-        Ok(connection.client().batch_execute(statement.text))
+        Ok(connection.client().batch_execute(&statement.text))
     })
 }
 
@@ -367,17 +368,18 @@ pub fn apply_with(
     connection: &mut Connection,
     migration: &Migration,
     prisma: AsPrisma<'_>,
-    mut send: impl FnMut(&mut Connection, &Statement<'_>) -> Result<Result<(), postgres::Error>>,
+    mut send: impl FnMut(&mut Connection, &Statement) -> Result<Result<(), postgres::Error>>,
 ) -> Result<(), Box<Refused>> {
     begin(connection, prisma)?;
-    let script = split(&migration.sql, prisma.release);
-    for (number, statement) in script.statements.iter().enumerate() {
-        send(connection, statement)?.map_err(|error| {
+    let script = split(&migration.sql, prisma.release).map_err(Failure::from)?;
+    for (number, statement) in script.statements().enumerate() {
+        let statement = statement.map_err(Failure::from)?;
+        send(connection, &statement)?.map_err(|error| {
             let answer = error.as_db_error();
             let code = answer.map(|answer| answer.code().clone());
             let table = answer.and_then(|answer| Some((answer.schema()?.to_owned(), answer.table()?.to_owned())));
-            let failure = not_applied(migration, &script, number, error);
-            Box::new(Refused { failure, code, table, statement: statement.text.to_owned() })
+            let failure = not_applied(migration, &script, (number, &statement), error);
+            Box::new(Refused { failure, code, table, statement: statement.text.clone() })
         })?;
     }
     discard(connection).map_err(|failure| match failure.message == STILL_OPEN {
@@ -424,14 +426,18 @@ fn begin(connection: &mut Connection, prisma: AsPrisma<'_>) -> Result<()> {
     connection.impersonate_prisma(main_schema(prisma)?).could_not("prepare a session for a migration")
 }
 
-fn not_applied(migration: &Migration, script: &Script<'_>, number: usize, error: postgres::Error) -> Failure {
+fn not_applied(
+    migration: &Migration,
+    script: &Script,
+    (number, statement): (usize, &Statement),
+    error: postgres::Error,
+) -> Failure {
     let failure = Failure::failed(format!("the migration `{}` does not apply to an empty database", migration.name));
     let Some(answer) = error.as_db_error() else { return failure.caused_by(error) };
-    let statement = &script.statements[number];
-    let within = line_in(answer, statement.text);
+    let within = line_in(answer, &statement.text);
     let line = within.map_or(statement.line, |line| statement.starts + line - 1);
     let failure = failure.at(&migration.name, &migration.sql, Some(line));
-    let failure = match (script.statements.len(), within) {
+    let failure = match (script.len(), within) {
         (1, line) => failure.because(format!("{}{}", server_words(answer), of_the_script(line))),
         (count, _) => failure.because(format!(
             "{}, in statement {} of {count}, line {line} of the script",

@@ -21,7 +21,7 @@ use crate::session::Session;
 /// # Errors
 /// `blocked` when there is no such place; otherwise what `work` says.
 pub fn open<T>(session: &Session<'_>, history: &History, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
-    if let Some(reason) = acts_on_server(session, history) {
+    if let Some(reason) = acts_on_server(session, history)? {
         return on_own_server(session, &reason, work);
     }
     if session.identity.may_create_databases {
@@ -42,13 +42,21 @@ pub fn started_sandbox(session: &Session<'_>) -> Result<Sandbox> {
 }
 
 /// Why the history cannot be replayed on a server that others use; its down scripts count.
-pub fn acts_on_server(session: &Session<'_>, history: &History) -> Option<String> {
+///
+/// # Errors
+/// `blocked` where a script cannot be read.
+pub fn acts_on_server(session: &Session<'_>, history: &History) -> Result<Option<String>> {
     let down = |migration: &Migration| {
         let path = session.settings.prisma.migrations.join(&migration.name).join("down.sql");
-        let found = whole_server::first(&pin::file::read_text(&path, pin::file::LONGEST).ok()?)?;
-        Some(format!("`{}/down.sql` ({found}) acts on the whole server", migration.name))
+        let script = pin::file::read_text(&path, pin::file::LONGEST).ok()?;
+        let found = whole_server::first(&script.into()).transpose()?;
+        let told = |found| format!("`{}/down.sql` ({found}) acts on the whole server", migration.name);
+        Some(found.map(told).map_err(Failure::from))
     };
-    server_wide::first_in(history).or_else(|| history.migrations.iter().find_map(down))
+    match server_wide::first_in(history)? {
+        Some(found) => Ok(Some(found)),
+        None => history.migrations.iter().find_map(down).transpose(),
+    }
 }
 
 /// Runs `work` on a server that is made for it and thrown away with all its roles.

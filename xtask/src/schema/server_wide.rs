@@ -11,11 +11,16 @@ use crate::sandbox::EPHEMERAL;
 use crate::schema::history::History;
 
 /// The first statement of `history` that acts on the server, in words.
-pub fn first_in(history: &History) -> Option<String> {
-    history.migrations.iter().find_map(|migration| {
-        let found = whole_server::first(&migration.sql)?;
-        Some(format!("`{}` ({found}) acts on the whole server", migration.name))
-    })
+///
+/// # Errors
+/// `blocked` where a script cannot be read.
+pub fn first_in(history: &History) -> Result<Option<String>> {
+    for migration in &history.migrations {
+        if let Some(found) = whole_server::first(&migration.sql)? {
+            return Ok(Some(format!("`{}` ({found}) acts on the whole server", migration.name)));
+        }
+    }
+    Ok(None)
 }
 
 /// How a line about a role begins, and what follows its name.

@@ -218,7 +218,7 @@ impl Backward {
             let place = Workplace {
                 connect: &|| workshop.connect(),
                 open: &|name| workshop.connect_to(name),
-                one_at_a_time: scratch_server::acts_on_server(session, &applied).is_some(),
+                one_at_a_time: scratch_server::acts_on_server(session, &applied)?.is_some(),
             };
             let (downs, rehearsal) = match known(workshop, &applied, steps)? {
                 Some(known) => known,

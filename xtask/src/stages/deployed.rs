@@ -75,7 +75,7 @@ pub fn find(session: &Session<'_>, wanted: &Wanted, history: &History, standing:
 /// Where the pending migrations may break something that may be running on this database.
 fn of_merge_base(session: &Session<'_>, history: &History, standing: &MigrationStatus) -> Result<Found> {
     let pending = history.only(&standing.pending);
-    if standing.applied.is_empty() || only_add(pending.migrations.iter().map(|migration| migration.sql.as_str())) {
+    if standing.applied.is_empty() || only_add(pending.migrations.iter().map(|migration| &migration.sql))? {
         return Ok((None, None));
     }
     match at_merge_base(session, standing) {

@@ -119,7 +119,7 @@ fn rehearse(session: &Session<'_>, journal: &Journal<'_>, inspection: &Inspectio
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
     let Inspection { history, downs } = inspection;
-    impact_step::tell_unheard_of(session, journal, history);
+    impact_step::tell_unheard_of(session, journal, history)?;
     let (trials, notes) = scratch_server::open(session, history, |workshop| {
         let open = |name: &str| workshop.connect_to(name);
         let go_on = || session.interrupt.check();

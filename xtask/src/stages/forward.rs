@@ -30,7 +30,7 @@ use crate::run::run_plan::Once;
 use crate::run::stage::{Running, Stage};
 use crate::schema::catalog::{Catalog, Difference};
 use crate::schema::drift;
-use crate::schema::history::{History, Migration};
+use crate::schema::history::History;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::stages::blocked_behind;
@@ -135,8 +135,6 @@ impl Stage for Forward {
     fn plan(&self, session: &Session<'_>, inspection: &Inspection) -> Result<Plan<Builtin>> {
         let pending = &inspection.before.standing.pending;
         let migrations = inspection.history.migrations.iter().filter(|migration| pending.contains(&migration.name));
-        let script =
-            |migration: &Migration| Script::new(migration.name.clone(), migration.checksum.clone(), &migration.sql);
         let what = match pending.len() {
             0 if inspection.client.is_some() => "nothing is pending; verify".to_owned(),
             0 => "nothing is pending; generate the client and verify".to_owned(),
@@ -173,7 +171,7 @@ impl Stage for Forward {
                 .map(|line| in_line(&line))
                 .collect::<Vec<_>>()
                 .join("\n"),
-            scripts: migrations.map(script).collect(),
+            scripts: migrations.map(Script::of_migration).collect::<Result<_>>()?,
             rows: inspection.before.counts.clone(),
             losses: inspection.lost().map(ToString::to_string).collect(),
             groups,
@@ -475,7 +473,7 @@ impl Running<'_, Forward> {
 
     fn impact(&self) -> Result<Ended> {
         let Inspection { history, before, .. } = self.inspection;
-        impact_step::tell_unheard_of(self.session, self.journal, history);
+        impact_step::tell_unheard_of(self.session, self.journal, history)?;
         let standing = &before.standing;
         let histories = (&history.only(&standing.applied), &history.only(&standing.pending));
         impact_step::measure(self.session, self.journal, histories, &before.counts)

@@ -1,7 +1,7 @@
 //! After which statement a migration stopped. From 7.4 on Prisma sends most scripts statement by statement, and what came before
 //! the failing one stays: a replay tells which beginning of the script makes the schema that is there.
 
-use script::statements::split;
+use script::statements::{Statement, split};
 
 use crate::error::{Failure, Result};
 use crate::migrations::status::MigrationStatus;
@@ -44,7 +44,7 @@ pub fn of(
     let prisma = platform::as_prisma(session, &schemas)?;
     let migration = history.migrations.iter().find(|migration| migration.name == failed);
     let Some(migration) = migration else { return Ok(None) };
-    let script = split(&migration.sql, prisma.release).statements;
+    let script = split(&migration.sql, prisma.release)?;
     if script.len() < 2 {
         return Ok(None);
     }
@@ -55,10 +55,8 @@ pub fn of(
     })?;
     let equal = points.iter().filter(|(_, catalog)| drift::between(catalog, now).definition.is_empty());
     let equal: Vec<usize> = equal.map(|(count, _)| *count).collect();
-    let statements = script
-        .iter()
-        .map(|it| Sent { line: it.line, moves_rows: it.nature.moves_rows, in_block: it.nature.in_block })
-        .collect();
+    let sent = |it: Statement| Sent { line: it.line, moves_rows: it.nature.moves_rows, in_block: it.nature.in_block };
+    let statements = script.statements().map(|it| it.map(sent)).collect::<Result<_, _>>()?;
     let range = equal.first().zip(equal.last());
     Ok(range.map(|(&fewest, &most)| Halfway { statements, fewest, most }))
 }

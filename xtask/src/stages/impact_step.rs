@@ -51,9 +51,13 @@ fn asks_for_more(session: &Session<'_>) -> bool {
 }
 
 /// Of tables that have a size and are in no migration.
-pub fn tell_unheard_of(session: &Session<'_>, journal: &Journal<'_>, history: &History) {
-    let notes = production::unheard_of(&session.settings.production_rows, history);
+///
+/// # Errors
+/// As `production::unheard_of`.
+pub fn tell_unheard_of(session: &Session<'_>, journal: &Journal<'_>, history: &History) -> Result<()> {
+    let notes = production::unheard_of(&session.settings.production_rows, history)?;
     tell_notes(journal, &notes);
+    Ok(())
 }
 
 /// To the console and to the record.
@@ -113,6 +117,7 @@ fn may_hold_rows(table: &str, rows: &Counts, schemas: &[&str]) -> bool {
 
 fn verdict(found: &[Impact], in_the_way: usize) -> String {
     let unmeasured = found.iter().filter(|impact| impact.unmeasured.is_some()).count();
+    let all: u64 = found.iter().map(|impact| 1 + impact.more_like_it).sum();
     let told = match in_the_way {
         0 => "none blocks reads or writes of a table that holds rows here".to_owned(),
         1 => "1 migration is in the way of tables that hold rows here".to_owned(),
@@ -122,7 +127,7 @@ fn verdict(found: &[Impact], in_the_way: usize) -> String {
         0 => String::new(),
         some => format!("; {some} not measured, since it cannot run in a transaction"),
     };
-    format!("{} measured: {told}{not}", counted(found.len() - unmeasured, "statement"))
+    format!("{} measured: {told}{not}", counted(usize::try_from(all).unwrap_or(usize::MAX) - unmeasured, "statement"))
 }
 
 /// One line for each migration, and one for each way out.

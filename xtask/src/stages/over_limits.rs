@@ -26,7 +26,7 @@ pub fn check(
     }
     let folder = settings.shown(&settings.prisma.migrations);
     let check = Check { limits: &settings.limits, rows: ROWS, holds_rows, folder: &folder };
-    let verdict = check.all(migrations, impacts);
+    let verdict = check.all(migrations, impacts)?;
     let accepted = verdict.over.iter().filter(|one| one.accepted.is_some());
     accepted.for_each(|one| journal.console.say(format!("  {}", one.in_words())));
     verdict.notes.iter().for_each(|note| journal.console.say(format!("  note: {note}")));

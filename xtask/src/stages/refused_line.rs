@@ -23,18 +23,16 @@ pub fn named(session: &Session<'_>, failure: Failure, history: &History, after: 
 fn said(failure: &Failure, migration: &Migration) -> Option<usize> {
     let quoted: Vec<String> = failure.causes().collect();
     let (line, sql) = quoted.iter().find_map(|cause| prisma_error::quoted_line(cause))?;
-    let is_there = migration.sql.lines().nth(line.checked_sub(1)?)?.trim() == sql;
-    is_there.then_some(line)
+    let there = migration.sql.lines(line, 1).ok()?;
+    (there.first()?.trim() == sql).then_some(line)
 }
 
 /// Of a script of one statement it is that one.
 fn only(session: &Session<'_>, migration: &Migration) -> Option<usize> {
     let release = Version::of(&session.toolbox.prisma.version);
-    let script = split(&migration.sql, release);
-    match script.statements.as_slice() {
-        [only] if release.splits() && script.whole_because.is_none() => Some(only.line),
-        _ => None,
-    }
+    let script = split(&migration.sql, release).ok()?;
+    let is_one = script.len() == 1 && release.splits() && script.whole_because.is_none();
+    is_one.then(|| script.statements().next()?.ok()).flatten().map(|only| only.line)
 }
 
 /// Nobody waits for that who has asked to stop.

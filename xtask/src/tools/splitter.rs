@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use script::statements::{Version, split};
+use script::text::Unreadable;
+use serde::ser::Error as _;
 use serde_json::json;
 
 /// For the engine program: where we are, and which release of Prisma calls it.
@@ -42,9 +44,9 @@ pub fn run(release: Version) -> ExitCode {
 
 fn answer(scripts: impl io::Read, statements: impl io::Write, release: Version) -> serde_json::Result<()> {
     let scripts: Vec<String> = serde_json::from_reader(scripts)?;
-    let texts = |script: &String| split(script, release).statements.iter().map(|it| it.text.to_owned()).collect();
-    let answer: Vec<Vec<String>> = scripts.iter().map(texts).collect();
-    serde_json::to_writer(statements, &answer)
+    let texts = |script: String| split(&script.into(), release)?.statements().map(|it| Ok(it?.text)).collect();
+    let answer: Result<Vec<Vec<String>>, Unreadable> = scripts.into_iter().map(texts).collect();
+    serde_json::to_writer(statements, &answer.map_err(serde_json::Error::custom)?)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub const LONGEST: u64 = 64 << 20;
 /// What the system says; `InvalidInput` for what is no plain file, `FileTooLarge` for what is longer.
 pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.take(longest + 1).read_to_end(&mut bytes)?;
+    open_plain(path)?.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest { Err(too_large(longest)) } else { Ok(bytes) }
 }
 
@@ -25,15 +25,23 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As `read`.
 pub fn reader(path: &Path, longest: u64) -> io::Result<impl Read> {
-    let file = open(path)?;
-    if file.metadata()?.len() > longest { Err(too_large(longest)) } else { Ok(file.take(longest)) }
+    Ok(open(path, longest)?.take(longest))
+}
+
+/// As `reader`, for whoever reads it more than once. What it has more than now is not to be read.
+///
+/// # Errors
+/// As `read`.
+pub fn open(path: &Path, longest: u64) -> io::Result<File> {
+    let file = open_plain(path)?;
+    if file.metadata()?.len() > longest { Err(too_large(longest)) } else { Ok(file) }
 }
 
 fn too_large(longest: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {longest} bytes"))
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn open_plain(path: &Path) -> io::Result<File> {
     // Before it is opened, since that alone can do something to a device.
     plain(&std::fs::metadata(path)?)?;
     let file = File::from(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?);

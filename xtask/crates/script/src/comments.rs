@@ -2,7 +2,8 @@
 
 use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
-use crate::pieces::pieces;
+use crate::pieces::{Stopped, if_understood, pieces};
+use crate::text::{Text, Unreadable};
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Comment {
@@ -13,17 +14,22 @@ pub struct Comment {
     pub above: Option<usize>,
 }
 
-/// The comments that begin with `--`, and the line on which something else is first.
+/// The comments that begin with `--` and are wanted, and the line on which something else is first. None where the tokenizer does not
+/// understand the script.
 ///
 /// # Errors
-/// What the tokenizer does not understand.
-pub fn comments(script: &str) -> Result<(Vec<Comment>, usize), String> {
+/// The script cannot be read.
+pub fn comments(script: &Text, wanted: impl Fn(&str) -> bool) -> Result<Option<(Vec<Comment>, usize)>, Unreadable> {
+    if_understood(found(script, wanted))
+}
+
+fn found(script: &Text, wanted: impl Fn(&str) -> bool) -> Result<(Vec<Comment>, usize), Stopped> {
     let mut found: Vec<Comment> = Vec::new();
     let (mut first, mut last, mut waiting) = (None, 0, 0);
-    for tokens in pieces(script) {
-        for token in &tokens.map_err(|error| error.to_string())? {
-            if let Some(text) = comment(token) {
-                found.push(Comment { line: line(token), text: text.trim().to_owned(), above: None });
+    for piece in pieces(script) {
+        for token in &piece?.tokens {
+            if let Some(text) = comment(token).filter(|text| wanted(text)) {
+                found.push(Comment { line: line(token), text: text.to_owned(), above: None });
             }
             if matches!(token.token, Token::Whitespace(_) | Token::EOF) {
                 continue;
@@ -41,7 +47,7 @@ pub fn comments(script: &str) -> Result<(Vec<Comment>, usize), String> {
 
 fn comment(token: &TokenWithSpan) -> Option<&str> {
     match &token.token {
-        Token::Whitespace(Whitespace::SingleLineComment { comment, .. }) => Some(comment),
+        Token::Whitespace(Whitespace::SingleLineComment { comment, .. }) => Some(comment.trim()),
         _ => None,
     }
 }
@@ -57,7 +63,8 @@ mod tests {
     #[test]
     fn a_comment_stands_above_what_comes_next_unless_something_is_before_it_on_its_line() {
         let script = "-- one\n\n  -- two\nselect '\n-- no comment\n', $$\n-- nor this\n$$; -- three\n/* -- four */ -- five\n\nselect 1;\n-- six\n";
-        let (found, first) = comments(script).unwrap();
+        let all = |script: &str| comments(&script.into(), |_| true).unwrap();
+        let (found, first) = all(script).unwrap();
         let shown = |one: &Comment| format!("{} {} {:?}", one.line, one.text, one.above);
         insta::assert_snapshot!(found.iter().map(shown).collect::<Vec<_>>().join("\n"), @"
         1 one Some(4)
@@ -67,7 +74,9 @@ mod tests {
         12 six None
         ");
         assert_eq!(first, 4);
-        assert_eq!(comments("-- alone").unwrap().1, 1);
-        assert!(comments("select 'open").is_err());
+        assert_eq!(all("-- alone").unwrap().1, 1);
+        assert_eq!(all("select 'open"), None);
+        let some = comments(&script.into(), |text| text.starts_with('t')).unwrap().unwrap().0;
+        assert_eq!(some.iter().map(|one| one.above).collect::<Vec<_>>(), [Some(4), None]);
     }
 }

@@ -5,5 +5,6 @@ pub mod only_adds;
 mod pieces;
 pub mod row_changes;
 pub mod statements;
+pub mod text;
 pub mod whole_server;
 pub mod without_values;

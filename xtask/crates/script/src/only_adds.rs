@@ -4,15 +4,24 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{AlterTable, AlterTableOperation, AlterTypeOperation, ColumnOption, Statement as Sql};
 
+use crate::pieces::if_understood;
 use crate::statements::parsed;
+use crate::text::{Text, Unreadable};
 
 /// New tables and all that is done to them, indexes that are not unique, types and values of them, and columns that need no value. In doubt
 /// not: what is not understood may do anything.
-pub fn only_add<'a>(scripts: impl IntoIterator<Item = &'a str>) -> bool {
-    let mut made = BTreeSet::new();
-    scripts.into_iter().all(|script| {
-        parsed(script, but_rows).is_ok_and(|statements| statements.iter().all(|statement| adds(statement, &mut made)))
-    })
+///
+/// # Errors
+/// A script cannot be read.
+pub fn only_add<'a>(scripts: impl IntoIterator<Item = &'a Text>) -> Result<bool, Unreadable> {
+    let (mut made, mut only) = (BTreeSet::new(), true);
+    for script in scripts {
+        let read = parsed(script, but_rows, |statement| only &= adds(&statement, &mut made));
+        if if_understood(read)?.is_none() || !only {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Which may be many.
@@ -67,8 +76,11 @@ mod tests {
             "create index i on \"B\" (a); create type t as enum ('a'); alter type t add value 'b';",
             "-- nothing",
         ];
+        let only_add = |scripts: &[&str]| {
+            super::only_add(&scripts.iter().map(|sql| Text::from(*sql)).collect::<Vec<_>>()).unwrap()
+        };
         for script in adds {
-            assert!(only_add([script]), "{script}");
+            assert!(only_add(&[script]), "{script}");
         }
         let breaks = [
             "alter table \"B\" drop column a",
@@ -84,8 +96,8 @@ mod tests {
             "do $$ begin end $$",
         ];
         for script in breaks {
-            assert!(!only_add([script]), "{script}");
+            assert!(!only_add(&[script]), "{script}");
         }
-        assert!(only_add(["create table a (id int)", "alter table a add unique (id)"]), "made by the one before");
+        assert!(only_add(&["create table a (id int)", "alter table a add unique (id)"]), "made by the one before");
     }
 }

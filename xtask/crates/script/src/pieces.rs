@@ -4,93 +4,125 @@
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
+use crate::text::{Buffer, Text, Unreadable};
+
 /// A script of no more is one piece.
 const PIECE: usize = 1 << 17;
 
-pub type Tokens = Result<Vec<TokenWithSpan>, TokenizerError>;
+/// Why a script was not gone through to its end.
+#[derive(Debug)]
+pub enum Stopped {
+    Unreadable(Unreadable),
+    NotUnderstood(String),
+}
 
-/// Pieces that end behind a semicolon at a line's end, with the lines of the whole script. Where the tokenizer finds a piece complete and a
-/// semicolon last in it, no string, comment or body is open there: what follows reads the same with it or without it.
-#[derive(Clone)]
+impl From<Unreadable> for Stopped {
+    fn from(error: Unreadable) -> Stopped {
+        Stopped::Unreadable(error)
+    }
+}
+
+impl From<TokenizerError> for Stopped {
+    fn from(error: TokenizerError) -> Stopped {
+        Stopped::NotUnderstood(error.to_string())
+    }
+}
+
+/// What `work` says, or None where the script is not understood.
+///
+/// # Errors
+/// The script cannot be read.
+pub fn if_understood<T>(work: Result<T, Stopped>) -> Result<Option<T>, Unreadable> {
+    match work {
+        Ok(said) => Ok(Some(said)),
+        Err(Stopped::NotUnderstood(_)) => Ok(None),
+        Err(Stopped::Unreadable(error)) => Err(error),
+    }
+}
+
+/// A part of a script, and its tokens with their lines in the whole.
+pub struct Piece {
+    pub text: String,
+    /// Lines before it.
+    pub lines: usize,
+    pub tokens: Vec<TokenWithSpan>,
+}
+
+/// Pieces that end behind a semicolon at a line's end. Where the tokenizer finds a piece complete and a semicolon last in it, no string,
+/// comment or body is open there: what follows reads the same with it or without it.
 pub struct Pieces<'a> {
-    rest: &'a str,
-    lines: u64,
+    buffer: Buffer<'a>,
+    lines: usize,
     size: usize,
 }
 
-pub fn pieces(script: &str) -> Pieces<'_> {
+pub fn pieces(script: &Text) -> Pieces<'_> {
     of_size(script, PIECE)
 }
 
 /// Of at least so many bytes, but for the last.
-pub fn of_size(script: &str, size: usize) -> Pieces<'_> {
-    Pieces { rest: script, lines: 0, size }
+pub fn of_size(script: &Text, size: usize) -> Pieces<'_> {
+    Pieces { buffer: Buffer::of(script), lines: 0, size }
 }
 
 impl Pieces<'_> {
-    /// The same from here on, in so many times as long ones; None where the next one is the last.
-    pub fn longer(&self, times: usize) -> Option<Self> {
-        (self.rest.len() > self.size).then(|| Pieces { size: self.size.saturating_mul(times), ..self.clone() })
-    }
-
-    /// From here on in those of `other`'s size.
-    pub fn like(self, other: &Self) -> Self {
-        Pieces { size: other.size, ..self }
-    }
-
-    fn take(&mut self, length: usize, mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-        for token in &mut tokens {
-            token.span.start.line += self.lines;
-            token.span.end.line += self.lines;
+    /// `piece` again, with more behind it: so many times as long; None where it is the last one.
+    pub fn longer(&mut self, piece: &Piece, times: usize) -> Result<Option<Piece>, Stopped> {
+        if self.buffer.rest.is_empty() && self.buffer.is_all()? {
+            return Ok(None);
         }
-        let (taken, rest) = self.rest.split_at(length);
-        self.lines += taken.bytes().filter(|&byte| byte == b'\n').count() as u64;
-        self.rest = rest;
-        tokens
+        self.buffer.put_back(&piece.text);
+        self.lines = piece.lines;
+        self.next_of(self.size.saturating_mul(times))
     }
-}
 
-impl Iterator for Pieces<'_> {
-    type Item = Tokens;
-
-    fn next(&mut self) -> Option<Tokens> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (mut at_least, mut more) = (self.size, 1);
-        while let Some(end) = line_end(self.rest, at_least) {
-            if let Ok(tokens) = tokens(&self.rest[..end])
+    fn next_of(&mut self, size: usize) -> Result<Option<Piece>, Stopped> {
+        let (mut at_least, mut more) = (size, 1);
+        while let Some(end) = self.buffer.line_end(at_least)? {
+            if let Ok(tokens) = tokens(&self.buffer.rest[..end])
                 && ends_with_semicolon(&tokens)
             {
-                return Some(Ok(self.take(end, tokens)));
+                return Ok(Some(self.take(end, tokens)));
             }
             // So that a long body is not read once for each of its lines.
             (at_least, more) = (end.saturating_add(more), more * 2);
         }
-        Some(match tokens(self.rest) {
-            Ok(tokens) => Ok(self.take(self.rest.len(), tokens)),
+        let rest = &self.buffer.rest;
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        match tokens(rest) {
+            Ok(tokens) => Ok(Some(self.take(rest.len(), tokens))),
             Err(mut error) => {
-                error.location.line += self.lines;
-                self.rest = "";
-                Err(error)
+                error.location.line += self.lines as u64;
+                Err(error.into())
             }
-        })
+        }
+    }
+
+    fn take(&mut self, length: usize, mut tokens: Vec<TokenWithSpan>) -> Piece {
+        for token in &mut tokens {
+            token.span.start.line += self.lines as u64;
+            token.span.end.line += self.lines as u64;
+        }
+        let (text, lines) = (self.buffer.take(length), self.lines);
+        self.lines += text.bytes().filter(|&byte| byte == b'\n').count();
+        Piece { text, lines, tokens }
     }
 }
 
-fn tokens(script: &str) -> Tokens {
+impl Iterator for Pieces<'_> {
+    type Item = Result<Piece, Stopped>;
+
+    /// What is not understood is the end.
+    fn next(&mut self) -> Option<Self::Item> {
+        let size = self.size;
+        self.next_of(size).transpose()
+    }
+}
+
+fn tokens(script: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     Tokenizer::new(&PostgreSqlDialect {}, script).tokenize_with_location()
-}
-
-/// Behind the first line from `at_least` on that ends with a semicolon.
-fn line_end(script: &str, at_least: usize) -> Option<usize> {
-    let mut from = script.len().min(at_least);
-    while !script.is_char_boundary(from) {
-        from += 1;
-    }
-    let ends = script[from..].match_indices('\n').map(|(at, _)| from + at);
-    let semicolon = |end: &usize| script[..*end].trim_end_matches('\r').ends_with(';');
-    ends.map(|end| end + 1).find(|end| semicolon(&(end - 1)))
 }
 
 fn ends_with_semicolon(tokens: &[TokenWithSpan]) -> bool {
@@ -109,19 +141,22 @@ mod tests {
     #[test]
     fn in_pieces_of_any_size_the_tokens_and_their_places_are_those_of_the_whole() {
         let all = tokens(HARD).unwrap();
+        let script = Text::from(HARD);
         for size in 0..HARD.len() {
-            let pieces: Vec<TokenWithSpan> = of_size(HARD, size).flat_map(Result::unwrap).collect();
-            assert_eq!(pieces, all, "of {size} bytes");
+            let found: Vec<TokenWithSpan> = of_size(&script, size).flat_map(|piece| piece.unwrap().tokens).collect();
+            assert_eq!(found, all, "of {size} bytes");
         }
-        assert!(of_size(HARD, 0).count() > 1, "there are several");
+        assert!(of_size(&script, 0).count() > 1, "there are several");
     }
 
     #[test]
     fn an_error_has_its_place_in_the_whole() {
         let script = "select 1;\nselect 2;\nselect 'open";
         let expected = tokens(script).unwrap_err();
-        let pieces: Vec<Tokens> = of_size(script, 0).collect();
-        assert_eq!((pieces.len(), pieces.last().unwrap().as_ref().unwrap_err()), (3, &expected));
-        assert_eq!(expected.location.line, 3);
+        let script = Text::from(script);
+        let mut pieces = of_size(&script, 0);
+        assert!(pieces.next().unwrap().is_ok() && pieces.next().unwrap().is_ok());
+        let Some(Err(Stopped::NotUnderstood(why))) = pieces.next() else { panic!("it is open") };
+        assert_eq!((why.as_str(), expected.location.line), (expected.to_string().as_str(), 3));
     }
 }

@@ -7,7 +7,9 @@ use sqlparser::ast::{
     UpdateTableFromKind,
 };
 
+use crate::pieces::if_understood;
 use crate::statements::{moves_rows, parsed};
+use crate::text::{Text, Unreadable};
 
 /// One UPDATE or DELETE, or what is like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,16 +32,24 @@ pub struct Column {
 }
 
 /// Those of `script` that the parser reads, and whether nothing else in it changes rows that are there.
-pub fn row_changes(script: &str) -> (Vec<RowChange>, bool) {
+///
+/// # Errors
+/// The script cannot be read.
+pub fn row_changes(script: &Text) -> Result<(Vec<RowChange>, bool), Unreadable> {
     let look = |statement: Statement| {
         let found = changes(&statement);
         let is_all = !found.is_empty() || is_harmless(&statement);
         (found, is_all, with_using(&statement))
     };
-    let Ok(statements) = parsed(script, look) else { return (Vec::new(), false) };
-    let is_all = statements.iter().all(|(_, is_all, _)| *is_all);
-    let (found, retyped): (Vec<_>, Vec<_>) = statements.into_iter().map(|(found, _, retyped)| (found, retyped)).unzip();
-    (found.into_iter().chain(retyped).flatten().collect(), is_all)
+    let (mut all, mut with_using, mut says_all) = (Vec::new(), Vec::new(), true);
+    let read = parsed(script, look, |(found, is_all, retyped)| {
+        says_all &= is_all;
+        all.extend(found);
+        with_using.extend(retyped);
+    });
+    let Some(()) = if_understood(read)? else { return Ok((Vec::new(), false)) };
+    all.extend(with_using);
+    Ok((all, says_all))
 }
 
 fn is_harmless(statement: &Statement) -> bool {
@@ -152,14 +162,13 @@ fn rows(table: &TableWithJoins, others: &[TableWithJoins], condition: Option<&Ex
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn updates_and_deletes_say_which_rows_they_are_about() {
         let script = r#"create table x (a int);
             update "T" set "A" = 'x', b = t2.b from t2 where t2.id = "T".id;
             delete from s.t as u using v where u.id = v.id;
             delete from t"#;
+        let row_changes = |script: &str| super::row_changes(&script.into()).unwrap();
         let (changes, is_all) = row_changes(script);
         let found: Vec<String> = changes
             .iter()

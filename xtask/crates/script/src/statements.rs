@@ -8,12 +8,13 @@
 
 use std::thread;
 
-use sqlparser::ast::{ObjectType, Statement as Sql};
+use sqlparser::ast::{ObjectType, SetExpr, Statement as Sql};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token};
 
-use crate::pieces::{self, Pieces};
+use crate::pieces::{self, Piece, Pieces, Stopped};
+use crate::text::{Buffer, Text, Unreadable};
 
 /// The first release that takes a file apart.
 const SPLITS: Version = Version(7, 4);
@@ -49,19 +50,29 @@ impl Version {
     }
 }
 
-/// A script as it is sent.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Script<'a> {
-    /// Each is one request. Put together they are the file, byte for byte.
-    pub statements: Vec<Statement<'a>>,
+/// A script as it is sent. Each statement is one request; put together they are the file, byte for byte.
+#[derive(Debug)]
+pub struct Script {
+    text: Text,
+    cuts: Vec<Cut>,
     /// What the parser did not understand; None where it was not asked, or understood all.
     pub whole_because: Option<String>,
 }
 
+/// What is kept of a statement, of which there may be a million.
+#[derive(Debug)]
+struct Cut {
+    /// Of its text, in bytes.
+    length: u32,
+    /// Lines of its text before its own first one.
+    before: u32,
+    nature: Nature,
+}
+
 #[derive(Debug, PartialEq, Eq)]
-pub struct Statement<'a> {
+pub struct Statement {
     /// With the comments before it; the last one with what follows it, too.
-    pub text: &'a str,
+    pub text: String,
     /// The line of the file on which `text` begins, from 1.
     pub starts: usize,
     /// The line of the file on which the statement itself begins.
@@ -78,53 +89,145 @@ pub struct Nature {
     pub in_block: bool,
     /// It may change rows, which no comparison of schemas sees.
     pub moves_rows: bool,
+    /// The next one does the same to other rows of the same table.
+    pub like_next: bool,
 }
 
 /// Takes `script` apart as `prisma` does.
-pub fn split(script: &str, prisma: Version) -> Script<'_> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn split(script: &Text, prisma: Version) -> Result<Script, Unreadable> {
     if !prisma.splits() {
-        return Script { statements: whole(script), whole_because: None };
+        return whole(script, None);
     }
-    match parse(script, |_| ()) {
-        Ok(parsed) if parsed.is_empty() => Script { statements: whole(script), whole_because: None },
-        Ok(parsed) => Script { statements: cut(script, &parsed), whole_because: None },
-        Err(reason) => Script { statements: whole(script), whole_because: Some(reason) },
+    let mut cutting = Cutting::default();
+    match parse(script, |_| (), |statement| cutting.add(&statement)) {
+        Ok(()) if cutting.cuts.is_empty() => whole(script, None),
+        Ok(()) => Ok(Script { text: script.clone(), cuts: cutting.done(script), whole_because: None }),
+        Err(Stopped::NotUnderstood(reason)) => whole(script, Some(reason)),
+        Err(Stopped::Unreadable(error)) => Err(error),
     }
 }
 
 /// One request, or none for a file of no bytes.
-fn whole(script: &str) -> Vec<Statement<'_>> {
-    let statement = Statement { text: script, starts: 1, line: 1, nature: Nature::default() };
-    [statement].into_iter().filter(|statement| !statement.text.is_empty()).collect()
+fn whole(script: &Text, whole_because: Option<String>) -> Result<Script, Unreadable> {
+    let cut = Cut { length: short(script.len()), before: 0, nature: Nature::default() };
+    let cuts = [cut].into_iter().filter(|_| !script.is_empty()).collect();
+    Ok(Script { text: script.clone(), cuts, whole_because })
+}
+
+/// No script is longer than what Node can read as one text, which is a fourth of this.
+fn short(number: impl TryInto<u32>) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
+}
+
+impl Script {
+    /// How many statements there are.
+    pub fn len(&self) -> usize {
+        self.cuts.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.cuts.is_empty()
+    }
+
+    /// In their order, each read when it is asked for.
+    pub fn statements(&self) -> impl Iterator<Item = Result<Statement, Unreadable>> {
+        let (mut buffer, mut starts) = (Buffer::of(&self.text), 1);
+        self.cuts.iter().map(move |cut| {
+            buffer.fill(cut.length as usize)?;
+            let text = buffer.take(buffer.rest.len().min(cut.length as usize));
+            let here = starts;
+            starts += text.bytes().filter(|&byte| byte == b'\n').count();
+            Ok(Statement { text, starts: here, line: here + cut.before as usize, nature: cut.nature })
+        })
+    }
+
+    /// All of them at once.
+    ///
+    /// # Errors
+    /// The script cannot be read.
+    pub fn all(&self) -> Result<Vec<Statement>, Unreadable> {
+        self.statements().collect()
+    }
+}
+
+/// Cuts behind each semicolon but the last, so that what follows that stays with its statement.
+#[derive(Default)]
+struct Cutting {
+    cuts: Vec<Cut>,
+    /// Where the last one begins, in bytes and in lines,
+    begins: End,
+    /// and where its semicolon is.
+    ends: End,
+}
+
+impl Cutting {
+    fn add<T>(&mut self, statement: &Parsed<T>) {
+        self.finish(self.ends);
+        self.begins = self.ends;
+        self.ends = statement.end.unwrap_or_default();
+        if let Some(last) = self.cuts.last_mut() {
+            last.nature.like_next = statement.like_last;
+        }
+        let before = short(statement.line - 1 - self.begins.lines);
+        self.cuts.push(Cut { length: 0, before, nature: statement.nature });
+    }
+
+    fn finish(&mut self, end: End) {
+        if let Some(last) = self.cuts.last_mut() {
+            last.length = short(end.bytes - self.begins.bytes);
+        }
+    }
+
+    fn done(mut self, script: &Text) -> Vec<Cut> {
+        let bytes = usize::try_from(script.len()).unwrap_or(usize::MAX);
+        self.finish(End { bytes, lines: 0 });
+        self.cuts
+    }
+}
+
+/// What comes before a place in a script.
+#[derive(Debug, Clone, Copy, Default)]
+struct End {
+    bytes: usize,
+    lines: usize,
 }
 
 /// What the parser says of one statement.
 struct Parsed<T> {
     line: usize,
     /// Behind its semicolon; None where the file ends without one.
-    end: Option<Location>,
+    end: Option<End>,
     nature: Nature,
+    /// It does to other rows what the one before it did.
+    like_last: bool,
     said: T,
 }
 
-/// What `look` says of each statement, none of which is kept.
+/// Tells `each` what `look` says of each statement, which is not kept.
 ///
 /// # Errors
-/// What the parser does not understand.
-pub(crate) fn parsed<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<T>, String> {
-    parse(script, look).map(|all| all.into_iter().map(|one| one.said).collect())
+/// What the parser does not understand: then `each` was told of the statements before it.
+pub(crate) fn parsed<T: Send>(
+    script: &Text,
+    look: impl Fn(Sql) -> T + Send,
+    mut each: impl FnMut(T) + Send,
+) -> Result<(), Stopped> {
+    parse(script, look, |statement| each(statement.said))
 }
 
-fn parse<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<Parsed<T>>, String> {
-    let in_words = |error: ParserError| {
-        let text = error.to_string();
-        text.strip_prefix("sql parser error: ").unwrap_or(&text).to_owned()
-    };
+fn parse<T: Send>(
+    script: &Text,
+    look: impl Fn(Sql) -> T + Send,
+    each: impl FnMut(Parsed<T>) + Send,
+) -> Result<(), Stopped> {
     thread::scope(|scope| {
-        let parser =
-            thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse_here(pieces::pieces(script), &look));
-        let parser = parser.map_err(|error| format!("no thread to parse it in: {error}"))?;
-        parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(in_words)
+        let here = || parse_here(pieces::pieces(script), look, each);
+        let parser = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, here);
+        let parser = parser.map_err(|error| Stopped::NotUnderstood(format!("no thread to parse it in: {error}")))?;
+        parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
@@ -132,61 +235,77 @@ fn parse<T: Send>(script: &str, look: impl Fn(Sql) -> T + Sync) -> Result<Vec<Pa
 /// much. It ends somewhere, since the tokens of all of a long script would be more than the memory there is.
 const MORE: [usize; 2] = [4, 16];
 
-fn parse_here<T>(mut script: Pieces<'_>, look: impl Fn(Sql) -> T) -> Result<Vec<Parsed<T>>, ParserError> {
-    let mut parsed = Vec::new();
-    loop {
-        let here = script.clone();
-        let (known, mut done) = (parsed.len(), parse_next(&mut script, &look, &mut parsed));
-        for longer in MORE.iter().map_while(|&times| here.longer(times)) {
-            if done.is_ok() {
+fn parse_here<T>(
+    mut script: Pieces<'_>,
+    look: impl Fn(Sql) -> T,
+    mut each: impl FnMut(Parsed<T>),
+) -> Result<(), Stopped> {
+    let mut before = Before::default();
+    while let Some(mut piece) = script.next().transpose()? {
+        let mut parsed = parse_piece(&mut piece, &before, &look);
+        for times in MORE {
+            if parsed.is_ok() {
                 break;
             }
-            parsed.truncate(known);
-            script = longer;
-            done = parse_next(&mut script, &look, &mut parsed);
+            let Some(longer) = script.longer(&piece, times)? else { break };
+            piece = longer;
+            parsed = parse_piece(&mut piece, &before, &look);
         }
-        script = script.like(&here);
-        if !done? {
-            return Ok(parsed);
-        }
+        let (parsed, last) = parsed.map_err(|error| Stopped::NotUnderstood(in_words(&error)))?;
+        before = Before { bytes: before.bytes + piece.text.len(), ..last };
+        parsed.into_iter().for_each(&mut each);
     }
+    Ok(())
 }
 
-/// Whether there was another piece.
-fn parse_next<T>(
-    script: &mut Pieces<'_>,
-    look: impl Fn(Sql) -> T,
-    parsed: &mut Vec<Parsed<T>>,
-) -> Result<bool, ParserError> {
-    let Some(tokens) = script.next() else { return Ok(false) };
-    let dialect = PostgreSqlDialect {};
-    parse_piece(Parser::new(&dialect).with_tokens_with_locations(tokens?), look, parsed)?;
-    Ok(true)
+fn in_words(error: &ParserError) -> String {
+    let text = error.to_string();
+    text.strip_prefix("sql parser error: ").unwrap_or(&text).to_owned()
+}
+
+/// What came before a statement.
+#[derive(Clone, Default)]
+struct Before {
+    /// Of the script, before the piece that it is in.
+    bytes: usize,
+    in_block: bool,
+    /// The last statement's; see `kind`.
+    kind: Option<String>,
 }
 
 fn parse_piece<T>(
-    mut parser: Parser<'_>,
+    piece: &mut Piece,
+    before: &Before,
     look: impl Fn(Sql) -> T,
-    parsed: &mut Vec<Parsed<T>>,
-) -> Result<(), ParserError> {
+) -> Result<(Vec<Parsed<T>>, Before), ParserError> {
+    let dialect = PostgreSqlDialect {};
+    let mut parser = Parser::new(&dialect).with_tokens_with_locations(std::mem::take(&mut piece.tokens));
+    let mut place = Place { line: piece.lines + 1, column: 1, offset: 0 };
+    let (mut parsed, mut before) = (Vec::new(), before.clone());
     loop {
         while parser.consume_token(&Token::SemiColon) {}
         let first = parser.peek_token_ref();
         if first.token == Token::EOF {
-            return Ok(());
+            return Ok((parsed, before));
         }
         let line = usize::try_from(first.span.start.line).unwrap_or(usize::MAX);
         let statement = parser.parse_statement()?;
-        let was_in_block = parsed.last().is_some_and(|before| before.nature.in_block);
-        let in_block = block_after(&statement, was_in_block);
+        let in_block = block_after(&statement, before.in_block);
         let next = parser.peek_token();
         let end = match next.token {
-            Token::SemiColon => Some(next.span.end),
+            Token::SemiColon => {
+                place = place.forward(&piece.text, next.span.end);
+                Some(End { bytes: before.bytes + place.offset, lines: place.line - 1 })
+            }
             Token::EOF => None,
             _ => return parser.expected("end of statement", next),
         };
-        let nature = Nature { outside: outside(&statement), in_block, moves_rows: moves_rows(&statement) };
-        parsed.push(Parsed { line, end, nature, said: look(statement) });
+        let (outside, moves_rows) = (outside(&statement), moves_rows(&statement));
+        let nature = Nature { outside, in_block, moves_rows, like_next: false };
+        let kind = kind(&statement);
+        let like_last = kind.is_some() && kind == before.kind;
+        (before.in_block, before.kind) = (in_block, kind);
+        parsed.push(Parsed { line, end, nature, like_last, said: look(statement) });
     }
 }
 
@@ -207,6 +326,24 @@ fn outside(statement: &Sql) -> bool {
     }
 }
 
+/// What a statement does to which columns of which table, where it does nothing else, but to other rows each time: a data migration may have
+/// a million of one kind.
+fn kind(statement: &Sql) -> Option<String> {
+    match statement {
+        Sql::Insert(insert) => {
+            let is_of_values = matches!(insert.source.as_deref()?.body.as_ref(), SetExpr::Values(_));
+            let columns: Vec<String> = insert.columns.iter().map(ToString::to_string).collect();
+            (is_of_values && insert.on.is_none()).then(|| format!("insert {} {}", insert.table, columns.join(" ")))
+        }
+        Sql::Update(update) if update.from.is_none() => {
+            let columns: Vec<String> = update.assignments.iter().map(|one| one.target.to_string()).collect();
+            Some(format!("update {} {}", update.table, columns.join(" ")))
+        }
+        Sql::Delete(delete) if delete.using.is_none() => Some(format!("delete {}", delete.from)),
+        _ => None,
+    }
+}
+
 /// A query may call a function that does; `set_config`, with which dumps begin, does not.
 pub fn moves_rows(statement: &Sql) -> bool {
     match statement {
@@ -215,22 +352,6 @@ pub fn moves_rows(statement: &Sql) -> bool {
         Sql::Copy { .. } | Sql::Call(_) | Sql::Execute { .. } | Sql::Explain { .. } => true,
         _ => false,
     }
-}
-
-/// Cuts behind each semicolon but the last, so that what follows that stays with its statement.
-fn cut<'a, T>(script: &'a str, parsed: &[Parsed<T>]) -> Vec<Statement<'a>> {
-    let mut place = Place { line: 1, column: 1, offset: 0 };
-    let last = parsed.len() - 1;
-    let piece = |(number, parsed): (usize, &Parsed<T>)| {
-        let start = place;
-        place = match parsed.end {
-            Some(end) if number < last => place.forward(script, end),
-            _ => Place { offset: script.len(), ..place },
-        };
-        let text = &script[start.offset..place.offset];
-        Statement { text, starts: start.line, line: parsed.line, nature: parsed.nature }
-    };
-    parsed.iter().enumerate().map(piece).collect()
 }
 
 /// The parser counts lines and characters; a text is cut at bytes.
@@ -260,15 +381,16 @@ mod tests {
 
     /// What is sent, one line a request; or why the file goes as one.
     fn shown(script: &str) -> String {
-        let split = split(script, Version::NEWEST);
-        let statements = &split.statements;
-        assert_eq!(statements.iter().map(|statement| statement.text).collect::<String>(), script);
+        let split = split(&script.into(), Version::NEWEST).unwrap();
+        let statements = split.all().unwrap();
+        assert_eq!(statements.iter().map(|statement| statement.text.as_str()).collect::<String>(), script);
         let newlines =
             |number: usize| statements[..number].iter().map(|it| it.text.matches('\n').count()).sum::<usize>();
-        let line = |(number, it): (usize, &Statement<'_>)| {
+        let line = |(number, it): (usize, &Statement)| {
             assert_eq!(it.starts, newlines(number) + 1);
-            let Nature { outside, in_block, moves_rows } = it.nature;
-            let marks = [(outside, " outside"), (in_block, " in block"), (moves_rows, " rows")];
+            let Nature { outside, in_block, moves_rows, like_next } = it.nature;
+            let marks =
+                [(outside, " outside"), (in_block, " in block"), (moves_rows, " rows"), (like_next, " like next")];
             let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
             format!("{}{marks}: {:?}", it.line, it.text)
         };
@@ -297,6 +419,30 @@ mod tests {
         1: "create function f() returns trigger language plpgsql as $body$ begin new.a := $$;$$; return new; end; $body$;"
         2: "\ncreate trigger t before insert on a for each row execute function f();"
         3 rows: "\nselect \"a;\", E'\\\\;', U&';' from a"
+        "#);
+    }
+
+    #[test]
+    fn statements_of_one_kind_behind_each_other_are_told() {
+        let script = "insert into t (a) values (1);\ninsert into t (a) values (f(2)), (3);\ninsert into t (b) values (1);\n\
+                      insert into t (b) values (2) on conflict do nothing;\ninsert into t (b) select 1;\ninsert into t (b) select 2;\n\
+                      update t set a = 1 where b = 2;\nupdate t set a = b where b = 3;\nupdate u set a = b where b = 3;\n\
+                      delete from u where a = 1;\ndelete from u where b = 2;\ndelete from u using t where t.a = u.a;\nselect 1;select 2";
+        insta::assert_snapshot!(shown(script), @r#"
+        1 rows like next: "insert into t (a) values (1);"
+        2 rows: "\ninsert into t (a) values (f(2)), (3);"
+        3 rows: "\ninsert into t (b) values (1);"
+        4 rows: "\ninsert into t (b) values (2) on conflict do nothing;"
+        5 rows: "\ninsert into t (b) select 1;"
+        6 rows: "\ninsert into t (b) select 2;"
+        7 rows like next: "\nupdate t set a = 1 where b = 2;"
+        8 rows: "\nupdate t set a = b where b = 3;"
+        9 rows: "\nupdate u set a = b where b = 3;"
+        10 rows like next: "\ndelete from u where a = 1;"
+        11 rows: "\ndelete from u where b = 2;"
+        12 rows: "\ndelete from u using t where t.a = u.a;"
+        13 rows: "\nselect 1;"
+        13 rows: "select 2"
         "#);
     }
 
@@ -341,7 +487,8 @@ mod tests {
         1: "create table a (b int);\nselect 1 end;"
         "#);
         let deep = format!("select {}1{}", "(".repeat(400), ")".repeat(400));
-        assert_eq!(split(&deep, Version::NEWEST).whole_because.as_deref(), Some("recursion limit exceeded"));
+        let split = split(&deep.into(), Version::NEWEST).unwrap();
+        assert_eq!(split.whole_because.as_deref(), Some("recursion limit exceeded"));
     }
 
     #[test]
@@ -349,13 +496,13 @@ mod tests {
         insta::assert_snapshot!(shown("-- nothing;\n ; \n"), @r#"
         1: "-- nothing;\n ; \n"
         "#);
-        assert_eq!(split("", Version::NEWEST).statements, []);
+        assert!(split(&"".into(), Version::NEWEST).unwrap().is_empty());
     }
 
     #[test]
     fn the_release_decides() {
         let two = "select 1; select 2";
-        let sent = |version: Version| split(two, version).statements.len();
+        let sent = |version: Version| split(&two.into(), version).unwrap().len();
         let of = |text| [Version::of(text), Version::of(text).in_shadow()].map(sent);
         assert_eq!(of("6.19.3"), [1, 1]);
         assert_eq!(of("7.3.0"), [1, 1]);
@@ -372,9 +519,12 @@ mod tests {
             create function f() returns int language sql as $$ select 1;\n select 2;\n$$;\ncreate index concurrently i on t (a);\n\
             /* ; */ update t set a = 'x;\n' where a = $q$;\n$q$;\n;\n;\nselect 1";
         let shown = |size: usize| {
-            let parsed = parse_here(pieces::of_size(script, size), |sql| sql.to_string()).unwrap();
-            let one = |one: Parsed<String>| format!("{} {:?} {:?} {}", one.line, one.end, one.nature, one.said);
-            parsed.into_iter().map(one).collect::<Vec<_>>()
+            let mut found = Vec::new();
+            let one = |one: Parsed<String>| {
+                found.push(format!("{} {:?} {:?} {} {}", one.line, one.end, one.nature, one.like_last, one.said));
+            };
+            parse_here(pieces::of_size(&script.into(), size), |sql| sql.to_string(), one).unwrap();
+            found
         };
         let whole = shown(usize::MAX);
         assert_eq!(whole.len(), 8, "{whole:#?}");
@@ -386,8 +536,9 @@ mod tests {
         let script =
             "select 1;\ncreate table t (a text);\nif true then\n  select 2;\n  select 3;\nend if;\nselect 4;\n";
         let shown = |size: usize| {
-            let parsed = parse_here(pieces::of_size(script, size), |sql| sql.to_string())?;
-            Ok::<_, ParserError>(parsed.into_iter().map(|one| format!("{} {}", one.line, one.said)).collect::<Vec<_>>())
+            let mut found = Vec::new();
+            let one = |one: Parsed<String>| found.push(format!("{} {}", one.line, one.said));
+            parse_here(pieces::of_size(&script.into(), size), |sql| sql.to_string(), one).map(|()| found)
         };
         let whole = shown(usize::MAX).unwrap();
         assert_eq!(whole.len(), 4, "{whole:#?}");
@@ -398,7 +549,8 @@ mod tests {
         // A statement that the parser does not know ends it, wherever the cut is, and says its line.
         let wrong = script.replace("select 4;", "do $$ begin; end $$;\nselect 4;");
         for size in [20, 40, usize::MAX] {
-            let error = parse_here(pieces::of_size(&wrong, size), |_| ()).err().unwrap().to_string();
+            let stopped = parse_here(pieces::of_size(&wrong.as_str().into(), size), |_| (), |_| ());
+            let Err(Stopped::NotUnderstood(error)) = stopped else { panic!("of {size} bytes it is understood") };
             assert!(error.contains("found: do at Line: 7"), "of {size} bytes: {error}");
         }
     }
@@ -407,15 +559,13 @@ mod tests {
     fn a_long_script_is_taken_apart_as_a_short_one_and_its_errors_have_their_lines() {
         let row = "insert into t values ('a;\n', 1);\n";
         let script = row.repeat((3 << 19) / row.len());
-        let split = split(&script, Version::NEWEST);
-        assert_eq!(split.statements.len(), script.len() / row.len());
-        let last = split.statements.last().unwrap();
-        assert_eq!(
-            (last.text.trim_start(), last.line, last.nature.moves_rows),
-            (row, split.statements.len() * 2 - 1, true)
-        );
-        let wrong = script.clone() + "this is nothing;\n";
-        let because = super::split(&wrong, Version::NEWEST).whole_because.unwrap();
-        assert!(because.contains(&format!("Line: {}", split.statements.len() * 2 + 1)), "{because}");
+        let count = script.len() / row.len();
+        let statements = split(&script.as_str().into(), Version::NEWEST).unwrap().all().unwrap();
+        assert_eq!(statements.len(), count);
+        let last = statements.last().unwrap();
+        assert_eq!((last.text.trim_start(), last.line, last.nature.moves_rows), (row, count * 2 - 1, true));
+        let wrong = script + "this is nothing;\n";
+        let because = split(&wrong.into(), Version::NEWEST).unwrap().whole_because.unwrap();
+        assert!(because.contains(&format!("Line: {}", count * 2 + 1)), "{because}");
     }
 }

@@ -7,7 +7,8 @@
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use crate::pieces::pieces;
+use crate::pieces::{Stopped, pieces};
+use crate::text::{Text, Unreadable};
 
 /// The first two words of what acts on the server.
 const KINDS: [&str; 8] = ["role", "user", "group", "database", "tablespace", "subscription", "system", "owned"];
@@ -17,18 +18,36 @@ const VERBS: [&str; 5] = ["create", "alter", "drop", "comment", "reassign"];
 const FUNCTIONS: [&str; 3] =
     ["pg_create_logical_replication_slot", "pg_create_physical_replication_slot", "pg_replication_origin_create"];
 
-/// The first words of `sql` that act on the server, in capitals.
-pub fn first(sql: &str) -> Option<String> {
+/// The first words of `script` that act on the server, in capitals.
+///
+/// # Errors
+/// The script cannot be read.
+pub fn first(script: &Text) -> Result<Option<String>, Unreadable> {
     let mut in_texts = None;
-    for tokens in pieces(sql) {
-        let Ok(tokens) = tokens else { return in_text(sql) };
+    for piece in pieces(script) {
+        let tokens = match piece {
+            Ok(piece) => piece.tokens,
+            Err(Stopped::NotUnderstood(_)) => return in_parts(script),
+            Err(Stopped::Unreadable(error)) => return Err(error),
+        };
         let (in_words, in_text) = of_tokens(tokens);
         if in_words.is_some() {
-            return in_words;
+            return Ok(in_words);
         }
         in_texts = in_texts.or(in_text);
     }
-    in_texts
+    Ok(in_texts)
+}
+
+/// Of what the tokenizer does not understand: any place may begin a statement.
+fn in_parts(script: &Text) -> Result<Option<String>, Unreadable> {
+    for part in script.parts() {
+        let found = in_any_place(&part?);
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
 /// What a statement of them does, and what stands in their texts.
@@ -68,39 +87,47 @@ fn text(token: &Token) -> Option<&str> {
 
 /// In a body any place may begin a statement: behind BEGIN, THEN, EXECUTE or a quote.
 fn in_text(body: &str) -> Option<String> {
-    let inner = Tokenizer::new(&PostgreSqlDialect {}, body).tokenize().ok();
-    let nested = inner.iter().flatten().find_map(|token| first(text(token)?));
-    let without_comments: String = match &inner {
-        Some(tokens) => {
-            let written = tokens.iter().map(|token| match token {
-                Token::Whitespace(_) => " ".to_owned(),
-                other => other.to_string(),
-            });
-            written.collect()
-        }
-        None => body.to_owned(),
-    };
+    let Ok(inner) = Tokenizer::new(&PostgreSqlDialect {}, body).tokenize() else { return in_any_place(body) };
+    let nested = inner.iter().find_map(|token| first_here(text(token)?));
     nested.or_else(|| {
-        without_comments.split(';').find_map(|statement| {
-            let words: Vec<String> = statement
-                .split(|c: char| !c.is_alphanumeric() && c != '_')
-                .filter(|word| !word.is_empty())
-                .map(str::to_lowercase)
-                .collect();
-            (0..words.len()).find_map(|at| in_words(&words[at..]))
-        })
+        let written = inner.iter().map(|token| match token {
+            Token::Whitespace(_) => " ".to_owned(),
+            other => other.to_string(),
+        });
+        in_any_place(&written.collect::<String>())
+    })
+}
+
+/// As `first`, of what is in memory.
+fn first_here(script: &str) -> Option<String> {
+    first(&script.into()).unwrap_or_default()
+}
+
+fn in_any_place(script: &str) -> Option<String> {
+    script.split(';').find_map(|statement| {
+        let words: Vec<String> = statement
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        function(&words).or_else(|| (0..words.len()).find_map(|at| beginning(&words[at..])))
     })
 }
 
 /// Whether a statement of these words, from its first on, acts on the server.
 fn in_words(words: &[String]) -> Option<String> {
+    function(words).or_else(|| beginning(words))
+}
+
+fn function(words: &[String]) -> Option<String> {
+    words.iter().find(|word| FUNCTIONS.contains(&word.as_str()) || word.starts_with("dblink")).cloned()
+}
+
+fn beginning(words: &[String]) -> Option<String> {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let shown = |count: usize| Some(words[..count.min(words.len())].join(" ").to_uppercase());
     let mapping = word(2) == "mapping";
     let kind = |at: usize| KINDS.contains(&word(at));
-    if let Some(name) = words.iter().find(|word| FUNCTIONS.contains(&word.as_str()) || word.starts_with("dblink")) {
-        return Some(name.clone());
-    }
     match word(0) {
         "comment" if word(1) == "on" && kind(2) => shown(3),
         "security" if word(1) == "label" && words.iter().any(|word| KINDS.contains(&word.as_str())) => shown(2),
@@ -149,7 +176,7 @@ mod tests {
             "select 'open; create role x",
             "select dblink_exec('dbname=x', 'select 1')",
         ];
-        let missed: Vec<&str> = acts.into_iter().filter(|sql| first(sql).is_none()).collect();
+        let missed: Vec<&str> = acts.into_iter().filter(|sql| first_here(sql).is_none()).collect();
         assert_eq!(missed, [""; 0]);
     }
 
@@ -166,7 +193,7 @@ mod tests {
             "-- create role x\nselect 1 /* create role y */",
             "alter table t owner to app; create type role_kind as enum ('user', 'database')",
         ];
-        let alarmed: Vec<(&str, String)> = keeps.into_iter().filter_map(|sql| Some((sql, first(sql)?))).collect();
+        let alarmed: Vec<(&str, String)> = keeps.into_iter().filter_map(|sql| Some((sql, first_here(sql)?))).collect();
         assert_eq!(alarmed, []);
     }
 }

@@ -286,7 +286,7 @@ impl<'a> Rehearsal<'a> {
                 let mut pass = self.grown(connection, scene, &go_on)?;
                 for migration in &self.pending.migrations {
                     go_on()?;
-                    match apply_timed(connection, migration, prisma, Some(&self.timed(migration, scene))) {
+                    match apply_timed(connection, migration, prisma, Some(&self.timed(migration, scene)), &go_on) {
                         Ok(impacts) => pass.found.extend(impacts),
                         Err(why) => {
                             refused = Some(in_time(*why, migration)?);

@@ -1,11 +1,19 @@
 //! What somebody says in a migration that a statement of it may do: `-- drill-accept: blocks-writes because REASON` above it.
 
 use script::comments::{Comment, comments};
+use script::text::Text;
+
+use crate::error::Result;
 
 const MARK: &str = "drill-accept";
 
 /// The keys of `[limits]` that a statement can go over. A comment may write them with a hyphen.
 pub const KEYS: [&str; 5] = ["blocks_reads", "blocks_writes", "rewrites", "statement", "wal"];
+
+/// Whether a statement, with the comments before it, may have one.
+pub fn is_said_in(text: &str) -> bool {
+    text.contains(MARK)
+}
 
 /// One limit that one comment names.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,9 +35,12 @@ pub struct Exceptions {
 
 impl Exceptions {
     /// What cannot be taken apart has none.
-    pub fn of(script: &str) -> Exceptions {
-        let (comments, first) = comments(script).unwrap_or_default();
-        Exceptions { all: comments.iter().flat_map(read).collect(), first: first.max(1) }
+    ///
+    /// # Errors
+    /// `blocked` where the script cannot be read.
+    pub fn of(script: &Text) -> Result<Exceptions> {
+        let (comments, first) = comments(script, |said| said.starts_with(MARK))?.unwrap_or_default();
+        Ok(Exceptions { all: comments.iter().flat_map(read).collect(), first: first.max(1) })
     }
 }
 
@@ -63,7 +74,7 @@ mod tests {
                       -- drill-accept: blocks_reads\nselect 1; -- drill-accept: wal because too late\n\
                       -- drill-accept rewrites because\n-- drill-accept: blocks because of that\n--drill-accept:statement because because\nselect 2;";
         let shown = |one: &Exception| format!("{} {} above {:?}: {:?}", one.line, one.key, one.above, one.reason);
-        let all = Exceptions::of(script).all;
+        let all = Exceptions::of(&script.into()).unwrap().all;
         insta::assert_snapshot!(all.iter().map(shown).collect::<Vec<_>>().join("\n"), @r#"
         1 blocks_writes above Some(3): Ok("the table is small")
         1 wal above Some(3): Ok("the table is small")
@@ -73,6 +84,6 @@ mod tests {
         7 blocks above Some(9): Err("it names no limit")
         8 statement above Some(9): Ok("because")
         "#);
-        assert!(Exceptions::of("select 'open").all.is_empty());
+        assert!(Exceptions::of(&"select 'open".into()).unwrap().all.is_empty());
     }
 }

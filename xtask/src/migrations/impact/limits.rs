@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use script::statements::{Version, split};
 
+use crate::error::Result;
 use crate::evidence::impact::{Blocks, Impact, Work};
 use crate::evidence::limits::OverLimit;
 use crate::migrations::impact::exceptions::{Exception, Exceptions, KEYS};
@@ -52,9 +53,9 @@ struct Script {
 }
 
 impl Script {
-    fn of(migration: &Migration) -> Script {
-        let whole = split(&migration.sql, Version::NEWEST).whole_because.is_some();
-        Script { exceptions: Exceptions::of(&migration.sql), whole }
+    fn of(migration: &Migration) -> Result<Script> {
+        let whole = split(&migration.sql, Version::NEWEST)?.whole_because.is_some();
+        Ok(Script { exceptions: Exceptions::of(&migration.sql)?, whole })
     }
 
     fn exceptions(&self) -> impl Iterator<Item = &Exception> {
@@ -79,18 +80,21 @@ struct Length {
 
 impl Check<'_> {
     /// Of all `migrations` that come after what drill.toml says is past.
-    pub fn all(&self, migrations: &[Migration], impacts: &[Impact]) -> Verdict {
+    ///
+    /// # Errors
+    /// `blocked` where a script cannot be read.
+    pub fn all(&self, migrations: &[Migration], impacts: &[Impact]) -> Result<Verdict> {
         let mut verdict = Verdict::default();
         let is_past = |name: &str| self.limits.after.as_deref().is_some_and(|after| name <= after);
         for migration in migrations.iter().filter(|migration| !is_past(&migration.name)) {
             let own: Vec<&Impact> = impacts.iter().filter(|impact| impact.migration == migration.name).collect();
-            self.one(migration, &own, &mut verdict);
+            self.one(migration, &own, &mut verdict)?;
         }
-        verdict
+        Ok(verdict)
     }
 
-    fn one(&self, migration: &Migration, impacts: &[&Impact], verdict: &mut Verdict) {
-        let script = Script::of(migration);
+    fn one(&self, migration: &Migration, impacts: &[&Impact], verdict: &mut Verdict) -> Result<()> {
+        let script = Script::of(migration)?;
         let mut used = Vec::new();
         for at in 0..impacts.len() {
             let line = script.line(impacts[at]);
@@ -105,6 +109,7 @@ impl Check<'_> {
         }
         let idle = script.exceptions().filter(|one| !used.contains(one) && !self.is_of_use(one, &script, impacts));
         verdict.notes.extend(idle.map(|one| one.told(&migration.name)));
+        Ok(())
     }
 
     /// Whether it would be, if every table held rows.
@@ -287,7 +292,7 @@ pub mod tests {
         let named: Vec<Impact> =
             impacts.iter().map(|one| Impact { migration: "m".to_owned(), ..one.clone() }).collect();
         let check = Check { limits, rows: 20, holds_rows, folder: "prisma/migrations" };
-        let verdict = check.all(&[Migration::new("m", script)], &named);
+        let verdict = check.all(&[Migration::new("m", script)], &named).unwrap();
         let over = verdict.over.iter().map(|one| format!("{}: {}", one.limit, one.in_words()));
         over.chain(verdict.notes.iter().map(|note| format!("note: {note}"))).collect::<Vec<_>>().join("\n")
     }

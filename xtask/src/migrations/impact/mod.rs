@@ -1,6 +1,7 @@
 //! What migrations are in the way of while they run, measured: each statement beside made-up rows in a throw-away database, in a
 //! transaction of its own where it has one on the target, and looked at before that ends.
 
+mod alike;
 mod at_size;
 pub mod claims;
 mod exceptions;
@@ -53,7 +54,7 @@ pub fn impacts(
                 go_on()?;
                 work.step(found.len() + 1, &migration.name);
                 in_the_way.fill_others(connection, prisma.schemas, ROWS)?;
-                match apply_measured(connection, migration, prisma) {
+                match apply_measured(connection, migration, prisma, &go_on) {
                     Ok(impacts) => found.push(impacts),
                     Err(refused) => return in_the_way.widen(*refused, &filled(connection, prisma.schemas)?),
                 }

@@ -108,7 +108,8 @@ fn passed(names: &[String], scripts: &[&str], impacts: &[Impact]) -> String {
     let migrations: Vec<Migration> =
         names.iter().zip(scripts).map(|(name, sql)| Migration::new(name.clone(), *sql)).collect();
     let check = Check { limits: &MOMENT, rows: super::ROWS, holds_rows: &|_| true, folder: "migrations" };
-    let mut keys: Vec<String> = check.all(&migrations, impacts).over.into_iter().map(|one| one.limit).collect();
+    let mut keys: Vec<String> =
+        check.all(&migrations, impacts).unwrap().over.into_iter().map(|one| one.limit).collect();
     keys.sort();
     keys.dedup();
     if keys.is_empty() { "none".to_owned() } else { keys.join(", ") }

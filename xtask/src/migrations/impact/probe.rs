@@ -39,6 +39,22 @@ const MODES: [&str; 8] = [
     "AccessExclusiveLock",
 ];
 
+/// Whether `mode` keeps others out that `than` lets in.
+pub fn is_stronger(mode: &str, than: &str) -> bool {
+    let place = |mode: &str| MODES.iter().position(|known| *known == mode);
+    place(mode) > place(than)
+}
+
+/// How much the server has written to its log.
+///
+/// # Errors
+/// `failed` when the server refuses.
+pub fn wal(connection: &mut Connection) -> Result<u64> {
+    let mut probe = Probe { there: Arc::default(), relations: BTreeMap::new(), touched: Vec::new(), wal: 0 };
+    probe.ask(connection, WAL)?;
+    Ok(probe.wal)
+}
+
 /// Tables that were there before a migration, by OID. Nobody waits for one that it makes itself, and that is empty.
 pub type There = Arc<BTreeSet<u32>>;
 

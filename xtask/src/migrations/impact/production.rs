@@ -1,22 +1,49 @@
 //! The sizes of production's tables, beside what a history makes.
 
+use crate::error::Result;
 use crate::migrations::rehearsal::holds_word;
 use crate::schema::history::History;
 use crate::settings::production::ProductionRows;
 use crate::words::in_line;
 
 /// The tables with a size of which no migration speaks, each as a sentence.
-pub fn unheard_of(rows: &ProductionRows, history: &History) -> Vec<String> {
-    let is_there = |table: &str| history.migrations.iter().any(|migration| holds_word(&migration.sql, table));
-    let unheard_of = rows.names().filter(|name| !name.rsplit('.').next().is_some_and(is_there) && !is_there(name));
-    unheard_of.map(|name| sentence(name, history)).collect()
+///
+/// # Errors
+/// `blocked` where a script cannot be read.
+pub fn unheard_of(rows: &ProductionRows, history: &History) -> Result<Vec<String>> {
+    let mut sentences = Vec::new();
+    for name in rows.names() {
+        let table = name.rsplit('.').next().unwrap_or(name);
+        if !is_there(table, history)? && !is_there(name, history)? {
+            sentences.push(sentence(name, history)?);
+        }
+    }
+    Ok(sentences)
 }
 
-fn sentence(name: &str, history: &History) -> String {
+fn is_there(table: &str, history: &History) -> Result<bool> {
+    for migration in &history.migrations {
+        if migration.sql.any_part(|part| holds_word(part, table))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn sentence(name: &str, history: &History) -> Result<String> {
     let table = name.rsplit('.').next().unwrap_or(name);
-    let spelled = history.migrations.iter().find_map(|migration| spelled(&migration.sql, table));
-    let meant = spelled.map(|other| format!("; one speaks of `{other}`")).unwrap_or_default();
-    format!("`{}` under `[production.rows]` is a table that no migration speaks of{meant}", in_line(name))
+    let mut meant = String::new();
+    for migration in &history.migrations {
+        let found = migration.sql.any_part(|part| {
+            let spelled = spelled(part, table);
+            meant = spelled.map(|other| format!("; one speaks of `{other}`")).unwrap_or_default();
+            spelled.is_some()
+        })?;
+        if found {
+            break;
+        }
+    }
+    Ok(format!("`{}` under `[production.rows]` is a table that no migration speaks of{meant}", in_line(name)))
 }
 
 /// As the script writes it, in other cases.
@@ -38,7 +65,7 @@ mod tests {
         let history = History { provider: None, migrations: vec![Migration::new("1", sql)] };
         let names = ["Session", "public.Session", "app.users", "odd.name", "public.session", "Sess", "app.Nothing"];
         let rows: BTreeMap<String, u64> = names.map(|name| (name.to_owned(), 5)).into();
-        insta::assert_snapshot!(unheard_of(&ProductionRows::Of(rows), &history).join("\n"));
-        assert_eq!(unheard_of(&ProductionRows::Each(5), &history), [""; 0]);
+        insta::assert_snapshot!(unheard_of(&ProductionRows::Of(rows), &history).unwrap().join("\n"));
+        assert_eq!(unheard_of(&ProductionRows::Each(5), &history).unwrap(), [""; 0]);
     }
 }

@@ -204,9 +204,9 @@ fn of_each_kind_is_said_what_it_does_and_what_another_session_then_waits_for() {
         let relations = NAMES.map(|table| witness.relations(table));
         for sql in KINDS {
             connection.client().batch_execute("set search_path = public; begin").unwrap();
-            let script = split(sql, Version::NEWEST);
+            let script = split(&sql.into(), Version::NEWEST)?.all()?;
             let mut watch = Watch::default();
-            watch.seen(connection, &script.statements[0])?.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            watch.seen(connection, &script[0])?.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
             let [said] = watch.found.as_slice() else { panic!("{sql}: {:?}", watch.found) };
             for (table, relations) in NAMES.iter().zip(&relations) {
                 let name = format!("public.{table}");
@@ -304,10 +304,10 @@ fn in_turn(whole: bool) -> Vec<String> {
         connection.client().batch_execute("set search_path = public").unwrap();
         let mut watch = Watch::default();
         let text = IN_TURN.join(";\n");
-        let script = split(&text, Version::NEWEST);
-        assert_eq!(script.statements.len(), IN_TURN.len(), "the parser knows all of them");
-        for statement in &script.statements {
-            let sql = statement.text;
+        let script = split(&text.into(), Version::NEWEST)?.all()?;
+        assert_eq!(script.len(), IN_TURN.len(), "the parser knows all of them");
+        for statement in &script {
+            let sql = &statement.text;
             if whole {
                 watch.probe = None;
             }

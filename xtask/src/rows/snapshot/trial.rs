@@ -48,7 +48,7 @@ pub fn try_way_back(
         return Ok(None);
     }
     // Rows stay on the server that they are on: anybody on this machine may look into the sandbox.
-    if let Some(reason) = acts_on_server(session, history) {
+    if let Some(reason) = acts_on_server(session, history)? {
         return Ok(Some(Trial::not(format!("{reason}, so there can be no throw-away database beside the target"))));
     }
     if !session.identity.may_create_databases {

@@ -239,7 +239,7 @@ impl Drill {
             return way();
         }
         // A script that cannot work is what the user is told, and not that there is no way back from it.
-        if !session.identity.may_create_databases || acts_on_server(session, history).is_some() {
+        if !session.identity.may_create_databases || acts_on_server(session, history)?.is_some() {
             return replay_first(session, history).and_then(|_| way());
         }
         std::thread::scope(|scope| {

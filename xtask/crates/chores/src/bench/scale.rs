@@ -38,6 +38,8 @@ enum Part {
     Output,
     /// A migration of 100 MB
     Script,
+    /// A migration of 100,000 statements, of a row each
+    Statements,
 }
 
 impl Options {
@@ -50,6 +52,7 @@ impl Options {
                 Part::Migrations => (500, "migrations", migrations),
                 Part::Output => (1_000, "MB printed", output),
                 Part::Script => (100, "MB of SQL", script),
+                Part::Statements => (100_000, "statements", statements),
             };
             for size in [4, 2, 1].map(|share| whole / share / self.divide) {
                 println!("{size} {unit}");
@@ -124,6 +127,16 @@ fn script(size: usize) -> Result<()> {
             row += 1;
         }
         sql.push_str(";\n");
+    }
+    let project = with_migrations("[timeouts]\nmigrate = 3600\nquery = 3600\n", [("0001_rows".to_owned(), sql)])?;
+    measured(&project, &["forward"])
+}
+
+/// As a dump inserts rows, with words that other statements have, too.
+fn statements(size: usize) -> Result<()> {
+    let mut sql = "CREATE TABLE \"t\" (\"id\" INTEGER PRIMARY KEY, \"a\" TEXT);\n".to_owned();
+    for row in 0..size {
+        writeln!(sql, "INSERT INTO \"t\" VALUES ({row}, 'the user of table {row}, from view to type');")?;
     }
     let project = with_migrations("[timeouts]\nmigrate = 3600\nquery = 3600\n", [("0001_rows".to_owned(), sql)])?;
     measured(&project, &["forward"])

@@ -65,7 +65,10 @@ fn row(one: &Impact, columns: Columns) -> Markup {
     html! {
         tr {
             td { code { (one.migration) } ", line " (one.line) }
-            td { code { (one.statement) } }
+            td {
+                code { (one.statement) }
+                @if one.more_like_it > 0 { " and " (number(one.more_like_it)) " more like it" }
+            }
             td {
                 @for lock in blocking { div { (prose(&blocked(lock))) } }
                 @if let Some(why) = &one.unmeasured { (prose(why)) }
