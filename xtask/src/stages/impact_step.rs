@@ -156,7 +156,7 @@ fn measured(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
     let rows = &session.settings.production_rows;
-    let histories = sha256(format!("{}\n{}\n{rows:?}", applied.digest(), pending.digest()));
+    let histories = sha256(format!("impact 2\n{}\n{}\n{rows:?}", applied.digest(), pending.digest()));
     let key = cache_key(&histories, session.identity.major_version(), prisma);
     let file = session.settings.private_dir().join("impacts").join(format!("{key}.json"));
     if let Some(known) = kept::known(&file) {

@@ -7,7 +7,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 use crate::text::{Buffer, Text, Unreadable};
 
 /// A script of no more is one piece.
-const PIECE: usize = 1 << 17;
+const PIECE: usize = 1 << 16;
 
 /// Why a script was not gone through to its end.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Piece {
     pub tokens: Vec<TokenWithSpan>,
 }
 
-/// Pieces that end behind a semicolon at a line's end. Where the tokenizer finds a piece complete and a semicolon last in it, no string,
+/// Pieces that end on a line that ends a statement. Where the tokenizer finds a piece complete and a semicolon last in it, no string,
 /// comment or body is open there: what follows reads the same with it or without it.
 pub struct Pieces<'a> {
     buffer: Buffer<'a>,

@@ -132,6 +132,11 @@ impl Script {
         self.cuts.is_empty()
     }
 
+    /// Of each statement.
+    pub fn natures(&self) -> impl Iterator<Item = Nature> {
+        self.cuts.iter().map(|cut| cut.nature)
+    }
+
     /// In their order, each read when it is asked for.
     pub fn statements(&self) -> impl Iterator<Item = Result<Statement, Unreadable>> {
         let (mut buffer, mut starts) = (Buffer::of(&self.text), 1);
@@ -232,7 +237,8 @@ fn parse<T: Send>(
 }
 
 /// A statement that has semicolons of its own may lie in two pieces: what the parser refuses it gets again with more behind it, so many times as
-/// much. It ends somewhere, since the tokens of all of a long script would be more than the memory there is.
+/// much. It ends somewhere, since the tokens of all of a long script would be more than the memory there is; and soon, where the end of the
+/// piece is not what the parser complains of.
 const MORE: [usize; 2] = [4, 16];
 
 fn parse_here<T>(
@@ -244,8 +250,9 @@ fn parse_here<T>(
     while let Some(mut piece) = script.next().transpose()? {
         let mut parsed = parse_piece(&mut piece, &before, &look);
         for times in MORE {
-            if parsed.is_ok() {
-                break;
+            match &parsed {
+                Err(error) if times == MORE[0] || error.to_string().contains("EOF") => {}
+                _ => break,
             }
             let Some(longer) = script.longer(&piece, times)? else { break };
             piece = longer;

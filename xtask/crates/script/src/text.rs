@@ -86,7 +86,7 @@ impl Text {
         Chunks { kept: &self.0, at: 0, cut: Vec::new(), is_over: false }
     }
 
-    /// All of it, cut behind lines that end with a semicolon: no words that belong together lie in two of them.
+    /// All of it, cut behind lines that end a statement: no words that belong together lie in two of them.
     pub fn parts(&self) -> impl Iterator<Item = Result<String, Unreadable>> {
         let mut buffer = Buffer::of(self);
         std::iter::from_fn(move || match buffer.line_end(CHUNK) {
@@ -236,12 +236,14 @@ fn changed() -> io::Error {
 /// What was read and is not taken yet.
 pub(crate) struct Buffer<'a> {
     chunks: Chunks<'a>,
+    /// Bytes of the whole script.
+    all: usize,
     pub rest: String,
 }
 
 impl<'a> Buffer<'a> {
     pub fn of(text: &'a Text) -> Buffer<'a> {
-        Buffer { chunks: text.chunks(), rest: String::new() }
+        Buffer { chunks: text.chunks(), all: usize::try_from(text.len()).unwrap_or(usize::MAX), rest: String::new() }
     }
 
     /// Whether there was more.
@@ -253,6 +255,8 @@ impl<'a> Buffer<'a> {
 
     /// Has `length` bytes of it at least, as far as there are so many.
     pub fn fill(&mut self, length: usize) -> Result<(), Unreadable> {
+        // Not twice as much, as a text that grows by itself would take in the end.
+        self.rest.reserve_exact(length.min(self.all).saturating_sub(self.rest.len()));
         while self.rest.len() < length && self.more()? {}
         Ok(())
     }
@@ -262,16 +266,13 @@ impl<'a> Buffer<'a> {
         Ok(!self.more()?)
     }
 
-    /// Behind the first line that ends with a semicolon, at `at_least` or later; where there is none, all is read.
+    /// Behind the first line that ends a statement, at `at_least` or later; where there is none, all is read.
     pub fn line_end(&mut self, at_least: usize) -> Result<Option<usize>, Unreadable> {
         self.fill(at_least)?;
         let mut from = at_least;
         loop {
             let bytes = self.rest.as_bytes();
-            let is_end = |at: &usize| {
-                let line = &bytes[..*at];
-                bytes[*at] == b'\n' && line.strip_suffix(b"\r").unwrap_or(line).ends_with(b";")
-            };
+            let is_end = |at: &usize| bytes[*at] == b'\n' && ends_statement(&bytes[..*at]);
             if let Some(at) = (from..bytes.len()).find(is_end) {
                 return Ok(Some(at + 1));
             }
@@ -290,6 +291,14 @@ impl<'a> Buffer<'a> {
     pub fn put_back(&mut self, text: &str) {
         self.rest.insert_str(0, text);
     }
+}
+
+/// Whether the last line has a semicolon, and nothing behind it but blanks and a comment.
+fn ends_statement(text: &[u8]) -> bool {
+    let last = text.iter().rposition(|byte| [b';', b'\n'].contains(byte));
+    let Some(semicolon) = last.filter(|&at| text[at] == b';') else { return false };
+    let behind = text[semicolon + 1..].trim_ascii_start();
+    behind.is_empty() || behind.starts_with(b"--")
 }
 
 #[cfg(test)]
@@ -341,6 +350,18 @@ mod tests {
         fs::write(&other, "select 1").unwrap();
         fs::rename(&other, file.path()).unwrap();
         assert_eq!(all(&long).unwrap(), text);
+    }
+
+    #[test]
+    fn a_statement_ends_on_a_line_whatever_blanks_and_comments_follow() {
+        for end in [";", ";;", "; ", ";\t -- and a note", ";\r"] {
+            let text = Text::from(format!("select 1{end}\n").repeat(3 * CHUNK / 10));
+            let sizes: Vec<usize> = text.parts().map(|part| part.unwrap().len()).collect();
+            assert!(sizes.len() > 2 && sizes.iter().all(|size| *size < CHUNK + 99), "{end:?}: {sizes:?}");
+        }
+        for no_end in ["", "; select 2", "; /* more", "';'"] {
+            assert!(!ends_statement(format!("select 1;\nselect 2{no_end}").as_bytes()), "{no_end:?}");
+        }
     }
 
     #[test]

@@ -103,12 +103,17 @@ pub fn add(impact: &mut Impact, others: Impact) {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use script::statements::Version;
+
     use super::*;
     use crate::error::Failure;
     use crate::migrations::impact::impacts;
     use crate::migrations::impact::tests::{PRISMA, of};
     use crate::postgres::server::{open_as, open_as_migrator};
     use crate::schema::history::{History, Migration};
+    use crate::schema::replay::AsPrisma;
 
     const TABLES: &str = "
         create table parent (id int primary key);
@@ -207,5 +212,24 @@ mod tests {
         let found = of(&[TABLES], &[&[&rows(1000), accepted, &rows(2000)].concat()], PRISMA);
         let told: Vec<_> = found.iter().filter(|one| one.line > 16).map(|one| (one.line, one.more_like_it)).collect();
         assert_eq!(told, [(17, 63), (42, 0)]);
+    }
+
+    #[test]
+    fn whoever_has_waited_long_enough_stops_it_in_the_middle_of_a_migration() {
+        let history = |sql: &str| History { provider: None, migrations: vec![Migration::new("m", sql)] };
+        let open = |name: &str| Ok(open_as("migrator", name));
+        let of_one_request = format!("set work_mem = '1MB';\n{}", each(0..90, "insert into parent values (#)"));
+        for (release, script) in
+            [(Version::NEWEST, each(0..90, "insert into parent values (#)")), (Version::of("6.19.3"), of_one_request)]
+        {
+            let asked = Cell::new(0);
+            let go_on = || {
+                asked.set(asked.get() + 1);
+                if asked.get() < 40 { Ok(()) } else { Err(Failure::failed("it takes too long")) }
+            };
+            let prisma = AsPrisma { release, ..PRISMA };
+            let said = impacts(&mut open_as_migrator(), open, &history(TABLES), &history(&script), prisma, go_on);
+            assert_eq!((said.unwrap_err().message.as_str(), asked.get()), ("it takes too long", 40));
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use postgres::error::SqlState;
-use script::statements::{Statement, Version, split};
+use script::statements::{Script, Statement, Version, split};
 
 use crate::error::{Failure, Result};
 use crate::evidence::impact::Impact;
@@ -61,13 +61,16 @@ pub fn apply_timed(
     let mut watch = Watch { timed, ..Watch::default() };
     let applied = apply_with(connection, migration, prisma, |connection, statement| {
         go_on()?;
-        let parts = split(&statement.text.as_str().into(), Version::NEWEST)?.all()?;
-        match parts.as_slice() {
-            [] | [_] => watch.alone(connection, statement),
+        if statement.text.len() as u64 != migration.sql.len() {
+            return watch.alone(connection, statement);
+        }
+        // The file goes as one; its statements are still told apart.
+        let parts = split(&migration.sql, Version::NEWEST)?;
+        match parts.len() {
+            0 | 1 => watch.alone(connection, statement),
             // One request is one transaction, in which Postgres refuses such a statement. It has to say so here, too.
-            parts if parts.iter().any(|part| part.nature.outside) => watch.unseen(connection, statement),
-            // The file goes as one; its statements are still told apart.
-            parts => watch.as_one(connection, parts),
+            _ if parts.natures().any(|nature| nature.outside) => watch.unseen(connection, statement),
+            _ => watch.as_one(connection, &parts, &go_on),
         }
     });
     if applied.is_err() {
@@ -165,15 +168,17 @@ impl Watch<'_> {
     }
 
     /// Statements that Postgres takes as one request, and so as one transaction, unless one of them ends it.
-    fn as_one(&mut self, connection: &mut Connection, parts: &[Statement]) -> Result<Sent> {
+    fn as_one(&mut self, connection: &mut Connection, parts: &Script, go_on: impl Fn() -> Result<()>) -> Result<Sent> {
         self.since = self.found.len();
-        let own = parts.iter().any(|part| part.nature.in_block);
+        let own = parts.natures().any(|nature| nature.in_block);
         let begin = if own { "" } else { "begin" };
         if let Err(error) = self.begin(connection, begin)? {
             return Ok(Err(error));
         }
-        for part in parts {
-            let sent = if own { self.alone(connection, part)? } else { self.within(connection, part)? };
+        for part in parts.statements() {
+            let part = part?;
+            go_on()?;
+            let sent = if own { self.alone(connection, &part)? } else { self.within(connection, &part)? };
             if let Err(error) = sent {
                 let _ = connection.client().batch_execute("rollback");
                 return Ok(Err(error));
