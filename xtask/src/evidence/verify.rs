@@ -26,7 +26,7 @@ use crate::evidence::past::{Past, State, read_all};
 use crate::evidence::record::{Link, RECORD, Record};
 use crate::evidence::signature::{self, SIGNATURE, Signed};
 use crate::evidence::views::attestation::{ATTESTATION, statement};
-use crate::files::{is_too_large, plain, read_linked, read_plain, strange};
+use crate::files::{draft, is_too_large, plain, read_linked, read_plain, strange};
 use crate::interrupt::Interrupt;
 use crate::settings::Settings;
 
@@ -218,9 +218,11 @@ fn changed_folder(past: &Past, record: &Record, record_is_right: bool, is_summar
     findings
 }
 
-/// A folder without anything in it: its run was killed before its first line.
+/// A folder without anything in it but what was to become its first record: its run was killed before its first line.
 fn never_began(past: &Past) -> bool {
-    fs::read_dir(&past.folder).is_ok_and(|mut entries| entries.next().is_none())
+    let draft = draft(&past.folder.join(RECORD));
+    let is_draft = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.path() == draft);
+    fs::read_dir(&past.folder).is_ok_and(|mut entries| entries.all(is_draft))
 }
 
 /// Whether another digest is held of `run.json`, and when it was last known to be right.

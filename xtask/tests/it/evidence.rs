@@ -392,6 +392,10 @@ fn a_folder_with_half_a_run_and_other_things_in_it_is_listed_shown_and_verified(
     fs::write(project.run_folder(&runs[1]).join("run.json"), "{\"schema\": ").unwrap();
     fs::write(project.path(DIR).join("README.md"), "ours").unwrap();
     fs::create_dir(project.path(DIR).join("20200101T000000Z-forward-000000")).unwrap();
+    // Killed while it wrote its first record.
+    let begun = project.path(DIR).join("20200101T000000Z-reset-000001");
+    fs::create_dir(&begun).unwrap();
+    fs::write(begun.join(".run.json.new"), "{\"sch").unwrap();
     let names = [runs[0].as_str(), &runs[1], &runs[2]];
     let findings = project.findings();
     assert!(findings.contains(&found("missing", &runs[0], "run.json")), "{findings:?}");
@@ -402,8 +406,9 @@ fn a_folder_with_half_a_run_and_other_things_in_it_is_listed_shown_and_verified(
     let listed = steady(&list.stdout, &names);
     let mut lines: Vec<&str> = listed.lines().collect();
     lines.sort_unstable();
-    insta::assert_snapshot!(lines.join("\n"), @r"
+    insta::assert_snapshot!(lines.join("\n"), @"
      000000   -   -   -   -   -   empty
+     000001   -   -   -   -   -   empty
      <1> -   -   -   -   -   altered
      <2> -   -   -   -   -   altered
      <3> <time> forward  refused  -   <host> as recorded
@@ -419,7 +424,7 @@ fn a_folder_with_half_a_run_and_other_things_in_it_is_listed_shown_and_verified(
     ");
     let json = project.run(&["evidence", "list", "--json"]).expect(0).json();
     let states: Vec<&str> = json["runs"].as_array().unwrap().iter().map(|run| run["state"].as_str().unwrap()).collect();
-    assert_eq!(states.iter().filter(|state| **state == "unreadable").count(), 3, "{states:?}");
+    assert_eq!(states.iter().filter(|state| **state == "unreadable").count(), 4, "{states:?}");
     assert!(states.contains(&"foreign") && states.contains(&"closed"), "{states:?}");
     // The rest of the run is still evidence, and the next run is not stopped.
     refused(&project);
