@@ -71,10 +71,7 @@ impl Text {
 
     /// In bytes.
     pub fn len(&self) -> u64 {
-        match &*self.0 {
-            Kept::Memory(text) => text.len() as u64,
-            Kept::File(long) => long.length,
-        }
+        self.0.len()
     }
 
     pub fn is_empty(&self) -> bool {
