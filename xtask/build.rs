@@ -8,15 +8,19 @@ use std::path::Path;
 use std::process::Command;
 
 /// What the program is made of.
-const SOURCES: [&str; 8] = [
+pub const SOURCES: [&str; 12] = [
     "Cargo.lock",
     "Cargo.toml",
     "xtask/Cargo.toml",
     "xtask/build.rs",
     "xtask/src",
+    "xtask/crates/driver",
     "xtask/crates/pin",
+    "xtask/crates/public_suffix",
     "xtask/crates/redact",
     "xtask/crates/rowfile",
+    "xtask/crates/script",
+    "prisma/engine",
 ];
 
 /// In git's own environment it would speak of the repository of a hook.

@@ -108,6 +108,18 @@ fn a_commit_is_known_in_our_own_repository_alone() {
 }
 
 #[test]
+fn every_crate_that_the_program_is_made_of_counts_for_its_commit() {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest: toml::Table = toml::from_str(&fs::read_to_string(manifest).unwrap()).unwrap();
+    let dependencies = manifest["dependencies"].as_table().unwrap().values();
+    let ours: Vec<String> =
+        dependencies.filter_map(|of| Some(format!("xtask/{}", of.get("path")?.as_str()?))).collect();
+    assert!(ours.len() > 2, "{ours:?}");
+    let forgotten: Vec<&String> = ours.iter().filter(|name| !build::SOURCES.contains(&name.as_str())).collect();
+    assert!(forgotten.is_empty(), "SOURCES of xtask/build.rs lacks {forgotten:?}");
+}
+
+#[test]
 fn with_json_arguments_that_cannot_be_read_are_one_object_and_no_run() {
     let project = Project::empty();
     for words in [&["--json", "forwrd"][..], &["forward", "--nonsense", "--json"], &["--json"]] {
