@@ -72,7 +72,7 @@ pub enum Command {
     /// Run forward, backward, forward, mirror and parity as one rehearsal, and verify each
     Drill(Drill),
     /// Apply the mirror's script through the Supabase CLI, and verify it on the server
-    Mirror,
+    Mirror(Mirror),
     /// Compare the rows of the mirror and of Prisma's tables, and show which differ
     Parity(Parity),
     /// Snapshot every row, drop the schema, apply every migration, and verify
@@ -163,6 +163,13 @@ pub struct Backward {
     #[arg(long)]
     pub failed: bool,
     /// Continue even if rows or values are lost; they are saved in a snapshot first
+    #[arg(long)]
+    pub accept_data_loss: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Mirror {
+    /// Continue even if the script deletes rows or values; they are saved in a snapshot first
     #[arg(long)]
     pub accept_data_loss: bool,
 }

@@ -88,7 +88,7 @@ fn name(command: &Command) -> &'static str {
         Command::Forward(_) => "forward",
         Command::Backward(_) => "backward",
         Command::Drill(_) => "drill",
-        Command::Mirror => "mirror",
+        Command::Mirror(_) => "mirror",
         Command::Parity(_) => "parity",
         Command::Reset(_) => "reset",
         Command::Restore(_) => "restore",
@@ -161,7 +161,7 @@ fn execute(cli: &Cli, name: &'static str, console: &Console, outcome: &mut Outco
             let deployed = (!no_deployed).then_some(Wanted { release, accept_breaking });
             runner.stage(&Drill { extent, accept_data_loss, no_mirror, resume, deployed }, outcome)
         }
-        Command::Mirror => runner.stage(&Mirror { feed: false, lease: None, drilled: false }, outcome),
+        Command::Mirror(args) => runner.stage(&Mirror::alone(args.accept_data_loss), outcome),
         Command::Parity(args) => runner.stage(&Parity { source: args.source }, outcome),
         Command::Reset(args) => runner.stage(&Reset::new(args.confirm, args.no_snapshot), outcome),
         Command::Restore(args) if args.list => list_snapshots(&settings, console, outcome),

@@ -1,23 +1,21 @@
 //! What pending migrations would take away from the target, known before they run: the rehearsal on made-up rows says what they drop,
 //! empty, retype and change, their own UPDATEs and DELETEs say which rows they are about, and the target says how many there are.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use postgres::Transaction;
-use postgres_protocol::escape::escape_identifier;
-use script::row_changes::{Column, RowChange, row_changes};
+use script::row_changes::{RowChange, row_changes};
 
 use crate::digest::sha256;
 use crate::error::Result;
 use crate::files;
+use crate::migrations::by_text::by_their_text;
 use crate::migrations::harm::Harm;
-use crate::migrations::losses::{Loss, Removal, losses, type_and_default};
+use crate::migrations::losses::{Loss, Removal, losses};
 use crate::migrations::rehearsal::foresee;
-use crate::migrations::stock::{Stock, stock_in};
+use crate::migrations::unmanaged::Reached;
 use crate::postgres::connection::{Connection, CouldNot};
-use crate::schema::history::History;
+use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
 use crate::schema::platform;
 use crate::schema::replay::cache_key;
@@ -29,12 +27,33 @@ use crate::session::Session;
 /// # Errors
 /// `failed` when an applied migration does not apply to an empty database, or the server refuses.
 pub fn forecast(session: &Session<'_>, history: &History, applied: &[String], pending: &[String]) -> Result<Vec<Loss>> {
-    if applied.is_empty() || pending.is_empty() || !session.connection().read(holds_rows)? {
+    if pending.is_empty() {
         return Ok(Vec::new());
     }
-    let (before, after) = (history.only(applied), history.only(pending));
-    let removals = removals(session, &before, &after)?;
-    counted(&mut session.connection(), &session.target.dsn().schema, &removals, &after)
+    foreseen(session, &history.only(applied), &history.only(pending))
+}
+
+/// What the script `name`, which is no migration, would take away from what `applied` made and from what is there beside that.
+///
+/// # Errors
+/// As `forecast`.
+pub fn forecast_of_script(
+    session: &Session<'_>,
+    history: &History,
+    applied: &[String],
+    (name, sql): (&str, &str),
+) -> Result<Vec<Loss>> {
+    let script = History { provider: None, migrations: vec![Migration::new(name, sql)] };
+    foreseen(session, &history.only(applied), &script)
+}
+
+fn foreseen(session: &Session<'_>, before: &History, after: &History) -> Result<Vec<Loss>> {
+    let reached = Reached::of(&mut session.connection(), &session.target.schemas(), after)?;
+    if !session.connection().read(|transaction| holds_rows(transaction, &reached))? {
+        return Ok(Vec::new());
+    }
+    let removals = removals(session, before, after, &reached)?;
+    counted(&mut session.connection(), &session.target.dsn().schema, &removals, after)
 }
 
 /// What of `removals`, and of what the text of `pending` says, is there now.
@@ -42,9 +61,10 @@ fn counted(connection: &mut Connection, schema: &str, removals: &[Removal], pend
     let found = losses(connection, removals)?;
     let told: Vec<_> =
         pending.migrations.iter().map(|migration| row_changes(&migration.sql)).collect::<Result<_, _>>()?;
-    let (changes, is_all): (Vec<_>, Vec<_>) = told.into_iter().unzip();
-    let by_text = connection.read(|transaction| by_their_text(transaction, schema, &changes.concat()))?;
-    Ok(merged(found, by_text, is_all.into_iter().all(|is_all| is_all)))
+    let is_all = told.iter().all(|told| told.is_all);
+    let changes: Vec<RowChange> = told.into_iter().flat_map(|told| told.changes).collect();
+    let by_text = connection.read(|transaction| by_their_text(transaction, schema, &changes))?;
+    Ok(merged(found, by_text, is_all))
 }
 
 /// Where the text tells all, what a condition counts is exact; else the larger number counts. What is dropped anyway is not named
@@ -70,16 +90,15 @@ fn merged(found: Vec<Loss>, counted: Vec<Loss>, is_all: bool) -> Vec<Loss> {
                 known.values = known.values.max(loss.values);
                 known.is_exact = false;
             }
-            None => merged.push(Loss { is_exact: loss.is_exact && is_all, ..loss }),
+            None => merged.push(loss),
         }
     }
     merged
 }
 
-fn holds_rows(transaction: &mut Transaction<'_>) -> Result<bool> {
-    let stock = stock_in(transaction)?;
-    let tables = stock.of_roots().filter(|(id, place)| place.column.is_none() && !stock.is_closed(id.0));
-    let looks: Vec<String> = tables.map(|(_, place)| format!("exists (select from {})", place.relation())).collect();
+fn holds_rows(transaction: &mut Transaction<'_>, reached: &Reached) -> Result<bool> {
+    let looks: Vec<String> =
+        reached.tables().map(|place| format!("exists (select from {})", place.relation())).collect();
     if looks.is_empty() {
         return Ok(false);
     }
@@ -87,9 +106,9 @@ fn holds_rows(transaction: &mut Transaction<'_>) -> Result<bool> {
     Ok(row.could_not("look whether there are rows")?.get(0))
 }
 
-/// Depends on the history and on nothing of the target, so it is kept.
-fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Result<Vec<Removal>> {
-    let file = kept_as(session, applied, pending)?;
+/// Depends on the history and on what tables are there, and on nothing that is in them, so it is kept.
+fn removals(session: &Session<'_>, applied: &History, pending: &History, reached: &Reached) -> Result<Vec<Removal>> {
+    let file = kept_as(session, applied, pending, reached)?;
     if let Some(known) = std::fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
         return Ok(known);
     }
@@ -97,8 +116,10 @@ fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     let prisma = platform::as_prisma(session, &schemas)?;
     let migrations = applied.migrations.iter().chain(&pending.migrations).cloned().collect();
     let whole = History { migrations, ..applied.clone() };
+    let schema = &session.target.dsn().schema;
+    let lay = |connection: &mut Connection| reached.lay(&mut session.connection(), connection, schema);
     let removals = scratch_server::open(session, &whole, |workshop| {
-        foresee(&mut workshop.connect()?, |name| workshop.connect_to(name), applied, pending, prisma)
+        foresee(&mut workshop.connect()?, |name| workshop.connect_to(name), applied, pending, prisma, &lay)
     })?;
     if let Ok(json) = serde_json::to_vec(&removals) {
         files::keep(&file, &json);
@@ -106,108 +127,11 @@ fn removals(session: &Session<'_>, applied: &History, pending: &History) -> Resu
     Ok(removals)
 }
 
-fn kept_as(session: &Session<'_>, applied: &History, pending: &History) -> Result<PathBuf> {
+fn kept_as(session: &Session<'_>, applied: &History, pending: &History, reached: &Reached) -> Result<PathBuf> {
     let schemas = session.target.schemas();
-    let histories = sha256(format!("forecast 4\n{}\n{}", applied.digest(), pending.digest()));
+    let histories = sha256(format!("forecast 5\n{}\n{}\n{}", applied.digest(), pending.digest(), reached.digest()));
     let key = cache_key(&histories, session.identity.major_version(), platform::as_prisma(session, &schemas)?);
     Ok(session.settings.private_dir().join("forecasts").join(format!("{key}.json")))
-}
-
-/// What UPDATEs and DELETEs find on the target. A table or column that an earlier statement has yet to make holds nothing.
-fn by_their_text(transaction: &mut Transaction<'_>, schema: &str, changes: &[RowChange]) -> Result<Vec<Loss>> {
-    if changes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let stock = stock_in(transaction)?;
-    let path = format!("set local search_path = {}", escape_identifier(schema));
-    transaction.batch_execute(&path).could_not("look as Prisma does")?;
-    let mut found: Vec<Loss> = Vec::new();
-    // Many may be about one table, and that may be large.
-    let mut tables: BTreeMap<&str, Option<(Place, u64)>> = BTreeMap::new();
-    for change in changes {
-        let known = match tables.entry(&change.table) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(table_of(transaction, &stock, &change.table)?),
-        };
-        if let Some((table, rows)) = known {
-            found.extend(losses_of(transaction, &stock, change, (table, *rows))?);
-        }
-    }
-    Ok(found)
-}
-
-/// And how many rows it has; None where it is not there.
-fn table_of(transaction: &mut Transaction<'_>, stock: &Stock, table: &str) -> Result<Option<(Place, u64)>> {
-    let Some(place) = place_of(transaction, table)?.filter(|place| stock.has(place)) else { return Ok(None) };
-    let all = count(transaction, &format!("select pg_catalog.count(*) from {} t", place.relation()))?;
-    Ok(Some((place, all.unwrap_or_default())))
-}
-
-fn place_of(transaction: &mut Transaction<'_>, table: &str) -> Result<Option<Place>> {
-    const TABLE: &str = "
-        select n.nspname::text, c.relname::text from pg_catalog.pg_class c
-          join pg_catalog.pg_namespace n on n.oid = c.relnamespace where c.oid = pg_catalog.to_regclass($1)";
-    let row = transaction.query_opt(TABLE, &[&table]).could_not(&format!("look for {table}"))?;
-    Ok(row.map(|row| Place { schema: row.get(0), table: row.get(1), column: None }))
-}
-
-fn losses_of(
-    transaction: &mut Transaction<'_>,
-    stock: &Stock,
-    change: &RowChange,
-    (table, all): (&Place, u64),
-) -> Result<Vec<Loss>> {
-    let loss = |place: Place, harm, exact: Option<u64>, most: u64| Loss {
-        removal: Removal { then: place.clone(), now: Some(place), harm },
-        rows: all,
-        values: exact.unwrap_or(most),
-        is_exact: exact.is_some(),
-    };
-    if change.columns.is_empty() {
-        let rows = count(transaction, &format!("select pg_catalog.count(*) {}", change.rows))?;
-        return Ok(vec![loss(table.clone(), Harm::Deletes, rows, all)]);
-    }
-    let mut found = Vec::new();
-    for column in &change.columns {
-        let place = Place { column: Some(column.name.clone()), ..table.clone() };
-        if !stock.has(&place) {
-            continue;
-        }
-        let exact = changed(transaction, change, column, &place)?;
-        let name = escape_identifier(&column.name);
-        let not_null = format!("select pg_catalog.count(t.{name}) from {} t", table.relation());
-        let most = if exact.is_some() { all } else { count(transaction, &not_null)?.unwrap_or(all) };
-        found.push(loss(place, Harm::Changes, exact, most));
-    }
-    Ok(found)
-}
-
-/// How many values of `column` are others afterwards, where the server can tell.
-fn changed(
-    transaction: &mut Transaction<'_>,
-    change: &RowChange,
-    column: &Column,
-    place: &Place,
-) -> Result<Option<u64>> {
-    let kind = match &column.before_cast {
-        Some(_) => format!("::{}", type_and_default(transaction, place)?.0),
-        None => String::new(),
-    };
-    let mut differing = |to: &str| {
-        let from = &column.from;
-        let differs = format!("{from} is not null and ({from})::text is distinct from ({to})::text");
-        count(transaction, &format!("select pg_catalog.count(*) filter (where {differs}) {}", change.rows))
-    };
-    match (differing(&format!("({}){kind}", column.to))?, &column.before_cast) {
-        (None, Some(before_cast)) => differing(before_cast),
-        (exact, _) => Ok(exact),
-    }
-}
-
-/// None where the server cannot tell before the statements that come first have run.
-fn count(transaction: &mut Transaction<'_>, sql: &str) -> Result<Option<u64>> {
-    let mut trial = transaction.transaction().could_not("begin a savepoint")?;
-    Ok(trial.query_one(sql, &[]).ok().map(|row| row.get::<_, i64>(0).unsigned_abs()))
 }
 
 #[cfg(test)]
@@ -216,7 +140,6 @@ mod tests {
 
     use super::*;
     use crate::postgres::server::{Database, open_as};
-    use crate::schema::history::Migration;
     use crate::schema::replay::AsPrisma;
     use crate::session::groundwork::Groundwork;
 
@@ -242,7 +165,7 @@ mod tests {
     const BESIDE: &str = "create table beside as select 1 as a";
 
     /// Migrations, and what they take away from filled tables.
-    const SHAPES: [(&str, &[&str]); 40] = [
+    const SHAPES: [(&str, &[&str]); 59] = [
         ("drop table other", &[r#"table "public"."other": 10 rows"#]),
         ("drop table t cascade", &[r#"table "public"."t": 10 rows"#]),
         ("alter table t drop column name", &[r#"column "public"."t"."name": 9 values that are not null, in 10 rows"#]),
@@ -257,7 +180,7 @@ mod tests {
         ("delete from trail.step where id <= 3", &[r#"table "trail"."step": 3 of 10 rows are deleted"#]),
         ("truncate t cascade", &[r#"table "public"."other": rows are deleted, of 10"#, r#"table "public"."t": 10 of 10 rows are deleted"#]),
         ("truncate other, trail.step", &[r#"table "public"."other": 10 of 10 rows are deleted"#, r#"table "trail"."step": 10 of 10 rows are deleted"#]),
-        ("delete from t where id < 3", &[r#"table "public"."other": rows are deleted, of 10"#, r#"table "public"."t": 2 of 10 rows are deleted"#]),
+        ("delete from t where id < 3", &[r#"table "public"."t": 2 of 10 rows are deleted"#, r#"table "public"."other": 2 of 10 rows are deleted"#]),
         ("alter table t alter at type timestamptz(0); alter table t alter code type varchar(4) using left(code, 4)", &[r#"column "public"."t"."code": 3 values are changed, in 10 rows"#]),
         ("alter table t alter n type int using 7", &[r#"column "public"."t"."n": 9 values are changed, in 10 rows"#]),
         ("update t set name = o.id::text from other o where o.t_id = t.id and o.id = 8", &[r#"column "public"."t"."name": 1 values are changed, in 10 rows"#]),
@@ -286,7 +209,29 @@ mod tests {
         ("update permit set note = 'm' where code < 'ABC-1004'", &[r#"column "public"."permit"."note": 3 values are changed, in 10 rows"#]),
         ("do $$ begin perform 1; end $$; alter table permit add column more text", &[r#"table "public"."permit": what is done to its 10 rows could not be tried"#]),
         ("do $$ begin perform 1; end $$; create function permitted() returns int language sql as 'select 1'", &[]),
-        ("merge into trail.step s using (values (1)) v (id) on s.id = v.id when matched then delete", &[r#"table "trail"."step": rows are deleted, of 10"#]),
+        ("merge into trail.step s using (values (1)) v (id) on s.id = v.id when matched then delete", &[r#"table "trail"."step": 1 of 10 rows are deleted"#]),
+        // What no made-up row meets.
+        ("delete from t where name = 'n7'", &[r#"table "public"."t": 1 of 10 rows are deleted"#, r#"table "public"."other": 1 of 10 rows are deleted"#]),
+        ("insert into trail.step values (3, 'new'), (4, 'x'), (11, 'new') on conflict (id) do update set what = excluded.what", &[r#"column "trail"."step"."what": 1 values are changed, in 10 rows"#]),
+        ("insert into trail.step as s values (3, 'new') on conflict on constraint step_pkey do update set what = s.what || 'er'", &[r#"column "trail"."step"."what": 1 values are changed, in 10 rows"#]),
+        ("insert into trail.step values (3, 'x'), (11, 'new') on conflict (id) do update set what = excluded.what", &[]),
+        ("insert into t (id, mood, at) values (9, 'sad', '2026-01-01') on conflict (id) do update set mood = excluded.mood where t.at < excluded.at + interval '1 day'", &[r#"column "public"."t"."mood": 1 values are changed, in 10 rows"#]),
+        ("merge into t using (values ('n3')) v (name) on t.name = v.name when matched and t.id < 0 then delete when matched then update set name = 'no' when not matched then insert (id) values (99)", &[r#"column "public"."t"."name": 1 values are changed, in 10 rows"#]),
+        ("merge into t using (values (1)) v (id) on t.id = v.id when not matched then insert (id) values (99)", &[]),
+        ("with gone as (delete from trail.step where what = 'x' returning id) select count(*) from gone", &[r#"table "trail"."step": what is done to its 10 rows could not be tried"#]),
+        ("do $$ begin delete from trail.step where what = 'x'; end $$", &[r#"table "trail"."step": what is done to its 10 rows could not be tried"#]),
+        ("do $$ declare r text; begin for r in select 'step' loop execute format('update trail.%I set what = null where what = ''x''', r); end loop; end $$", &[r#"table "trail"."step": what is done to its 10 rows could not be tried"#]),
+        ("do $$ begin if exists (select from trail.step where what = 'x') then delete from trail.step; end if; end $$", &[r#"table "trail"."step": what is done to its 10 rows could not be tried"#]),
+        ("create function gone() returns void language sql as $$ delete from trail.step where what = 'x' $$; select gone()", &[r#"table "trail"."step": what is done to its 10 rows could not be tried"#]),
+        ("update t set (name, code) = (select 'a', 'b') where name = 'n7'", &[r#"table "public"."t": what is done to its 10 rows could not be tried"#]),
+        // And what is nobody's loss.
+        ("do $$ begin perform 1; end $$; alter table t add extra int; update t set extra = 1 where extra is null; alter table t alter extra set not null", &[]),
+        ("do $$ begin alter table other add constraint o_name unique (id, t_id); exception when duplicate_table then null; end $$; alter table trail.step add other int references other on delete set null on update cascade", &[]),
+        ("do $$ begin perform 1; end $$; update trail.step set what = 'y' where what = 'x' and id > 8", &[r#"column "trail"."step"."what": 2 values are changed, in 10 rows"#]),
+        ("do $$ begin perform 1; end $$; delete from trail.step where what = 'y'", &[]),
+        // Rows that go, while others come.
+        ("insert into trail.step values (11, 'new'); delete from trail.step where id = 3", &[r#"table "trail"."step": 1 of 10 rows are deleted"#]),
+        ("do $$ begin delete from trail.step where id = 3; insert into trail.step values (103, 'new'); end $$", &[r#"table "trail"."step": rows are deleted, of 10"#]),
     ];
 
     fn target(rows: &str) -> Database {
@@ -302,7 +247,8 @@ mod tests {
         let prisma =
             AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
         let open = |name: &str| Ok(open_as("migrator", name));
-        let removals = foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma).unwrap();
+        let removals =
+            foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, &|_| Ok(())).unwrap();
         targets.each_mut().map(|target| {
             let found = counted(&mut target.connection, "public", &removals, &pending).unwrap();
             found.iter().filter(|loss| loss.values > 0).map(ToString::to_string).collect()

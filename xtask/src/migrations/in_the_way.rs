@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use postgres::error::SqlState;
 
 use crate::error::Result;
-use crate::migrations::rehearsal::holds_word;
+use crate::migrations::untried::holds_word;
 use crate::postgres::connection::Connection;
 use crate::rows::filler::fill_empty;
 use crate::schema::place::Place;

@@ -2,6 +2,7 @@
 
 mod altered;
 pub mod awaited;
+mod by_text;
 pub mod database_state;
 mod ddl;
 pub mod descent;
@@ -33,5 +34,8 @@ pub mod roll_back;
 pub mod status;
 mod step;
 mod stock;
+mod unmanaged;
 pub mod unseen;
+mod untried;
 pub mod up_down_up;
+mod witness;

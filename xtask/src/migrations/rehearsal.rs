@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use script::row_changes::row_changes;
+use script::row_changes::{Told, row_changes};
 use script::text::Text;
 
 use crate::error::{Failure, Result};
@@ -18,11 +18,13 @@ use crate::migrations::losses::{Removal, holds_its_default, removals};
 use crate::migrations::prints::{Prints, prints_of_few};
 use crate::migrations::rehearsed::{Left, Rehearsal};
 use crate::migrations::stock::{Id, Stock, schemas_of, stock, stock_in};
+use crate::migrations::untried::Tried;
+use crate::migrations::witness::{self, Operation, Write};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::filler::fill_empty;
-use crate::schema::history::History;
+use crate::schema::history::{History, Migration};
 use crate::schema::place::Place;
-use crate::schema::replay::{AsPrisma, apply, apply_all, in_throw_away_database};
+use crate::schema::replay::{AsPrisma, apply_all, apply_with, in_throw_away_database};
 use postgres::{Row, Transaction};
 
 /// Rows that each empty table gets: enough to see a change, few enough to cost nothing.
@@ -184,7 +186,10 @@ fn with_rows(
     })
 }
 
-/// What the `pending` migrations take away from what `applied` made. Where made-up rows are in the way of one, what it and the ones after
+/// Makes what the target has beyond what its migrations make, in a database to which those were applied.
+pub type Lay<'a> = &'a dyn Fn(&mut Connection) -> Result<()>;
+
+/// What the `pending` migrations take away from what `applied` made, and from what is `unmanaged`. Where made-up rows are in the way of one, what it and the ones after
 /// it drop and retype is found without rows.
 ///
 /// # Errors
@@ -195,10 +200,11 @@ pub fn foresee(
     applied: &History,
     pending: &History,
     prisma: AsPrisma<'_>,
+    unmanaged: Lay<'_>,
 ) -> Result<Vec<Removal>> {
-    let mut found = forward(admin, &open, applied, pending, prisma, ROWS)?;
+    let mut found = forward(admin, &open, (applied, unmanaged), pending, prisma, ROWS)?;
     if found.len() < pending.migrations.len() {
-        let rest = forward(admin, &open, applied, pending, prisma, 0)?;
+        let rest = forward(admin, &open, (applied, unmanaged), pending, prisma, 0)?;
         let known = found.len();
         found.extend(rest.into_iter().skip(known));
     }
@@ -209,27 +215,81 @@ pub fn foresee(
 fn forward(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
-    applied: &History,
+    (applied, unmanaged): (&History, Lay<'_>),
     pending: &History,
     prisma: AsPrisma<'_>,
     rows: u64,
 ) -> Result<Vec<Vec<Removal>>> {
     in_throw_away_database(admin, open, prisma, |connection| {
         apply_all(connection, &applied.migrations, prisma)?;
+        unmanaged(connection)?;
         let mut watch = Watch::begin(connection, rows)?;
         let empty = connection.read(|transaction| tables_without_rows(transaction, &watch.born))?;
+        witness::place(connection, &watch.born)?;
         let mut harms = Vec::new();
         let work = prisma.counts(pending.migrations.len());
         for (at, migration) in pending.migrations.iter().enumerate() {
             work.step(at + 1, &migration.name);
-            if apply(connection, migration, prisma).is_err() {
-                break;
-            }
-            let seen = watch.step(connection)?;
-            harms.push([untried(&migration.sql, &empty, &seen)?, seen].concat());
+            let told = row_changes(&migration.sql)?;
+            let Ok(heard) = Heard::of(connection, migration, &told, prisma) else { break };
+            let before = watch.present.0.stock.clone();
+            let seen = heard.named(&before, watch.step(connection)?);
+            let script = Tried { script: &migration.sql, told: &told, untold: &heard.untold, before: &before };
+            harms.push([script.untried(&watch.born, &empty, &seen)?, seen].concat());
         }
         Ok(harms)
     })
+}
+
+/// What a migration wrote to while it was applied.
+struct Heard {
+    all: BTreeSet<Write>,
+    /// By statements of which the text does not tell it.
+    untold: BTreeSet<Write>,
+}
+
+impl Heard {
+    /// Applies `migration`.
+    fn of(connection: &mut Connection, migration: &Migration, told: &Told, prisma: AsPrisma<'_>) -> Result<Heard> {
+        let (mut all, mut untold) = (BTreeSet::new(), BTreeSet::new());
+        let applied = apply_with(connection, migration, prisma, |connection, statement| {
+            if told.is_all || row_changes(&Text::from(statement.text.as_str()))?.is_all {
+                return Ok(connection.client().batch_execute(&statement.text));
+            }
+            all.extend(witness::heard(connection));
+            let answer = connection.client().batch_execute(&statement.text);
+            untold.extend(witness::heard(connection));
+            Ok(answer)
+        });
+        applied.map_err(|refused| refused.failure)?;
+        all.extend(witness::heard(connection));
+        all.extend(&untold);
+        Ok(Heard { all, untold })
+    }
+
+    /// Values of `seen` that are others since rows were deleted and others came, and none was updated, are rows that were deleted.
+    fn named(&self, before: &Stock, seen: Vec<Removal>) -> Vec<Removal> {
+        let does = |table: u32, operation: Operation| {
+            self.all
+                .iter()
+                .any(|write| write.met && write.operation == operation && before.root(write.relation) == table)
+        };
+        let tables =
+            before.tables().filter(|(table, _)| does(*table, Operation::Deletes) && !does(*table, Operation::Updates));
+        let deleted_from: BTreeSet<&Place> = tables.map(|(_, place)| place).collect();
+        let mut named: Vec<Removal> = Vec::new();
+        for mut removal in seen {
+            let table = removal.then.of_table();
+            if removal.harm == Harm::Changes && deleted_from.contains(&table) {
+                let now = removal.now.as_ref().map(Place::of_table);
+                removal = Removal { then: table, now, harm: Harm::Deletes };
+            }
+            if !named.contains(&removal) {
+                named.push(removal);
+            }
+        }
+        named
+    }
 }
 
 /// Tables in which no row could be made, or whose rows are hidden: what a script does to the rows of the target does not show there.
@@ -244,36 +304,6 @@ fn tables_without_rows(transaction: &mut Transaction<'_>, stock: &Stock) -> Resu
     let at = |row: Row| row.get::<_, i32>(0).unsigned_abs() as usize;
     Ok(found.could_not("look for tables without rows")?.into_iter().map(|row| tables[at(row)].1.clone()).collect())
 }
-
-/// What `script` may do to rows that were not there to show it, unless its text says all that it does.
-fn untried(script: &Text, empty: &[Place], seen: &[Removal]) -> Result<Vec<Removal>> {
-    if empty.is_empty() || row_changes(script)?.1 {
-        return Ok(Vec::new());
-    }
-    let (mut may_change, mut named) = (false, vec![false; empty.len()]);
-    for part in script.parts() {
-        let text = part?.to_lowercase();
-        may_change |= MOVERS.into_iter().any(|word| holds_word(&text, word));
-        for (place, is_named) in empty.iter().zip(&mut named) {
-            *is_named |= holds_word(&text, &place.table.to_lowercase());
-        }
-    }
-    let is_gone = |place: &Place| seen.iter().any(|one| one.is_drop() && one.now.as_ref() == Some(place));
-    let untried = empty.iter().zip(named).filter(|(place, is_named)| may_change && *is_named && !is_gone(place));
-    let removal =
-        |(place, _): (&Place, bool)| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried };
-    Ok(untried.map(removal).collect())
-}
-
-pub fn holds_word(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    let is_whole = |at: usize| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part);
-    text.match_indices(word).any(|(at, _)| is_whole(at))
-}
-
-/// Without one of these words a script changes no row that is there.
-const MOVERS: [&str; 10] =
-    ["update", "delete", "truncate", "merge", "do", "execute", "call", "select", "perform", "using"];
 
 /// What a script did to the database of its transaction, when nothing of it is put off any more.
 fn at_its_end(transaction: &mut Transaction<'_>) -> Result<(Inventory, bool)> {

@@ -42,6 +42,11 @@ impl Stock {
         roots.map(|(id, held)| (*id, held.place.clone()))
     }
 
+    /// Partitions too.
+    pub fn tables(&self) -> impl Iterator<Item = (u32, &Place)> {
+        self.held.iter().filter(|((_, column), _)| *column == 0).map(|((relation, _), held)| (*relation, &held.place))
+    }
+
     pub fn root(&self, relation: u32) -> u32 {
         self.roots.get(&relation).copied().unwrap_or(relation)
     }

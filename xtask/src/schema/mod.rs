@@ -18,6 +18,6 @@ pub mod platform;
 pub mod privileges;
 pub mod replay;
 pub mod scratch_server;
-mod script_words;
+pub mod script_words;
 pub mod second_application;
 pub mod server_wide;

@@ -15,6 +15,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The table that it is, or is a column of.
+    pub fn of_table(&self) -> Place {
+        Place { column: None, ..self.clone() }
+    }
+
     /// As `counts` names the table.
     pub fn full_table_name(&self) -> String {
         format!("{}.{}", self.schema, self.table)

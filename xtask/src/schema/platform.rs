@@ -165,6 +165,34 @@ fn likenesses(
     Ok(found)
 }
 
+/// How a likeness of an object is made.
+pub struct Likeness {
+    pub schema: String,
+    pub name: String,
+    pub is_type: bool,
+    pub statements: Vec<String>,
+}
+
+/// Of all that is in `schemas`, in an order in which it can be made: the schemas themselves first.
+///
+/// # Errors
+/// `failed` when the server refuses.
+pub fn likenesses_in(transaction: &mut Transaction<'_>, schemas: &[String]) -> Result<Vec<Likeness>> {
+    let rows = transaction.query(LIKENESSES, &[&schemas]).could_not("look at what is there")?;
+    let schemas = schemas.iter().map(|schema| Likeness {
+        schema: schema.clone(),
+        name: String::new(),
+        is_type: true,
+        statements: vec![format!("create schema if not exists {}", escape_identifier(schema))],
+    });
+    let objects = rows.iter().map(|row| {
+        let statements: Vec<String> = row.get(3);
+        let is_type = statements.first().is_some_and(|made| !made.starts_with("create table"));
+        Likeness { schema: row.get(0), name: row.get(1), is_type, statements }
+    });
+    Ok(schemas.chain(objects).collect())
+}
+
 /// What is external in our own schemas, but for what the history made before somebody else took it over.
 fn external_ones(
     transaction: &mut Transaction<'_>,

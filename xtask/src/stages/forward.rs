@@ -18,7 +18,7 @@ use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
 use crate::migrations::forecast::forecast;
-use crate::migrations::losses::{Loss, schemas_of};
+use crate::migrations::losses::Loss;
 use crate::migrations::status::MigrationStatus;
 use crate::postgres::fence;
 use crate::process::Invocation;
@@ -43,7 +43,7 @@ use crate::stages::preflight::{
     replay_first,
 };
 use crate::stages::refused_line;
-use crate::stages::snapshot_step::{Keep, consent_to_loss, take_snapshot};
+use crate::stages::snapshot_step::{Keep, before_a_loss, consent_to_loss, no_more_than, take_snapshot};
 use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::generated_client::GeneratedClient;
@@ -78,6 +78,7 @@ pub struct Inspection {
     of_the_client: Option<String>,
 }
 
+const TAKEN: &str = "the migrations take away";
 const GENERATE: &str = "generate";
 const DEPLOY: &str = "migrate deploy";
 
@@ -143,7 +144,8 @@ impl Stage for Forward {
         let mut groups =
             vec![[replay()].into_iter().chain(Self::generate_deployed(session, inspection)?).collect::<Vec<_>>()];
         groups.extend(self.looks_at_impact(inspection).then(|| vec![impact_step(session, Builtin::Impact)]));
-        groups.extend(self.before_a_loss(inspection));
+        let Inspection { keep, losses, .. } = inspection;
+        groups.extend(before_a_loss(keep.as_ref(), losses, TAKEN, Builtin::Snapshot, Builtin::CountAgain));
         if let Some(running) = &inspection.running {
             groups.push(vec![running.probe(session, deployed::BEFORE)?]);
         }
@@ -252,7 +254,7 @@ impl Forward {
             Pass::Second(_) => Vec::new(),
             _ => forecast(session, &history, &before.standing.applied, &before.standing.pending)?,
         };
-        let keep = self.keep(session, &losses)?;
+        let keep = Keep::before(session, &losses, self.accept_data_loss)?;
         let client = match self.pass {
             Pass::Second(_) => None,
             _ => GeneratedClient::known(session),
@@ -260,29 +262,6 @@ impl Forward {
         let (running, not_tried) = self.running(session, &history, &before)?;
         let of_the_client = prisma::of_the_client(session);
         Ok(Inspection { history, before, leases, losses, keep, client, running, not_tried, of_the_client })
-    }
-
-    fn keep(&self, session: &Session<'_>, losses: &[Loss]) -> Result<Option<Keep>> {
-        let lost = || losses.iter().filter(|loss| loss.values > 0);
-        let takes_one = self.accept_data_loss && lost().any(|loss| loss.rows > 0);
-        let schemas = || schemas_of(&session.target.schemas(), lost());
-        takes_one.then(|| Keep::of(session, schemas())).transpose()
-    }
-
-    /// Where the migrations take something away: a copy of it, if it is not empty, and a last look that it has not grown.
-    fn before_a_loss(&self, inspection: &Inspection) -> Vec<Vec<Step<Builtin>>> {
-        let rows = inspection.lost().map(|loss| loss.rows).max().unwrap_or_default();
-        let step = |keep: &Keep| vec![keep.step(&format!("{rows} rows"), Builtin::Snapshot)];
-        let snapshot = inspection.keep.as_ref().map(step);
-        let again = (!inspection.losses.is_empty()).then(|| {
-            vec![Step {
-                name: "count again",
-                does: "count what the migrations take away once more, just before they do".to_owned(),
-                failure: "more would be lost than the plan has shown",
-                action: Action::Builtin(Builtin::CountAgain),
-            }]
-        });
-        snapshot.into_iter().chain(again).collect()
     }
 
     /// Beside the replay: before the migrations they have to be there.
@@ -459,16 +438,7 @@ impl Running<'_, Forward> {
     fn count_again(&self) -> Result<String> {
         let Inspection { history, before, losses, .. } = self.inspection;
         let now = forecast(self.session, history, &before.standing.applied, &before.standing.pending)?;
-        match now.iter().find(|now| !losses.iter().any(|then| then.removal == now.removal && then.values >= now.values))
-        {
-            None => Ok(format!(
-                "{} that the migrations take away: no more in any than in the plan",
-                counted(losses.len(), "place")
-            )),
-            Some(grown) => Err(Failure::different(format!("{} has grown since the plan was made", grown.place()))
-                .because(grown.to_string())
-                .hint(Hint::run("forward --plan"))),
-        }
+        no_more_than(losses, &now, TAKEN, Hint::run("forward"))
     }
 
     fn impact(&self) -> Result<Ended> {

@@ -1,5 +1,5 @@
 //! Mirror: applies the mirror's script through the Supabase CLI, and verifies table, indexes, policies, grants and a
-//! write.
+//! write. What the script would take away is counted and copied before, as of a migration.
 //!
 //! After forward, never before: Prisma refuses a database with tables and no ledger (P3005).
 
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use postgres_protocol::escape::escape_identifier;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::clock;
 use crate::digest::sha256;
@@ -16,9 +17,12 @@ use crate::error::{Failure, Result};
 use crate::guard::Demand;
 use crate::hint::Hint;
 use crate::migrations::database_state::DatabaseState;
+use crate::migrations::forecast::forecast_of_script;
+use crate::migrations::losses::Loss;
 use crate::postgres::service_role::{self, Trial};
 use crate::rows::filler::ways_of;
 use crate::rows::seed;
+use crate::run::console::Console;
 use crate::run::ended::Ended;
 use crate::run::journal::Journal;
 use crate::run::plan::{Action, Plan, Script, Step};
@@ -31,6 +35,7 @@ use crate::schema::platform;
 use crate::session::Session;
 use crate::settings::EvidenceSettings;
 use crate::settings::Settings;
+use crate::stages::snapshot_step::{Keep, before_a_loss, consent_to_loss, no_more_than, take_snapshot};
 use crate::stages::still_owed;
 use crate::stages::surroundings;
 use crate::tools::supabase::{self, Supabase};
@@ -43,6 +48,7 @@ pub struct Mirror {
     pub lease: Option<Arc<Lease>>,
     /// In a drill every row is counted, and compared with what the next stage finds.
     pub drilled: bool,
+    pub accept_data_loss: bool,
 }
 
 pub struct Inspection {
@@ -50,11 +56,21 @@ pub struct Inspection {
     sql: String,
     before: DatabaseState,
     lease: Arc<Lease>,
+    /// What the script takes away, with what is in it.
+    losses: Vec<Loss>,
+    /// What is copied before it does.
+    keep: Option<Keep>,
 }
+
+const TAKEN: &str = "the mirror's script takes away";
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
+    /// Copy all rows to where they can be put back from.
+    Snapshot,
+    /// Count what goes once more.
+    CountAgain,
     /// Replay history and script into a throw-away database, unless their catalog is known.
     Replay,
     VerifyCatalog,
@@ -83,8 +99,16 @@ impl Stage for Mirror {
             summary: format!("mirror on {}: run `{path}` and verify.", session.settings.target.name),
             scripts: vec![Script::new(path.clone(), sha256(&inspection.sql), &inspection.sql)],
             rows: inspection.before.counts.clone(),
-            losses: Vec::new(),
-            groups: [
+            losses: inspection.lost().map(ToString::to_string).collect(),
+            groups: before_a_loss(
+                inspection.keep.as_ref(),
+                &inspection.losses,
+                TAKEN,
+                Builtin::Snapshot,
+                Builtin::CountAgain,
+            )
+            .into_iter()
+            .chain([
                 vec![
                     Step {
                         name: "supabase db query",
@@ -115,11 +139,19 @@ impl Stage for Mirror {
                     "the service role cannot write the mirror",
                     Builtin::VerifyWrite,
                 )],
-            ]
-            .into_iter()
+            ])
             .chain(self.feed.then(|| vec![feed_step()]))
             .collect(),
         })
+    }
+
+    fn losses(&self, inspection: &Inspection) -> Vec<Value> {
+        inspection.lost().map(Loss::view).collect()
+    }
+
+    fn consent(&self, session: &Session<'_>, plan: &Plan<Builtin>, console: &Console) -> Result<()> {
+        let deed = "running the mirror's script";
+        consent_to_loss(session, deed, &plan.losses, self.accept_data_loss, Hint::run("mirror"), console)
     }
 
     fn open(&self, journal: &Journal<'_>, inspection: &Inspection) -> Result<()> {
@@ -131,6 +163,10 @@ impl Stage for Mirror {
     fn builtin(running: &Running<'_, Self>, action: &Builtin) -> Result<Ended> {
         let Running { session, journal, inspection, .. } = running;
         let done = match action {
+            Builtin::Snapshot => {
+                take_snapshot(session, journal, "mirror", inspection.keep.as_ref(), &inspection.before.counts)
+            }
+            Builtin::CountAgain => count_again(session, inspection),
             Builtin::Replay => replay(session, inspection),
             Builtin::VerifyCatalog => verify_catalog(session, journal, inspection),
             Builtin::VerifyWrite => return verify_write(session, &inspection.history),
@@ -149,6 +185,11 @@ impl Stage for Mirror {
 }
 
 impl Mirror {
+    /// By its own command.
+    pub fn alone(accept_data_loss: bool) -> Mirror {
+        Mirror { feed: false, lease: None, drilled: false, accept_data_loss }
+    }
+
     fn look(&self, session: &Session<'_>, history: &History) -> Result<DatabaseState> {
         if self.drilled { DatabaseState::read(session, history) } else { DatabaseState::read_in_time(session, history) }
     }
@@ -170,8 +211,38 @@ impl Mirror {
                 .hint(Hint::run("forward")));
         }
         let lease = self.lease.clone().unwrap_or_else(|| Arc::new(lease(session)));
-        Ok(Inspection { history, sql, before, lease })
+        let losses = self.foresee(session, &history, &before)?;
+        let keep = Keep::before(session, &losses, self.accept_data_loss)?;
+        Ok(Inspection { history, sql, before, lease, losses, keep })
     }
+
+    /// What the script takes away, where there is one. A drill on the sandbox makes its rows itself.
+    ///
+    /// # Errors
+    /// `failed` when the server refuses; `blocked` when the script cannot be read.
+    pub fn foresee(&self, session: &Session<'_>, history: &History, before: &DatabaseState) -> Result<Vec<Loss>> {
+        let script = session.settings.supabase.script()?;
+        match script.filter(|_| !(self.drilled && session.settings.target.is_sandbox())) {
+            Some(sql) => forecast(session, history, &sql, before),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Inspection {
+    pub fn lost(&self) -> impl Iterator<Item = &Loss> {
+        self.losses.iter().filter(|loss| loss.values > 0)
+    }
+}
+
+fn forecast(session: &Session<'_>, history: &History, sql: &str, before: &DatabaseState) -> Result<Vec<Loss>> {
+    let script = (session.settings.mirror_shown(), sql);
+    forecast_of_script(session, history, &before.standing.applied, (&script.0, script.1))
+}
+
+fn count_again(session: &Session<'_>, inspection: &Inspection) -> Result<String> {
+    let Inspection { history, sql, before, losses, .. } = inspection;
+    no_more_than(losses, &forecast(session, history, sql, before)?, TAKEN, Hint::run("mirror"))
 }
 
 /// The CLI gives a login ten seconds (measured on 3.1).

@@ -2,6 +2,7 @@
 
 use crate::error::{DATA_LOSS, Failure, Refusal, Result};
 use crate::hint::Hint;
+use crate::migrations::losses::{Loss, schemas_of};
 use crate::postgres::counts::Counts;
 use crate::rows::snapshot::copy::{Keeping, keeping};
 use crate::rows::snapshot::{Manifest, megabytes};
@@ -10,6 +11,7 @@ use crate::run::journal::Journal;
 use crate::run::plan::{Action, Step};
 use crate::session::Session;
 use crate::stages::database_copy::{copy_database, take_of};
+use crate::words::counted;
 
 /// Shows what would be lost, and refuses to lose it unless the user has said that it may go.
 pub fn consent_to_loss(
@@ -36,6 +38,35 @@ pub fn consent_to_loss(
         .hint(command.arg("--plan")))
 }
 
+/// Before something is lost: a copy of it, if it is not empty, and a last look that it has not grown. `who` is "the script takes away".
+pub fn before_a_loss<A>(keep: Option<&Keep>, losses: &[Loss], who: &str, snapshot: A, again: A) -> Vec<Vec<Step<A>>> {
+    let rows = losses.iter().filter(|loss| loss.values > 0).map(|loss| loss.rows).max().unwrap_or_default();
+    let snapshot = keep.map(|keep| vec![keep.step(&format!("{rows} rows"), snapshot)]);
+    let again = (!losses.is_empty()).then(|| {
+        vec![Step {
+            name: "count again",
+            does: format!("count what {who} once more, just before"),
+            failure: "more would be lost than the plan has shown",
+            action: Action::Builtin(again),
+        }]
+    });
+    snapshot.into_iter().chain(again).collect()
+}
+
+/// What is lost `now` is no more than the plan has shown `then`.
+///
+/// # Errors
+/// `different`, naming what has grown.
+pub fn no_more_than(then: &[Loss], now: &[Loss], who: &str, command: Hint) -> Result<String> {
+    let is_shown = |now: &Loss| then.iter().any(|then| then.removal == now.removal && then.values >= now.values);
+    match now.iter().find(|now| !is_shown(now)) {
+        None => Ok(format!("{} that {who}: no more in any than in the plan", counted(then.len(), "place"))),
+        Some(grown) => Err(Failure::different(format!("{} has grown since the plan was made", grown.place()))
+            .because(grown.to_string())
+            .hint(command.arg("--plan"))),
+    }
+}
+
 /// What of the state before is kept, and as what.
 pub struct Keep {
     /// The first is the datasource's.
@@ -51,6 +82,16 @@ impl Keep {
     pub fn of(session: &Session<'_>, schemas: Vec<String>) -> Result<Keep> {
         let names: Vec<&str> = schemas.iter().map(String::as_str).collect();
         Ok(Keep { keeping: keeping(session, &names)?, schemas })
+    }
+
+    /// Of where something of `losses` is, if there is anything and the user has said that it may go.
+    ///
+    /// # Errors
+    /// As `of`.
+    pub fn before(session: &Session<'_>, losses: &[Loss], accepted: bool) -> Result<Option<Keep>> {
+        let lost = || losses.iter().filter(|loss| loss.values > 0);
+        let takes_one = accepted && lost().any(|loss| loss.rows > 0);
+        takes_one.then(|| Keep::of(session, schemas_of(&session.target.schemas(), lost()))).transpose()
     }
 
     /// Its schemas; none where nothing is kept.

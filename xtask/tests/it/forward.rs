@@ -525,6 +525,44 @@ fn what_a_migration_takes_away_needs_a_word_and_is_copied_first() {
     assert_eq!(database.one::<i64>("select count(old) + (select count(*) from trail.step) from shelf"), 3);
 }
 
+/// Tables that somebody made by hand, rows that no made-up row is like, and rows that refer to them.
+#[test]
+fn what_no_migration_made_and_what_no_made_up_row_meets_is_not_lost_without_a_word() {
+    let (project, database) = with_history("forward_unmanaged", &[("1_shelves", SHELVES, "")]);
+    database.execute(FILLED);
+    database.execute(
+        "create table by_hand (id int primary key, shelf int references shelf (id) on delete cascade); insert into by_hand values (1, 2), (2, 1);
+         create schema elsewhere; create table elsewhere.kept (id int); insert into elsewhere.kept values (1), (2), (3)",
+    );
+    project.migration("2_next", "delete from shelf where label = 'two'; drop schema if exists elsewhere cascade");
+    project.migration("3_more", "do $$ begin update trail.step set what = 'c' where what = 'b'; end $$");
+    let refused = project.run(&["forward", "--json"]).expect(3);
+    let prose = refused.prose();
+    let lost = &prose[prose.find("What would be lost").unwrap()..prose.find("error:").unwrap()];
+    insta::assert_snapshot!(lost, @r#"
+    What would be lost:
+      table "elsewhere"."kept": 3 rows
+      table "trail"."step": what is done to its 2 rows could not be tried
+      table "public"."shelf": 1 of 2 rows are deleted
+      table "public"."book": 1 of 3 rows are deleted
+      table "public"."by_hand": 1 of 2 rows are deleted
+    "#);
+    assert_eq!(database.one::<i64>("select count(*) + (select count(*) from elsewhere.kept) from by_hand"), 5);
+
+    project.migration("2_next", "drop table if exists by_hand");
+    project.migration(
+        "3_more",
+        "insert into trail.step values (3, 'x'), (1, 'a') on conflict (id) do update set what = excluded.what",
+    );
+    let refused = project.run(&["forward", "--json"]).expect(3);
+    let losses = &refused.json()["losses"];
+    assert_eq!(*losses, json!([{ "table": "public.by_hand", "column": null, "rows": 2, "values": 2 }]));
+    let done = project.run(&["forward", "--accept-data-loss", "--json"]).expect(0).json();
+    database.execute("create table by_hand (id int primary key, shelf int)");
+    project.run(&["restore", "--confirm", "-q", done["snapshot"]["name"].as_str().unwrap()]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from by_hand"), 2);
+}
+
 /// Literals are read and paths searched as the target's database has them set, which the throw-away one is not. What may be a secret is not
 /// sent to it.
 #[test]

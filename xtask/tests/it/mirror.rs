@@ -64,6 +64,52 @@ fn before_the_migrations_it_is_blocked() {
     assert_eq!(database.one::<i64>("select count(*) from pg_tables where schemaname = 'public'"), 0);
 }
 
+/// Scripts that begin with a clean table are common.
+#[test]
+fn what_the_script_takes_away_needs_a_word_and_is_copied_first() {
+    let (project, database) = migrated("mirror_loss");
+    project.run(&["mirror", "-q"]).expect(0);
+    database.execute(
+        "insert into facts (project, topic, key, value) select 'p', 't', 'k' || i, '{}' from generate_series(1, 3) i;
+         create table audit (id int); insert into audit values (1), (2)",
+    );
+    let script = "supabase/sql/analytics_facts_table.sql";
+    let made = project.read(script);
+    project.write(script, &format!("drop table if exists public.facts;\n{made}\ndelete from audit where id > 1;"));
+    let refused = project.run(&["mirror", "--json"]).expect(3);
+    let prose = refused.prose();
+    insta::assert_snapshot!(prose[prose.find("What would be lost").unwrap()..].trim_end(), @r#"
+    What would be lost:
+      table "public"."facts": 3 rows
+      table "public"."audit": rows are deleted, of 2
+    error: running the mirror's script would lose data, and `--accept-data-loss` was not given
+      data loss: table "public"."facts": 3 rows
+        fix: add --accept-data-loss: a snapshot is taken first
+      data loss: table "public"."audit": rows are deleted, of 2
+        fix: add --accept-data-loss: a snapshot is taken first
+    note: `--plan` shows the scripts, and `--accept-data-loss` takes a snapshot and goes on
+    Nothing was changed.
+    hint: cargo xtask mirror --plan
+    "#);
+    assert_eq!(refused.json()["losses"].as_array().unwrap().len(), 2);
+    let rows = "select count(*) + (select count(*) from audit) from facts";
+    assert_eq!(database.one::<i64>(rows), 5);
+
+    database.execute("drop table audit");
+    project.write(script, &format!("drop table if exists public.facts;\n{made}"));
+    let done = project.run(&["mirror", "--accept-data-loss", "--json"]).expect(0).json();
+    assert_eq!((step(&done, "snapshot")["status"].as_str(), &done["losses"][0]["rows"]), (Some("ok"), &Value::from(3)));
+    assert_eq!(database.one::<i64>("select count(*) from facts"), 0);
+    project.run(&["claim", "--confirm", &database.name, "-q"]).expect(0);
+    project.run(&["restore", "--confirm", "-q", done["snapshot"]["name"].as_str().unwrap()]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from facts"), 3);
+
+    // One that takes nothing needs no word, whatever is there.
+    project.write(script, &made);
+    project.run(&["mirror", "-q"]).expect(0);
+    assert_eq!(database.one::<i64>("select count(*) from facts"), 3);
+}
+
 #[test]
 fn a_failing_statement_leaves_nothing_of_the_script() {
     let (project, database) = migrated("mirror_failing");

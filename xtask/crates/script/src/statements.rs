@@ -223,6 +223,45 @@ pub(crate) fn parsed<T: Send>(
     parse(script, look, |statement| each(statement.said))
 }
 
+/// Tells `each` every statement by itself, or its text where the parser does not understand that; the end of the script, where it cannot be
+/// taken apart, is one text.
+///
+/// # Errors
+/// The script cannot be read.
+pub(crate) fn each_alone(script: &Text, each: &mut (impl FnMut(Result<Sql, String>) + Send)) -> Result<(), Unreadable> {
+    thread::scope(|scope| {
+        let here = || each_alone_here(script, each);
+        match thread::Builder::new().stack_size(STACK).spawn_scoped(scope, here) {
+            Ok(parser) => parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => Ok(()),
+        }
+    })
+}
+
+fn each_alone_here(script: &Text, each: &mut impl FnMut(Result<Sql, String>)) -> Result<(), Unreadable> {
+    for piece in pieces::pieces(script) {
+        let tokens = match piece {
+            Ok(piece) => piece.tokens,
+            Err(Stopped::Unreadable(error)) => return Err(error),
+            Err(Stopped::NotUnderstood(_)) => {
+                script.parts().try_for_each(|part| part.map(|text| each(Err(text))))?;
+                return Ok(());
+            }
+        };
+        for statement in tokens.split(|token| token.token == Token::SemiColon) {
+            if statement.iter().all(|token| matches!(token.token, Token::Whitespace(_) | Token::EOF)) {
+                continue;
+            }
+            let mut parser = Parser::new(&PostgreSqlDialect {}).with_tokens_with_locations(statement.to_vec());
+            match parser.parse_statement() {
+                Ok(parsed) if parser.peek_token().token == Token::EOF => each(Ok(parsed)),
+                _ => each(Err(statement.iter().map(|token| token.token.to_string()).collect())),
+            }
+        }
+    }
+    Ok(())
+}
+
 fn parse<T: Send>(
     script: &Text,
     look: impl Fn(Sql) -> T + Send,

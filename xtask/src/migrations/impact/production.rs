@@ -1,7 +1,7 @@
 //! The sizes of production's tables, beside what a history makes.
 
 use crate::error::Result;
-use crate::migrations::rehearsal::holds_word;
+use crate::migrations::untried::holds_word;
 use crate::schema::history::History;
 use crate::settings::production::ProductionRows;
 use crate::words::in_line;

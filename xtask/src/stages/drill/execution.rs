@@ -19,7 +19,7 @@ use crate::session::Session;
 use crate::stages::deploy_tries;
 use crate::stages::drill::pass::{Baseline, Pass, SecondPass, differing};
 use crate::stages::drill::phase::Phase;
-use crate::stages::drill::planning::{self, Drill, Inspection, PARITY, Planned, Promise};
+use crate::stages::drill::planning::{Drill, Inspection, PARITY, Planned, Promise};
 use crate::stages::drill::progress::{self, Progress};
 use crate::stages::forward::Forward;
 use crate::stages::mirror::{self, Mirror};
@@ -118,7 +118,7 @@ impl Execution<'_> {
                 self.stage(phase, &stage, || stage.inspect_from(self.session, history, before))
             }
             Phase::Mirror => {
-                let stage = Mirror { lease: self.mirror.get().cloned(), ..planning::mirror(self.session) };
+                let stage = Mirror { lease: self.mirror.get().cloned(), ..self.options.mirror(self.session) };
                 self.stage(phase, &stage, || stage.inspect_from(self.session, history, before))
             }
             Phase::Parity => self.stage(phase, &PARITY, || PARITY.inspect(self.session)),

@@ -38,7 +38,7 @@ use crate::words::in_line;
 use execution::Execution;
 use phase::Phase;
 pub use planning::{Drill, DrillExtent};
-use planning::{Inspection, PARITY, Planned, add, check_mirror, left_out, mirror};
+use planning::{Inspection, PARITY, Planned, add, check_mirror, left_out};
 
 impl Stage for Drill {
     type Inspection = Inspection;
@@ -92,6 +92,11 @@ impl Stage for Drill {
         };
         inspection.way = self.way(session, &inspection)?;
         inspection.losses = self.lost(session, &inspection, losses)?;
+        if inspection.phases().any(|phase| phase == Phase::Mirror) {
+            let state = inspection.foreseen(session, Phase::Mirror);
+            let of_mirror = self.mirror(session).foresee(session, &inspection.history, &state)?;
+            inspection.losses.extend(of_mirror.into_iter().filter(|loss| loss.values > 0));
+        }
         Ok(inspection)
     }
 
@@ -117,7 +122,7 @@ impl Stage for Drill {
                     add(&mut plan, session, &stage, |stage| stage.inspect_from(session, history, state))?;
                 }
                 Phase::Mirror => {
-                    add(&mut plan, session, &mirror(session), |stage| stage.inspect_from(session, history, state))?
+                    add(&mut plan, session, &self.mirror(session), |stage| stage.inspect_from(session, history, state))?
                 }
                 Phase::Parity => add(&mut plan, session, &PARITY, |stage| stage.inspect(session))?,
             }

@@ -176,11 +176,12 @@ pub fn add<S: Stage>(
     Ok(())
 }
 
-pub fn mirror(session: &Session<'_>) -> Mirror {
-    Mirror { feed: session.settings.target.is_sandbox(), lease: None, drilled: true }
-}
-
 impl Drill {
+    pub fn mirror(&self, session: &Session<'_>) -> Mirror {
+        let feed = session.settings.target.is_sandbox();
+        Mirror { feed, lease: None, drilled: true, accept_data_loss: self.may_lose(session) }
+    }
+
     pub fn start(&self, session: &Session<'_>, history: &History, before: &DatabaseState) -> Result<Progress> {
         Ok(Progress {
             stage: Phase::Forward.number(),

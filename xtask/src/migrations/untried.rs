@@ -1,0 +1,202 @@
+//! What a script may do to rows of the target that a rehearsal on made-up rows did not show: none could be made up, none met the condition, or
+//! a branch was not taken.
+
+use std::collections::BTreeSet;
+
+use script::row_changes::Told;
+use script::text::{Text, Unreadable};
+
+use crate::migrations::harm::Harm;
+use crate::migrations::losses::Removal;
+use crate::migrations::stock::Stock;
+use crate::migrations::witness::{Operation, Write};
+use crate::schema::place::Place;
+use crate::schema::script_words::each_word;
+
+/// Without one of these words a script changes no row that is there.
+const MOVERS: [&str; 10] =
+    ["update", "delete", "truncate", "merge", "do", "execute", "call", "select", "perform", "using"];
+
+/// A script that was tried on made-up rows.
+pub struct Tried<'a> {
+    pub script: &'a Text,
+    pub told: &'a Told,
+    /// What was written to by statements of which the text does not tell it.
+    pub untold: &'a BTreeSet<Write>,
+    /// What there was before it.
+    pub before: &'a Stock,
+}
+
+impl Tried<'_> {
+    /// Tables of which nothing is known, by their names now and by those that they were `born` with; of `empty` there was no made-up row, and
+    /// `seen` is known.
+    ///
+    /// # Errors
+    /// The script cannot be read.
+    pub fn untried(&self, born: &Stock, empty: &[Place], seen: &[Removal]) -> Result<Vec<Removal>, Unreadable> {
+        if self.told.is_all {
+            return Ok(Vec::new());
+        }
+        let mut found = self.without_rows(empty, seen)?;
+        let unmet = self.unmet()?;
+        for (table, place) in self.before.tables() {
+            let is_unmet = |operation| unmet.contains(&(table, operation)) && !is_known(seen, place, operation);
+            if born.contains((table, 0)) && [Operation::Updates, Operation::Deletes].into_iter().any(is_unmet) {
+                let now = Some(born.place((table, 0)));
+                found.push(Removal { then: place.clone(), now, harm: Harm::Untried });
+            }
+        }
+        let mut places = BTreeSet::new();
+        found.retain(|removal| places.insert(removal.then.clone()));
+        Ok(found)
+    }
+
+    /// Of `empty`, those that the script names anywhere, if it may do something to rows at all.
+    fn without_rows(&self, empty: &[Place], seen: &[Removal]) -> Result<Vec<Removal>, Unreadable> {
+        let (mut may_change, mut named) = (false, vec![false; empty.len()]);
+        if empty.is_empty() {
+            return Ok(Vec::new());
+        }
+        for part in self.script.parts() {
+            let text = part?.to_lowercase();
+            may_change |= MOVERS.into_iter().any(|word| holds_word(&text, word));
+            for (place, is_named) in empty.iter().zip(&mut named) {
+                *is_named |= holds_word(&text, &place.table.to_lowercase());
+            }
+        }
+        let is_gone = |place: &Place| seen.iter().any(|one| one.is_drop() && one.now.as_ref() == Some(place));
+        let untried = empty.iter().zip(named).filter(|(place, is_named)| may_change && *is_named && !is_gone(place));
+        let removal =
+            |(place, _): (&Place, bool)| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried };
+        Ok(untried.map(removal).collect())
+    }
+
+    /// What statements did or would have done, of which the text does not tell to how many rows, and for which there was none.
+    fn unmet(&self) -> Result<BTreeSet<(u32, Operation)>, Unreadable> {
+        let mut unmet: BTreeSet<(u32, Operation)> = BTreeSet::new();
+        let executed = |met: bool, table: u32, operation: Operation| {
+            self.untold.contains(&Write { relation: table, operation, met })
+        };
+        for Write { relation, operation, .. } in self.untold.iter().filter(|write| !write.met) {
+            if !self.is_told(*relation, *operation) {
+                unmet.insert((*relation, *operation));
+            }
+        }
+        for text in &self.told.unread {
+            for Named { operation, schema, table } in named(text)? {
+                let is_it =
+                    |place: &Place| place.table == table && schema.as_ref().is_none_or(|it| place.schema == *it);
+                let tables = self.before.tables().filter(|(id, place)| is_it(place) && !executed(true, *id, operation));
+                unmet.extend(tables.map(|(id, _)| (id, operation)));
+            }
+        }
+        Ok(unmet)
+    }
+
+    /// Where a file goes as one request: whether a statement of it whose text does tell has written there, and none of the others may have.
+    fn is_told(&self, table: u32, operation: Operation) -> bool {
+        let Some((_, place)) = self.before.tables().find(|(id, _)| *id == table) else { return false };
+        let is_it = |deletes: bool| (operation == Operation::Deletes) == deletes;
+        let is_told = self
+            .told
+            .changes
+            .iter()
+            .any(|change| is_it(change.columns.is_empty()) && change.table_name() == place.table);
+        let name = place.table.to_lowercase();
+        is_told && !self.told.unread.iter().any(|text| holds_word(&text.to_lowercase(), &name))
+    }
+}
+
+/// Whether what `operation` may do to the rows of a table is in `seen`, or more.
+fn is_known(seen: &[Removal], table: &Place, operation: Operation) -> bool {
+    seen.iter().filter(|one| one.then.of_table() == *table).any(|one| match (&one.harm, &one.then.column) {
+        (Harm::Drops | Harm::Deletes | Harm::Untried, None) => true,
+        (Harm::Changes, _) => operation == Operation::Updates,
+        _ => false,
+    })
+}
+
+pub fn holds_word(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let is_whole = |at: usize| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part);
+    text.match_indices(word).any(|(at, _)| is_whole(at))
+}
+
+/// A statement within another: in a body, in a text.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    operation: Operation,
+    schema: Option<String>,
+    table: String,
+}
+
+/// By its words, since nothing reads what a body is made of; `on update cascade` and `for update of` are none.
+fn named(text: &str) -> Result<Vec<Named>, Unreadable> {
+    let mut words: Vec<String> = Vec::new();
+    each_word(&Text::from(text), |word| words.push(word.to_owned()))?;
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let table = |at: usize| match (word(at + 1), at) {
+        (".", at) => (Some(word(at).to_owned()), word(at + 2).to_owned()),
+        (_, at) => (None, word(at).to_owned()),
+    };
+    let behind = |at: usize, skipped: &[&str]| (at..).find(|&at| !skipped.contains(&word(at))).unwrap_or(at);
+    let (mut found, mut inserted) = (Vec::new(), None);
+    for at in 0..words.len() {
+        let (before, now, next) = (at.checked_sub(1).map_or("", word), word(at), word(at + 1));
+        let (operations, at): (&[Operation], usize) = match (before, now, next) {
+            ("on" | "for", _, _) => continue,
+            (_, "delete", "from") => (&[Operation::Deletes], at + 2),
+            (_, "truncate", _) => (&[Operation::Deletes], at + 1),
+            (_, "merge", "into") => (&[Operation::Updates, Operation::Deletes], at + 2),
+            (_, "insert", "into") => {
+                inserted = Some(behind(at + 2, &["only"]));
+                continue;
+            }
+            ("do", "update", _) => match inserted {
+                Some(at) => (&[Operation::Updates], at),
+                None => continue,
+            },
+            (_, "update", _) => (&[Operation::Updates], at + 1),
+            _ => continue,
+        };
+        let (schema, table) = table(behind(at, &["table", "only"]));
+        found.extend(operations.iter().map(|operation| Named {
+            operation: *operation,
+            schema: schema.clone(),
+            table: table.clone(),
+        }));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_within_a_body_are_known_by_their_words() {
+        let said = |text: &str| {
+            let one = |one: Named| {
+                format!("{:?} {}{}", one.operation, one.schema.map(|it| it + ".").unwrap_or_default(), one.table)
+            };
+            named(text).unwrap().into_iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        for (text, expected) in [
+            (r#"do $$ begin if x then delete from only "S"."T" where a; end if; end $$"#, "Deletes S.T"),
+            ("do 'begin update T set a = 1; truncate table u; end'", "Updates t, Deletes u"),
+            ("do $$ begin merge into t using u on true when matched then delete; end $$", "Updates t, Deletes t"),
+            ("do $$ begin insert into s.t values (1) on conflict (id) do update set a = 1; end $$", "Updates s.t"),
+            (
+                "do $$ begin alter table t add foreign key (a) references u on delete cascade on update cascade; end $$",
+                "",
+            ),
+            (
+                "do $$ begin perform 1 from t for update of t; insert into t values (1) on conflict do nothing; end $$",
+                "",
+            ),
+            ("do $$ begin create type a as enum ('b'); exception when duplicate_object then null; end $$", ""),
+        ] {
+            assert_eq!(said(text), expected, "{text}");
+        }
+    }
+}
