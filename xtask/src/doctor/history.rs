@@ -10,9 +10,9 @@ use crate::postgres::activity::lock_holders;
 use crate::postgres::connection::Connection;
 use crate::postgres::table_locks::{self, TableLock};
 use crate::schema::catalog::catalog;
+use crate::schema::drift;
 use crate::schema::history::History;
 use crate::schema::ledger::{LEDGER_TABLE, ledger};
-use crate::schema::{drift, expected};
 use crate::session::Session;
 use crate::stages::preflight;
 use crate::temporary::Temporary;
@@ -110,12 +110,9 @@ pub fn drift_row(patient: &Patient, candidate: &Candidate, connection: &mut Conn
     let schemas: Vec<String> = candidate.schemas().into_iter().map(str::to_owned).collect();
     let look = || {
         let session = Session::open(settings, &patient.interrupt, candidate, redactor, Demand::ReadOnly)?;
-        if !expected::is_known(&session, history)? {
-            return Ok(None);
-        }
         let schemas: Vec<&str> = schemas.iter().map(String::as_str).collect();
         let actual = catalog(connection, &schemas)?;
-        drift::of_target(&session, history, &actual).map(Some)
+        drift::of_target_if_known(&session, history, &actual)
     };
     match look() {
         Err(failure) => Check::of_failure(DRIFT, &failure, None),

@@ -124,6 +124,22 @@ pub fn of_target(session: &Session<'_>, history: &History, actual: &Catalog) -> 
     }
 }
 
+/// As `of_target`, without a replay; None where that would need one.
+///
+/// # Errors
+/// As `of_target`.
+pub fn of_target_if_known(session: &Session<'_>, history: &History, actual: &Catalog) -> Result<Option<Drift>> {
+    if !expected::is_known(session, history)? {
+        return Ok(None);
+    }
+    let drift = between(&expected::catalog(session, history)?.catalog, actual);
+    let mirrored = expected::and_mirror(session, history)?.filter(|_| !drift.definition.is_empty());
+    match mirrored.map(|history| expected::is_known(session, &history)).transpose()? {
+        Some(false) => Ok(None),
+        _ => of_target(session, history, actual).map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,15 +80,14 @@ fn kept_as(session: &Session<'_>, history: &History, prisma: AsPrisma<'_>) -> Pa
     session.settings.private_dir().join("catalogs").join(format!("{key}.json"))
 }
 
-/// Whether `catalog` and `as_on_target` would be answered without a replay.
+/// Whether `catalog` would be answered without a replay.
 ///
 /// # Errors
 /// As `platform::as_prisma`.
 pub fn is_known(session: &Session<'_>, history: &History) -> Result<bool> {
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
-    let is_kept = |history: &History| known(&kept_as(session, history, prisma)).is_some();
-    Ok(is_kept(history) && and_mirror(session, history)?.is_none_or(|mirrored| is_kept(&mirrored)))
+    Ok(known(&kept_as(session, history, prisma)).is_some())
 }
 
 /// As `catalog`, with the mirror's script run after the migrations; None where the project has no such script.

@@ -48,6 +48,22 @@ fn the_script_is_applied_once_and_a_second_time_changes_nothing() {
     project.assert_no_secret(&[&first, &second, &forward]);
 }
 
+/// What the mirror's script makes need not be known where nothing differs without it.
+#[test]
+fn after_a_forward_the_drift_is_known_whether_or_not_the_mirror_is_there() {
+    let (project, database) = migrated("mirror_drift");
+    let drift = |status: i32| {
+        let rows = project.run(&["status", "--json"]).expect(status).json();
+        let row = rows["checks"].as_array().unwrap().iter().find(|row| row["name"] == "drift").unwrap().clone();
+        format!("{} {}", row["status"].as_str().unwrap(), row["message"].as_str().unwrap())
+    };
+    assert_eq!(drift(0), "ok 48 objects are exactly what the migrations make; 39 kinds compared");
+    database.execute("create table by_hand (id int)");
+    assert!(drift(0).starts_with("skipped"), "it may be the mirror's");
+    project.run(&["forward", "-q"]).expect(5);
+    assert!(drift(5).starts_with("fail"), "{}", drift(5));
+}
+
 #[test]
 fn before_the_migrations_it_is_blocked() {
     let (project, database) = Project::on_staging("mirror_early");
