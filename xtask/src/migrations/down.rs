@@ -161,8 +161,9 @@ fn transaction_id(transaction: &mut Transaction<'_>) -> Result<String> {
 }
 
 fn refused(down: &Down, sql: &str, error: postgres::Error) -> Failure {
-    let failure = Failure::failed(format!("{down} failed"))
-        .hint(format!("{}, or change the rows that are in its way", down.remedy()));
+    let is_in_use = error.code() == Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST);
+    let other = if is_in_use { "drop or change what depends on it" } else { "change the rows that are in its way" };
+    let failure = Failure::failed(format!("{down} failed")).hint(format!("{}, or {other}", down.remedy()));
     in_server_words(failure, error, |answer| line_of(answer, sql))
 }
 
@@ -491,6 +492,16 @@ mod tests {
         assert!(failure.message.contains("has grown since the plan"), "{failure:?}");
         assert_eq!(database.ask::<i64>("select pg_catalog.count(*) from public.t"), 1);
         assert_eq!(database.ask::<i64>("select pg_catalog.count(*) from public._prisma_migrations"), 2);
+    }
+
+    #[test]
+    fn what_depends_on_what_is_dropped_is_named() {
+        let setup = "create table t (id int primary key); create table hand (t int references t); create view seen as select id from t";
+        let (_, result) = attempt(setup, "drop table t", &[loss("t", None, 0, 0)], &BOTH);
+        let failure = result.unwrap_err();
+        insta::assert_snapshot!(failure.causes().collect::<Vec<_>>().join("\n"), @"ERROR: cannot drop table t because other objects depend on it (SQLSTATE 2BP01): constraint hand_t_fkey on table hand depends on table t, view seen depends on table t");
+        let hint = failure.hint.unwrap().line(&crate::hint::Aim::default());
+        assert!(hint.ends_with("or drop or change what depends on it"), "{hint}");
     }
 
     #[test]

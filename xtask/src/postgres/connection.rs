@@ -216,8 +216,13 @@ pub fn in_server_words(failure: Failure, error: postgres::Error, place: impl Fn(
     fix.into_iter().fold(failure, Failure::hint)
 }
 
+/// With what depends on what it refuses to drop, which are names; other details may have values of rows in them.
 pub fn server_words(answer: &DbError) -> String {
-    format!("{}: {} (SQLSTATE {})", answer.severity(), answer.message(), answer.code().code())
+    let said = format!("{}: {} (SQLSTATE {})", answer.severity(), answer.message(), answer.code().code());
+    match answer.detail().filter(|_| *answer.code() == SqlState::DEPENDENT_OBJECTS_STILL_EXIST) {
+        Some(detail) => format!("{said}: {}", detail.lines().collect::<Vec<_>>().join(", ")),
+        None => said,
+    }
 }
 
 /// A superuser may have set for a role or a database what the role may not set back.
