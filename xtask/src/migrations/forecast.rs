@@ -248,7 +248,8 @@ mod tests {
             AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
         let open = |name: &str| Ok(open_as("migrator", name));
         let removals =
-            foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, &|_| Ok(())).unwrap();
+            foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, &|_| Ok(Vec::new()))
+                .unwrap();
         targets.each_mut().map(|target| {
             let found = counted(&mut target.connection, "public", &removals, &pending).unwrap();
             found.iter().filter(|loss| loss.values > 0).map(ToString::to_string).collect()
@@ -262,6 +263,80 @@ mod tests {
             let [empty, found] = named(up, &mut targets);
             assert_eq!(empty, [""; 0], "on empty tables: {up}");
             assert_eq!(found, expected, "{up}");
+        }
+    }
+
+    /// A table, columns, a foreign key and a trigger that no migration made.
+    const BY_HAND: &str = "
+        create schema shed; create table shed.tool (id int); insert into shed.tool values (1), (2);
+        create table hand (id serial primary key, what text not null, at timestamptz not null default now(), t int references t on delete cascade);
+        insert into hand (what, t) values ('a', 1), ('b', 2), ('b', 3);
+        alter table t add extra int not null default 5";
+    const FILLED_BY_A_TRIGGER: &str = "
+        alter table t add filled int; update t set filled = 1; alter table t alter filled set not null;
+        create function fill() returns trigger language plpgsql as $$ begin new.filled := 1; return new; end $$;
+        create trigger fill before insert on t for each row execute function fill()";
+
+    /// What `up` would take away from `target`.
+    fn named_beyond(up: &str, target: &mut Database) -> Vec<String> {
+        let history = |name: &str, sql: &str| History { provider: None, migrations: vec![Migration::new(name, sql)] };
+        let (applied, pending) = (history("1", TABLES), history("2", up));
+        let prisma =
+            AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
+        let open = |name: &str| Ok(open_as("migrator", name));
+        let reached = Reached::of(&mut target.connection, &["public"], &pending).unwrap();
+        let connection = std::cell::RefCell::new(&mut target.connection);
+        let lay = |laid: &mut Connection| reached.lay(&mut connection.borrow_mut(), laid, "public");
+        let removals = foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, &lay).unwrap();
+        let found = counted(&mut target.connection, "public", &removals, &pending).unwrap();
+        found.iter().filter(|loss| loss.values > 0).map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_no_migration_made_is_named_too_and_is_in_nobodys_way() {
+        let mut target = target(ROWS);
+        target.run(BY_HAND);
+        for (up, expected) in [
+            ("drop table if exists hand", &[r#"table "public"."hand": 3 rows"#][..]),
+            ("drop schema if exists shed cascade", &[r#"table "shed"."tool": 2 rows"#]),
+            (
+                "insert into t (id) values (77); alter table t drop column if exists extra",
+                &[r#"column "public"."t"."extra": 10 values that are not null, in 10 rows"#],
+            ),
+            (
+                "insert into hand (what) values ('c'); delete from hand where what = 'b'",
+                &[r#"table "public"."hand": 2 of 3 rows are deleted"#],
+            ),
+            (
+                "delete from t where id = 2",
+                &[
+                    r#"table "public"."t": 1 of 10 rows are deleted"#,
+                    r#"table "public"."hand": 1 of 3 rows are deleted"#,
+                    r#"table "public"."other": 1 of 10 rows are deleted"#,
+                ],
+            ),
+            ("alter table t add more int", &[]),
+        ] {
+            assert_eq!(named_beyond(up, &mut target), expected, "{up}");
+        }
+        target.run(FILLED_BY_A_TRIGGER);
+        for (up, expected) in [
+            (
+                "insert into t (id) values (77); drop table if exists hand",
+                &[
+                    r#"table "public"."hand": what is done to its 3 rows could not be tried"#,
+                    r#"table "public"."t": what is done to its 10 rows could not be tried"#,
+                ][..],
+            ),
+            (
+                "insert into t (id) values (77); drop schema if exists shed cascade",
+                &[
+                    r#"table "public"."t": what is done to its 10 rows could not be tried"#,
+                    r#"table "shed"."tool": what is done to its 2 rows could not be tried"#,
+                ],
+            ),
+        ] {
+            assert_eq!(named_beyond(up, &mut target), expected, "{up}");
         }
     }
 }

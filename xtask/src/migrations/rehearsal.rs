@@ -1,6 +1,7 @@
 //! What down scripts do, tried in throw-away databases before they run for real: once where there are no rows, which says what they drop
 //! and what schema they leave, and once where every table has some, which says whose rows and values they change.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::migrations::losses::{Removal, holds_its_default, removals};
 use crate::migrations::prints::{Prints, prints_of_few};
 use crate::migrations::rehearsed::{Left, Rehearsal};
 use crate::migrations::stock::{Id, Stock, schemas_of, stock, stock_in};
-use crate::migrations::untried::Tried;
+use crate::migrations::untried::{self, Tried};
 use crate::migrations::witness::{self, Operation, Write};
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::rows::filler::fill_empty;
@@ -186,11 +187,12 @@ fn with_rows(
     })
 }
 
-/// Makes what the target has beyond what its migrations make, in a database to which those were applied.
-pub type Lay<'a> = &'a dyn Fn(&mut Connection) -> Result<()>;
+/// Makes what the target has beyond what its migrations make, in a database to which those were applied, and names the tables.
+pub type Lay<'a> = &'a dyn Fn(&mut Connection) -> Result<Vec<Place>>;
 
-/// What the `pending` migrations take away from what `applied` made, and from what is `unmanaged`. Where made-up rows are in the way of one, what it and the ones after
-/// it drop and retype is found without rows.
+/// What the `pending` migrations take away from what `applied` made, and from what is `unmanaged`. Where made-up rows are in the way of one,
+/// what it and the ones after it drop and retype is found without rows; where a likeness of the unmanaged is, without that: what is said of
+/// those tables was not tried then.
 ///
 /// # Errors
 /// `failed`, naming the migration, when one of `applied` does not apply.
@@ -202,11 +204,22 @@ pub fn foresee(
     prisma: AsPrisma<'_>,
     unmanaged: Lay<'_>,
 ) -> Result<Vec<Removal>> {
-    let mut found = forward(admin, &open, (applied, unmanaged), pending, prisma, ROWS)?;
-    if found.len() < pending.migrations.len() {
-        let rest = forward(admin, &open, (applied, unmanaged), pending, prisma, 0)?;
+    let laid = RefCell::new(Vec::new());
+    let lay = |connection: &mut Connection| unmanaged(connection).inspect(|tables| *laid.borrow_mut() = tables.clone());
+    let mut found = Vec::new();
+    for (is_laid, rows) in [(true, ROWS), (true, 0), (false, ROWS), (false, 0)] {
         let known = found.len();
-        found.extend(rest.into_iter().skip(known));
+        if known == pending.migrations.len() || (!is_laid && laid.borrow().is_empty()) {
+            break;
+        }
+        let lay: Lay<'_> = if is_laid { &lay } else { &|_| Ok(Vec::new()) };
+        let seen = forward(admin, &open, (applied, lay), pending, prisma, rows)?;
+        found.extend(seen.into_iter().skip(known));
+        if !is_laid {
+            for (migration, found) in pending.migrations.iter().zip(&mut found).skip(known) {
+                found.extend(untried::named_in(&migration.sql, &laid.borrow())?);
+            }
+        }
     }
     Ok(found.into_iter().flatten().collect())
 }

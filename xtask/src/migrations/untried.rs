@@ -53,22 +53,18 @@ impl Tried<'_> {
 
     /// Of `empty`, those that the script names anywhere, if it may do something to rows at all.
     fn without_rows(&self, empty: &[Place], seen: &[Removal]) -> Result<Vec<Removal>, Unreadable> {
-        let (mut may_change, mut named) = (false, vec![false; empty.len()]);
-        if empty.is_empty() {
+        let may_change = || {
+            self.script.any_part(|part| {
+                let text = part.to_lowercase();
+                MOVERS.into_iter().any(|word| holds_word(&text, word))
+            })
+        };
+        if empty.is_empty() || !may_change()? {
             return Ok(Vec::new());
         }
-        for part in self.script.parts() {
-            let text = part?.to_lowercase();
-            may_change |= MOVERS.into_iter().any(|word| holds_word(&text, word));
-            for (place, is_named) in empty.iter().zip(&mut named) {
-                *is_named |= holds_word(&text, &place.table.to_lowercase());
-            }
-        }
         let is_gone = |place: &Place| seen.iter().any(|one| one.is_drop() && one.now.as_ref() == Some(place));
-        let untried = empty.iter().zip(named).filter(|(place, is_named)| may_change && *is_named && !is_gone(place));
-        let removal =
-            |(place, _): (&Place, bool)| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried };
-        Ok(untried.map(removal).collect())
+        let named = named_in(self.script, empty)?;
+        Ok(named.into_iter().filter(|removal| !is_gone(&removal.then)).collect())
     }
 
     /// What statements did or would have done, of which the text does not tell to how many rows, and for which there was none.
@@ -105,6 +101,23 @@ impl Tried<'_> {
         let name = place.table.to_lowercase();
         is_told && !self.told.unread.iter().any(|text| holds_word(&text.to_lowercase(), &name))
     }
+}
+
+/// Those of `tables` that `script` names anywhere, or whose schema it may drop, as not tried.
+///
+/// # Errors
+/// The script cannot be read.
+pub fn named_in(script: &Text, tables: &[Place]) -> Result<Vec<Removal>, Unreadable> {
+    let mut named = vec![false; tables.len()];
+    for part in script.parts() {
+        let text = part?.to_lowercase();
+        for (place, is_named) in tables.iter().zip(&mut named) {
+            let drops_schema = || holds_word(&text, "schema") && holds_word(&text, &place.schema.to_lowercase());
+            *is_named |= holds_word(&text, &place.table.to_lowercase()) || drops_schema();
+        }
+    }
+    let removal = |place: &Place| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried };
+    Ok(tables.iter().zip(named).filter(|(_, is_named)| *is_named).map(|(place, _)| removal(place)).collect())
 }
 
 /// Whether what `operation` may do to the rows of a table is in `seen`, or more.

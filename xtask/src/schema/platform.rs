@@ -169,7 +169,7 @@ fn likenesses(
 pub struct Likeness {
     pub schema: String,
     pub name: String,
-    pub is_type: bool,
+    pub is_table: bool,
     pub statements: Vec<String>,
 }
 
@@ -182,13 +182,13 @@ pub fn likenesses_in(transaction: &mut Transaction<'_>, schemas: &[String]) -> R
     let schemas = schemas.iter().map(|schema| Likeness {
         schema: schema.clone(),
         name: String::new(),
-        is_type: true,
+        is_table: false,
         statements: vec![format!("create schema if not exists {}", escape_identifier(schema))],
     });
     let objects = rows.iter().map(|row| {
         let statements: Vec<String> = row.get(3);
-        let is_type = statements.first().is_some_and(|made| !made.starts_with("create table"));
-        Likeness { schema: row.get(0), name: row.get(1), is_type, statements }
+        let is_table = statements.first().is_some_and(|made| made.starts_with("create table"));
+        Likeness { schema: row.get(0), name: row.get(1), is_table, statements }
     });
     Ok(schemas.chain(objects).collect())
 }
