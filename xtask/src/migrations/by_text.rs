@@ -2,6 +2,7 @@
 //! ON CONFLICT finds there, and what foreign keys do to the rows that refer to those.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use postgres::Transaction;
 use postgres::types::Oid;
@@ -23,7 +24,14 @@ pub fn by_their_text(transaction: &mut Transaction<'_>, schema: &str, changes: &
     let stock = stock_in(transaction)?;
     let path = format!("set local search_path = {}", escape_identifier(schema));
     transaction.batch_execute(&path).could_not("look as Prisma does")?;
-    let mut asking = Asking { transaction, stock, tables: BTreeMap::new(), found: Vec::new() };
+    let mut asking = Asking {
+        transaction,
+        stock,
+        tables: BTreeMap::new(),
+        columns: BTreeMap::new(),
+        references: BTreeMap::new(),
+        found: Vec::new(),
+    };
     changes.iter().try_for_each(|change| asking.ask(change, &[]))?;
     Ok(asking.found)
 }
@@ -33,6 +41,10 @@ struct Asking<'a, 'c> {
     stock: Stock,
     /// Many changes may be about one table, and that may be large: what it is, and how many rows it has; None where it is not there.
     tables: BTreeMap<String, Option<(Place, u64)>>,
+    /// Names and types, in order.
+    columns: BTreeMap<Place, Rc<[(String, String)]>>,
+    /// Those to the table that act when a row is deleted, and those that act when a key is changed.
+    references: BTreeMap<(Place, bool), Rc<[Reference]>>,
     found: Vec<Loss>,
 }
 
@@ -162,13 +174,17 @@ impl Asking<'_, '_> {
         Ok(trial.prepare(query).map_or(0, |statement| statement.columns().len()))
     }
 
-    /// Names and types, in order.
-    fn columns(&mut self, table: &Place) -> Result<Vec<(String, String)>> {
+    fn columns(&mut self, table: &Place) -> Result<Rc<[(String, String)]>> {
         const COLUMNS: &str = "
             select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) from pg_catalog.pg_attribute a
              where a.attrelid = $1::text::pg_catalog.regclass and a.attnum > 0 and not a.attisdropped order by a.attnum";
+        if let Some(known) = self.columns.get(table) {
+            return Ok(Rc::clone(known));
+        }
         let rows = self.transaction.query(COLUMNS, &[&table.relation()]).could_not(&format!("look at {table}"))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let found: Rc<[_]> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        self.columns.insert(table.clone(), Rc::clone(&found));
+        Ok(found)
     }
 
     fn key(&mut self, table: &Place, constraint: &str) -> Result<Vec<String>> {
@@ -187,7 +203,7 @@ impl Asking<'_, '_> {
             return Ok(());
         }
         let is_deleted = change.columns.is_empty();
-        for reference in self.references(table, is_deleted)? {
+        for reference in self.references(table, is_deleted)?.iter() {
             if !is_deleted && !reference.key.iter().any(|key| moved.contains(&key)) {
                 continue;
             }
@@ -202,7 +218,7 @@ impl Asking<'_, '_> {
     }
 
     /// The foreign keys to `table` that do something to rows when one of its own is deleted, or its key changed.
-    fn references(&mut self, table: &Place, is_deleted: bool) -> Result<Vec<Reference>> {
+    fn references(&mut self, table: &Place, is_deleted: bool) -> Result<Rc<[Reference]>> {
         const REFERENCES: &str = "
             select k.oid, k.conrelid::pg_catalog.regclass::text, case when $2 then k.confdeltype else k.confupdtype end = 'c' and $2,
                    array(select a.attname::text from pg_catalog.unnest(k.conkey) with ordinality u (n, at)
@@ -213,6 +229,10 @@ impl Asking<'_, '_> {
              where k.contype = 'f' and k.conparentid = 0 and k.confrelid = $1::text::pg_catalog.regclass
                and case when $2 then k.confdeltype else k.confupdtype end in ('c', 'n', 'd')
              order by k.conname, k.oid";
+        let key = (table.clone(), is_deleted);
+        if let Some(known) = self.references.get(&key) {
+            return Ok(Rc::clone(known));
+        }
         let rows = self.transaction.query(REFERENCES, &[&table.relation(), &is_deleted]);
         let reference = |row: &postgres::Row| Reference {
             id: row.get(0),
@@ -221,7 +241,10 @@ impl Asking<'_, '_> {
             columns: row.get(3),
             key: row.get(4),
         };
-        Ok(rows.could_not(&format!("look what refers to {table}"))?.iter().map(reference).collect())
+        let rows = rows.could_not(&format!("look what refers to {table}"))?;
+        let found: Rc<[_]> = rows.iter().map(reference).collect();
+        self.references.insert(key, Rc::clone(&found));
+        Ok(found)
     }
 }
 

@@ -238,7 +238,7 @@ fn forward(
         unmanaged(connection)?;
         let mut watch = Watch::begin(connection, rows)?;
         let empty = connection.read(|transaction| tables_without_rows(transaction, &watch.born))?;
-        witness::place(connection, &watch.born)?;
+        witness::watch(connection, &watch.born)?;
         let mut harms = Vec::new();
         let work = prisma.counts(pending.migrations.len());
         for (at, migration) in pending.migrations.iter().enumerate() {

@@ -1,9 +1,9 @@
 //! What a script may do to rows of the target that a rehearsal on made-up rows did not show: none could be made up, none met the condition, or
 //! a branch was not taken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use script::row_changes::Told;
+use script::row_changes::{RowChange, Told};
 use script::text::{Text, Unreadable};
 
 use crate::migrations::harm::Harm;
@@ -74,7 +74,7 @@ impl Tried<'_> {
             self.untold.contains(&Write { relation: table, operation, met })
         };
         for Write { relation, operation, .. } in self.untold.iter().filter(|write| !write.met) {
-            if !self.is_told(*relation, *operation) {
+            if !self.is_told(*relation, *operation)? {
                 unmet.insert((*relation, *operation));
             }
         }
@@ -90,16 +90,21 @@ impl Tried<'_> {
     }
 
     /// Where a file goes as one request: whether a statement of it whose text does tell has written there, and none of the others may have.
-    fn is_told(&self, table: u32, operation: Operation) -> bool {
-        let Some((_, place)) = self.before.tables().find(|(id, _)| *id == table) else { return false };
-        let is_it = |deletes: bool| (operation == Operation::Deletes) == deletes;
-        let is_told = self
-            .told
-            .changes
-            .iter()
-            .any(|change| is_it(change.columns.is_empty()) && change.table_name() == place.table);
+    fn is_told(&self, table: u32, operation: Operation) -> Result<bool, Unreadable> {
+        let Some((_, place)) = self.before.tables().find(|(id, _)| *id == table) else { return Ok(false) };
+        let is_it = |change: &RowChange| {
+            (operation == Operation::Deletes) == change.columns.is_empty() && change.table_name() == place.table
+        };
+        if !self.told.changes.iter().any(is_it) {
+            return Ok(false);
+        }
         let name = place.table.to_lowercase();
-        is_told && !self.told.unread.iter().any(|text| holds_word(&text.to_lowercase(), &name))
+        for text in &self.told.unread {
+            if text.any_part(|part| holds_word(&part.to_lowercase(), &name))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -144,42 +149,52 @@ struct Named {
 }
 
 /// By its words, since nothing reads what a body is made of; `on update cascade` and `for update of` are none.
-fn named(text: &str) -> Result<Vec<Named>, Unreadable> {
-    let mut words: Vec<String> = Vec::new();
-    each_word(&Text::from(text), |word| words.push(word.to_owned()))?;
-    let word = |at: usize| words.get(at).map_or("", String::as_str);
-    let table = |at: usize| match (word(at + 1), at) {
-        (".", at) => (Some(word(at).to_owned()), word(at + 2).to_owned()),
-        (_, at) => (None, word(at).to_owned()),
-    };
-    let behind = |at: usize, skipped: &[&str]| (at..).find(|&at| !skipped.contains(&word(at))).unwrap_or(at);
+fn named(text: &Text) -> Result<Vec<Named>, Unreadable> {
     let (mut found, mut inserted) = (Vec::new(), None);
-    for at in 0..words.len() {
-        let (before, now, next) = (at.checked_sub(1).map_or("", word), word(at), word(at + 1));
-        let (operations, at): (&[Operation], usize) = match (before, now, next) {
-            ("on" | "for", _, _) => continue,
-            (_, "delete", "from") => (&[Operation::Deletes], at + 2),
-            (_, "truncate", _) => (&[Operation::Deletes], at + 1),
-            (_, "merge", "into") => (&[Operation::Updates, Operation::Deletes], at + 2),
-            (_, "insert", "into") => {
-                inserted = Some(behind(at + 2, &["only"]));
-                continue;
-            }
-            ("do", "update", _) => match inserted {
-                Some(at) => (&[Operation::Updates], at),
-                None => continue,
-            },
-            (_, "update", _) => (&[Operation::Updates], at + 1),
-            _ => continue,
-        };
-        let (schema, table) = table(behind(at, &["table", "only"]));
-        found.extend(operations.iter().map(|operation| Named {
-            operation: *operation,
-            schema: schema.clone(),
-            table: table.clone(),
-        }));
-    }
+    let mut seen: VecDeque<String> = VecDeque::from([String::new()]);
+    let mut next = |word: &str| {
+        seen.push_back(word.to_owned());
+        if seen.len() == AT_ONCE {
+            found.extend(named_at(seen.make_contiguous(), &mut inserted));
+            seen.pop_front();
+        }
+    };
+    each_word(text, &mut next)?;
+    (0..AT_ONCE).for_each(|_| next(""));
     Ok(found)
+}
+
+/// The word before a statement, and its own up to `merge into only s . t`.
+const AT_ONCE: usize = 8;
+
+/// What the second of `words` begins. `inserted` is what the INSERT before it was about.
+fn named_at(words: &[String], inserted: &mut Option<(Option<String>, String)>) -> Vec<Named> {
+    let word = |at: usize| words.get(at).map_or("", String::as_str);
+    let table = |at: usize| {
+        let at = (at..words.len()).find(|&at| !["table", "only"].contains(&word(at))).unwrap_or(at);
+        match word(at + 1) {
+            "." => (Some(word(at).to_owned()), word(at + 2).to_owned()),
+            _ => (None, word(at).to_owned()),
+        }
+    };
+    let (operations, (schema, table)): (&[Operation], _) = match (word(0), word(1), word(2)) {
+        ("on" | "for", _, _) => return Vec::new(),
+        (_, "delete", "from") => (&[Operation::Deletes], table(3)),
+        (_, "truncate", _) => (&[Operation::Deletes], table(2)),
+        (_, "merge", "into") => (&[Operation::Updates, Operation::Deletes], table(3)),
+        (_, "insert", "into") => {
+            *inserted = Some(table(3));
+            return Vec::new();
+        }
+        ("do", "update", _) => match inserted {
+            Some(table) => (&[Operation::Updates], table.clone()),
+            None => return Vec::new(),
+        },
+        (_, "update", _) => (&[Operation::Updates], table(2)),
+        _ => return Vec::new(),
+    };
+    let named = |operation: &Operation| Named { operation: *operation, schema: schema.clone(), table: table.clone() };
+    operations.iter().map(named).collect()
 }
 
 #[cfg(test)]
@@ -192,7 +207,7 @@ mod tests {
             let one = |one: Named| {
                 format!("{:?} {}{}", one.operation, one.schema.map(|it| it + ".").unwrap_or_default(), one.table)
             };
-            named(text).unwrap().into_iter().map(one).collect::<Vec<_>>().join(", ")
+            named(&text.into()).unwrap().into_iter().map(one).collect::<Vec<_>>().join(", ")
         };
         for (text, expected) in [
             (r#"do $$ begin if x then delete from only "S"."T" where a; end if; end $$"#, "Deletes S.T"),

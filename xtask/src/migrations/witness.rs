@@ -27,7 +27,7 @@ pub struct Write {
 ///
 /// # Errors
 /// `failed` when the server refuses.
-pub fn place(connection: &mut Connection, stock: &Stock) -> Result<()> {
+pub fn watch(connection: &mut Connection, stock: &Stock) -> Result<()> {
     let tables: Vec<String> = stock.tables().map(|(table, _)| table.to_string()).collect();
     let sql = format!(
         "create schema if not exists {CLAIM_SCHEMA};
@@ -97,7 +97,7 @@ mod tests {
              insert into t values (1, 1), (2, 2); insert into u values (1, 1), (2, 2); insert into p values (1)",
         );
         let stock = stock(&mut database.connection).unwrap();
-        place(&mut database.connection, &stock).unwrap();
+        watch(&mut database.connection, &stock).unwrap();
         for (sql, expected) in [
             ("insert into t values (3, 3) on conflict do nothing", &[][..]),
             ("insert into t values (4, 3) on conflict (id) do update set a = 1", &["Updates t -"]),
@@ -121,7 +121,7 @@ mod tests {
         let mut database = Database::new();
         database.run("create table t (id int)");
         let stock = stock(&mut database.connection).unwrap();
-        place(&mut database.connection, &stock).unwrap();
+        watch(&mut database.connection, &stock).unwrap();
         database.connection.client().batch_execute("begin").unwrap();
         assert!(database.connection.client().batch_execute("delete from nothing").is_err());
         assert!(heard(&mut database.connection).is_empty());

@@ -60,7 +60,9 @@ pub struct Told {
     /// Nothing else in the script changes rows that are there.
     pub is_all: bool,
     /// Statements that the parser does not read: a `DO` block, what is new in Postgres.
-    pub unread: Vec<String>,
+    pub unread: Vec<Text>,
+    /// Of columns that get another type, which is told after all else.
+    retyped: Vec<RowChange>,
 }
 
 /// What `script` says, each statement for itself.
@@ -68,32 +70,33 @@ pub struct Told {
 /// # Errors
 /// The script cannot be read.
 pub fn row_changes(script: &Text) -> Result<Told, Unreadable> {
-    let (mut told, mut with_using) = (Told { is_all: true, ..Told::default() }, Vec::new());
-    let mut add = |(found, is_all, retyped): (Vec<RowChange>, bool, Vec<RowChange>)| {
-        told.is_all &= is_all;
-        told.changes.extend(found);
-        with_using.extend(retyped);
-    };
-    match if_understood(parsed(script, look, &mut add))? {
-        Some(()) => {}
-        None => {
-            (told, with_using) = (Told::default(), Vec::new());
-            let mut add = |statement: Result<Statement, String>| match statement {
-                Ok(statement) => {
-                    let (found, _, retyped) = look(statement);
-                    told.changes.extend(found);
-                    with_using.extend(retyped);
-                }
-                Err(text) => told.unread.push(text),
-            };
-            each_alone(script, &mut add)?;
+    let mut told = Told { is_all: true, ..Told::default() };
+    if if_understood(parsed(script, look, |looked| told.add(looked)))?.is_none() {
+        told = Told::default();
+        let is_whole = each_alone(script, |statement| match statement {
+            Ok(statement) => told.add(look(statement)),
+            Err(text) => told.unread.push(text.into()),
+        })?;
+        if !is_whole {
+            told.unread.push(script.clone());
         }
     }
-    told.changes.extend(with_using);
+    told.changes.append(&mut told.retyped);
     Ok(told)
 }
 
-fn look(statement: Statement) -> (Vec<RowChange>, bool, Vec<RowChange>) {
+/// What a statement says, whether that is all, and which columns it gives another type.
+type Looked = (Vec<RowChange>, bool, Vec<RowChange>);
+
+impl Told {
+    fn add(&mut self, (changes, is_all, retyped): Looked) {
+        self.changes.extend(changes);
+        self.is_all &= is_all;
+        self.retyped.extend(retyped);
+    }
+}
+
+fn look(statement: Statement) -> Looked {
     let found = changes(&statement);
     let is_all = !found.is_empty() || is_harmless(&statement);
     (found, is_all, with_using(&statement))
@@ -346,9 +349,12 @@ mod tests {
         }
         assert!(told("insert into t values (1)").1);
         let script = "update t set a = 1; do $$ begin perform 1; end $$; delete from t where a = ';'";
-        let Told { changes, is_all, unread } = row_changes(&script.into()).unwrap();
+        let Told { changes, is_all, unread, .. } = row_changes(&script.into()).unwrap();
         let rows: Vec<&str> = changes.iter().map(|change| change.rows.as_str()).collect();
         assert_eq!((rows.as_slice(), is_all), (["from t", "from t where a = ';'"].as_slice(), false));
+        let unread: Vec<String> = unread.iter().map(|text| text.head(99).unwrap()).collect();
         assert_eq!(unread, [" do $$ begin perform 1; end $$"]);
+        let Told { unread, .. } = row_changes(&"delete from t; select 'open".into()).unwrap();
+        assert_eq!(unread.len(), 1, "what cannot be taken apart");
     }
 }

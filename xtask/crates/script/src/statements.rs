@@ -13,7 +13,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Location, Token};
 
-use crate::pieces::{self, Piece, Pieces, Stopped};
+use crate::pieces::{self, Piece, Pieces, Stopped, if_understood};
 use crate::text::{Buffer, Text, Unreadable};
 
 /// The first release that takes a file apart.
@@ -223,31 +223,22 @@ pub(crate) fn parsed<T: Send>(
     parse(script, look, |statement| each(statement.said))
 }
 
-/// Tells `each` every statement by itself, or its text where the parser does not understand that; the end of the script, where it cannot be
-/// taken apart, is one text.
+/// Tells `each` every statement by itself, or its text where the parser does not understand that; false where the script cannot be taken apart
+/// to its end.
 ///
 /// # Errors
 /// The script cannot be read.
-pub(crate) fn each_alone(script: &Text, each: &mut (impl FnMut(Result<Sql, String>) + Send)) -> Result<(), Unreadable> {
+pub(crate) fn each_alone(script: &Text, each: impl FnMut(Result<Sql, String>) + Send) -> Result<bool, Unreadable> {
     thread::scope(|scope| {
         let here = || each_alone_here(script, each);
-        match thread::Builder::new().stack_size(STACK).spawn_scoped(scope, here) {
-            Ok(parser) => parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => Ok(()),
-        }
+        let Ok(parser) = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, here) else { return Ok(false) };
+        parser.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 
-fn each_alone_here(script: &Text, each: &mut impl FnMut(Result<Sql, String>)) -> Result<(), Unreadable> {
+fn each_alone_here(script: &Text, mut each: impl FnMut(Result<Sql, String>)) -> Result<bool, Unreadable> {
     for piece in pieces::pieces(script) {
-        let tokens = match piece {
-            Ok(piece) => piece.tokens,
-            Err(Stopped::Unreadable(error)) => return Err(error),
-            Err(Stopped::NotUnderstood(_)) => {
-                script.parts().try_for_each(|part| part.map(|text| each(Err(text))))?;
-                return Ok(());
-            }
-        };
+        let Some(Piece { tokens, .. }) = if_understood(piece)? else { return Ok(false) };
         for statement in tokens.split(|token| token.token == Token::SemiColon) {
             if statement.iter().all(|token| matches!(token.token, Token::Whitespace(_) | Token::EOF)) {
                 continue;
@@ -259,7 +250,7 @@ fn each_alone_here(script: &Text, each: &mut impl FnMut(Result<Sql, String>)) ->
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn parse<T: Send>(
