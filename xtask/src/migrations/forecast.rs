@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use postgres::Transaction;
-use script::row_changes::{RowChange, row_changes};
+use script::row_changes::RowChange;
 
 use crate::digest::sha256;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::files;
 use crate::migrations::by_text::by_their_text;
 use crate::migrations::harm::Harm;
 use crate::migrations::losses::{Loss, Removal, losses};
-use crate::migrations::rehearsal::foresee;
+use crate::migrations::rehearsal::{Pending, foresee};
 use crate::migrations::unmanaged::Reached;
 use crate::postgres::connection::{Connection, CouldNot};
 use crate::schema::history::{History, Migration};
@@ -52,17 +52,16 @@ fn foreseen(session: &Session<'_>, before: &History, after: &History) -> Result<
     if !session.connection().read(|transaction| holds_rows(transaction, &reached))? {
         return Ok(Vec::new());
     }
-    let removals = removals(session, before, after, &reached)?;
+    let after = Pending::of(after)?;
+    let removals = removals(session, before, &after, &reached)?;
     counted(&mut session.connection(), &session.target.dsn().schema, &removals, after)
 }
 
 /// What of `removals`, and of what the text of `pending` says, is there now.
-fn counted(connection: &mut Connection, schema: &str, removals: &[Removal], pending: &History) -> Result<Vec<Loss>> {
+fn counted(connection: &mut Connection, schema: &str, removals: &[Removal], pending: Pending<'_>) -> Result<Vec<Loss>> {
     let found = losses(connection, removals)?;
-    let told: Vec<_> =
-        pending.migrations.iter().map(|migration| row_changes(&migration.sql)).collect::<Result<_, _>>()?;
-    let is_all = told.iter().all(|told| told.is_all);
-    let changes: Vec<RowChange> = told.into_iter().flat_map(|told| told.changes).collect();
+    let is_all = pending.told.iter().all(|told| told.is_all);
+    let changes: Vec<RowChange> = pending.told.into_iter().flat_map(|told| told.changes).collect();
     let by_text = connection.read(|transaction| by_their_text(transaction, schema, &changes))?;
     Ok(merged(found, by_text, is_all))
 }
@@ -107,19 +106,24 @@ fn holds_rows(transaction: &mut Transaction<'_>, reached: &Reached) -> Result<bo
 }
 
 /// Depends on the history and on what tables are there, and on nothing that is in them, so it is kept.
-fn removals(session: &Session<'_>, applied: &History, pending: &History, reached: &Reached) -> Result<Vec<Removal>> {
-    let file = kept_as(session, applied, pending, reached)?;
+fn removals(
+    session: &Session<'_>,
+    applied: &History,
+    pending: &Pending<'_>,
+    reached: &Reached,
+) -> Result<Vec<Removal>> {
+    let file = kept_as(session, applied, pending.history, reached)?;
     if let Some(known) = std::fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok()) {
         return Ok(known);
     }
     let schemas = session.target.schemas();
     let prisma = platform::as_prisma(session, &schemas)?;
-    let migrations = applied.migrations.iter().chain(&pending.migrations).cloned().collect();
+    let migrations = applied.migrations.iter().chain(&pending.history.migrations).cloned().collect();
     let whole = History { migrations, ..applied.clone() };
     let schema = &session.target.dsn().schema;
     let lay = |connection: &mut Connection| reached.lay(&mut session.connection(), connection, schema);
     let removals = scratch_server::open(session, &whole, |workshop| {
-        foresee(&mut workshop.connect()?, |name| workshop.connect_to(name), applied, pending, prisma, &lay)
+        foresee(&mut workshop.connect()?, |name| workshop.connect_to(name), (applied, &lay), pending, prisma)
     })?;
     if let Ok(json) = serde_json::to_vec(&removals) {
         files::keep(&file, &json);
@@ -247,11 +251,12 @@ mod tests {
         let prisma =
             AsPrisma { schemas: &["public"], release: Version::NEWEST, groundwork: Groundwork::NONE, headway: None };
         let open = |name: &str| Ok(open_as("migrator", name));
-        let removals =
-            foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, &|_| Ok(Vec::new()))
-                .unwrap();
+        let nothing = |_: &mut Connection| Ok(Vec::new());
+        let told = || Pending::of(&pending).unwrap();
+        let mut admin = open_as("migrator", "postgres");
+        let removals = foresee(&mut admin, open, (&applied, &nothing), &told(), prisma).unwrap();
         targets.each_mut().map(|target| {
-            let found = counted(&mut target.connection, "public", &removals, &pending).unwrap();
+            let found = counted(&mut target.connection, "public", &removals, told()).unwrap();
             found.iter().filter(|loss| loss.values > 0).map(ToString::to_string).collect()
         })
     }
@@ -287,8 +292,10 @@ mod tests {
         let reached = Reached::of(&mut target.connection, &["public"], &pending).unwrap();
         let connection = std::cell::RefCell::new(&mut target.connection);
         let lay = |laid: &mut Connection| reached.lay(&mut connection.borrow_mut(), laid, "public");
-        let removals = foresee(&mut open_as("migrator", "postgres"), open, &applied, &pending, prisma, &lay).unwrap();
-        let found = counted(&mut target.connection, "public", &removals, &pending).unwrap();
+        let told = || Pending::of(&pending).unwrap();
+        let mut admin = open_as("migrator", "postgres");
+        let removals = foresee(&mut admin, open, (&applied, &lay), &told(), prisma).unwrap();
+        let found = counted(&mut target.connection, "public", &removals, told()).unwrap();
         found.iter().filter(|loss| loss.values > 0).map(ToString::to_string).collect()
     }
 

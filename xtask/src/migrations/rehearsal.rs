@@ -190,6 +190,22 @@ fn with_rows(
 /// Makes what the target has beyond what its migrations make, in a database to which those were applied, and names the tables.
 pub type Lay<'a> = &'a dyn Fn(&mut Connection) -> Result<Vec<Place>>;
 
+/// Migrations that are yet to be applied.
+pub struct Pending<'a> {
+    pub history: &'a History,
+    /// What the text of each says.
+    pub told: Vec<Told>,
+}
+
+impl Pending<'_> {
+    /// # Errors
+    /// A script cannot be read.
+    pub fn of(history: &History) -> Result<Pending<'_>> {
+        let told = history.migrations.iter().map(|migration| row_changes(&migration.sql));
+        Ok(Pending { history, told: told.collect::<std::result::Result<_, _>>()? })
+    }
+}
+
 /// What the `pending` migrations take away from what `applied` made, and from what is `unmanaged`. Where made-up rows are in the way of one,
 /// what it and the ones after it drop and retype is found without rows; where a likeness of the unmanaged is, without that: what is said of
 /// those tables was not tried then.
@@ -199,24 +215,23 @@ pub type Lay<'a> = &'a dyn Fn(&mut Connection) -> Result<Vec<Place>>;
 pub fn foresee(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
-    applied: &History,
-    pending: &History,
+    (applied, unmanaged): (&History, Lay<'_>),
+    pending: &Pending<'_>,
     prisma: AsPrisma<'_>,
-    unmanaged: Lay<'_>,
 ) -> Result<Vec<Removal>> {
     let laid = RefCell::new(Vec::new());
     let lay = |connection: &mut Connection| unmanaged(connection).inspect(|tables| *laid.borrow_mut() = tables.clone());
     let mut found = Vec::new();
     for (is_laid, rows) in [(true, ROWS), (true, 0), (false, ROWS), (false, 0)] {
         let known = found.len();
-        if known == pending.migrations.len() || (!is_laid && laid.borrow().is_empty()) {
+        if known == pending.history.migrations.len() || (!is_laid && laid.borrow().is_empty()) {
             break;
         }
         let lay: Lay<'_> = if is_laid { &lay } else { &|_| Ok(Vec::new()) };
         let seen = forward(admin, &open, (applied, lay), pending, prisma, rows)?;
         found.extend(seen.into_iter().skip(known));
         if !is_laid {
-            for (migration, found) in pending.migrations.iter().zip(&mut found).skip(known) {
+            for (migration, found) in pending.history.migrations.iter().zip(&mut found).skip(known) {
                 found.extend(untried::named_in(&migration.sql, &laid.borrow())?);
             }
         }
@@ -229,7 +244,7 @@ fn forward(
     admin: &mut Connection,
     open: impl Fn(&str) -> Result<Connection>,
     (applied, unmanaged): (&History, Lay<'_>),
-    pending: &History,
+    pending: &Pending<'_>,
     prisma: AsPrisma<'_>,
     rows: u64,
 ) -> Result<Vec<Vec<Removal>>> {
@@ -240,14 +255,13 @@ fn forward(
         let empty = connection.read(|transaction| tables_without_rows(transaction, &watch.born))?;
         witness::watch(connection, &watch.born)?;
         let mut harms = Vec::new();
-        let work = prisma.counts(pending.migrations.len());
-        for (at, migration) in pending.migrations.iter().enumerate() {
+        let work = prisma.counts(pending.told.len());
+        for (at, (migration, told)) in pending.history.migrations.iter().zip(&pending.told).enumerate() {
             work.step(at + 1, &migration.name);
-            let told = row_changes(&migration.sql)?;
-            let Ok(heard) = Heard::of(connection, migration, &told, prisma) else { break };
+            let Ok(heard) = Heard::of(connection, migration, told, prisma) else { break };
             let before = watch.present.0.stock.clone();
             let seen = heard.named(&before, watch.step(connection)?);
-            let script = Tried { script: &migration.sql, told: &told, untold: &heard.untold, before: &before };
+            let script = Tried { script: &migration.sql, told, untold: &heard.untold, before: &before };
             harms.push([script.untried(&watch.born, &empty, &seen)?, seen].concat());
         }
         Ok(harms)
