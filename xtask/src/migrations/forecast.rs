@@ -169,7 +169,7 @@ mod tests {
     const BESIDE: &str = "create table beside as select 1 as a";
 
     /// Migrations, and what they take away from filled tables.
-    const SHAPES: [(&str, &[&str]); 59] = [
+    const SHAPES: [(&str, &[&str]); 60] = [
         ("drop table other", &[r#"table "public"."other": 10 rows"#]),
         ("drop table t cascade", &[r#"table "public"."t": 10 rows"#]),
         ("alter table t drop column name", &[r#"column "public"."t"."name": 9 values that are not null, in 10 rows"#]),
@@ -212,6 +212,7 @@ mod tests {
         ("do $$ begin execute 'delete from permit'; end $$", &[r#"table "public"."permit": what is done to its 10 rows could not be tried"#]),
         ("update permit set note = 'm' where code < 'ABC-1004'", &[r#"column "public"."permit"."note": 3 values are changed, in 10 rows"#]),
         ("do $$ begin perform 1; end $$; alter table permit add column more text", &[r#"table "public"."permit": what is done to its 10 rows could not be tried"#]),
+        ("do $$ begin perform 1; end $$; grant usage on schema public to public", &[]),
         ("do $$ begin perform 1; end $$; create function permitted() returns int language sql as 'select 1'", &[]),
         ("merge into trail.step s using (values (1)) v (id) on s.id = v.id when matched then delete", &[r#"table "trail"."step": 1 of 10 rows are deleted"#]),
         // What no made-up row meets.

@@ -232,7 +232,7 @@ pub fn foresee(
         found.extend(seen.into_iter().skip(known));
         if !is_laid {
             for (migration, found) in pending.history.migrations.iter().zip(&mut found).skip(known) {
-                found.extend(untried::named_in(&migration.sql, &laid.borrow())?);
+                found.extend(untried::reached_by(&migration.sql, &laid.borrow())?);
             }
         }
     }

@@ -63,7 +63,7 @@ impl Tried<'_> {
             return Ok(Vec::new());
         }
         let is_gone = |place: &Place| seen.iter().any(|one| one.is_drop() && one.now.as_ref() == Some(place));
-        let named = named_in(self.script, empty)?;
+        let named = that(self.script, empty, says_table)?;
         Ok(named.into_iter().filter(|removal| !is_gone(&removal.then)).collect())
     }
 
@@ -112,17 +112,27 @@ impl Tried<'_> {
 ///
 /// # Errors
 /// The script cannot be read.
-pub fn named_in(script: &Text, tables: &[Place]) -> Result<Vec<Removal>, Unreadable> {
-    let mut named = vec![false; tables.len()];
+pub fn reached_by(script: &Text, tables: &[Place]) -> Result<Vec<Removal>, Unreadable> {
+    let drops_schema =
+        |text: &str, place: &Place| holds_word(text, "schema") && holds_word(text, &place.schema.to_lowercase());
+    that(script, tables, |text, place| says_table(text, place) || drops_schema(text, place))
+}
+
+fn says_table(text: &str, place: &Place) -> bool {
+    holds_word(text, &place.table.to_lowercase())
+}
+
+/// Those of `tables` for which a part of `script`, in small letters, is so; as not tried.
+fn that(script: &Text, tables: &[Place], is_so: impl Fn(&str, &Place) -> bool) -> Result<Vec<Removal>, Unreadable> {
+    let mut found = vec![false; tables.len()];
     for part in script.parts() {
         let text = part?.to_lowercase();
-        for (place, is_named) in tables.iter().zip(&mut named) {
-            let drops_schema = || holds_word(&text, "schema") && holds_word(&text, &place.schema.to_lowercase());
-            *is_named |= holds_word(&text, &place.table.to_lowercase()) || drops_schema();
+        for (place, is_it) in tables.iter().zip(&mut found) {
+            *is_it |= is_so(&text, place);
         }
     }
     let removal = |place: &Place| Removal { then: place.clone(), now: Some(place.clone()), harm: Harm::Untried };
-    Ok(tables.iter().zip(named).filter(|(_, is_named)| *is_named).map(|(place, _)| removal(place)).collect())
+    Ok(tables.iter().zip(found).filter(|(_, is_it)| *is_it).map(|(place, _)| removal(place)).collect())
 }
 
 /// Whether what `operation` may do to the rows of a table is in `seen`, or more.
