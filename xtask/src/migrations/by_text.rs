@@ -43,8 +43,8 @@ struct Asking<'a, 'c> {
     tables: BTreeMap<String, Option<(Place, u64)>>,
     /// Names and types, in order.
     columns: BTreeMap<Place, Rc<[(String, String)]>>,
-    /// Those to the table that act when a row is deleted, and those that act when a key is changed.
-    references: BTreeMap<(Place, bool), Rc<[Reference]>>,
+    /// Those to the table that act on this.
+    references: BTreeMap<(Place, Event), Rc<[Reference]>>,
     found: Vec<Loss>,
 }
 
@@ -78,7 +78,9 @@ impl Asking<'_, '_> {
                 moved.push(&column.name);
             }
         }
-        self.follow(change, &moved, &table, through)
+        // Of what cannot be asked, neither can what follows.
+        let rows = rows.unwrap_or_else(|| change.rows.clone());
+        self.follow(&RowChange { rows, proposed: None, ..change.clone() }, &moved, &table, through)
     }
 
     fn tell(&mut self, place: Place, harm: Harm, rows: u64, exact: Option<u64>, most: u64) {
@@ -196,15 +198,11 @@ impl Asking<'_, '_> {
         Ok(rows.could_not(&format!("look at {table}"))?.iter().map(|row| row.get(0)).collect())
     }
 
-    /// What foreign keys do to the rows that refer to those that are deleted, or to those whose columns `moved`. Where it is every row of the
-    /// table, made-up rows have shown it.
+    /// What foreign keys do to the rows that refer to those that are deleted, or to those whose columns `moved`.
     fn follow(&mut self, change: &RowChange, moved: &[&String], table: &Place, through: &[Oid]) -> Result<()> {
-        if change.proposed.is_some() || change.rows == format!("from {}", change.table) {
-            return Ok(());
-        }
-        let is_deleted = change.columns.is_empty();
-        for reference in self.references(table, is_deleted)?.iter() {
-            if !is_deleted && !reference.key.iter().any(|key| moved.contains(&key)) {
+        let event = Event::of(change);
+        for reference in self.references(table, event)?.iter() {
+            if event == Event::Update && !reference.key.iter().any(|key| moved.contains(&key)) {
                 continue;
             }
             if through.contains(&reference.id) {
@@ -217,23 +215,22 @@ impl Asking<'_, '_> {
         Ok(())
     }
 
-    /// The foreign keys to `table` that do something to rows when one of its own is deleted, or its key changed.
-    fn references(&mut self, table: &Place, is_deleted: bool) -> Result<Rc<[Reference]>> {
+    fn references(&mut self, table: &Place, event: Event) -> Result<Rc<[Reference]>> {
         const REFERENCES: &str = "
-            select k.oid, k.conrelid::pg_catalog.regclass::text, case when $2 then k.confdeltype else k.confupdtype end = 'c' and $2,
+            select k.oid, k.conrelid::pg_catalog.regclass::text, $2 = 't' or $2 = 'd' and k.confdeltype = 'c',
                    array(select a.attname::text from pg_catalog.unnest(k.conkey) with ordinality u (n, at)
                            join pg_catalog.pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.n order by u.at),
                    array(select a.attname::text from pg_catalog.unnest(k.confkey) with ordinality u (n, at)
                            join pg_catalog.pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.n order by u.at)
               from pg_catalog.pg_constraint k
              where k.contype = 'f' and k.conparentid = 0 and k.confrelid = $1::text::pg_catalog.regclass
-               and case when $2 then k.confdeltype else k.confupdtype end in ('c', 'n', 'd')
+               and case $2 when 't' then true when 'd' then k.confdeltype in ('c', 'n', 'd') else k.confupdtype in ('c', 'n', 'd') end
              order by k.conname, k.oid";
-        let key = (table.clone(), is_deleted);
+        let key = (table.clone(), event);
         if let Some(known) = self.references.get(&key) {
             return Ok(Rc::clone(known));
         }
-        let rows = self.transaction.query(REFERENCES, &[&table.relation(), &is_deleted]);
+        let rows = self.transaction.query(REFERENCES, &[&table.relation(), &event.letter()]);
         let reference = |row: &postgres::Row| Reference {
             id: row.get(0),
             table: row.get(1),
@@ -245,6 +242,33 @@ impl Asking<'_, '_> {
         let found: Rc<[_]> = rows.iter().map(reference).collect();
         self.references.insert(key, Rc::clone(&found));
         Ok(found)
+    }
+}
+
+/// What foreign keys act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Update,
+    Delete,
+    /// Takes every row of what refers to it, whatever the key says.
+    Truncate,
+}
+
+impl Event {
+    fn of(change: &RowChange) -> Event {
+        match (change.columns.is_empty(), change.cascades) {
+            (false, _) => Event::Update,
+            (true, false) => Event::Delete,
+            (true, true) => Event::Truncate,
+        }
+    }
+
+    fn letter(self) -> &'static str {
+        match self {
+            Event::Update => "u",
+            Event::Delete => "d",
+            Event::Truncate => "t",
+        }
     }
 }
 
@@ -274,12 +298,18 @@ impl Reference {
             to: "null".to_owned(),
             before_cast: None,
         };
+        let referring = format!("from {} as {ALIAS}", self.table);
+        let rows = match change.cascades {
+            true => referring,
+            false => format!("{referring} where ({own}) in (select {theirs} {})", change.rows),
+        };
         RowChange {
             table: self.table.clone(),
             alias: ALIAS.to_owned(),
-            rows: format!("from {} as {ALIAS} where ({own}) in (select {theirs} {})", self.table, change.rows),
+            rows,
             proposed: None,
             columns: if self.deletes { Vec::new() } else { self.columns.iter().map(emptied).collect() },
+            cascades: change.cascades,
         }
     }
 }
@@ -343,6 +373,22 @@ mod tests {
             (
                 "delete from pair using owned where pair.a = owned.id and owned.id = 1",
                 r#"table "public"."pair": 1 of 2 rows are deleted; column "public"."of_pair"."y": 1 values are changed, in 3 rows; column "public"."of_pair"."x": 1 values are changed, in 3 rows"#,
+            ),
+            (
+                "truncate owned cascade",
+                r#"table "public"."owned": 3 of 3 rows are deleted; table "drawer"."leaf": 5 of 5 rows are deleted"#,
+            ),
+            (
+                r#"truncate "O s"."Parent" cascade"#,
+                r#"table "O s"."Parent": 4 of 4 rows are deleted; table "public"."kept": 1 of 1 rows are deleted; table "public"."named": 3 of 3 rows are deleted; table "public"."owned": 3 of 3 rows are deleted; table "drawer"."leaf": 5 of 5 rows are deleted"#,
+            ),
+            (
+                "delete from owned",
+                r#"table "public"."owned": 3 of 3 rows are deleted; table "drawer"."leaf": 5 of 5 rows are deleted"#,
+            ),
+            (
+                r#"insert into "O s"."Parent" (id, code) values (1, 'new'), (9, 'c9') on conflict (id) do update set code = excluded.code"#,
+                r#"column "O s"."Parent"."code": 1 values are changed, in 4 rows; column "public"."named"."code": 2 values are changed, in 3 rows"#,
             ),
             (
                 "merge into owned using (values (2)) v (id) on owned.id = v.id when matched then delete",

@@ -145,6 +145,27 @@ fn on_staging_it_asks_first_loses_nothing_and_stops_where_the_mirror_lacks_a_row
     project.assert_no_secret(&[&plan, &refused, &answer, &resumed]);
 }
 
+/// Also where it begins with a clean table.
+#[test]
+fn what_the_mirrors_script_takes_away_needs_a_word_in_a_drill_too() {
+    let (project, database) = Project::on_staging("drill_mirror_loss");
+    database.grant_supabase_roles();
+    apply(&project, &database);
+    add_mirror(&project);
+    project.run(&["mirror", "-q"]).expect(0);
+    project.run(&["claim", "--confirm", &database.name, "-q"]).expect(0);
+    database.execute("insert into facts (project, topic, key, value) values ('p', 'elsewhere', 'k', '{}')");
+    project.write(MIRROR, &format!("drop table if exists public.facts;\n{}", project.read(MIRROR)));
+    let refused = project.run(&["drill", "--json"]).expect(3);
+    says(&refused, &["table \"public\".\"facts\": 1 rows", "`--accept-data-loss` was not given"]);
+    assert!(refused.json()["losses"].as_array().unwrap().iter().any(|loss| loss["table"] == "public.facts"));
+    assert_eq!(database.one::<i64>("select count(*) from facts"), 1);
+
+    let done = project.run(&["drill", "--accept-data-loss", "--json"]).expect(0).json();
+    assert_eq!(step(&done, 3, "snapshot")["status"], "ok");
+    assert_eq!(database.one::<i64>("select count(*) from facts"), 0);
+}
+
 #[test]
 fn without_a_claim_or_a_mirror_nothing_runs() {
     let (project, database) = Project::on_staging("drill_early");

@@ -563,6 +563,20 @@ fn what_no_migration_made_and_what_no_made_up_row_meets_is_not_lost_without_a_wo
     assert_eq!(database.one::<i64>("select count(*) from by_hand"), 2);
 }
 
+#[test]
+fn what_is_there_before_the_first_migration_is_not_lost_without_a_word() {
+    let (project, database) = Project::on_staging("forward_first_loss");
+    database.execute(
+        "create schema elsewhere; create table elsewhere.kept (id int); insert into elsewhere.kept values (1), (2)",
+    );
+    project.migration("20240101000000_clean", "drop schema if exists elsewhere cascade");
+    let refused = project.run(&["forward", "--json"]).expect(3).json();
+    assert_eq!(refused["losses"][0]["table"], "elsewhere.kept");
+    assert_eq!(database.one::<i64>("select count(*) from elsewhere.kept"), 2);
+    project.run(&["forward", "--accept-data-loss", "-q"]).expect(0);
+    assert!(database.one::<bool>("select to_regclass('elsewhere.kept') is null"));
+}
+
 /// Literals are read and paths searched as the target's database has them set, which the throw-away one is not. What may be a secret is not
 /// sent to it.
 #[test]

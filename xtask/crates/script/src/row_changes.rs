@@ -2,9 +2,9 @@
 //! text says: that can be asked of a database before the script runs there, which made-up rows cannot answer.
 
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTableOperation, Assignment, AssignmentTarget, ConflictTarget, Expr, FromTable, Ident,
-    Insert, Merge, MergeAction, MergeClause, MergeClauseKind, ObjectName, OnConflict, OnConflictAction, OnInsert,
-    Statement, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
+    AlterColumnOperation, AlterTableOperation, Assignment, AssignmentTarget, CascadeOption, ConflictTarget, Expr,
+    FromTable, Ident, Insert, Merge, MergeAction, MergeClause, MergeClauseKind, ObjectName, OnConflict,
+    OnConflictAction, OnInsert, Statement, TableFactor, TableObject, TableWithJoins, UpdateTableFromKind,
 };
 
 use crate::pieces::if_understood;
@@ -24,6 +24,8 @@ pub struct RowChange {
     pub proposed: Option<Proposed>,
     /// Of an UPDATE, each column, how the query names it, and what it becomes; of a DELETE, nothing.
     pub columns: Vec<Column>,
+    /// TRUNCATE … CASCADE: every row of each table that refers to it goes, too.
+    pub cascades: bool,
 }
 
 /// The rows that an INSERT would add.
@@ -119,7 +121,10 @@ fn changes(statement: &Statement) -> Vec<RowChange> {
     match statement {
         Statement::Truncate(truncate) => {
             let names = truncate.table_names.iter().map(|target| target.name.to_string());
-            names.map(|table| RowChange::of(&table, &table, format!("from {table}"))).collect()
+            let cascades = truncate.cascade == Some(CascadeOption::Cascade);
+            let emptied =
+                |table: String| RowChange { cascades, ..RowChange::of(&table, &table, format!("from {table}")) };
+            names.map(emptied).collect()
         }
         Statement::Merge(merge) => merged(merge).unwrap_or_default(),
         _ => row_change(statement).into_iter().collect(),
@@ -129,7 +134,8 @@ fn changes(statement: &Statement) -> Vec<RowChange> {
 impl RowChange {
     /// A DELETE.
     fn of(table: &str, alias: &str, rows: String) -> RowChange {
-        RowChange { table: table.to_owned(), alias: alias.to_owned(), rows, proposed: None, columns: Vec::new() }
+        let (table, alias) = (table.to_owned(), alias.to_owned());
+        RowChange { table, alias, rows, proposed: None, columns: Vec::new(), cascades: false }
     }
 
     /// The table's name without its schema, as Postgres folds it.
